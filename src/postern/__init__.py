@@ -1,0 +1,3 @@
+"""Postern: an Exchange-class mail and groupware server."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The data-path catalogue: every port, its authentication and encryption."""

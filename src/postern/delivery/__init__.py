@@ -1,0 +1,1 @@
+"""Outbound adapters: next hops over SMTP and local mailboxes."""

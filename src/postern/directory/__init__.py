@@ -1,0 +1,1 @@
+"""Accounts, recipients, groups, domains, credentials and rights."""

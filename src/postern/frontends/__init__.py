@@ -1,0 +1,1 @@
+"""Inbound adapters, one package a protocol."""

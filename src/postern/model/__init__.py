@@ -1,0 +1,1 @@
+"""The vocabulary: frozen values, ids, refusal reasons and ports."""

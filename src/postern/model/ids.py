@@ -1,0 +1,41 @@
+"""Identifiers. Distinct types, so that a UID is never taken for an item id."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, NewType
+
+MailboxId = NewType("MailboxId", str)
+"""A mailbox's GUID, 32 lower-case hexadecimal digits; survives renaming its account."""
+
+FolderId = NewType("FolderId", int)
+"""Number of a folder, drawn from its mailbox's one counter; never reused."""
+
+ItemId = NewType("ItemId", int)
+"""Number of an item, drawn from its mailbox's one counter; stable while the item stays in its folder."""
+
+Uid = NewType("Uid", int)
+"""IMAP UID (RFC 9051 2.3.1.1), 1 to 2**32-1, drawn from the mailbox's one counter: unique in the whole mailbox."""
+
+ChangeNumber = NewType("ChangeNumber", int)
+"""Position in a mailbox's one sequence of commits; MODSEQ, change keys and sync states are its protocol forms."""
+
+AccountId = NewType("AccountId", int)
+"""Number of a directory object; never reused."""
+
+
+class BlobRef(NamedTuple):
+    """Where a body lies: a journal segment and the number of the record in it (not an offset)."""
+
+    segment: int
+    record: int
+
+
+class DeliveryKey(NamedTuple):
+    """Names one accepted message for exactly-once delivery; equals the BlobRef of its accept record.
+
+    Messages that Postern writes itself (DSNs, forwarded copies) carry the key of what caused them instead:
+    `segment` is then negative, so the two kinds never meet.
+    """
+
+    segment: int
+    record: int

@@ -1,0 +1,204 @@
+"""Folders and items as plain values that cross the store's interface."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from enum import Enum, IntEnum, IntFlag
+from typing import NamedTuple
+
+import msgspec
+
+from postern.model.ids import BlobRef, ChangeNumber, FolderId, ItemId, Uid
+
+
+class Flag(IntFlag):
+    """System flags; bits 8 to 62 are a mailbox's own keywords, named by `Folder.keywords`."""
+
+    SEEN = 1
+    ANSWERED = 2
+    FLAGGED = 4
+    DELETED = 8
+    DRAFT = 16
+    # bits 5 to 7 are reserved for system flags to come
+
+
+FIRST_KEYWORD_BIT = 8
+LAST_KEYWORD_BIT = 62
+
+
+class ItemClass(IntEnum):
+    """What an item is (MS-OXCMSG 2.2.1.3 PidTagMessageClass, coarse)."""
+
+    MESSAGE = 0
+    APPOINTMENT = 1
+    CONTACT = 2
+    TASK = 3
+    NOTE = 4
+    DISTRIBUTION_LIST = 5
+    ASSOCIATED = 6
+
+
+class FolderClass(Enum):
+    """What a folder holds (MS-OXOSFLD 2.2.5 PidTagContainerClass)."""
+
+    MAIL = "IPF.Note"
+    CALENDAR = "IPF.Appointment"
+    CONTACTS = "IPF.Contact"
+    TASKS = "IPF.Task"
+    NOTES = "IPF.StickyNote"
+    JOURNAL = "IPF.Journal"
+    ROOT = "IPF"
+
+
+class SpecialUse(Enum):
+    """Distinguished folders of an Exchange mailbox; `\\X` values are IMAP special-use (RFC 6154)."""
+
+    NONE = ""
+    INBOX = "inbox"
+    SENT = "\\Sent"
+    DRAFTS = "\\Drafts"
+    TRASH = "\\Trash"
+    JUNK = "\\Junk"
+    ARCHIVE = "\\Archive"
+    OUTBOX = "outbox"
+    CALENDAR = "calendar"
+    CONTACTS = "contacts"
+    TASKS = "tasks"
+    NOTES = "notes"
+    RECOVERABLE = "recoverable"
+    """Recoverable Items\\Deletions: where hard-deleted items wait; never shown over IMAP."""
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """A folder and its counters at one change number."""
+
+    id: FolderId
+    parent: FolderId | None
+    """None for a top-level folder (a child of the mailbox's visible root)."""
+    name: str
+    """One path element, NFC, without the hierarchy delimiter."""
+    folder_class: FolderClass
+    special: SpecialUse
+    uid_validity: int
+    uid_next: Uid
+    """One more than the last UID given in this folder."""
+    messages: int
+    unseen: int
+    deleted: int
+    """Items with DELETED set."""
+    size_bytes: int
+    changed: ChangeNumber
+    """Highest change number in the folder (HIGHESTMODSEQ)."""
+    subscribed: bool
+    recent_from: Uid
+    """Items at or above this UID are \\Recent for the next session that claims them."""
+
+
+class Columns(IntFlag):
+    """What `Mailbox.items` is asked for. Row tuples have the fields in the order of this list."""
+
+    UID = 1
+    FLAGS = 2
+    MODSEQ = 4
+    RECEIVED_AT = 8
+    """INTERNALDATE, seconds since the epoch (int)."""
+    SIZE = 16
+    """RFC822.SIZE: own header prefix plus body, octets."""
+    ENVELOPE = 32
+    """IMAP ENVELOPE, ready for the wire, with parentheses (bytes)."""
+    BODYSTRUCTURE = 64
+    """IMAP BODYSTRUCTURE, ready for the wire, with parentheses (bytes)."""
+    HEADER = 128
+    """Raw header block of the message without `PREFIX`, with its closing CRLF CRLF; None if over HEADER_LIMIT."""
+    PARTS = 256
+    """Part map (formats.mime.scan.PartMap, packed)."""
+    PREFIX = 512
+    """The item's own header lines that come before the shared body (bytes)."""
+    BLOB = 1024
+    """Two fields: segment, record."""
+    BODY_SIZE = 2048
+    """Octets of the shared body (SIZE - len(PREFIX))."""
+    ITEM_ID = 4096
+    SENT_AT = 8192
+    """Date header, seconds since the epoch, or None."""
+    SUBJECT = 16384
+    """Decoded subject (str)."""
+    SAVED_AT = 32768
+    """When the item came into this folder, seconds since the epoch (int)."""
+
+
+HEADER_LIMIT_BYTES = 16384
+
+
+class NewItem(msgspec.Struct, frozen=True):
+    """An item to be put into a folder; everything rendered beforehand, so that a transaction only writes."""
+
+    blob: BlobRef
+    body_size: int
+    prefix: bytes
+    received_at: int
+    envelope: bytes
+    bodystructure: bytes
+    parts: bytes
+    header: bytes | None
+    subject: str
+    sent_at: int | None
+    message_id: str
+    """Message-ID without brackets, or empty."""
+    flags: int = 0
+    keywords: tuple[str, ...] = ()
+    item_class: ItemClass = ItemClass.MESSAGE
+    properties: bytes = b""
+    """msgpack map of MS-OXPROPS canonical names to values that MIME cannot say."""
+
+
+class ItemFlags(NamedTuple):
+    """One item's flags as a change reports them."""
+
+    uid: Uid
+    flags: int
+    modseq: ChangeNumber
+    created: ChangeNumber
+    """Change number at which the item came into the folder."""
+
+
+class Changes(NamedTuple):
+    """What happened in a folder after a change number."""
+
+    upto: ChangeNumber
+    """Pass this as the next `since`."""
+    changed: Sequence[ItemFlags]
+    """New and changed items in UID order; an item is new to the asker if `created` is above its `since`."""
+    vanished: Sequence[Uid]
+    """Expunged or moved away, in UID order."""
+    complete: bool
+    """False if `since` is below the tombstone horizon: the asker must compare all UIDs."""
+
+
+class FolderView(NamedTuple):
+    """A folder as SELECT needs it, read in one transaction."""
+
+    folder: Folder
+    uids: array[int]
+    """array('I'), ascending."""
+    first_unseen: Uid | None
+    keywords: dict[int, str]
+    """Bit -> keyword for the whole mailbox."""
+
+
+class Placement(NamedTuple):
+    """Where an item went: for APPENDUID and COPYUID."""
+
+    folder: FolderId
+    uid_validity: int
+    uid: Uid
+    item: ItemId
+
+
+class Quota(NamedTuple):
+    """Limits in octets; None is unlimited (Exchange's three steps)."""
+
+    warn_bytes: int | None
+    no_send_bytes: int | None
+    no_receive_bytes: int | None

@@ -1,0 +1,1 @@
+"""Listeners, streams, TLS, deadlines; the real clock, entropy and resolver."""

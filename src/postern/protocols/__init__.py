@@ -1,0 +1,1 @@
+"""Sans-IO protocol sessions, server and client side."""

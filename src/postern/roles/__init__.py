@@ -1,0 +1,1 @@
+"""What each server role starts: the only place where parts are wired together."""

@@ -1,0 +1,1 @@
+"""Use cases and permissions: what front ends and delivery agents may ask for."""

@@ -1,0 +1,1 @@
+"""Mailboxes: transactions, folders, items, change log, journal and blobs."""

@@ -1,0 +1,294 @@
+"""The store as the layers above see it. Engines (SQLite now, PostgreSQL later) implement it; contract tests hold both.
+
+Rules that every engine keeps:
+
+* All methods are coroutines over plain values and may be called from one event loop only.
+* Every commit of a mailbox takes the next change number; numbers, UIDs and ids are never given twice, not even after
+  a power cut: ceilings are reserved durably in blocks and an unclean start jumps to the ceiling.
+* A write returns when it is committed and visible to every process. `durable()` returns when it also survives a power
+  cut. Whoever answers OK to a client awaits `durable()` first.
+* A commit publishes itself on the bus; no caller has to notify anyone.
+* A write transaction never spans an await; a busy database is retried without blocking the loop.
+
+Refusals: NO_SUCH_FOLDER, NO_SUCH_ITEM, ALREADY_EXISTS, HAS_CHILDREN, BAD_NAME, TOO_MANY, OVER_QUOTA, DISK_FULL,
+READ_ONLY, CORRUPT, TRY_LATER.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from postern.model.ids import BlobRef, ChangeNumber, DeliveryKey, FolderId, ItemId, MailboxId, Uid
+from postern.model.items import (
+    Changes,
+    Columns,
+    Folder,
+    FolderClass,
+    FolderView,
+    ItemFlags,
+    NewItem,
+    Placement,
+    Quota,
+    SpecialUse,
+)
+from postern.model.query import Query
+
+Ranges = Sequence[tuple[int, int]]
+"""Inclusive UID ranges, ascending and disjoint."""
+
+
+class FlagChange(NamedTuple):
+    """One STORE: `(flags & ~remove) | add`, keywords likewise; `replace` first clears all flags and keywords."""
+
+    add: int = 0
+    remove: int = 0
+    add_keywords: tuple[str, ...] = ()
+    remove_keywords: tuple[str, ...] = ()
+    replace: bool = False
+
+
+class FlagResult(NamedTuple):
+    """What a STORE did."""
+
+    changed: Sequence[ItemFlags]
+    """Every addressed item that exists and passed `unchanged_since`, in UID order, with its flags afterwards."""
+    failed: Sequence[Uid]
+    """Items left alone because they changed after `unchanged_since` (RFC 7162 3.1.3)."""
+    change_number: ChangeNumber
+
+
+class CopyResult(NamedTuple):
+    """Pairs for COPYUID, in source UID order."""
+
+    sources: Sequence[Uid]
+    placements: Sequence[Uid]
+    """New UIDs, matching `sources` one to one."""
+    uid_validity: int
+    change_number: ChangeNumber
+
+
+class Delivery(NamedTuple):
+    """One message for one mailbox."""
+
+    mailbox: MailboxId
+    key: DeliveryKey
+    item: NewItem
+    folder: FolderId | None = None
+    """None delivers to INBOX; a vanished folder falls back to INBOX."""
+    uid: Uid | None = None
+    """Only in replay: the UID that a client was already told (APPENDUID)."""
+    ignore_quota: bool = False
+
+
+class Delivered(NamedTuple):
+    """Outcome of one Delivery."""
+
+    placement: Placement | None
+    """None if the key had been applied before."""
+    refusal: Exception | None = None
+    """A Refusal (over quota, no such mailbox, corrupt, disk full) for this mailbox alone."""
+
+
+class Mailbox(Protocol):
+    """One owner's whole store."""
+
+    id: MailboxId
+
+    # --- reading
+    async def folders(self) -> Sequence[Folder]:
+        """All folders, parents before children."""
+        ...
+
+    async def folder(self, folder: FolderId) -> Folder:
+        """One folder's counters."""
+        ...
+
+    async def special(self, use: SpecialUse) -> Folder:
+        """The folder with a distinguished use. Raises Refusal(NO_SUCH_FOLDER)."""
+        ...
+
+    async def view(self, folder: FolderId, *, claim_recent: bool = False) -> FolderView:
+        """What SELECT needs; `claim_recent` moves `recent_from` past the last item in the same transaction."""
+        ...
+
+    def items(
+        self,
+        folder: FolderId,
+        columns: Columns,
+        ranges: Ranges | None = None,
+        changed_since: ChangeNumber | None = None,
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Rows in UID order, in chunks that each take under a loop slice; fields in the order of `Columns`.
+
+        `changed_since` keeps only rows whose MODSEQ is greater. Each chunk is its own read transaction.
+        """
+        ...
+
+    async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
+        """What an open session has to be told. Cost grows with the number of changes."""
+        ...
+
+    async def change_number(self) -> ChangeNumber:
+        """The mailbox's last change number, from shared memory: cheap enough to ask before every command."""
+        ...
+
+    async def keywords(self) -> dict[int, str]:
+        """Bit -> keyword."""
+        ...
+
+    async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
+        """UIDs that match, ascending."""
+        ...
+
+    async def read(self, folder: FolderId, uid: Uid) -> bytes:
+        """A whole message: prefix and body."""
+        ...
+
+    async def used_bytes(self) -> int:
+        """Octets that count against the quota."""
+        ...
+
+    async def quota(self) -> Quota:
+        """The limits in force."""
+        ...
+
+    # --- writing
+    async def add(self, folder: FolderId, items: Sequence[NewItem]) -> Sequence[Placement]:
+        """Put items into a folder, in one commit. Raises Refusal(OVER_QUOTA)."""
+        ...
+
+    async def set_flags(
+        self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
+    ) -> FlagResult:
+        """Change flags of a set of items in one commit."""
+        ...
+
+    async def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+        """Copy items; bodies are shared, flags and dates kept (RFC 9051 6.4.7)."""
+        ...
+
+    async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+        """Move items in one commit (RFC 6851)."""
+        ...
+
+    async def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Sequence[Uid]:
+        """Remove items (those with DELETED set, unless told otherwise) into Recoverable Items."""
+        ...
+
+    async def create_folder(
+        self,
+        parent: FolderId | None,
+        name: str,
+        folder_class: FolderClass = FolderClass.MAIL,
+        special: SpecialUse = SpecialUse.NONE,
+    ) -> Folder:
+        """Make a folder. Raises ALREADY_EXISTS, BAD_NAME, TOO_MANY."""
+        ...
+
+    async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
+        """Rename or move a folder; ids and UIDs stay. Raises BAD_NAME for a rename into its own child."""
+        ...
+
+    async def delete_folder(self, folder: FolderId) -> None:
+        """Raises HAS_CHILDREN, NOT_PERMITTED for distinguished folders. Items go to Recoverable Items."""
+        ...
+
+    async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
+        """Set the subscription."""
+        ...
+
+    async def set_quota(self, quota: Quota) -> None:
+        """Replace the limits."""
+        ...
+
+    async def purge_recoverable(self, older_than: float) -> int:
+        """Remove recoverable items that were deleted before a time (seconds since the epoch); how many."""
+        ...
+
+    async def durable(self) -> None:
+        """Return when everything committed so far in this process survives a power cut. Grouped with other callers."""
+        ...
+
+
+class Blobs(Protocol):
+    """Bodies. Written once by the journal, read by reference."""
+
+    async def read(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes:
+        """Part of a body, to its end by default."""
+        ...
+
+    async def read_many(self, refs: Sequence[BlobRef]) -> list[bytes]:
+        """Whole bodies, in the order asked; the hot path of FETCH BODY[]."""
+        ...
+
+
+class Store(Protocol):
+    """All mailboxes of this data directory."""
+
+    blobs: Blobs
+
+    async def create_mailbox(self, mailbox: MailboxId, slot: int, quota: Quota) -> None:
+        """Make a mailbox with an Exchange mailbox's folders; durable on return. `slot` is its bus slot (directory)."""
+        ...
+
+    async def delete_mailbox(self, mailbox: MailboxId) -> None:
+        """Remove a mailbox and its file."""
+        ...
+
+    async def mailbox(self, mailbox: MailboxId) -> Mailbox:
+        """Raises Refusal(NO_SUCH_RECIPIENT, CORRUPT)."""
+        ...
+
+    async def deliver(self, batch: Sequence[Delivery]) -> list[Delivered]:
+        """Idempotent by key; one commit a mailbox; results in the order given. A failing mailbox fails alone."""
+        ...
+
+    async def close(self) -> None:
+        """Release files; nothing is lost without it."""
+        ...
+
+
+class Bus(Protocol):
+    """Tells sessions in this process that a mailbox has changed in some process."""
+
+    def subscribe(self, slot: int, wake: Callable[[], None]) -> Callable[[], None]:
+        """`wake` is called in the loop after a commit anywhere; returns the way to unsubscribe."""
+        ...
+
+    def publish(self, slot: int, change_number: int) -> None:
+        """After a commit: put the number into the shared table, wake local and other processes' subscribers."""
+        ...
+
+    def current(self, slot: int) -> int:
+        """The last published change number, 0 if unknown."""
+        ...
+
+
+def normalise(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sort and merge inclusive ranges."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted((min(r), max(r)) for r in ranges):
+        if merged and low <= merged[-1][1] + 1:
+            if high > merged[-1][1]:
+                merged[-1] = (merged[-1][0], high)
+        else:
+            merged.append((low, high))
+    return merged
+
+
+__all__ = [
+    "Blobs",
+    "Bus",
+    "Changes",
+    "CopyResult",
+    "Delivered",
+    "Delivery",
+    "FlagChange",
+    "FlagResult",
+    "ItemId",
+    "Mailbox",
+    "Ranges",
+    "Store",
+    "normalise",
+]

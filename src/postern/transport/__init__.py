@@ -1,0 +1,1 @@
+"""Categorizer, routing, queue, retry and delivery status notifications."""

@@ -8,6 +8,7 @@ Prints one JSON object a target: commands per second, median of `--rounds`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import socket
 import statistics
@@ -62,10 +63,8 @@ def measure(conf: dict[str, object], commands: int, messages: int, rounds: int) 
     client = Client(str(conf["host"]), int(str(conf["imap_port"])))
     client.call(f'LOGIN "{user}" "{conf["password"]}"')
     folder = "mbpipe"
-    try:
+    with contextlib.suppress(RuntimeError):
         client.call(f"DELETE {folder}")
-    except RuntimeError:
-        pass
     client.call(f"CREATE {folder}")
     body = b"From: a@b.example\r\nSubject: pipelined\r\n\r\n" + b"text\r\n" * 100
     literal = b"APPEND mbpipe {%d+}\r\n%s" % (len(body), body)

@@ -44,8 +44,8 @@ def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.P
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    log = open(work / "postern.log", "wb")
-    server = subprocess.Popen([*postern, "serve", "--config", str(config)], stdout=log, stderr=log)
+    with (work / "postern.log").open("wb") as log:
+        server = subprocess.Popen([*postern, "serve", "--config", str(config)], stdout=log, stderr=log)
     target = work / "postern.json"
     target.write_text(
         json.dumps(
@@ -62,7 +62,7 @@ def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.P
                 "user": "u{:03d}@bench.example",
                 "users": USERS,
                 "password": "benchpass",
-                "server_pid": [server.pid],
+                "server_pid": [str(server.pid)],
             }
         )
     )

@@ -18,6 +18,7 @@ from postern.model.ids import ChangeNumber
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import render
+from postern.protocols.imap.commands.search import CHARSETS, BadCharset
 from postern.protocols.imap.scanner import Scanner, no_arguments
 from postern.protocols.imap.session import Command, Continue, Limits, Rejected, ServerSession, State
 from postern.protocols.imap.table import COMMANDS
@@ -73,6 +74,7 @@ class Connection:
         "shared",
         "starting_tls",
         "stream",
+        "tag",
         "timeout_s",
         "user",
     )
@@ -92,6 +94,8 @@ class Connection:
         """Something was committed whose OK waits for `durable`."""
         self.starting_tls: ssl.SSLContext | None = None
         """Set by STARTTLS; the handshake follows its tagged OK."""
+        self.tag = b""
+        """Of the command being carried out."""
         self.bad = 0
         self.timeout_s = shared.settings.login_timeout_s
         self._tree: FolderTree | None = None
@@ -197,6 +201,7 @@ class Connection:
             self._answer_bad(tag, f"{name.decode('ascii')} is not allowed when {session.state.value}")
             return
         selected = self.selected
+        self.tag = tag
         try:
             if specification.parse is no_arguments and not text:
                 arguments = None
@@ -206,6 +211,8 @@ class Connection:
             if self.selected is not None and self.selected is selected:
                 await selected.sync(self.out, expunge=specification.expunge_allowed)
             self.bad = 0
+        except BadCharset:
+            response = b"NO [BADCHARSET (%b)] Unknown charset" % " ".join(CHARSETS).encode("ascii")
         except ProtocolViolation as violation:
             self._answer_bad(tag, str(violation))
             return

@@ -37,9 +37,7 @@ async def list_(connection: Connection, arguments: List, _uid: bool) -> bytes:
             extended = b' ("CHILDINFO" ("SUBSCRIBED"))'
         if not chosen and not extended:
             continue
-        connection.out.append(
-            render.list_response(b"LIST", _attributes(tree, name, folder, arguments), name, extended)
-        )
+        connection.out.append(render.list_response(b"LIST", _attributes(tree, name, folder, arguments), name, extended))
         if b"STATUS" in arguments.returns and chosen:
             connection.out.append(await _status(connection, name, folder, arguments.status))
     return b"OK LIST completed"

@@ -10,9 +10,8 @@ from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.selected import SelectedFolder
 from postern.model.items import Columns
-from postern.model.query import And, Not, Or, Query
-from postern.model.query import UidIn
-from postern.protocols.imap import sequence
+from postern.model.query import And, Not, Or, Query, UidIn
+from postern.protocols.imap import render, sequence
 from postern.protocols.imap.commands.search import Recent, Search, SequenceIn, UidsIn
 
 
@@ -29,8 +28,8 @@ async def search(connection: Connection, arguments: Search, uid: bool) -> bytes:
     if arguments.returns is None:
         connection.out.append(_plain(numbers, modseq))
     else:
-        connection.out.append(_extended(arguments.returns, numbers, modseq, uid=uid))
-        # the tag correlates the answer; it is put in by the caller's frame
+        fields = _extended(arguments.returns, numbers, modseq, uid=uid)
+        connection.out.append(b"* ESEARCH (TAG %b)%b\r\n" % (render.string(connection.tag), fields))
     return b"OK SEARCH completed"
 
 
@@ -63,9 +62,7 @@ def _in_view(selected: SelectedFolder, found: Sequence[int]) -> Sequence[int]:
     return [uid for uid in found if uid in there]
 
 
-async def _highest(
-    connection: Connection, selected: SelectedFolder, arguments: Search, found: Sequence[int]
-) -> int:
+async def _highest(connection: Connection, selected: SelectedFolder, arguments: Search, found: Sequence[int]) -> int:
     """The highest MODSEQ among what is reported (RFC 7162 3.1.5, RFC 4731 3.2)."""
     reported: Sequence[int] = found
     if arguments.returns is not None and not arguments.returns & {b"ALL", b"COUNT"}:
@@ -101,4 +98,4 @@ def _extended(returns: frozenset[bytes], numbers: Sequence[int], modseq: int, *,
         fields.append(b"COUNT %d" % len(numbers))
     if modseq:
         fields.append(b"MODSEQ %d" % modseq)
-    return b" ".join(fields)
+    return b"".join(b" " + field for field in fields)

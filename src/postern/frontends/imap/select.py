@@ -59,8 +59,8 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
         if first:
             out.append(b"* OK [UNSEEN %d] First unseen\r\n" % first)
     out.append(
-        b"* OK [UIDVALIDITY %d] UIDs valid\r\n* OK [UIDNEXT %d] Predicted next UID\r\n* OK [HIGHESTMODSEQ %d] Highest\r\n"
-        % (folder.uid_validity, folder.uid_next, max(1, folder.changed))
+        b"* OK [UIDVALIDITY %d] UIDs valid\r\n* OK [UIDNEXT %d] Predicted next UID\r\n"
+        b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % (folder.uid_validity, folder.uid_next, max(1, folder.changed))
     )
     connection.selected = selected
     connection.session.state = State.SELECTED

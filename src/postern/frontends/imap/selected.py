@@ -12,11 +12,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from postern.frontends.imap.ports import FlagResult, Mailbox
+from postern.frontends.imap.ports import Mailbox
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import Changes, Columns, FolderView, ItemFlags
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.flags import RECENT, FlagTexts
+from postern.services.mailboxes import FlagResult
 
 
 class SelectedFolder:
@@ -32,6 +33,7 @@ class SelectedFolder:
         "recent_from",
         "since",
         "texts",
+        "told",
         "uid_validity",
         "uids",
         "vanished",
@@ -48,6 +50,8 @@ class SelectedFolder:
         """The mailbox's change number when `since` was true: nothing to ask while it stays."""
         self.texts = FlagTexts(view.keywords)
         self.vanished: set[int] = set()
+        self.told: dict[int, int] = {}
+        """UID -> MODSEQ of flag changes made here since the last look."""
         self.read_only = read_only
         self.condstore = False
         self.gone = False
@@ -116,11 +120,14 @@ class SelectedFolder:
         return b"".join(lines)
 
     # --- changes
-    def own(self, result: FlagResult) -> None:
-        """Flags were changed by this session and told already: skip the echo unless others' changes lie between."""
-        if result.change_number == self.checked + 1:
-            self.checked = result.change_number
-            self.since = result.change_number
+    def own(self, result: FlagResult, *, silent: bool = False) -> None:
+        """Flags that this session changed itself are told already: their echo is left out.
+
+        Known by their change numbers, so that what others did in between is told all the same. After a silent change
+        the client knows the flags only if nobody came between its last news and this commit.
+        """
+        if not silent or result.change_number == self.checked + 1:
+            self.told.update({item[0]: item[2] for item in result.changed})
 
     async def sync(self, out: list[bytes], *, expunge: bool) -> None:
         """Tell what has happened since the last time. EXPUNGE is held back unless it is allowed."""
@@ -145,8 +152,12 @@ class SelectedFolder:
         self.checked = max(number, changes.upto)
         if changes.vanished:
             self.vanished.update(uid for uid in changes.vanished if self.number(uid))
-        if changes.changed:
-            await self._tell_changed(changes.changed, out)
+        told = self.told
+        if told:
+            self.told = {}
+        changed = [item for item in changes.changed if told.get(item[0]) != item[2]] if told else changes.changed
+        if changed:
+            await self._tell_changed(changed, out)
 
     async def _compared(self, changes: Changes) -> Changes:
         """The tombstones do not reach back to `since`: compare with all that is there."""

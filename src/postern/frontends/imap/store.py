@@ -20,9 +20,7 @@ def writable(selected: SelectedFolder) -> None:
         raise Refusal(Reason.NO_SUCH_FOLDER, "deleted meanwhile")
 
 
-async def ranges_of(
-    connection: Connection, messages: sequence.SequenceSet, *, uid: bool
-) -> list[tuple[int, int]]:
+async def ranges_of(connection: Connection, messages: sequence.SequenceSet, *, uid: bool) -> list[tuple[int, int]]:
     """UID ranges of a command's messages. UID commands look for news first; numbers mean what was told."""
     selected = connection.view
     if uid:
@@ -41,6 +39,8 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
         enable_condstore(connection)
     if not ranges:
         return b"OK STORE completed"
+    if not uid:
+        await selected.sync(connection.out, expunge=False)
     system, keywords = arguments.flags
     if arguments.mode == b"-":
         change = FlagChange(remove=system, remove_keywords=keywords)
@@ -54,7 +54,7 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
         connection.out.append(
             await selected.flag_responses(result.changed, with_uid=uid, with_flags=not arguments.silent)
         )
-    selected.own(result)
+    selected.own(result, silent=arguments.silent)
     if result.failed:
         failed = [n for n in ((u if uid else selected.number(u)) for u in result.failed) if n]
         if failed:

@@ -228,8 +228,7 @@ class ServerSession:
             self._literals = []
             self._room = self._literal_limit(text)
         if size > self._room:
-            is_append = self._room > self.limits.literal_bytes
-            status = b"NO [TOOBIG] Message too large" if is_append else b"BAD Literal too large"
+            status = b"NO [TOOBIG] Message too large" if self._is_append(text) else b"BAD Literal too large"
             return self._reject(text, status, literal)
         self._room -= size
         self._text = text[: -len(literal[0])] + b"\0"
@@ -242,11 +241,12 @@ class ServerSession:
     def _literal_limit(self, text: bytes) -> int:
         if self.state is State.NOT_AUTHENTICATED:
             return self.limits.literal_before_login_bytes
+        # the folder's name may be a literal as well
+        return self.limits.append_bytes + 1024 if self._is_append(text) else self.limits.literal_bytes
+
+    def _is_append(self, text: bytes) -> bool:
         head = _HEAD.match(text)
-        if head is not None and head[2].upper() == b"APPEND":
-            # the folder's name may be a literal as well
-            return self.limits.append_bytes + 1024
-        return self.limits.literal_bytes
+        return self.state is not State.NOT_AUTHENTICATED and head is not None and head[2].upper() == b"APPEND"
 
     def _take_literal(self) -> bool:
         """Consume octets of a literal, wanted or not; whether it is complete."""

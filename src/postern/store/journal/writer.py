@@ -10,7 +10,7 @@ import asyncio
 import errno
 import threading
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
@@ -148,7 +148,7 @@ class Journal:
     def new_spool(self) -> Spool:
         """A place for a content that is too large for memory. Raises Refusal(DISK_FULL, READ_ONLY)."""
         self._spools += 1
-        path = self.directory / f"spool-{self._segment:016x}-{self._spools:x}.tmp"
+        path = self.directory / f"spool-{self.id:011x}-{self._sequence:x}-{self._spools:x}.tmp"
         try:
             return Spool(path, self.files)
         except OSError as error:
@@ -231,6 +231,10 @@ class Journal:
     def applied(self, ref: BlobRef) -> None:
         """What the record says is done."""
         self._outstanding.pop(ref, None)
+
+    def expect(self, refs: Iterable[BlobRef]) -> None:
+        """For replay: messages of earlier segments that are not applied yet, in their order."""
+        self._outstanding.update(dict.fromkeys(refs))
 
     @property
     def outstanding(self) -> int:

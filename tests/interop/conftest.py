@@ -30,12 +30,13 @@ class Demo:
 
 
 def start_demo(data: Path, *arguments: str) -> tuple[subprocess.Popen[str], Demo]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "postern", "demo", "--json", "--data", str(data), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=open(data.with_suffix(".log"), "w"),
-        text=True,
-    )
+    with data.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "postern", "demo", "--json", "--data", str(data), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     assert process.stdout
     ready, _, _ = select.select([process.stdout], [], [], 60)
     line = process.stdout.readline() if ready else ""

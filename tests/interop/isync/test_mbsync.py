@@ -44,7 +44,8 @@ def test_mirror_both_ways(demo, program, run, tmp_path: Path):
     for start in range(0, COUNT, 100):
         chunk = b""
         for number in range(start, start + 100):
-            body = f"From: a@b.example\r\nMessage-ID: <{number}@mirror>\r\nSubject: Nummer {number} ünï\r\n\r\nLine {number}\r\n"
+            headers = f"From: a@b.example\r\nMessage-ID: <{number}@mirror>\r\nSubject: Nummer {number} ünï\r\n"
+            body = f"{headers}\r\nLine {number}\r\n"
             raw = body.encode()
             tag += 1
             flags = b"(\\Seen)" if number % 3 == 0 else b"()"

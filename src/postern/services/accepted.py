@@ -68,7 +68,12 @@ class Accepted:
     __slots__ = ("content", "header", "journal", "key", "left", "message_id", "outcomes", "queue_id", "ref")
 
     def __init__(
-        self, journal: Journal, ref: BlobRef, header: AcceptHeader, content: bytes, outcomes: Sequence[AnyOutcome] | None
+        self,
+        journal: Journal,
+        ref: BlobRef,
+        header: AcceptHeader,
+        content: bytes,
+        outcomes: Sequence[AnyOutcome] | None,
     ) -> None:
         self.journal = journal
         self.ref = ref

@@ -53,13 +53,11 @@ class Admission:
             raise Refusal(Reason.SENDER_NOT_ALLOWED, f"{principal.address} may not send as {reverse_path}")
         if principal.mailbox is not None:
             usage = await self._usage_of(principal.mailbox)
-            if usage is not None and usage.quota.no_send_bytes is not None:
-                if usage.used_bytes >= usage.quota.no_send_bytes:
-                    raise Refusal(Reason.OVER_QUOTA, f"{principal.address} is over its sending limit")
+            limit = None if usage is None else usage.quota.no_send_bytes
+            if usage is not None and limit is not None and usage.used_bytes >= limit:
+                raise Refusal(Reason.OVER_QUOTA, f"{principal.address} is over its sending limit")
 
-    async def check_recipient(
-        self, address: str, principal: Principal | None, size: int, *, may_relay: bool
-    ) -> Route:
+    async def check_recipient(self, address: str, principal: Principal | None, size: int, *, may_relay: bool) -> Route:
         """Who that is. Raises Refusal(NO_SUCH_RECIPIENT, RELAY_DENIED, NOT_PERMITTED, OVER_QUOTA)."""
         found = await self._directory.resolve(address)
         account = found.account

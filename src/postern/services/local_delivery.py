@@ -1,7 +1,7 @@
 """Delivery into mailboxes of this server: at once when idle, in batches under load.
 
-A batch costs each mailbox one commit, whatever the number of messages for it. What a mailbox cannot take now goes to the
-queue, under the same key, so that no message blocks another.
+A batch costs each mailbox one commit, whatever the number of messages for it. What a mailbox cannot take now goes
+to the queue, under the same key, so that no message blocks another.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
 from postern.model.ids import BlobRef
 from postern.model.items import NewItem
-from postern.model.refusal import Refusal
-from postern.model.transfer import StoredContent
+from postern.model.refusal import Reason, Refusal
+from postern.model.transfer import Fate, LocalCopy, Result, StoredContent
 from postern.services.accepted import Accepted, AppendHeader
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
@@ -52,8 +52,8 @@ class LocalDelivery:
         self._unable = unable
         self._jobs: list[_Job] = []
         self._wake = asyncio.Event()
+        self._less = asyncio.Event()
         self._busy = False
-        self.delivering = False
         self.waiting_bytes = 0
 
     def put(self, message: Accepted, outcomes: Sequence[Deliver]) -> None:
@@ -61,6 +61,12 @@ class LocalDelivery:
         self._jobs.append(_Job(message, outcomes))
         self.waiting_bytes += len(message.content)
         self._wake.set()
+
+    async def room(self, limit_bytes: int) -> None:
+        """Return when fewer octets wait than that."""
+        while self.waiting_bytes > limit_bytes:
+            self._less.clear()
+            await self._less.wait()
 
     async def run(self) -> None:
         """Deliver for ever."""
@@ -72,12 +78,27 @@ class LocalDelivery:
             if not self._jobs:
                 self._wake.clear()
             self._busy = len(jobs) >= _BUSY_MESSAGES
-            self.delivering = True
             try:
                 await self._deliver(jobs)
-            finally:
-                self.delivering = False
-                self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
+            except Refusal:
+                raise
+            except Exception as error:
+                await self._one_by_one(jobs, error)
+            self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
+            self._less.set()
+
+    async def _one_by_one(self, jobs: Sequence[_Job], error: Exception) -> None:
+        """Something in a batch made it fail; the others must not wait for it."""
+        if isinstance(error, SystemError):  # a sync failed: only a replay can tell what is on disk
+            raise error
+        for job in jobs:
+            try:
+                await self._deliver([job])
+            except SystemError:
+                raise
+            except Exception as own:
+                for outcome in job.outcomes:
+                    self._unable(job.message, outcome, own)
 
     async def _deliver(self, jobs: Sequence[_Job]) -> None:
         batch: list[Delivery] = []
@@ -150,3 +171,26 @@ async def appended_item(ref: BlobRef, header: AppendHeader, content: bytes) -> N
     """The item that an APPEND record puts into a folder."""
     scanned = await scan_content(content)
     return new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
+
+
+async def deliver_copies(store: Store, copies: Sequence[LocalCopy]) -> list[Result]:
+    """Deliver copies that waited in the queue; durable on return. Results in the order given."""
+    batch: list[Delivery] = []
+    for copy in copies:
+        content = await store.blobs.read(copy.content.blob)
+        prefix = return_path_line(copy.reverse_path) + copy.content.prefix
+        item = new_item(await scan_content(content), copy.content.blob, len(content), prefix, int(copy.received_at))
+        batch.append(Delivery(copy.mailbox, copy.key, item))
+    results = []
+    delivered = await store.deliver(batch)
+    for mailbox in {copy.mailbox for copy, (_, refusal) in zip(copies, delivered, strict=True) if refusal is None}:
+        await (await store.mailbox(mailbox)).durable()
+    for _, refusal in delivered:
+        if refusal is None:
+            results.append(Result(Fate.DELIVERED, "2.0.0"))
+        elif isinstance(refusal, Refusal) and not refusal.reason.temporary:
+            status = "5.2.2" if refusal.reason is Reason.OVER_QUOTA else "5.1.1"
+            results.append(Result(Fate.FAILED, status, refusal.reason.value))
+        else:
+            results.append(Result(Fate.DEFERRED, "4.2.0", str(refusal)))
+    return results

@@ -2,8 +2,8 @@
 
 A body is dead when its record is below its journal's low-water mark (so nobody will apply it any more) and no mailbox
 and no queue entry refers to it: they are asked, counters prove nothing. They are asked again just before a segment is
-replaced, because a reference may have wandered from a mailbox that was not asked yet to one that had been. Whoever copies
-references and could take longer than one round of asking (a backup, a repair) holds a pin meanwhile.
+replaced, because a reference may have wandered from a mailbox that was not asked yet to one that had been. Whoever
+copies references and could take longer than one round of asking (a backup, a repair) holds a pin meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from postern.store import failpoints
 from postern.store.journal.files import Files
 from postern.store.journal.layout import bodies, body_path, journals, mark_path, pins_directory, segment_path, segments
-from postern.store.journal.marks import Mark, read_mark
+from postern.store.journal.marks import MarkState, read_mark
 from postern.store.journal.records import journal_of, scan_records
 from postern.store.journal.replay import read_index, write_sealed
 
@@ -115,7 +115,7 @@ class Collector:
             data = memoryview(path.read_bytes())
             heads = [head for head in scan_records(data, number) if head.record in keep]
             if len(heads) != len(keep):
-                # a reference to what the segment does not have, or a damaged record: for `verify` to report, not to free
+                # a damaged record, or a reference to none: for `verify` to report, not to be freed
                 return 0
             after = write_sealed(self._directory, number, data, heads, self._files)
         failpoints.hit("gc.replaced")
@@ -143,9 +143,9 @@ def collectable(directory: Path) -> list[int]:
     return [n for n in numbers if (mark := marks[journal_of(n)]).closed or n < mark.segment]
 
 
-def finished_segments(directory: Path, mark: Mark, journal: int) -> list[int]:
+def finished_segments(directory: Path, mark: MarkState, journal: int) -> list[int]:
     """A journal's segments below its mark: their keys need not be remembered as applied any more."""
-    return [n for n in segments(directory, journal) if mark.state.closed or n < mark.state.segment]
+    return [n for n in segments(directory, journal) if mark.closed or n < mark.segment]
 
 
 def is_pinned(directory: Path) -> bool:

@@ -1,9 +1,10 @@
 """What a dead process left: seal the tail, find what was accepted and may not be applied.
 
 The records of the unsealed segment were perhaps never synced, and after a failed sync the page cache may show what the
-disk does not have. So nothing is applied from it: what is whole is copied into a sealed segment that is synced anew, under
-the same number. What the replay itself decides (outcomes, UIDs) goes into a further segment of the same journal, so that
-another replay, by whomever, finds everything about a message in one journal: journals can be replayed in any order.
+disk does not have. So nothing is applied from it: what is whole is copied into a sealed segment that is synced anew,
+under the same number. What the replay itself decides (outcomes) goes into a further segment of the same journal, so
+that another replay, by whomever, finds everything about a message in one journal: journals can be replayed in any
+order.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def take_orphan(directory: Path, journal: int, files: Files) -> Orphan:
     return Orphan(journal, mark, pending, outcomes, assigned, sequence)
 
 
-def continue_journal(  # noqa: PLR0913 - the arguments of Journal
+def continue_journal(
     orphan: Orphan,
     directory: Path,
     clock: Clock,

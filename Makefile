@@ -1,0 +1,45 @@
+# The entry points a person needs. Each sets up what it needs by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.PHONY: help run test check bench
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 12
+
+run: $(STAMP) ## start a throw-away organisation on loopback (ARGS="--json --port-base 9000" are passed on)
+	@exec $(BIN)/postern demo $(ARGS)
+
+test: $(DEV_STAMP) ## every test: unit, integration, crash and real mail programs (ARGS="-k imap" selects)
+	@scripts/install-test-parts
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_STAMP) ## lint, types, import contracts
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV_STAMP) ## measure against Postfix and Dovecot in one run (needs the load generator, see docs/performance.md)
+	@scripts/install-test-parts
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Postern needs Python 3.11 or newer: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Postern needs Python 3.11 or newer; $(PYTHON) is older. Name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(VENV)/bin/python pyproject.toml
+	@echo "Setting up (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(DEV_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@

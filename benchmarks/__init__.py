@@ -1,0 +1,1 @@
+"""Postern beside Postfix + Dovecot, in one run."""

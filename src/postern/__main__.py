@@ -1,0 +1,5 @@
+"""python -m postern."""
+
+from postern.cli.main import main
+
+main()

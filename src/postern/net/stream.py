@@ -1,0 +1,431 @@
+"""A byte stream over TCP, with TLS on top when asked for: what every front end and delivery agent reads and writes.
+
+Memory decides the shape. An idle connection holds no buffer of its own: all of a thread's connections receive into
+one shared buffer (asyncio.BufferedProtocol), TLS records pass through ssl.MemoryBIOs in slices of one record, so that
+the BIOs never grow, and deadlines are one lazily renewed timer a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+from postern.net.tls import TlsFacts, TlsFailure
+
+RECEIVE_BYTES = 256 * 1024
+"""The shared receive buffer: the most that one system call takes from a socket."""
+BACKLOG_BYTES = 1024 * 1024
+"""Received, not yet read by the front end: reading from the socket pauses above."""
+RECORD_BYTES = 16384
+"""One TLS record's plain text (RFC 8446 5.1); BIOs are fed in slices of it, so that they stay small."""
+HANDSHAKE_TIMEOUT_S = 30.0
+DRAIN_TIMEOUT_S = 300.0
+"""A peer that reads nothing for this long is gone (RFC 5321 4.5.3.2 gives senders as much)."""
+CLOSE_TIMEOUT_S = 10.0
+"""After close(): how long the last bytes may take."""
+QUIET_S = 0.5
+"""A stopping server ends a connection that has been waiting for input for this long: no command is in flight."""
+
+
+class Stopping(ConnectionError):  # noqa: N818 - a notice, not an error
+    """Raised by `read` when the server stops: say goodbye and return."""
+
+
+class _Scratch(threading.local):
+    """The receive and decryption buffers of a thread's event loop."""
+
+    def __init__(self) -> None:
+        self.receive = memoryview(bytearray(RECEIVE_BYTES))
+        self.plain = memoryview(bytearray(RECORD_BYTES))
+
+
+_scratch = _Scratch()
+
+
+class Stream(asyncio.BufferedProtocol):
+    """One connection. One task reads; cancelling a `read` loses no data."""
+
+    __slots__ = (
+        "_answered",
+        "_backlog",
+        "_chunks",
+        "_closed",
+        "_deadline",
+        "_drained",
+        "_eof",
+        "_incoming",
+        "_loop",
+        "_on_lost",
+        "_on_made",
+        "_outgoing",
+        "_plain",
+        "_reading",
+        "_receive",
+        "_stop",
+        "_timer",
+        "_tls",
+        "_transport",
+        "_waiter",
+        "_waiting_since",
+        "context",
+        "local",
+        "peer",
+        "tls",
+    )
+
+    def __init__(
+        self,
+        on_made: Callable[[Stream], None] | None = None,
+        on_lost: Callable[[Stream], None] | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_made = on_made
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._receive = _scratch.receive
+        self._plain = _scratch.plain
+        self._chunks: list[bytes] = []
+        self._backlog = 0
+        self._answered = 0
+        self._eof = False
+        self._closed = False
+        self._stop = False
+        self._reading = True
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._waiting_since = 0.0
+        self._tls: ssl.SSLObject | None = None
+        self._incoming: ssl.MemoryBIO | None = None
+        self._outgoing: ssl.MemoryBIO | None = None
+        self.tls: TlsFacts | None = None
+        self.peer: tuple[str, int] = ("", 0)
+        self.local: tuple[str, int] = ("", 0)
+        self.context: Any = None
+        """Free for the owner of the stream (a session's correlation id, a connection pool's state)."""
+
+    # --- what front ends use
+
+    async def read(self, timeout_s: float) -> bytes:
+        """All bytes that are there, at least one; b"" at the end. Raises TimeoutError, Stopping, TlsFailure."""
+        if not self._chunks:
+            if self._eof:
+                return b""
+            await self._wait(timeout_s)
+            if not self._chunks:
+                return b""
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._backlog = self._answered = 0
+        if not self._reading and not self._closed:
+            self._reading = True
+            assert self._transport is not None
+            self._transport.resume_reading()
+        return data
+
+    def write(self, data: bytes | list[bytes]) -> None:
+        """Queue bytes; nothing happens on a connection that is gone (the next `drain` says so)."""
+        transport = self._transport
+        self._answered = len(self._chunks)
+        if self._closed or transport is None:
+            return
+        if isinstance(data, list):
+            data = b"".join(data)
+        if not data:
+            return
+        if self._tls is None:
+            transport.write(data)
+        else:
+            self._encrypt(data)
+
+    async def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
+        """Wait until the peer takes more. Raises ConnectionResetError, TimeoutError (the stream is aborted)."""
+        if self._closed or self._transport is None:
+            raise ConnectionResetError("the connection is closed")
+        drained = self._drained
+        if drained is None:
+            return
+        done, _ = await asyncio.wait([drained], timeout=timeout_s)
+        if not done:
+            self.abort()
+            raise TimeoutError("the peer does not read")
+        if self._closed:
+            raise ConnectionResetError("the connection is closed")
+
+    async def start_tls(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = True,
+        server_name: str | None = None,
+        timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> None:
+        """Do a handshake. Raises TlsFailure, TimeoutError.
+
+        Plain text that came before our last `write` (the go-ahead) is dropped: it was sent before TLS began and
+        nobody knows by whom (RFC 3207 5, CVE-2021-33515). The caller drops what its session has buffered.
+        """
+        if not server_side:
+            self._chunks.clear()
+        early = b"".join(self._chunks[self._answered :])
+        self._chunks.clear()
+        self._backlog = self._answered = 0
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
+        )
+        if early:
+            self._incoming.write(early)
+        end = self._loop.time() + timeout_s
+        while not self._handshake():
+            if self._eof:
+                raise TlsFailure("the peer closed the connection during the handshake")
+            await self._wait(max(0.0, end - self._loop.time()))
+        binding = getattr(context, "end_point", b"") if server_side else b""
+        cipher = self._tls.cipher()
+        certificate = self._tls.getpeercert(binary_form=True) or b""
+        self.tls = TlsFacts(self._tls.version() or "", cipher[0] if cipher else "", binding, certificate)
+        if not self._reading and not self._closed:
+            # the handshake used up what had come; a full backlog must not wait for a read that waits for it
+            self._reading = True
+            assert self._transport is not None
+            self._transport.resume_reading()
+        self._decrypt(memoryview(b""))  # application data may have come with the last handshake record
+
+    def close(self) -> None:
+        """Send what is queued, then close. Never blocks."""
+        if self._closed or self._transport is None:
+            return
+        self._closed = True
+        if self._tls is not None and self.tls is not None:
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()  # queues close_notify, then wants the peer's, which we do not wait for
+            self._flush()
+        self._cancel_timer()
+        if self._transport.get_write_buffer_size():
+            self._timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        self._transport.close()
+        self._wake()
+
+    def abort(self) -> None:
+        """Close at once; what is queued is lost."""
+        self._closed = True
+        if self._transport is not None:
+            self._transport.abort()
+        self._wake()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether close() was called or the connection is gone."""
+        return self._closed
+
+    # --- what the listener uses
+
+    def request_stop(self, *, now: bool = False) -> bool:
+        """Ask a waiting reader to stop if it is quiet (QUIET_S), or at once. Whether it was asked."""
+        if not now and (self._waiter is None or self._loop.time() - self._waiting_since < QUIET_S):
+            return False
+        self._stop = True
+        self._wake()
+        return True
+
+    # --- asyncio.BufferedProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the connection is there."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.peer = _address(transport.get_extra_info("peername"))
+        self.local = _address(transport.get_extra_info("sockname"))
+        if self._on_made is not None:
+            self._on_made(self)
+            self._on_made = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """asyncio: where to receive. Used up in `buffer_updated` before any other connection receives."""
+        return self._receive
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """asyncio: bytes came."""
+        if self._tls is not None:
+            try:
+                self._decrypt(self._receive[:nbytes])
+            except TlsFailure:
+                self._eof = True
+                self.abort()
+                return
+        else:
+            self._chunks.append(bytes(self._receive[:nbytes]))
+            self._backlog += nbytes
+        if self._backlog > BACKLOG_BYTES and self._reading and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done() and (self._chunks or self._eof or self.tls is None):
+            waiter.set_result(None)
+
+    def eof_received(self) -> bool:
+        """asyncio: the peer sends no more. Its half-open side still gets our answers."""
+        self._eof = True
+        self._wake()
+        return self._tls is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: it is gone."""
+        self._eof = self._closed = True
+        self._cancel_timer()
+        self._transport = None
+        self._tls = self._incoming = self._outgoing = None
+        self._wake()
+        self.resume_writing()
+        if self._on_lost is not None:
+            self._on_lost(self)
+            self._on_lost = None
+
+    def pause_writing(self) -> None:
+        """asyncio: the peer is slow."""
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """asyncio: go on."""
+        if self._drained is not None:
+            if not self._drained.done():
+                self._drained.set_result(None)
+            self._drained = None
+
+    # --- waiting
+
+    async def _wait(self, timeout_s: float) -> None:
+        """Until bytes, the end, a stop or the deadline."""
+        self._raise_stop()
+        assert self._waiter is None, "two tasks read one stream"
+        now = self._loop.time()
+        self._waiting_since = now
+        self._deadline = now + timeout_s
+        timer = self._timer
+        if timer is None or timer.when() > self._deadline:
+            if timer is not None:
+                timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+        waiter = self._waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            self._deadline = 0.0
+        if not self._chunks and not self._eof:
+            self._raise_stop()
+
+    def _raise_stop(self) -> None:
+        if self._stop:
+            raise Stopping
+
+    def _expire(self) -> None:
+        """The timer is rarely the last read's own: look whether its time has really come."""
+        self._timer = None
+        waiter = self._waiter
+        if waiter is None or waiter.done() or not self._deadline:
+            return
+        if self._loop.time() < self._deadline - 0.001:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+        else:
+            waiter.set_exception(TimeoutError("the peer sent nothing in time"))
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- TLS
+
+    def _handshake(self) -> bool:
+        """One step; whether it is finished."""
+        assert self._tls is not None
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return False
+        except (ssl.SSLError, OSError, ValueError) as error:
+            self._flush()  # the alert tells the peer why
+            raise TlsFailure(f"TLS handshake failed: {error}") from error
+        self._flush()
+        return True
+
+    def _flush(self) -> None:
+        if self._outgoing is not None and self._outgoing.pending and self._transport is not None:
+            self._transport.write(self._outgoing.read())
+
+    def _encrypt(self, data: bytes) -> None:
+        tls, outgoing, transport = self._tls, self._outgoing, self._transport
+        assert tls is not None
+        assert outgoing is not None
+        assert transport is not None
+        try:
+            if len(data) <= RECORD_BYTES:
+                tls.write(data)
+                transport.write(outgoing.read())
+                return
+            view = memoryview(data)
+            records = []
+            for start in range(0, len(data), RECORD_BYTES):
+                tls.write(view[start : start + RECORD_BYTES])
+                records.append(outgoing.read())
+            transport.write(b"".join(records))
+        except ssl.SSLError:
+            self.abort()
+
+    def _decrypt(self, received: memoryview) -> None:
+        """Feed ciphertext, collect plain text. Raises TlsFailure."""
+        tls, incoming, plain = self._tls, self._incoming, self._plain
+        if tls is None or incoming is None:
+            return
+        if self.tls is None:  # a handshake goes on: `start_tls` drives it
+            incoming.write(received)
+            return
+        start = 0
+        try:
+            while True:
+                if start < len(received):
+                    incoming.write(received[start : start + RECORD_BYTES])
+                    start += RECORD_BYTES
+                while incoming.pending or tls.pending():
+                    count = tls.read(RECORD_BYTES, plain)
+                    if not count:
+                        self._eof = True
+                        return
+                    self._chunks.append(bytes(plain[: cast(int, count)]))
+                    self._backlog += cast(int, count)
+                if start >= len(received):
+                    break
+        except ssl.SSLWantReadError:
+            if start < len(received):
+                self._decrypt(received[start:])
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._eof = True
+        except (ssl.SSLError, OSError) as error:
+            raise TlsFailure(f"broken TLS record: {error}") from error
+        if self._outgoing is not None and self._outgoing.pending:
+            self._flush()  # key updates
+
+
+def _address(name: Any) -> tuple[str, int]:
+    """Host and port of a socket name; IPv4-mapped IPv6 addresses as IPv4."""
+    if not isinstance(name, tuple):
+        return (str(name or ""), 0)
+    host = str(name[0])
+    if host.startswith("::ffff:") and "." in host:
+        host = host[7:]
+    return (host, int(name[1]))

@@ -1,0 +1,74 @@
+"""TLS contexts and what is known of a TLS connection.
+
+Contexts are made before the workers are forked: their session ticket keys are then the same in every worker, so that
+a client resumes its session with whichever worker takes the connection.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+TICKETS = 1
+"""TLS 1.3 session tickets a handshake sends; clients use one, each costs CPU and bytes."""
+
+
+class TlsFailure(ConnectionError):  # noqa: N818 - the field's word
+    """A handshake failed or a record was broken; the connection is of no more use."""
+
+
+class TlsFacts(NamedTuple):
+    """What a finished handshake established."""
+
+    version: str
+    """As OpenSSL names it: TLSv1.3."""
+    cipher: str
+    server_end_point: bytes
+    """tls-server-end-point channel binding of our certificate (RFC 5929 4); empty on the client's side."""
+    peer_certificate: bytes = b""
+    """The peer's certificate in DER if it sent one and we asked for it."""
+
+
+class ServerContext(ssl.SSLContext):
+    """A server's context that knows its certificate's channel binding."""
+
+    end_point: bytes = b""
+
+
+def server_context(certificate: Path, key: Path) -> ServerContext:
+    """A context for our listeners, TLS 1.2 and newer. Raises OSError, ssl.SSLError, ValueError."""
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = TICKETS
+    context.load_cert_chain(certificate, key)
+    context.end_point = end_point(certificate.read_bytes())
+    return context
+
+
+def client_context(*, verify: bool = False, trust: Path | None = None) -> ssl.SSLContext:
+    """A context towards other servers; opportunistic (RFC 7435: encrypted, not verified) unless `verify`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if verify:
+        if trust is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(trust)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def end_point(pem: bytes) -> bytes:
+    """tls-server-end-point of the first certificate in a PEM file (RFC 5929 4.1)."""
+    certificate = x509.load_pem_x509_certificates(pem)[0]
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm is None or algorithm.name in {"md5", "sha1"}:
+        algorithm = hashes.SHA256()
+    return certificate.fingerprint(algorithm)

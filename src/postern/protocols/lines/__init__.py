@@ -1,0 +1,1 @@
+"""Line buffer shared by the line-based protocols."""

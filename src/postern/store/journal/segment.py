@@ -1,0 +1,74 @@
+"""Writing one segment: create, append batches, seal. Blocking; used by the journal's thread and by replay."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+
+from postern.store import failpoints
+from postern.store.journal.files import Buffer, Files
+from postern.store.journal.layout import segment_path, sidecar_path
+from postern.store.journal.records import INDEX_ENTRY, SEGMENT_HEADER, encode_index, encode_segment_header
+
+
+class SegmentWriter:
+    """An unsealed segment and its sidecar index."""
+
+    def __init__(self, files: Files, directory: Path, number: int, created: int, size_bytes: int) -> None:
+        """Make the files; durable after the first `commit`. Raises OSError (disk full) leaving nothing behind."""
+        self.number = number
+        self._files = files
+        self._directory = directory
+        self._entries = array("Q")
+        self._records = 0
+        self.end = SEGMENT_HEADER.size
+        self._descriptor = files.create(segment_path(directory, number), size_bytes)
+        try:
+            self._sidecar = files.create(sidecar_path(directory, number))
+            files.write(self._descriptor, [encode_segment_header(number, created)], 0)
+            files.sync_directory(directory)
+        except OSError:
+            files.close(self._descriptor)
+            files.unlink(segment_path(directory, number))
+            files.unlink(sidecar_path(directory, number))
+            raise
+
+    def write(self, first_record: int, buffers: Sequence[Buffer], entries: array[int]) -> None:
+        """Write records one behind the other; `entries` are offset and length of their contents in turn."""
+        start, before = self.end, len(self._entries)
+        try:
+            self.end += self._files.write(self._descriptor, buffers, start)
+            missing = first_record * 2 - before
+            if missing > 0:
+                self._entries.extend([0] * missing)
+            self._entries.extend(entries)
+            self._records += len(entries) // 2
+            self._files.write(self._sidecar, [entries.tobytes()], first_record * INDEX_ENTRY.size)
+        except OSError:
+            # Refused messages must not come back in a replay: their sender will send them again.
+            del self._entries[before:]
+            self.end = start
+            self._files.truncate(self._descriptor, start)
+            self._files.sync(self._descriptor)
+            raise
+
+    def sync(self) -> None:
+        """Make everything written durable."""
+        self._files.sync(self._descriptor)
+
+    def seal(self) -> None:
+        """Write the index and close. A segment without records is removed."""
+        failpoints.hit("journal.sealing")
+        sidecar = sidecar_path(self._directory, self.number)
+        if not self._records:
+            self._files.close(self._descriptor)
+            self._files.unlink(segment_path(self._directory, self.number))
+        else:
+            self._files.truncate(self._descriptor, self.end)
+            self._files.write(self._descriptor, [encode_index(self._entries, self.end, self._records)], self.end)
+            self._files.sync(self._descriptor)
+            self._files.close(self._descriptor)
+        self._files.close(self._sidecar)
+        self._files.unlink(sidecar)
+        failpoints.hit("journal.sealed")

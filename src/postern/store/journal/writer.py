@@ -1,0 +1,319 @@
+"""A worker's journal: group commit in one thread.
+
+The loop numbers the records and hands everything that waits to the thread as one batch; the thread writes it, syncs it
+once and reports back; meanwhile the next batch gathers. So one connection waits for one sync, and a thousand too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from array import array
+from collections.abc import Awaitable, Callable
+from itertools import groupby
+from pathlib import Path
+from queue import SimpleQueue
+
+from postern.model.ids import BlobRef
+from postern.model.ports import Clock
+from postern.model.refusal import Reason, Refusal
+from postern.store import failpoints
+from postern.store.journal.files import Files, JournalFailedError
+from postern.store.journal.layout import SEGMENT_BYTES, SPOOL_ABOVE_BYTES, body_path
+from postern.store.journal.marks import Mark, MarkState
+from postern.store.journal.records import (
+    CARRIES_MESSAGE,
+    RECORD_HEADER,
+    SEGMENT_HEADER,
+    SPOOLED_OFFSET,
+    encode_record,
+    segment_number,
+)
+from postern.store.journal.segment import SegmentWriter
+
+_FULL = {errno.ENOSPC: Reason.DISK_FULL, errno.EDQUOT: Reason.DISK_FULL, errno.EROFS: Reason.READ_ONLY}
+
+
+class Spool:
+    """A content in a file of its own, written while it comes in. The journal takes the file over."""
+
+    def __init__(self, path: Path, files: Files) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self._files = files
+        self._descriptor = files.create(path)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add to the end. Blocks; raises OSError."""
+        self.size_bytes += self._files.write(self._descriptor, [data], self.size_bytes)
+
+    def finish(self) -> None:
+        """Make the content durable and close. Blocks; raises OSError."""
+        try:
+            self._files.sync(self._descriptor)
+        finally:
+            self._files.close(self._descriptor)
+        failpoints.hit("body.spooled")
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self._files.unlink(self.path)
+
+
+class _Entry:
+    """A record on its way."""
+
+    __slots__ = ("content", "future", "header", "kind", "offset", "record", "segment", "spool")
+
+    def __init__(
+        self,
+        segment: int,
+        record: int,
+        offset: int,
+        kind: int,
+        header: bytes,
+        content: bytes,
+        spool: Spool | None,
+        future: asyncio.Future[BlobRef],
+    ) -> None:
+        self.segment = segment
+        self.record = record
+        self.offset = offset
+        self.kind = kind
+        self.header = header
+        self.content = content
+        self.spool = spool
+        self.future = future
+
+
+class Journal:
+    """Appends records durably. Belongs to one start of one worker and to one event loop."""
+
+    def __init__(
+        self,
+        directory: Path,
+        journal: int,
+        clock: Clock,
+        on_failure: Callable[[OSError], None],
+        *,
+        files: Files | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        mark: Mark | None = None,
+        first_sequence: int = 0,
+    ) -> None:
+        """`on_failure` is called in the loop when a sync fails: it has to end the process.
+
+        `mark` and `first_sequence` are for replay, which goes on in a fresh segment of the journal that it replays.
+        """
+        self.directory = directory
+        self.id = journal
+        self.files = files or Files()
+        directory.mkdir(parents=True, exist_ok=True)
+        self._clock = clock
+        self._on_failure = on_failure
+        self._segment_bytes = segment_bytes
+        self._spool_above = min(SPOOL_ABOVE_BYTES, segment_bytes // 4)
+        self.mark = mark or Mark.create(directory, journal, self.files)
+        self._sequence = first_sequence
+        self._segment = segment_number(journal, first_sequence)
+        self._record = 0
+        self._offset = SEGMENT_HEADER.size
+        self._spools = 0
+        self._waiting: list[_Entry] = []
+        self._busy = False
+        self._failed: OSError | None = None
+        self._outstanding: dict[BlobRef, None] = {}
+        self._inbox: SimpleQueue[list[_Entry] | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._writer: SegmentWriter | None = None  # the thread's own
+        self.records_written = 0
+        self.syncs = 0
+        self._thread = threading.Thread(target=self._run, name=f"journal-{journal:x}", daemon=True)
+        self._thread.start()
+
+    # --- the loop's side
+    def append(self, kind: int, header: bytes, content: bytes | Spool = b"") -> Awaitable[BlobRef]:
+        """Write a record; the result comes when it is durable.
+
+        A record that carries a message stays outstanding until `applied`.
+        Raises Refusal(DISK_FULL, READ_ONLY), JournalFailedError.
+        """
+        if isinstance(content, Spool) or len(content) > self._spool_above:
+            return self._append_spooled(kind, header, content)
+        return self._enqueue(kind, header, content, None)
+
+    def new_spool(self) -> Spool:
+        """A place for a content that is too large for memory. Raises Refusal(DISK_FULL, READ_ONLY)."""
+        self._spools += 1
+        path = self.directory / f"spool-{self._segment:016x}-{self._spools:x}.tmp"
+        try:
+            return Spool(path, self.files)
+        except OSError as error:
+            raise _refusal(error) from error
+
+    async def _append_spooled(self, kind: int, header: bytes, content: bytes | Spool) -> BlobRef:
+        spool = content if isinstance(content, Spool) else self.new_spool()
+        try:
+            if isinstance(content, bytes):
+                await self._loop.run_in_executor(None, spool.write, content)
+            await self._loop.run_in_executor(None, spool.finish)
+            return await self._enqueue(kind, header, b"", spool)
+        except OSError as error:
+            spool.discard()
+            raise _refusal(error) from error
+        except Refusal:
+            spool.discard()
+            raise
+
+    def _enqueue(self, kind: int, header: bytes, content: bytes, spool: Spool | None) -> asyncio.Future[BlobRef]:
+        future: asyncio.Future[BlobRef] = self._loop.create_future()
+        if self._failed is not None:
+            future.set_exception(JournalFailedError(str(self._failed)))
+            return future
+        size = RECORD_HEADER.size + len(header) + len(content)
+        if self._offset + size > self._segment_bytes and self._record:
+            self._rotate()
+        entry = _Entry(self._segment, self._record, self._offset, kind, header, content, spool, future)
+        if kind in CARRIES_MESSAGE:
+            self._outstanding[BlobRef(self._segment, self._record)] = None
+        self._record += 1
+        self._offset += size
+        self._waiting.append(entry)
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            # at the end of this turn of the loop, so that whatever else arrived in it shares the sync
+            self._loop.call_soon(self._hand_over)
+        return future
+
+    def _rotate(self) -> None:
+        self._sequence += 1
+        self._segment = segment_number(self.id, self._sequence)
+        self._record = 0
+        self._offset = SEGMENT_HEADER.size
+
+    def _hand_over(self) -> None:
+        batch, self._waiting = self._waiting, []
+        self._inbox.put(batch)
+
+    def _done(self, batch: list[_Entry], written: int, error: OSError | None, fatal: bool) -> None:
+        """In the loop: the first `written` entries are durable, the others met the error."""
+        self.syncs += 1
+        self.records_written += written
+        for entry in batch[:written]:
+            if not entry.future.done():
+                entry.future.set_result(BlobRef(entry.segment, entry.record))
+        if error is not None:
+            self._refuse(batch[written:], error, fatal)
+        if self._waiting:
+            self._hand_over()
+        else:
+            self._busy = False
+            self._idle.set()
+
+    def _refuse(self, entries: list[_Entry], error: OSError, fatal: bool) -> None:
+        entries += self._waiting  # numbered behind the failed ones
+        self._waiting = []
+        if fatal:
+            self._failed = error
+        else:
+            self._rotate()
+        for entry in entries:
+            self._outstanding.pop(BlobRef(entry.segment, entry.record), None)
+            if not entry.future.done():
+                entry.future.set_exception(JournalFailedError(str(error)) if fatal else _refusal(error))
+        if fatal:
+            self._on_failure(error)
+
+    def applied(self, ref: BlobRef) -> None:
+        """What the record says is done."""
+        self._outstanding.pop(ref, None)
+
+    @property
+    def outstanding(self) -> int:
+        """Messages that are accepted and not applied."""
+        return len(self._outstanding)
+
+    def low_water(self) -> MarkState:
+        """Everything below is applied, though not synced yet: take it before syncing, write it after."""
+        segment, record = next(iter(self._outstanding), (self._segment, self._record))
+        return MarkState(segment, record, closed=False)
+
+    async def advance(self, state: MarkState) -> None:
+        """Write the mark. The caller has synced whatever was applied below it."""
+        if state != self.mark.state:
+            await self._loop.run_in_executor(None, self.mark.write, state)
+
+    async def drained(self) -> None:
+        """Return when nothing waits for a sync."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Finish what waits, seal the segment, end the thread and give the journal up. The mark stays as it is."""
+        await self.drained()
+        self._inbox.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+        self.mark.release()
+
+    # --- the thread's side
+    def _run(self) -> None:
+        while (batch := self._inbox.get()) is not None:
+            written, error, fatal = self._write_batch(batch)
+            self._loop.call_soon_threadsafe(self._done, batch, written, error, fatal)
+            del batch
+        if self._writer is not None and self._failed is None:
+            self._writer.seal()
+
+    def _write_batch(self, batch: list[_Entry]) -> tuple[int, OSError | None, bool]:
+        written = 0
+        for segment, group in groupby(batch, key=lambda entry: entry.segment):
+            entries = list(group)
+            try:
+                self._write_segment(segment, entries)
+            except OSError as error:
+                return written, error, error.errno not in _FULL
+            try:
+                failpoints.hit("journal.written")
+                assert self._writer is not None
+                self._writer.sync()
+                failpoints.hit("journal.synced")
+            except OSError as error:
+                # The kernel may have thrown the pages away: syncing again could succeed without having written.
+                return written, error, True
+            written += len(entries)
+        return written, None, False
+
+    def _write_segment(self, segment: int, entries: list[_Entry]) -> None:
+        if self._writer is None or self._writer.number != segment:
+            if self._writer is not None:
+                writer, self._writer = self._writer, None
+                writer.seal()
+            created = int(self._clock.timestamp())
+            self._writer = SegmentWriter(self.files, self.directory, segment, created, self._segment_bytes)
+        failpoints.hit("journal.before-write")
+        buffers: list[bytes | memoryview | bytearray] = []
+        index = array("Q")
+        renamed = False
+        for entry in entries:
+            if entry.spool is None:
+                head = encode_record(segment, entry.record, entry.kind, entry.header, entry.content)
+                buffers.append(head)
+                if entry.content:
+                    buffers.append(entry.content)
+                index.extend((entry.offset + len(head), len(entry.content)))
+            else:
+                size = entry.spool.size_bytes
+                buffers.append(encode_record(segment, entry.record, entry.kind, entry.header, b"", size))
+                index.extend((SPOOLED_OFFSET, size))
+                self.files.rename(entry.spool.path, body_path(self.directory, segment, entry.record))
+                renamed = True
+        if renamed:
+            self.files.sync_directory(self.directory)
+        self._writer.write(entries[0].record, buffers, index)
+
+
+def _refusal(error: OSError) -> Refusal:
+    return Refusal(_FULL.get(error.errno or 0, Reason.TRY_LATER), str(error))

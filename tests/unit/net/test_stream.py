@@ -1,0 +1,259 @@
+"""Streams over loopback sockets: chunks, deadlines, back pressure, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import ssl
+
+import pytest
+from tests.unit.net.conftest import listening
+
+from postern.net import stream as stream_module
+from postern.net.client import connect
+from postern.net.listener import BindError, bind
+from postern.net.stream import Stopping, Stream
+from postern.net.tls import ServerContext, TlsFailure, client_context
+
+
+async def echo(stream: Stream) -> None:
+    while data := await stream.read(5):
+        stream.write(data)
+        await stream.drain()
+
+
+async def read_exactly(stream: Stream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = await stream.read(5)
+        assert chunk, "closed early"
+        data += chunk
+    return data
+
+
+async def test_bytes_come_back_as_sent() -> None:
+    async with listening(echo) as (listener, port):
+        client = await connect("127.0.0.1", port, 5)
+        client.write([b"one ", b"two"])
+        assert await read_exactly(client, 7) == b"one two"
+        assert client.peer == ("127.0.0.1", port)
+        assert listener.accepted == 1
+        client.close()
+
+
+async def test_end_of_input_is_empty() -> None:
+    async def once(stream: Stream) -> None:
+        stream.write(b"bye")
+
+    async with listening(once) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        assert await read_exactly(client, 3) == b"bye"
+        assert await client.read(5) == b""
+        client.close()
+        with pytest.raises(ConnectionResetError):
+            await client.drain()
+
+
+async def test_a_silent_peer_times_out_by_the_last_deadline() -> None:
+    async with listening(echo) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        client.write(b"x")
+        assert await client.read(60) == b"x"
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(TimeoutError):
+            await client.read(0.05)
+        assert asyncio.get_running_loop().time() - start < 1
+        client.write(b"y")
+        assert await client.read(1) == b"y"
+        client.close()
+
+
+async def test_a_cancelled_read_loses_nothing() -> None:
+    async with listening(echo) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        task = asyncio.ensure_future(client.read(5))
+        await asyncio.sleep(0)
+        client.write(b"kept")
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await read_exactly(client, 4) == b"kept"
+        client.close()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_large_transfers_pass_back_pressure(context: ServerContext, tls: bool) -> None:
+    data = os.urandom(3 * 1024 * 1024)
+    received = asyncio.get_running_loop().create_future()
+
+    async def slow(stream: Stream) -> None:
+        got = b""
+        while len(got) < len(data):
+            await asyncio.sleep(0.001)
+            got += await stream.read(5)
+            assert len(got) and stream._backlog <= 0
+        received.set_result(got)
+        stream.write(data)
+        await stream.drain()
+
+    async with listening(slow, context if tls else None) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        if tls:
+            await client.start_tls(client_context(), server_side=False)
+        client.write(data)
+        await client.drain()
+        assert await received == data
+        assert await read_exactly(client, len(data)) == data
+        client.close()
+
+
+async def test_implicit_tls_facts(context: ServerContext) -> None:
+    facts = asyncio.get_running_loop().create_future()
+
+    async def tell(stream: Stream) -> None:
+        facts.set_result(stream.tls)
+        await echo(stream)
+
+    async with listening(tell, context) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        await client.start_tls(client_context(), server_side=False, server_name="localhost")
+        client.write(b"secret")
+        assert await read_exactly(client, 6) == b"secret"
+        server = await facts
+        assert server.version == "TLSv1.3"
+        assert client.tls is not None
+        assert server.server_end_point == hashlib.sha256(client.tls.peer_certificate).digest()
+        client.close()
+
+
+async def starttls_server(stream: Stream, context: ServerContext) -> None:
+    await stream.read(5)
+    await asyncio.sleep(0.05)  # injected plain text arrives meanwhile
+    stream.write(b"go\r\n")
+    await stream.start_tls(context)
+    await echo(stream)
+
+
+async def test_plain_text_before_starttls_is_dropped(context: ServerContext) -> None:
+    async with listening(lambda stream: starttls_server(stream, context)) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        client.write(b"STARTTLS\r\n")
+        await asyncio.sleep(0.02)
+        client.write(b"injected\r\n")
+        assert await client.read(5) == b"go\r\n"
+        await client.start_tls(client_context(), server_side=False)
+        client.write(b"real")
+        assert await read_exactly(client, 4) == b"real"
+        client.close()
+
+
+async def test_a_client_drops_what_a_server_said_before_tls(context: ServerContext) -> None:
+    async def inject(stream: Stream) -> None:
+        await stream.read(5)
+        stream.write(b"go\r\n")
+        await asyncio.sleep(0.02)
+        stream.write(b"injected\r\n")
+        await stream.start_tls(context)
+        await echo(stream)
+
+    async with listening(inject) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        client.write(b"STARTTLS\r\n")
+        assert await client.read(5) == b"go\r\n"
+        await asyncio.sleep(0.1)
+        await client.start_tls(client_context(), server_side=False)
+        client.write(b"real")
+        assert await read_exactly(client, 4) == b"real"
+        client.close()
+
+
+async def test_a_broken_handshake_says_so(context: ServerContext) -> None:
+    failure = asyncio.get_running_loop().create_future()
+
+    async def handshake(stream: Stream) -> None:
+        try:
+            await stream.start_tls(context)
+        except TlsFailure as error:
+            failure.set_result(error)
+
+    async with listening(handshake) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        client.write(b"EHLO not.tls.example\r\n")
+        assert isinstance(await failure, TlsFailure)
+        client.close()
+
+
+async def test_old_tls_versions_are_refused(context: ServerContext) -> None:
+    async with listening(echo, context) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        old = client_context()
+        with pytest.warns(DeprecationWarning):
+            old.minimum_version = ssl.TLSVersion.TLSv1
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with pytest.raises(TlsFailure):
+            await client.start_tls(old, server_side=False)
+        client.close()
+
+
+async def test_broken_records_end_the_connection(context: ServerContext) -> None:
+    async with listening(echo, context) as (listener, port):
+        client = await connect("127.0.0.1", port, 5)
+        await client.start_tls(client_context(), server_side=False)
+        assert client._transport is not None
+        client._transport.write(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        assert await client.read(5) == b""
+        client.close()
+        await asyncio.sleep(0.01)
+        assert not listener.connections
+
+
+async def test_tls_close_is_announced(context: ServerContext) -> None:
+    async def bye(stream: Stream) -> None:
+        stream.write(b"bye")
+
+    async with listening(bye, context) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_context())
+        assert await reader.read() == b"bye"
+        writer.close()
+
+
+async def test_a_stop_lets_busy_connections_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "QUIET_S", 0.05)
+    said: list[str] = []
+
+    async def session(stream: Stream) -> None:
+        try:
+            while data := await stream.read(5):
+                if data == b"work":
+                    await asyncio.sleep(0.2)
+                    stream.write(b"done")
+        except Stopping:
+            said.append("bye")
+            stream.write(b"bye")
+
+    async with listening(session) as (listener, port):
+        idle = await connect("127.0.0.1", port, 5)
+        busy = await connect("127.0.0.1", port, 5)
+        await asyncio.sleep(0.1)
+        busy.write(b"work")
+        await asyncio.sleep(0.02)
+        await listener.stop(5)
+        assert await idle.read(5) == b"bye"
+        assert await read_exactly(busy, 7) == b"donebye"
+        assert said == ["bye", "bye"]
+        with pytest.raises(OSError):
+            await connect("127.0.0.1", port, 0.2)
+        idle.close()
+        busy.close()
+
+
+async def test_a_taken_port_is_explained() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(BindError, match="another program already listens"):
+            bind("127.0.0.1", taken.getsockname()[1])

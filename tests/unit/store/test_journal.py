@@ -1,0 +1,177 @@
+import asyncio
+import errno
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+from postern.model.ids import BlobRef
+from postern.model.refusal import Reason, Refusal
+from postern.store.blobs import SegmentBlobs
+from postern.store.journal.files import Files, JournalFailedError
+from postern.store.journal.layout import allocate_journal, segments
+from postern.store.journal.marks import orphans, read_mark
+from postern.store.journal.records import Kind, journal_of
+from postern.store.journal.writer import Journal
+
+
+class FixedClock:
+    def now(self):
+        return datetime.fromtimestamp(1_700_000_000, UTC)
+
+    def timestamp(self):
+        return 1_700_000_000.0
+
+    def monotonic(self):
+        return 0.0
+
+
+def fail(error):
+    raise AssertionError(error)
+
+
+def make(path, **options):
+    options.setdefault("on_failure", fail)
+    return Journal(path, options.pop("journal", None) or allocate_journal(path), FixedClock(), **options)
+
+
+async def test_records_are_read_back_from_active_and_sealed_segments(tmp_path):
+    journal = make(tmp_path, segment_bytes=1 << 16)
+    blobs = SegmentBlobs(tmp_path)
+    bodies = [os.urandom(i * 37 % 5000) + b"x" for i in range(200)]
+    refs = await asyncio.gather(*(journal.append(Kind.ACCEPT, b"header", body) for body in bodies))
+    assert len(set(refs)) == len(refs)
+    assert len(segments(tmp_path)) > 3
+    assert await blobs.read_many(refs) == bodies
+    assert await blobs.read_many(refs[::-1]) == bodies[::-1]
+    assert await blobs.read(refs[7], 3, 10) == bodies[7][3:13]
+    late = await journal.append(Kind.ACCEPT, b"", b"late")
+    assert await blobs.read(late) == b"late"
+    await journal.close()
+    assert await blobs.read_many([*refs, late]) == [*bodies, b"late"]
+    assert await SegmentBlobs(tmp_path).read_many([*refs, late]) == [*bodies, b"late"]
+    assert not list(tmp_path.glob("*.idx"))
+    blobs.close()
+
+
+async def test_one_sync_for_all_that_wait(tmp_path):
+    journal = make(tmp_path)
+    await asyncio.gather(*(journal.append(Kind.ACCEPT, b"", b"body") for _ in range(500)))
+    assert journal.syncs <= 2
+    await journal.close()
+
+
+async def test_large_bodies_have_a_file_of_their_own(tmp_path):
+    journal = make(tmp_path)
+    big = os.urandom(3 << 20)
+    ref = await journal.append(Kind.ACCEPT, b"h", big)
+    small = await journal.append(Kind.ACCEPT, b"h", b"small")
+    blobs = SegmentBlobs(tmp_path)
+    assert await blobs.read_many([ref, small]) == [big, b"small"]
+    assert await blobs.read(ref, 5, 7) == big[5:12]
+    spool = journal.new_spool()
+    spool.write(b"abc")
+    spool.write(b"def")
+    assert await blobs.read(await journal.append(Kind.ACCEPT, b"", spool)) == b"abcdef"
+    await journal.close()
+    assert await blobs.read(ref) == big
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+async def test_missing_bodies_are_refused(tmp_path):
+    journal = make(tmp_path)
+    ref = await journal.append(Kind.ACCEPT, b"", b"x")
+    blobs = SegmentBlobs(tmp_path)
+    for wrong in (BlobRef(ref.segment, 1), BlobRef(ref.segment + 1, 0)):
+        with pytest.raises(Refusal) as caught:
+            await blobs.read(wrong)
+        assert caught.value.reason is Reason.CORRUPT
+    await journal.close()
+
+
+async def test_sidecar_lost_in_a_power_cut_is_rebuilt(tmp_path):
+    journal = make(tmp_path)
+    refs = [await journal.append(Kind.ACCEPT, b"h", b"%d" % i) for i in range(5)]
+    next(tmp_path.glob("*.idx")).write_bytes(b"\0" * 48)
+    assert await SegmentBlobs(tmp_path).read_many(refs) == [b"0", b"1", b"2", b"3", b"4"]
+    await journal.close()
+
+
+class BrokenFiles(Files):
+    sync_errno = 0
+    create_errno = 0
+    write_errno = 0
+
+    def sync(self, descriptor):
+        if self.sync_errno:
+            raise OSError(self.sync_errno, "sync")
+        super().sync(descriptor)
+
+    def create(self, path, size_bytes=0):
+        if self.create_errno:
+            raise OSError(self.create_errno, "create")
+        return super().create(path, size_bytes)
+
+    def write(self, descriptor, buffers, offset):
+        if self.write_errno:
+            super().write(descriptor, [bytes(buffers[0])[:20]], offset)
+            raise OSError(self.write_errno, "write")
+        return super().write(descriptor, buffers, offset)
+
+
+async def test_a_failed_sync_is_never_retried(tmp_path):
+    files, failures = BrokenFiles(), []
+    journal = make(tmp_path, files=files, on_failure=failures.append)
+    good = await journal.append(Kind.ACCEPT, b"", b"good")
+    files.sync_errno = errno.EIO
+    with pytest.raises(JournalFailedError):
+        await journal.append(Kind.ACCEPT, b"", b"lost")
+    files.sync_errno = 0
+    with pytest.raises(JournalFailedError):
+        await journal.append(Kind.ACCEPT, b"", b"later")
+    assert len(failures) == 1
+    assert journal.low_water()[:2] == good
+    await journal.close()
+
+
+@pytest.mark.parametrize("where", ["create_errno", "write_errno"])
+async def test_a_full_disk_refuses_and_recovers(tmp_path, where):
+    files = BrokenFiles()
+    journal = make(tmp_path, files=files, segment_bytes=4096)
+    refs = [await journal.append(Kind.ACCEPT, b"", b"x" * 900) for _ in range(4)]
+    setattr(files, where, errno.ENOSPC)
+    outcomes = await asyncio.gather(
+        *(journal.append(Kind.ACCEPT, b"", b"y" * 900) for _ in range(3)), return_exceptions=True
+    )
+    assert [outcome.reason for outcome in outcomes] == [Reason.DISK_FULL] * 3
+    setattr(files, where, 0)
+    refs.append(await journal.append(Kind.ACCEPT, b"", b"x" * 900))
+    await journal.close()
+    assert await SegmentBlobs(tmp_path).read_many(refs) == [b"x" * 900] * 5
+
+
+async def test_low_water_waits_for_the_oldest(tmp_path):
+    journal = make(tmp_path)
+    refs = [await journal.append(Kind.ACCEPT, b"", b"x") for _ in range(3)]
+    journal.applied(refs[1])
+    assert journal.low_water()[:2] == refs[0]
+    journal.applied(refs[0])
+    assert journal.low_water()[:2] == refs[2]
+    journal.applied(refs[2])
+    state = journal.low_water()
+    assert state[:2] == (refs[2].segment, 3)
+    await journal.advance(state)
+    assert read_mark(tmp_path, journal.id) == state
+    assert orphans(tmp_path) == []
+    await journal.close()
+    assert orphans(tmp_path) == [journal.id]
+
+
+async def test_journal_numbers_are_never_given_twice(tmp_path):
+    numbers = [allocate_journal(tmp_path) for _ in range(3)]
+    journal = make(tmp_path, journal=numbers[-1] + 5)
+    await journal.append(Kind.ACCEPT, b"", b"x")
+    await journal.close()
+    assert journal_of(segments(tmp_path)[0]) == numbers[-1] + 5
+    (tmp_path / "next").unlink()
+    assert allocate_journal(tmp_path) == numbers[-1] + 6

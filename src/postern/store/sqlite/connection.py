@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -15,10 +16,11 @@ SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS picked (seq INTEGER PRIMARY KEY, uid 
 """Where set operations keep the UIDs that they work on; in memory, one a connection."""
 
 
-class DurabilityLost(SystemError):
+class DurabilityLost(SystemError):  # noqa: N818 - the condition, not a kind of mistake
     """A sync failed. What was written since the last one may be gone, and asking again would hide it.
 
-    Not an answer but the end of this process: it must stop, so that the journal is replayed over what is really on disk.
+    Not an answer but the end of this process: it must stop, so that the journal is replayed over what is really on
+    disk.
     """
 
 
@@ -43,6 +45,11 @@ def connect(path: Path, *, create: bool = False, busy_ms: int = 0) -> apsw.Conne
         db.close()
         raise
     return db
+
+
+def rows(db: apsw.Connection, sql: str, bindings: tuple[object, ...] = ()) -> list[Any]:
+    """All rows at once, so that no read transaction outlives the call."""
+    return db.execute(sql, bindings).fetchall()
 
 
 def wal_path(path: Path) -> Path:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from postern.model.ids import FolderId, ItemId, Uid
-from postern.model.items import Flag, NewItem, Placement, SpecialUse
+from postern.model.items import Flag, NewItem, Placement
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Delivered, Delivery
 from postern.store.sqlite.flags import keyword_mask
+from postern.store.sqlite.folders import INBOX
 from postern.store.sqlite.selection import Totals, adjust, uid_validity
 from postern.store.sqlite.txn import Txn
 
 _ITEM = "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_CONTENT = "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_HEADER = "INSERT INTO headers VALUES (?, ?)"
+_CONTENT = "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _APPLY = "INSERT OR IGNORE INTO applied VALUES (?, ?)"
-_INBOX = "SELECT id, uid_validity FROM folders WHERE special = ?"
 _FORGET = "DELETE FROM applied WHERE segment = ?"
+
+
+_Rows = tuple[list[tuple[object, ...]], list[tuple[object, ...]]]
+"""Rows for `items` and for `contents`."""
 
 
 class _Filling:
@@ -39,7 +41,12 @@ def _keywords(txn: Txn, item: NewItem) -> int:
 
 
 def _insert(
-    txn: Txn, folder: FolderId, filling: _Filling, item: NewItem, uid: int, lists: tuple[list[Any], list[Any], list[Any]]
+    txn: Txn,
+    folder: FolderId,
+    filling: _Filling,
+    item: NewItem,
+    uid: int,
+    lists: _Rows,
 ) -> Placement:
     flags = item.flags | _keywords(txn, item) if item.keywords else item.flags
     size = item.body_size + len(item.prefix)
@@ -61,31 +68,26 @@ def _insert(
             item.subject,
             item.message_id,
             item.properties,
+            item.header,
         )
     )
-    if item.header is not None:
-        lists[2].append((uid, item.header))
     filling.messages += 1
     filling.size += size
     filling.unseen += not flags & Flag.SEEN.value
     filling.deleted += 1 if flags & Flag.DELETED.value else 0
-    if uid > filling.last:
-        filling.last = uid
+    filling.last = max(filling.last, uid)
     txn.used_bytes += size
     return Placement(folder, filling.validity, Uid(uid), ItemId(uid))
 
 
-def _write(txn: Txn, fillings: dict[FolderId, _Filling], lists: tuple[list[Any], list[Any], list[Any]]) -> None:
-    items, contents, headers = lists
+def _write(txn: Txn, fillings: dict[FolderId, _Filling], lists: _Rows) -> None:
+    items, contents = lists
     if len(items) == 1:  # the statements alone are cheaper than executemany's iteration
         txn.execute(_ITEM, items[0])
         txn.execute(_CONTENT, contents[0])
-        if headers:
-            txn.execute(_HEADER, headers[0])
     else:
         txn.executemany(_ITEM, items)
         txn.executemany(_CONTENT, contents)
-        txn.executemany(_HEADER, headers)
     for folder, filling in fillings.items():
         delta = Totals(filling.messages, filling.size, filling.unseen, filling.deleted)
         adjust(txn, folder, delta, filling.last + 1)
@@ -101,7 +103,7 @@ def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]
         if txn.used_bytes + wanted > txn.no_receive_bytes:
             raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {wanted} > {txn.no_receive_bytes} octets")
     first = txn.take(len(items))
-    lists: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+    lists: _Rows = ([], [])
     placements = [_insert(txn, folder, filling, item, uid, lists) for uid, item in enumerate(items, first)]
     _write(txn, {folder: filling}, lists)
     return placements
@@ -127,8 +129,7 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
         execute(_FORGET, (segment,))
     results: list[Delivered] = []
     fillings: dict[FolderId, _Filling] = {}
-    lists: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-    inbox: FolderId | None = None
+    lists: _Rows = ([], [])
     for delivery in batch:
         item = delivery.item
         limit = txn.no_receive_bytes
@@ -144,17 +145,17 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
         if not txn.db.changes():
             results.append(Delivered(None))
             continue
-        folder = delivery.folder if delivery.folder is not None else inbox
-        if folder is None or folder not in fillings:
-            found = execute("SELECT id, uid_validity FROM folders WHERE id = ?", (folder,)).fetchall() if folder else []
-            if not found:
-                found = execute(_INBOX, (SpecialUse.INBOX.value,)).fetchall()
-                inbox = found[0][0]
-            folder = FolderId(found[0][0])
-            if folder not in fillings:
-                fillings[folder] = _Filling(found[0][1])
+        folder = delivery.folder if delivery.folder is not None else INBOX
+        filling = fillings.get(folder)
+        if filling is None:
+            try:
+                filling = _Filling(uid_validity(txn.db, folder))
+            except Refusal:  # removed in the meantime
+                folder = INBOX
+                filling = fillings.get(folder) or _Filling(uid_validity(txn.db, folder))
+            fillings[folder] = filling
         uid = _uid(txn, delivery.uid)
-        results.append(Delivered(_insert(txn, folder, fillings[folder], item, uid, lists)))
+        results.append(Delivered(_insert(txn, folder, filling, item, uid, lists)))
     if lists[0]:
         _write(txn, fillings, lists)
     return results

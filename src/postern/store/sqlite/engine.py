@@ -130,7 +130,7 @@ class SqliteStore:
                 self._mailboxes.pop(mailbox, None)
             return [Delivered(None, refused)] * len(batch)
 
-    def forget_applied(self, segments: Iterable[int]) -> None:
+    async def forget_applied(self, segments: Iterable[int]) -> None:
         """Journal segments that will never be replayed: their delivery keys go with each mailbox's next delivery.
 
         Keys of messages that Postern wrote itself (`-segment`) go with the segment of what caused them.

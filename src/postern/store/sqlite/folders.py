@@ -7,16 +7,20 @@ from typing import Any
 
 import apsw
 
-from postern.model.ids import FolderId, Uid
+from postern.model.ids import FolderId
 from postern.model.items import Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.store.sqlite import transfer
+from postern.store.sqlite.connection import rows
 from postern.store.sqlite.txn import Txn
 
 MAX_FOLDERS = 10_000
 MAX_DEPTH = 100
 MAX_NAME_BYTES = 250
 DELIMITER = "/"
+
+INBOX = FolderId(1)
+"""The first folder that is made in a mailbox, so the one that takes the first number."""
 
 DISTINGUISHED: tuple[tuple[str, FolderClass, SpecialUse, bool], ...] = (
     ("INBOX", FolderClass.MAIL, SpecialUse.INBOX, True),
@@ -35,39 +39,50 @@ DISTINGUISHED: tuple[tuple[str, FolderClass, SpecialUse, bool], ...] = (
 )
 """Name, class, use and whether IMAP clients find it subscribed."""
 
-_COLUMNS = (
-    "id, parent, name, class, special, uid_validity, uid_next, messages, unseen, deleted, size_bytes, changed,"
-    " subscribed, recent_from"
-)
-_TREE = (
-    "WITH RECURSIVE tree(id, depth) AS (SELECT id, 0 FROM folders WHERE parent IS NULL"
-    " UNION ALL SELECT f.id, depth + 1 FROM folders f JOIN tree ON f.parent = tree.id)"
+_SELECT = (
+    "SELECT f.id, f.parent, f.name, f.class, f.special, c.uid_validity, c.uid_next, c.messages, c.unseen, c.deleted,"
+    " c.size_bytes, c.changed, f.subscribed, f.recent_from FROM folders f CROSS JOIN counters c ON c.id = f.id"
 )
 _ALL = (
-    f"{_TREE} SELECT " + ", ".join("f." + c.strip() for c in _COLUMNS.split(",")) + " FROM tree JOIN folders f USING (id)"
-    " ORDER BY depth, f.id"
+    "WITH RECURSIVE tree(id, depth) AS (SELECT id, 0 FROM folders WHERE parent IS NULL"
+    " UNION ALL SELECT f.id, depth + 1 FROM folders f JOIN tree ON f.parent = tree.id) "
+    + _SELECT.replace("FROM folders f", "FROM tree CROSS JOIN folders f ON f.id = tree.id")
+    + " ORDER BY tree.depth, f.id"
 )
-_ONE = f"SELECT {_COLUMNS} FROM folders WHERE id = ?"
-_BY_USE = f"SELECT {_COLUMNS} FROM folders WHERE special = ? AND special != ''"
+_ONE = f"{_SELECT} WHERE f.id = ?"
+_BY_USE = f"{_SELECT} WHERE f.special = ? AND f.special != ''"
 _CLASSES = {c.value: c for c in FolderClass}
 _USES = {u.value: u for u in SpecialUse}
 
 
-def _folder(row: tuple[Any, ...]) -> Folder:
-    identity, parent, name, class_, special, *counters, subscribed, recent_from = row
+def _folder(row: Any) -> Folder:
+    identity, parent, name, class_, use, validity, uid_next, messages, unseen, deleted, size, changed, *rest = row
     return Folder(
-        identity, parent, name, _CLASSES[class_], _USES[special], *counters, bool(subscribed), recent_from
+        identity,
+        parent,
+        name,
+        _CLASSES[class_],
+        _USES[use],
+        validity,
+        uid_next,
+        messages,
+        unseen,
+        deleted,
+        size,
+        changed,
+        bool(rest[0]),
+        rest[1],
     )
 
 
 def tree(db: apsw.Connection) -> list[Folder]:
     """All folders, parents before children."""
-    return [_folder(row) for row in db.execute(_ALL).fetchall()]
+    return [_folder(row) for row in rows(db, _ALL)]
 
 
 def one(db: apsw.Connection, folder: FolderId) -> Folder:
     """Raises Refusal(NO_SUCH_FOLDER)."""
-    found = db.execute(_ONE, (folder,)).fetchall()
+    found = rows(db, _ONE, (folder,))
     if not found:
         raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
     return _folder(found[0])
@@ -75,7 +90,7 @@ def one(db: apsw.Connection, folder: FolderId) -> Folder:
 
 def by_use(db: apsw.Connection, use: SpecialUse) -> Folder:
     """Raises Refusal(NO_SUCH_FOLDER)."""
-    found = db.execute(_BY_USE, (use.value,)).fetchall()
+    found = rows(db, _BY_USE, (use.value,))
     if not found:
         raise Refusal(Reason.NO_SUCH_FOLDER, use.value)
     return _folder(found[0])
@@ -127,22 +142,14 @@ def create(
     if txn.execute("SELECT count(*) FROM folders").fetchall()[0][0] >= MAX_FOLDERS:
         raise Refusal(Reason.TOO_MANY, "folders")
     identity = FolderId(txn.take(1))
-    ((validity,),) = txn.execute("UPDATE state SET uid_validity = uid_validity + 1 RETURNING uid_validity").fetchall()
+    ((validity,),) = txn.execute(
+        "UPDATE counters SET uid_validity = uid_validity + 1 WHERE id = 0 RETURNING uid_validity"
+    ).fetchall()
     txn.execute(
-        "INSERT INTO folders VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?)",
-        (
-            identity,
-            parent,
-            name,
-            folder_class.value,
-            special.value,
-            validity,
-            Uid(txn.next_id),
-            txn.change(),
-            int(subscribed),
-            Uid(txn.next_id),
-        ),
+        "INSERT INTO folders VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (identity, parent, name, folder_class.value, special.value, int(subscribed), txn.next_id),
     )
+    txn.execute("INSERT INTO counters VALUES (?, ?, ?, 0, 0, 0, 0, ?)", (identity, txn.change(), txn.next_id, validity))
     return one(txn.db, identity)
 
 
@@ -173,6 +180,7 @@ def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
     txn.change()
     txn.execute("DELETE FROM tombstones WHERE folder = ?", (folder,))
     txn.execute("DELETE FROM folders WHERE id = ?", (folder,))
+    txn.execute("DELETE FROM counters WHERE id = ?", (folder,))
 
 
 def subscribe(txn: Txn, folder: FolderId, subscribed: bool) -> None:
@@ -184,7 +192,10 @@ def subscribe(txn: Txn, folder: FolderId, subscribed: bool) -> None:
 
 def claim_recent(txn: Txn, folder: FolderId) -> None:
     """Items up to now are no longer \\Recent for sessions to come. No change that anybody has to be told."""
-    txn.execute("UPDATE folders SET recent_from = uid_next WHERE id = ?", (folder,))
+    txn.execute(
+        "UPDATE folders SET recent_from = (SELECT uid_next FROM counters c WHERE c.id = folders.id) WHERE id = ?",
+        (folder,),
+    )
 
 
 __all__ = ["DISTINGUISHED", "by_use", "claim_recent", "create", "delete", "one", "rename", "subscribe", "tree"]

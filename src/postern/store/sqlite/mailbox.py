@@ -27,7 +27,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.store import search
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
 from postern.store.sqlite import delivery, flags, folders, reading, transfer, txn
-from postern.store.sqlite.connection import refusal, sync_wal
+from postern.store.sqlite.connection import refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.schema import UnknownLayout
 from postern.store.sqlite.txn import NeedsReservation, Txn
@@ -56,7 +56,7 @@ class SqliteMailbox:
 
     async def settle(self) -> None:
         """First use in this process: learn the bus slot; after an unclean start jump over lost numbers."""
-        epoch, slot, deleted = await self._read(_identity)
+        epoch, slot, deleted = await self.consult(_identity)
         if deleted:
             self._host.forget(self.path)
             raise Refusal(Reason.NO_SUCH_RECIPIENT, self.id)
@@ -70,7 +70,8 @@ class SqliteMailbox:
 
     # --- transactions
 
-    async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def consult(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run a short read on the loop's connection; a busy file is asked again."""
         attempt = 0
         while True:
             try:
@@ -152,30 +153,30 @@ class SqliteMailbox:
 
     async def _promote(self, ceilings: tuple[int, int]) -> None:
         await self.durable()
-        await self._read(lambda db: txn.promote(db, ceilings))
+        await self.consult(lambda db: txn.promote(db, ceilings))
 
     async def _is_bulk(self, folder: FolderId, ranges: Ranges | None) -> bool:
         if ranges is not None and sum(high - low + 1 for low, high in ranges) <= BULK_ITEMS:
             return False
         if ranges is not None and len(ranges) > BULK_ITEMS:
             return True
-        if (await self._read(lambda db: folders.one(db, folder))).messages <= BULK_ITEMS:
+        if (await self.consult(lambda db: folders.one(db, folder))).messages <= BULK_ITEMS:
             return False
-        return await self._read(lambda db: reading.at_least(db, folder, ranges or reading.ALL_UIDS, BULK_ITEMS))
+        return await self.consult(lambda db: reading.at_least(db, folder, ranges or reading.ALL_UIDS, BULK_ITEMS))
 
     # --- reading
 
     async def folders(self) -> Sequence[Folder]:
         """All folders, parents before children."""
-        return await self._read(folders.tree)
+        return await self.consult(folders.tree)
 
     async def folder(self, folder: FolderId) -> Folder:
         """One folder's counters."""
-        return await self._read(lambda db: folders.one(db, folder))
+        return await self.consult(lambda db: folders.one(db, folder))
 
     async def special(self, use: SpecialUse) -> Folder:
         """The folder with a distinguished use."""
-        return await self._read(lambda db: folders.by_use(db, use))
+        return await self.consult(lambda db: folders.by_use(db, use))
 
     async def view(self, folder: FolderId, *, claim_recent: bool = False) -> FolderView:
         """What SELECT needs, from one transaction."""
@@ -184,9 +185,9 @@ class SqliteMailbox:
         if claim_recent and known.recent_from < known.uid_next:
             return await self._write(partial(_claiming_view, folder=folder), bulk=big)
         look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
-        return await (self._read_in_thread(look) if big else self._read(look))
+        return await (self._read_in_thread(look) if big else self.consult(look))
 
-    async def items(
+    def items(
         self,
         folder: FolderId,
         columns: Columns,
@@ -194,33 +195,20 @@ class SqliteMailbox:
         changed_since: ChangeNumber | None = None,
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in UID order, in chunks; each chunk is its own read transaction."""
-        left: Ranges = reading.ALL_UIDS if ranges is None else ranges
-        if changed_since is not None:
-            uids = await self._read(lambda db: reading.changed_uids(db, folder, changed_since))
-            left = reading.intersect(uids, left)
-        wanted = columns | Columns.UID
-        limit = reading.plan(wanted, changed=changed_since is not None).rows
-        while left:
-            rows, left = await self._read(
-                lambda db, left=left: reading.chunk(db, folder, wanted, left, changed_since, limit)  # type: ignore[misc]
-            )
-            if rows:
-                yield rows if columns & Columns.UID else [row[1:] for row in rows]
-            if left:
-                await asyncio.sleep(0)
+        return _Chunks(self, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since)
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""
-        return await self._read(partial(reading.snapshot, work=partial(reading.changes, folder=folder, since=since)))
+        return await self.consult(partial(reading.snapshot, work=partial(reading.changes, folder=folder, since=since)))
 
     async def change_number(self) -> ChangeNumber:
         """The last change number, from shared memory when it is known there."""
         current = self._host.bus.current(self._slot)
-        return ChangeNumber(current) if current else await self._read(reading.change_number)
+        return ChangeNumber(current) if current else await self.consult(reading.change_number)
 
     async def keywords(self) -> dict[int, str]:
         """Bit -> keyword."""
-        return await self._read(reading.keywords)
+        return await self.consult(reading.keywords)
 
     async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
         """UIDs that match, ascending."""
@@ -228,19 +216,19 @@ class SqliteMailbox:
 
     async def read(self, folder: FolderId, uid: Uid) -> bytes:
         """A whole message: prefix and body."""
-        async for rows in self.items(folder, Columns.PREFIX | Columns.BLOB, ((uid, uid),)):
-            for prefix, segment, record in rows:
+        async for found in self.items(folder, Columns.PREFIX | Columns.BLOB, ((uid, uid),)):
+            for prefix, segment, record in found:
                 body = await self._host.blobs.read(BlobRef(segment, record))
                 return bytes(prefix + body) if prefix else body
         raise Refusal(Reason.NO_SUCH_ITEM, f"{folder}/{uid}")
 
     async def used_bytes(self) -> int:
         """Octets that count against the quota: all folders but Recoverable Items."""
-        return await self._read(reading.used_bytes)
+        return await self.consult(reading.used_bytes)
 
     async def quota(self) -> Quota:
         """The limits in force."""
-        return await self._read(reading.quota)
+        return await self.consult(reading.quota)
 
     # --- writing
 
@@ -336,12 +324,50 @@ class SqliteMailbox:
             self._syncing = None
 
 
+class _Chunks:
+    """An iterator over chunks: an object, because starting a generator costs more than reading one row."""
+
+    __slots__ = ("_columns", "_folder", "_left", "_mailbox", "_plan", "_since", "_started")
+
+    def __init__(
+        self, mailbox: SqliteMailbox, folder: FolderId, columns: int, ranges: Ranges, since: ChangeNumber | None
+    ) -> None:
+        self._mailbox = mailbox
+        self._folder = folder
+        self._columns = columns
+        self._plan = reading.plan(columns | 1, since is not None)
+        self._left = ranges
+        self._since = since
+        self._started = False
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> list[tuple[Any, ...]]:
+        if self._started:
+            if not self._left:
+                raise StopAsyncIteration
+            await asyncio.sleep(0)
+        elif self._since is not None:
+            uids = await self._mailbox.consult(partial(reading.changed_uids, folder=self._folder, since=self._since))
+            self._left = reading.intersect(uids, self._left)
+        self._started = True
+        while self._left:
+            found, self._left = await self._mailbox.consult(self._chunk)
+            if found:
+                return found if self._columns & 1 else [row[1:] for row in found]
+        raise StopAsyncIteration
+
+    def _chunk(self, db: apsw.Connection) -> tuple[list[tuple[Any, ...]], Ranges]:
+        return reading.chunk(db, self._folder, self._plan, self._left, self._since)
+
+
 def _transact(db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:
     return txn.transact(db, epoch, now, work)
 
 
 def _identity(db: apsw.Connection) -> tuple[int, int, int]:
-    (row,) = db.execute("SELECT epoch, slot, deleted FROM state").fetchall()
+    (row,) = rows(db, "SELECT epoch, slot, deleted FROM state")
     return row  # type: ignore[no-any-return]
 
 

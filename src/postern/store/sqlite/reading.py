@@ -15,6 +15,7 @@ from postern.model.items import Changes, Columns, FolderView, ItemFlags, Quota
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Ranges
 from postern.store.sqlite import folders
+from postern.store.sqlite.connection import rows
 from postern.store.sqlite.selection import numbers
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ _CONTENT_COLUMNS: dict[Columns, str] = {
     Columns.BODY_SIZE: "c.body_size",
     Columns.SENT_AT: "c.sent_at",
     Columns.SUBJECT: "c.subject",
+    Columns.HEADER: "c.header",
 }
 _DECODE_FLAGS = msgspec.json.Decoder(list[ItemFlags])
 
@@ -55,32 +57,25 @@ class Plan(NamedTuple):
     """Rows a chunk, so that one takes well under a loop slice."""
 
 
-@lru_cache(maxsize=256)
-def plan(columns: Columns, *, changed: bool) -> Plan:
-    """The statement for a set of columns; with `changed` a fifth binding is the MODSEQ to exceed, before the last."""
+@lru_cache(maxsize=512)
+def plan(columns: int, changed: bool) -> Plan:
+    """The statement for a set of columns; with `changed` the fourth binding is the MODSEQ to exceed."""
     fields: list[str] = []
     weight = 1.0
-    contents = headers = False
+    contents = False
     for column in Columns:
         if not column & columns:
             continue
         if column in _ITEM_COLUMNS:
             fields.append(_ITEM_COLUMNS[column])
             weight += 0.15
-        elif column is Columns.HEADER:
-            fields.append("h.header")
-            headers = True
-            weight += 3
         else:
             fields.append(_CONTENT_COLUMNS[column])
             contents = True
-            weight += 0.6
-    # the headers table may lack a row (a header over the limit); contents never does
-    sql = f"SELECT {', '.join(fields) or 'i.uid'} FROM items i"
+            weight += 3 if column is Columns.HEADER else 0.6
+    sql = f"SELECT {', '.join(fields)} FROM items i"
     if contents:
         sql += " CROSS JOIN contents c ON c.id = i.content"
-    if headers:
-        sql += " LEFT JOIN headers h ON h.id = i.content"
     sql += " WHERE i.folder = ? AND i.uid BETWEEN ? AND ?"
     if changed:
         sql += " AND i.modseq > ?"
@@ -88,21 +83,24 @@ def plan(columns: Columns, *, changed: bool) -> Plan:
 
 
 def chunk(
-    db: apsw.Connection, folder: FolderId, columns: Columns, ranges: Ranges, changed_since: int | None, limit: int
+    db: apsw.Connection, folder: FolderId, plan: Plan, ranges: Ranges, since: int | None
 ) -> tuple[list[tuple[Any, ...]], Ranges]:
-    """Up to `limit` rows from the front of the ranges, and the ranges that are left. The first column is the UID."""
-    sql = plan(columns, changed=changed_since is not None).sql
-    since = () if changed_since is None else (changed_since,)
+    """Up to the plan's number of rows from the front of the ranges, and the ranges that are left.
+
+    The first column of the plan is the UID.
+    """
+    sql, limit = plan
+    extra = () if since is None else (since,)
     found: list[tuple[Any, ...]] = []
     for index, (low, high) in enumerate(ranges):
         room = limit - len(found)
-        rows = db.execute(sql, (folder, low, high, *since, room)).fetchall()
+        part = rows(db, sql, (folder, low, high, *extra, room))
         if found:
-            found.extend(rows)
+            found.extend(part)
         else:
-            found = rows
-        if len(rows) == room:
-            last = rows[-1][0]
+            found = part
+        if len(part) == room:
+            last = part[-1][0]
             rest = ranges[index + 1 :]
             return found, ([(last + 1, high), *rest] if last < high else rest)
         if index >= MANY_RANGES:
@@ -144,50 +142,53 @@ def view(db: apsw.Connection, folder: FolderId) -> FolderView:
     seen = folders.one(db, folder)
     uids = array(
         "I",
-        numbers(db, "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)", (folder,)),
+        numbers(
+            db, "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)", (folder,)
+        ),
     )
     unseen: Uid | None = None
     if seen.unseen:
-        found = db.execute(
-            "SELECT uid FROM items WHERE folder = ? AND flags & 1 = 0 ORDER BY uid LIMIT 1", (folder,)
-        ).fetchall()
+        found = rows(db, "SELECT uid FROM items WHERE folder = ? AND flags & 1 = 0 ORDER BY uid LIMIT 1", (folder,))
         unseen = found[0][0] if found else None
     return FolderView(seen, uids, unseen, keywords(db))
 
 
 def keywords(db: apsw.Connection) -> dict[int, str]:
     """Bit -> keyword."""
-    return dict(db.execute("SELECT bit, name FROM keywords ORDER BY bit").fetchall())
+    return dict(rows(db, "SELECT bit, name FROM keywords ORDER BY bit"))
 
 
 def change_number(db: apsw.Connection) -> ChangeNumber:
     """The last change number as the file has it."""
-    ((number,),) = db.execute("SELECT change_number FROM state").fetchall()
+    ((number,),) = rows(db, "SELECT changed FROM counters WHERE id = 0")
     return ChangeNumber(number)
 
 
 def changes(db: apsw.Connection, folder: FolderId, since: int) -> Changes:
     """What happened after a number; runs inside the caller's transaction. Raises Refusal(NO_SUCH_FOLDER)."""
     folders.one(db, folder)
-    ((upto, horizon, deleted),) = db.execute("SELECT change_number, horizon, deleted FROM state").fetchall()
+    ((upto, horizon, deleted),) = rows(db, "SELECT changed, horizon, s.deleted FROM state s, counters c WHERE c.id = 0")
     if deleted:
         raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
     if since == upto:
         return Changes(upto, (), (), True)
-    lost = db.execute("SELECT 1 FROM gaps WHERE low < ? AND high > ? LIMIT 1", (since, since)).fetchall()
-    rows = db.execute(
-        "SELECT uid, flags, modseq, created FROM items INDEXED BY items_changed WHERE folder = ? AND modseq > ? LIMIT 65",
+    lost = rows(db, "SELECT 1 FROM gaps WHERE low < ? AND high > ? LIMIT 1", (since, since))
+    few = rows(
+        db,
+        "SELECT uid, flags, modseq, created FROM items INDEXED BY items_changed"
+        " WHERE folder = ? AND modseq > ? LIMIT 65",
         (folder, since),
-    ).fetchall()
+    )
     changed: list[ItemFlags]
-    if len(rows) <= 64:
-        changed = sorted(ItemFlags(*row) for row in rows)
+    if len(few) <= 64:
+        changed = sorted(ItemFlags(*row) for row in few)
     else:
-        ((text,),) = db.execute(
+        ((text,),) = rows(
+            db,
             "SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM (SELECT * FROM items"
             " INDEXED BY items_changed WHERE folder = ? AND modseq > ? ORDER BY uid)",
             (folder, since),
-        ).fetchall()
+        )
         changed = _DECODE_FLAGS.decode(text)
     vanished = numbers(
         db,
@@ -202,7 +203,7 @@ def live_records(db: apsw.Connection, segments: frozenset[int]) -> dict[int, set
     """Which records of the segments any item of this mailbox refers to."""
     found: dict[int, set[int]] = {}
     marks = ", ".join(str(int(segment)) for segment in segments)
-    for segment, record in db.execute(f"SELECT DISTINCT segment, record FROM items WHERE segment IN ({marks})").fetchall():
+    for segment, record in rows(db, f"SELECT DISTINCT segment, record FROM items WHERE segment IN ({marks})"):
         found.setdefault(segment, set()).add(record)
     return found
 
@@ -219,10 +220,11 @@ def snapshot(db: apsw.Connection, *, work: Callable[[apsw.Connection], T]) -> T:
 def at_least(db: apsw.Connection, folder: FolderId, ranges: Ranges, count: int) -> bool:
     """Whether the ranges hold more than `count` items; looks at no more than that."""
     for low, high in ranges:
-        ((found,),) = db.execute(
+        ((found,),) = rows(
+            db,
             "SELECT count(*) FROM (SELECT 1 FROM items WHERE folder = ? AND uid BETWEEN ? AND ? LIMIT ?)",
             (folder, low, high, count + 1),
-        ).fetchall()
+        )
         count -= found
         if count < 0:
             return True
@@ -231,9 +233,9 @@ def at_least(db: apsw.Connection, folder: FolderId, ranges: Ranges, count: int) 
 
 def used_bytes(db: apsw.Connection) -> int:
     """Octets that count against the quota."""
-    return int(db.execute("SELECT used_bytes FROM state").fetchall()[0][0])
+    return int(rows(db, "SELECT size_bytes FROM counters WHERE id = 0")[0][0])
 
 
 def quota(db: apsw.Connection) -> Quota:
     """The limits in force."""
-    return Quota(*db.execute("SELECT warn_bytes, no_send_bytes, no_receive_bytes FROM state").fetchall()[0])
+    return Quota(*rows(db, "SELECT warn_bytes, no_send_bytes, no_receive_bytes FROM state")[0])

@@ -16,13 +16,15 @@ from postern.model.ids import FolderId, Uid
 from postern.model.items import SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Ranges
-from postern.store.sqlite.connection import SCRATCH
+from postern.store.sqlite.connection import SCRATCH, rows
 from postern.store.sqlite.txn import Txn
 
 FEW_RANGES = 16
 """Up to this many ranges are bound one by one, more as one JSON list."""
 
-_PICK_RANGE = "INSERT INTO picked (uid) SELECT uid FROM items WHERE folder = ? AND uid BETWEEN ? AND ? {only} ORDER BY uid"
+_PICK_RANGE = (
+    "INSERT INTO picked (uid) SELECT uid FROM items WHERE folder = ? AND uid BETWEEN ? AND ? {only} ORDER BY uid"
+)
 _PICK_LIST = (
     "INSERT INTO picked (uid) SELECT i.uid FROM json_each(?) r CROSS JOIN items i"
     " WHERE i.folder = ? AND i.uid BETWEEN r.value ->> 0 AND r.value ->> 1 {only} ORDER BY i.uid"
@@ -33,8 +35,8 @@ _TOTALS = (
     " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid"
 )
 _ADJUST = (
-    "UPDATE folders SET messages = messages + ?, size_bytes = size_bytes + ?, unseen = unseen + ?, deleted = deleted + ?,"
-    " changed = max(changed, ?), uid_next = max(uid_next, ?) WHERE id = ?"
+    "UPDATE counters SET messages = messages + ?, size_bytes = size_bytes + ?, unseen = unseen + ?,"
+    " deleted = deleted + ?, changed = max(changed, ?), uid_next = max(uid_next, ?) WHERE id = ?"
 )
 _DECODE_NUMBERS = msgspec.json.Decoder(list[int])
 
@@ -82,7 +84,7 @@ def numbers(db: apsw.Connection, sql: str, bindings: tuple[object, ...] = ()) ->
 
     Row by row a thread would have to win the interpreter lock for each, which a busy event loop makes very slow.
     """
-    ((text,),) = db.execute(sql, bindings).fetchall()
+    ((text,),) = rows(db, sql, bindings)
     return _DECODE_NUMBERS.decode(text)
 
 
@@ -93,7 +95,7 @@ def picked_uids(txn: Txn) -> array[int]:
 
 def special_id(db: apsw.Connection, use: SpecialUse) -> FolderId:
     """A distinguished folder's id. Raises Refusal(NO_SUCH_FOLDER)."""
-    found = db.execute("SELECT id FROM folders WHERE special = ? AND special != ''", (use.value,)).fetchall()
+    found = rows(db, "SELECT id FROM folders WHERE special = ? AND special != ''", (use.value,))
     if not found:
         raise Refusal(Reason.NO_SUCH_FOLDER, use.value)
     return FolderId(found[0][0])
@@ -101,7 +103,7 @@ def special_id(db: apsw.Connection, use: SpecialUse) -> FolderId:
 
 def uid_validity(db: apsw.Connection, folder: FolderId) -> int:
     """A folder's UIDVALIDITY. Raises Refusal(NO_SUCH_FOLDER)."""
-    found = db.execute("SELECT uid_validity FROM folders WHERE id = ?", (folder,)).fetchall()
+    found = rows(db, "SELECT uid_validity FROM counters WHERE id = ? AND id != 0", (folder,))
     if not found:
         raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
     return int(found[0][0])
@@ -112,4 +114,15 @@ def uids_from(first: int, count: int) -> array[int]:
     return array("I", range(first, first + count))
 
 
-__all__ = ["Totals", "Uid", "adjust", "numbers", "pick", "picked_uids", "special_id", "totals", "uid_validity", "uids_from"]
+__all__ = [
+    "Totals",
+    "Uid",
+    "adjust",
+    "numbers",
+    "pick",
+    "picked_uids",
+    "special_id",
+    "totals",
+    "uid_validity",
+    "uids_from",
+]

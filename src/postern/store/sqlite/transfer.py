@@ -21,7 +21,8 @@ from postern.store.sqlite.selection import (
 from postern.store.sqlite.txn import Txn
 
 _PLACE = (
-    "INSERT INTO items (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record)"
+    "INSERT INTO items"
+    " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record)"
     " SELECT ?, ? + p.seq, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.seq, i.content, i.segment, i.record"
     " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid ORDER BY p.seq"
 )
@@ -73,7 +74,6 @@ def _drop_contents(txn: Txn, folder: FolderId) -> None:
     txn.execute(_SCRATCH)
     txn.execute("DELETE FROM dropped")
     txn.execute(_COUNT_DROPPED, (folder,))
-    txn.execute(f"DELETE FROM headers WHERE id IN ({_UNSHARED})")
     txn.execute(f"DELETE FROM contents WHERE id IN ({_UNSHARED})")
     txn.execute(_LESS_SHARED)
     txn.execute("DELETE FROM shared WHERE others <= 0 AND content IN (SELECT content FROM dropped)")

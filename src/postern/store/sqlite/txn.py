@@ -14,6 +14,7 @@ import apsw
 
 from postern.model.ids import ChangeNumber
 from postern.model.refusal import Reason, Refusal
+from postern.store.sqlite.connection import rows
 from postern.store.sqlite.schema import BLOCK
 
 T = TypeVar("T")
@@ -21,16 +22,15 @@ T = TypeVar("T")
 MAX_UID = 2**32 - 1
 
 _LOAD = (
-    "SELECT epoch, change_number, change_safe, change_pending, next_id, id_safe, id_pending, used_bytes,"
-    " no_receive_bytes, deleted FROM state"
+    "SELECT s.epoch, c.changed, s.change_safe, s.change_pending, c.uid_next, s.id_safe, s.id_pending, c.size_bytes,"
+    " s.no_receive_bytes, s.deleted FROM state s, counters c WHERE s.id = 1 AND c.id = 0"
 )
-_SAVE = "UPDATE state SET change_number = ?, next_id = ?, used_bytes = ? WHERE id = 1"
+_SAVE = "UPDATE counters SET changed = ?, uid_next = ?, size_bytes = ? WHERE id = 0"
 _RESERVE = "UPDATE state SET change_pending = ?, id_pending = ? WHERE id = 1"
 _PROMOTE = "UPDATE state SET change_safe = max(change_safe, ?), id_safe = max(id_safe, ?) WHERE id = 1"
-_JUMP = "UPDATE state SET epoch = ?, change_number = ?, next_id = ?, change_pending = ?, id_pending = ? WHERE id = 1"
 
 
-class NeedsReservation(Exception):  # noqa: N818
+class NeedsReservation(Exception):  # noqa: N818 - no error
     """The numbers that may be given are used up: reserve, sync, promote and run the transaction again."""
 
     def __init__(self, count: int) -> None:
@@ -60,8 +60,8 @@ class Txn:
 
     def __init__(self, db: apsw.Connection, epoch: int, now: int) -> None:
         self.db = db
-        self.execute = db.execute
-        self.executemany = db.executemany
+        self.execute: Callable[..., Any] = db.execute
+        self.executemany: Callable[..., Any] = db.executemany
         self.now = now
         self.changed = 0
         """The change number of this transaction, 0 while it has changed nothing."""
@@ -80,7 +80,7 @@ class Txn:
                 self.no_receive_bytes,
                 deleted,
             ),
-        ) = db.execute(_LOAD).fetchall()
+        ) = rows(db, _LOAD)
         if deleted:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
         if stored_epoch != epoch:
@@ -92,7 +92,7 @@ class Txn:
         return ChangeNumber(self._start)
 
     def change(self) -> ChangeNumber:
-        """This commit's change number. Raises NeedsReservation."""
+        """Number of this commit. Raises NeedsReservation."""
         if not self.changed:
             if self._start >= self._change_safe:
                 raise NeedsReservation(0)
@@ -102,7 +102,7 @@ class Txn:
     def take(self, count: int) -> int:
         """First of `count` consecutive numbers that nobody had before. Raises NeedsReservation, Refusal(TOO_MANY)."""
         self.change()
-        first = self.next_id
+        first: int = self.next_id
         if first + count - 1 > self._id_safe:
             if first + count > MAX_UID:
                 raise Refusal(Reason.TOO_MANY, "the mailbox has used up its UIDs")
@@ -145,15 +145,17 @@ def reserve(db: apsw.Connection, epoch: int, count: int) -> tuple[int, int]:
     """
     db.execute("BEGIN IMMEDIATE")
     try:
-        ((stored, change, change_safe, change_pending, next_id, id_safe, id_pending, *_),) = db.execute(_LOAD).fetchall()
+        ((stored, change, change_safe, change_pending, next_id, id_safe, id_pending, *_),) = rows(db, _LOAD)
         if stored != epoch:
             low = change
             change = max(change, change_safe, change_pending) + 1
             next_id = max(next_id - 1, id_safe, id_pending) + 1
             ceilings = (change + BLOCK, min(next_id + BLOCK + count, MAX_UID))
             db.execute("INSERT OR REPLACE INTO gaps VALUES (?, ?)", (low, change))
-            db.execute("UPDATE folders SET uid_next = ?", (next_id,))
-            db.execute(_JUMP, (epoch, change, next_id, *ceilings))
+            db.execute("UPDATE counters SET uid_next = ?", (next_id,))
+            db.execute("UPDATE counters SET changed = ? WHERE id = 0", (change,))
+            db.execute("UPDATE state SET epoch = ? WHERE id = 1", (epoch,))
+            db.execute(_RESERVE, ceilings)
         else:
             ceilings = (
                 max(change_pending, change + BLOCK),
@@ -171,8 +173,3 @@ def reserve(db: apsw.Connection, epoch: int, count: int) -> tuple[int, int]:
 def promote(db: apsw.Connection, ceilings: tuple[int, int]) -> None:
     """The ceilings are on disk: numbers up to them may be given. Raises apsw.Error."""
     db.execute(_PROMOTE, ceilings)
-
-
-def rows(db: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """All rows, so that no read transaction outlives the call."""
-    return db.execute(sql, bindings).fetchall()

@@ -50,8 +50,9 @@ def create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int, 
     db = connect(making, create=True)
     try:
         migrate(db, now)
+        db.execute("INSERT INTO counters VALUES (0, 0, 1, 0, 0, 0, 0, ?)", (now & 0x7FFFFFFF,))
         db.execute(
-            "INSERT INTO state VALUES (1, ?, 0, ?, ?, 1, ?, ?, 0, ?, 0, 0, ?, ?, ?, ?, ?)",
+            "INSERT INTO state VALUES (1, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
             (
                 epoch,
                 BLOCK,
@@ -59,7 +60,6 @@ def create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int, 
                 BLOCK,
                 BLOCK,
                 quota.no_receive_bytes,
-                now & 0x7FFFFFFF,
                 quota.warn_bytes,
                 quota.no_send_bytes,
                 slot,

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from store_world import MAILBOX, UNLIMITED, ManualClock, MemoryBlobs, MemoryBus, World
 
-from postern.model.items import Quota, SpecialUse
+from postern.model.items import SpecialUse
 from postern.store.interface import Mailbox, Store
 from postern.store.sqlite.engine import SqliteStore
-
-from .fakes import MAILBOX, ManualClock, MemoryBlobs, MemoryBus
-
-UNLIMITED = Quota(None, None, None)
-
-
-class World(NamedTuple):
-    """A store with what it stands on; `reopen(epoch)` is a second process over the same data."""
-
-    store: Store
-    blobs: MemoryBlobs
-    bus: MemoryBus
-    clock: ManualClock
-    data: Path
-    reopen: Callable[[int], Store]
 
 
 @pytest.fixture(params=["sqlite"])

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from store_world import MAILBOX, OTHER, UNLIMITED, World, all_rows, delivery, item, message
 
 from postern.model.ids import DeliveryKey, FolderId, Uid
 from postern.model.items import Columns, Quota, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Delivery, Mailbox
-
-from .conftest import UNLIMITED, World
-from .fakes import MAILBOX, OTHER, delivery, item, message
-
-
-async def all_rows(mailbox: Mailbox, folder: FolderId, columns: Columns, **more):
-    return [row async for rows in mailbox.items(folder, columns, **more) for row in rows]
 
 
 async def test_delivered_item_is_what_was_rendered(world: World, mailbox: Mailbox, inbox: FolderId) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from postern.formats.mime.scan import new_item, scan
-from postern.model.ids import BlobRef, DeliveryKey, MailboxId
-from postern.model.items import NewItem
-from postern.store.interface import Delivery
+from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId
+from postern.model.items import Columns, NewItem, Quota
+from postern.store.interface import Delivery, Mailbox, Store
 
 MAILBOX = MailboxId("00112233445566778899aabbccddeeff")
 OTHER = MailboxId("ff112233445566778899aabbccddeeff")
@@ -63,6 +65,29 @@ class ManualClock:
 
     def monotonic(self) -> float:
         return self.seconds
+
+
+UNLIMITED = Quota(None, None, None)
+
+
+class World(NamedTuple):
+    """A store with what it stands on; `reopen(epoch)` is a second process over the same data."""
+
+    store: Store
+    blobs: MemoryBlobs
+    bus: MemoryBus
+    clock: ManualClock
+    data: Path
+    reopen: Callable[[int], Store]
+
+
+async def all_rows(mailbox: Mailbox, folder: FolderId, columns: Columns, **more: Any) -> list[tuple[Any, ...]]:
+    return [row async for rows in mailbox.items(folder, columns, **more) for row in rows]
+
+
+async def fill(world: World, count: int) -> list[int]:
+    results = await world.store.deliver([delivery(world.blobs, n) for n in range(count)])
+    return [r.placement.uid for r in results if r.placement]
 
 
 def message(number: int = 0, text: str = "Hello.", subject: str = "", size: int = 0) -> bytes:

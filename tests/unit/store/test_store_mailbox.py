@@ -5,22 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from store_world import MAILBOX, World, all_rows, fill, item, message
 
 from postern.model.ids import ChangeNumber, FolderId
 from postern.model.items import Columns, Flag, FolderClass, SpecialUse
 from postern.model.refusal import Refusal
 from postern.store.interface import FlagChange, Mailbox
 
-from .conftest import World
-from .fakes import MAILBOX, delivery, item, message
-from .test_delivery import all_rows
-
 ALL = [(0, 2**32)]
-
-
-async def fill(world: World, count: int) -> list[int]:
-    results = await world.store.deliver([delivery(world.blobs, n) for n in range(count)])
-    return [r.placement.uid for r in results if r.placement]
 
 
 async def test_store_flags(world: World, mailbox: Mailbox, inbox: FolderId) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.ports import Mailbox
 from postern.frontends.imap.selected import SelectedFolder
-from postern.model.items import Folder
+from postern.model.ids import FolderId
+from postern.model.items import Folder, FolderView
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.commands.folders import Select
 from postern.protocols.imap.session import State
@@ -37,7 +39,7 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
     mailbox = connection.store
     folder = await find(connection, arguments.mailbox)
     number = await mailbox.change_number()
-    view = await mailbox.view(folder.id, claim_recent=not read_only)
+    view = await _view(mailbox, folder.id, claim_recent=not read_only)
     selected = SelectedFolder(mailbox, view, number, read_only=read_only)
     if arguments.condstore:
         enable_condstore(connection)
@@ -65,6 +67,16 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
     connection.selected = selected
     connection.session.state = State.SELECTED
     return b"OK [READ-ONLY] EXAMINE completed" if read_only else b"OK [READ-WRITE] SELECT completed"
+
+
+async def _view(mailbox: Mailbox, folder: FolderId, *, claim_recent: bool) -> FolderView:
+    """A full or read-only disk keeps nobody from reading: then nothing is claimed."""
+    try:
+        return await mailbox.view(folder, claim_recent=claim_recent)
+    except Refusal as refusal:
+        if not claim_recent or refusal.reason not in (Reason.DISK_FULL, Reason.READ_ONLY):
+            raise
+    return await mailbox.view(folder)
 
 
 async def noop(_connection: Connection, _arguments: None, _uid: bool) -> bytes:

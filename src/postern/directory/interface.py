@@ -212,8 +212,8 @@ class Directory(Protocol):
         """SCRAM-SHA-256 keys, None if the password was imported as a hash."""
         ...
 
-    async def usual_scheme(self) -> str:
-        """A hash of the kind that most accounts have: what an unknown user's password is compared with."""
+    async def sample_hash(self) -> str:
+        """A hash of the kind most accounts have (empty if none): the work done for an unknown user."""
         ...
 
     async def secret(self, name: str) -> bytes:
@@ -233,7 +233,7 @@ class Directory(Protocol):
         ...
 
     async def domains(self) -> Sequence[Domain]:
-        """All, by name."""
+        """All; the first is the default domain."""
         ...
 
     # --- permissions

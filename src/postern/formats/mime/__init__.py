@@ -1,0 +1,1 @@
+"""MIME: reading messages once, rendering them for the wire, changing them with care."""

@@ -1,0 +1,39 @@
+"""Which sockets to open: the catalogue's data paths as the settings change them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from postern.catalogue.datapaths import load
+from postern.catalogue.schema import DataPath
+from postern.config.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Listening(msgspec.Struct, frozen=True):
+    """One data path and where it is served."""
+
+    path: DataPath
+    addresses: tuple[str, ...]
+    port: int
+    mechanisms: tuple[str, ...]
+    """SASL mechanisms in the order offered."""
+
+
+def listeners(settings: Settings, roles: frozenset[str] | None = None) -> tuple[Listening, ...]:
+    """Everything to be opened, in the catalogue's order; `roles` limits it to their data paths."""
+    opened = []
+    for path in load().paths:
+        if roles is not None and path.destination not in roles:
+            continue
+        own = settings.listen.get(path.id)
+        if not (own.enabled if own else path.on_by_default):
+            continue
+        addresses = (own.addresses if own else ()) or settings.network.addresses
+        if path.loopback_only:
+            # only a loopback address may be chosen for it
+            addresses = tuple(a for a in addresses if a in LOOPBACK) or LOOPBACK[:1]
+        mechanisms = path.mechanisms if own is None or own.mechanisms is None else own.mechanisms
+        opened.append(Listening(path, addresses, (own.port if own else 0) or path.port, mechanisms))
+    return tuple(opened)

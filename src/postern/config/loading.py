@@ -1,0 +1,193 @@
+"""Reads postern.toml. A bad file is an error with file, line, key and what is allowed there."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from postern.catalogue.datapaths import load as load_catalogue
+from postern.config.reference import allowed, fields_at
+from postern.config.settings import Listener, Settings
+
+DEFAULT_PATHS = (Path("postern.toml"), Path("/etc/postern/postern.toml"))
+
+
+class SettingsError(Exception):
+    """The file cannot be used; the text says where and why."""
+
+    def __init__(self, file: str, line: int | None, key: str, problem: str, hint: str = "") -> None:
+        where = f"{file}:{line}" if line else file
+        text = f"{where}: {key + ': ' if key else ''}{problem}"
+        super().__init__(f"{text}. {hint}" if hint else text)
+        self.file = file
+        self.line = line
+        self.key = key
+        self.problem = problem
+
+
+def load(path: Path) -> Settings:
+    """Read a file. Relative paths in it are relative to it. Raises SettingsError."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise SettingsError(
+            str(path), None, "", "there is no such file", "`postern quickstart admin@your.domain` writes one"
+        ) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(str(path), None, "", f"cannot be read: {problem}") from problem
+    return parse(text, str(path), path.resolve().parent)
+
+
+def parse(text: str, file: str = "postern.toml", base: Path | None = None) -> Settings:
+    """Turn the text of a file into settings. Raises SettingsError."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        found = re.search(r"at line (\d+)", str(problem))
+        # at the end of the document tomllib names no line
+        line = int(found[1]) if found else text.count("\n") + 1
+        raise SettingsError(file, line, "", f"not TOML: {problem}") from problem
+    try:
+        settings = msgspec.convert(tree, Settings, strict=True)
+    except msgspec.ValidationError as problem:
+        raise _explain(str(problem), text, file, tree) from problem
+    for key, complaint in _complaints(settings):
+        raise SettingsError(file, line_of(text, key), key, complaint)
+    return _absolute(settings, base) if base else settings
+
+
+def _explain(message: str, text: str, file: str, tree: dict[str, Any]) -> SettingsError:
+    """From msgspec's words (`... - at `$.smtp.max_recipients``) to a place in the file."""
+    problem, _, where = message.partition(" - at `")
+    key = re.sub(r"^\$\.?", "", where.rstrip("`")).replace("[...]", _map_key(tree, problem))
+    unknown = re.search(r"unknown field `([^`]+)`", problem)
+    if unknown:
+        known = ", ".join(fields_at(key)) or "nothing"
+        wrong = f"{key}.{unknown[1]}" if key else unknown[1]
+        return SettingsError(file, line_of(text, wrong), wrong, "there is no such key", f"Known here: {known}")
+    missing = re.search(r"missing required field `([^`]+)`", problem)
+    if missing:
+        return SettingsError(file, line_of(text, key), f"{key}.{missing[1]}", "this key must be set")
+    return SettingsError(file, line_of(text, key), key, problem, f"Allowed: {allowed(key)}")
+
+
+def _map_key(tree: dict[str, Any], problem: str) -> str:
+    """Which listener msgspec means by `[...]`: it does not say, so try them one by one."""
+    listen = tree.get("listen")
+    for name, value in listen.items() if isinstance(listen, dict) else ():
+        try:
+            msgspec.convert(value, Listener, strict=True)
+        except msgspec.ValidationError as found:
+            if str(found).partition(" - at `")[0] == problem:
+                return f".{name}"
+    return ""
+
+
+def line_of(text: str, key: str) -> int | None:
+    """The line (from 1) where a dotted key such as `smtp.max_recipients` or `dkim[1].key` is set, or its table."""
+    wanted = [part for part in re.split(r"\.|(?=\[)", key) if part]
+    best: tuple[int, int] | None = None
+    for number, here in _keys(text):
+        depth = 0
+        while depth < min(len(wanted), len(here)) and wanted[depth] == here[depth]:
+            depth += 1
+        if depth and depth == len(here) and (best is None or depth > best[0]):
+            best = (depth, number)
+    return best[1] if best else None
+
+
+def _keys(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and the full path set on each; enough of TOML for files that parsed."""
+    table: list[str] = []
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if found := re.match(r"\[\[\s*([^\]]+?)\s*\]\]", stripped):
+            index = counts.get(found[1], -1) + 1
+            counts[found[1]] = index
+            table = [*_split(found[1]), f"[{index}]"]
+            yield number, table
+        elif found := re.match(r"\[\s*([^\]]+?)\s*\]", stripped):
+            table = _split(found[1])
+            yield number, table
+        elif found := re.match(r"([A-Za-z0-9_\-.\"' ]+?)\s*=", stripped):
+            yield number, [*table, *_split(found[1])]
+
+
+def _split(dotted: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in dotted.split(".")]
+
+
+def _complaints(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What types cannot say."""
+    yield from _listener_complaints(settings)
+    yield from _connector_complaints(settings)
+    for key in ("addresses", "nameservers"):
+        for address in getattr(settings.network, key):
+            yield from _address(f"network.{key}", address)
+    if settings.network.source_address:
+        yield from _address("network.source_address", settings.network.source_address)
+    quota = settings.store
+    steps = [limit for limit in (quota.warn_bytes, quota.no_send_bytes, quota.no_receive_bytes) if limit]
+    if steps != sorted(steps):
+        yield "store.warn_bytes", "must not be above no_send_bytes, nor that above no_receive_bytes"
+    if settings.queue.delay_notice_s >= settings.queue.expire_s:
+        yield "queue.delay_notice_s", "must be less than queue.expire_s"
+
+
+def _listener_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
+    known = [path.id for path in load_catalogue().paths]
+    for name, listener in settings.listen.items():
+        if name not in known:
+            yield f"listen.{name}", f"there is no such data path; known: {', '.join(known)}"
+            continue
+        for address in listener.addresses:
+            yield from _address(f"listen.{name}.addresses", address)
+        if listener.mechanisms:
+            supported = load_catalogue()[name].authentication_supported
+            for mechanism in listener.mechanisms:
+                if mechanism not in supported:
+                    yield f"listen.{name}.mechanisms", f"{mechanism} is not supported on this data path"
+
+
+def _connector_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
+    for index, connector in enumerate(settings.receive_connector):
+        for network in connector.remote:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as problem:
+                yield f"receive_connector[{index}].remote", f"{problem}; for example 192.0.2.0/24"
+        if connector.anonymous_relay and any(ipaddress.ip_network(n).prefixlen == 0 for n in connector.remote):
+            yield (
+                f"receive_connector[{index}].anonymous_relay",
+                "would be an open relay: limit `remote` to your networks",
+            )
+
+
+def _address(key: str, value: str) -> Iterator[tuple[str, str]]:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        yield key, f"{value!r} is not an IP address, for example 192.0.2.1 or ::"
+
+
+def _absolute(settings: Settings, base: Path) -> Settings:
+    """Paths in the file are relative to the file."""
+
+    def full(path: str) -> str:
+        return str(base / path) if path else ""
+
+    replace = msgspec.structs.replace
+    return replace(
+        settings,
+        server=replace(settings.server, data=full(settings.server.data)),
+        tls=replace(settings.tls, certificate=full(settings.tls.certificate), key=full(settings.tls.key)),
+        dkim=tuple(replace(key, key=full(key.key)) for key in settings.dkim),
+        send_connector=tuple(replace(c, password_file=full(c.password_file)) for c in settings.send_connector),
+    )

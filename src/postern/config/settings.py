@@ -1,0 +1,267 @@
+"""postern.toml as frozen values. Every key has its meaning, unit, default and bounds here and nowhere else.
+
+The reference (`docs/settings.md`) and the messages about bad values are made from the annotations.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+Limit = Annotated[int, Meta(ge=0)]
+"""0 is no limit."""
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a mail server listens to the world
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file."""
+
+
+class Server(Table, frozen=True, kw_only=True):
+    """`[server]`: this machine."""
+
+    hostname: Annotated[str, Meta(min_length=1, max_length=253, description="name in banners, HELO and Received")] = (
+        "localhost"
+    )
+    data: Annotated[str, Meta(min_length=1, description="directory that holds all state")] = "/var/lib/postern"
+    workers: Annotated[int, Meta(ge=0, le=256, description="worker processes; 0 is one per processor")] = 0
+    background: Annotated[bool, Meta(description="run the background process (index, expiry, garbage collection)")] = (
+        True
+    )
+    stop_s: Annotated[
+        int, Meta(ge=1, le=3600, description="seconds that connections get to finish when the server stops")
+    ] = 20
+    language: Annotated[Literal["en", "ru"], Meta(description="language of generated messages such as DSNs")] = "en"
+
+
+class Listener(Table, frozen=True, kw_only=True):
+    """`[listen.ID]`: one data path of the catalogue, for example `[listen.imaps]`."""
+
+    enabled: Annotated[bool, Meta(description="open this listener")] = True
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 is the catalogue's")] = 0
+    addresses: Annotated[tuple[str, ...], Meta(description="IP addresses to listen on; empty: those of [network]")] = ()
+    mechanisms: Annotated[
+        tuple[Literal["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"], ...] | None,
+        Meta(description="SASL mechanisms offered; not set: the catalogue's"),
+    ] = None
+
+
+class Network(Table, frozen=True, kw_only=True):
+    """`[network]`: addresses and DNS."""
+
+    addresses: Annotated[tuple[str, ...], Meta(description="IP addresses to listen on")] = EVERYWHERE
+    source_address: Annotated[str, Meta(description="IP address that outgoing mail leaves from; empty: any")] = ""
+    nameservers: Annotated[
+        tuple[str, ...], Meta(description="IP addresses of DNS servers; empty: those of /etc/resolv.conf")
+    ] = ()
+    nameserver_port: Annotated[int, Meta(ge=1, le=65535, description="UDP and TCP port of the DNS servers")] = 53
+
+
+class Tls(Table, frozen=True, kw_only=True):
+    """`[tls]`: the certificate that clients see."""
+
+    certificate: Annotated[str, Meta(description="PEM file with the chain; empty: DATA/tls/certificate.pem")] = ""
+    key: Annotated[str, Meta(description="PEM file with the private key; empty: DATA/tls/key.pem")] = ""
+
+
+class Smtp(Table, frozen=True, kw_only=True):
+    """`[smtp]`: limits of the SMTP listeners."""
+
+    max_message_bytes: Annotated[int, Meta(ge=65536, description="largest message, octets (SIZE)")] = 52_428_800
+    max_recipients: Annotated[int, Meta(ge=100, description="recipients a transaction (RFC 5321 4.5.3.1.8)")] = 1000
+    max_messages: Annotated[Limit, Meta(description="messages a connection; 0 is no limit")] = 0
+    max_received: Annotated[int, Meta(ge=10, le=200, description="Received fields that mean a loop")] = 50
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
+    max_connections_per_address: Annotated[
+        int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
+    ] = 200
+    command_timeout_s: Annotated[Seconds, Meta(description="seconds to wait for a command (RFC 5321 4.5.3.2.7)")] = 300
+    data_timeout_s: Annotated[Seconds, Meta(description="seconds to wait for the next octets of a message")] = 600
+    bare_newlines: Annotated[
+        Literal["refuse", "fix"], Meta(description="bare CR or LF in a message: refused, or made CRLF")
+    ] = "refuse"
+
+
+class Imap(Table, frozen=True, kw_only=True):
+    """`[imap]`: limits of IMAP4."""
+
+    login_timeout_s: Annotated[Seconds, Meta(description="seconds a client may take to log in")] = 120
+    idle_timeout_s: Annotated[
+        int, Meta(ge=1800, le=86400, description="seconds of silence before a session ends (RFC 9051 5.4)")
+    ] = 1860
+    max_append_bytes: Annotated[int, Meta(ge=65536, description="largest message for APPEND, octets")] = 52_428_800
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 20000
+
+
+class Pop3(Table, frozen=True, kw_only=True):
+    """`[pop3]`: limits of POP3."""
+
+    login_timeout_s: Annotated[Seconds, Meta(description="seconds a client may take to log in")] = 120
+    idle_timeout_s: Annotated[
+        int, Meta(ge=600, le=86400, description="seconds of silence before a session ends (RFC 1939 3)")
+    ] = 900
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
+
+
+class Authentication(Table, frozen=True, kw_only=True):
+    """`[authentication]`: passwords."""
+
+    cache_s: Annotated[float, Meta(ge=0, le=3600, description="seconds a right password is remembered; 0 is off")] = (
+        60.0
+    )
+    failure_window_s: Annotated[Seconds, Meta(description="seconds that a failed login counts")] = 900
+    failures_per_address: Annotated[
+        Limit, Meta(description="different failures from one address (IPv6: a /64) before it must wait; 0 is no limit")
+    ] = 30
+    failures_per_account: Annotated[
+        Limit,
+        Meta(description="different failures against one account before it is closed to passwords; 0 is no limit"),
+    ] = 60
+    failure_delay_s: Annotated[
+        float, Meta(ge=0, le=60, description="delay of the first refusal; doubles with each failure of an address")
+    ] = 0.5
+    failure_delay_max_s: Annotated[float, Meta(ge=0, le=60, description="longest delay")] = 8.0
+    threads: Annotated[int, Meta(ge=1, le=64, description="passwords each worker verifies at the same time")] = 2
+    argon2_passes: Annotated[int, Meta(ge=1, le=100, description="argon2id passes of new passwords")] = 3
+    argon2_memory_kib: Annotated[int, Meta(ge=1024, description="argon2id memory of new passwords, KiB")] = 65536
+    scram_iterations: Annotated[int, Meta(ge=4096, description="PBKDF2 rounds of new SCRAM-SHA-256 keys")] = 100_000
+
+
+class Store(Table, frozen=True, kw_only=True):
+    """`[store]`: mailboxes and bodies."""
+
+    segment_bytes: Annotated[int, Meta(ge=1_048_576, description="size of a journal segment, octets")] = 67_108_864
+    spool_bytes: Annotated[int, Meta(ge=65536, description="bodies above this get a file of their own, octets")] = (
+        1_048_576
+    )
+    warn_bytes: Annotated[Limit, Meta(description="size at which a new mailbox is warned, octets; 0 is never")] = 0
+    no_send_bytes: Annotated[
+        Limit, Meta(description="size at which a new mailbox may not send, octets; 0 is never")
+    ] = 0
+    no_receive_bytes: Annotated[
+        Limit, Meta(description="size at which a new mailbox receives nothing, octets; 0 is never")
+    ] = 0
+    recoverable_days: Annotated[int, Meta(ge=0, le=3650, description="days that deleted items can be recovered")] = 14
+    dead_bytes_days: Annotated[int, Meta(ge=0, le=365, description="days until bodies nothing refers to are gone")] = 7
+
+
+class Queue(Table, frozen=True, kw_only=True):
+    """`[queue]`: mail that waits for its next hop."""
+
+    retry_s: Annotated[
+        tuple[Seconds, ...], Meta(min_length=1, description="seconds between attempts; the last one repeats")
+    ] = (60, 300, 900, 1800, 3600, 7200)
+    delay_notice_s: Annotated[int, Meta(ge=60, description="seconds until the sender is told of a delay")] = 14400
+    expire_s: Annotated[int, Meta(ge=300, description="seconds until a message is returned")] = 432_000
+    max_connections_per_host: Annotated[int, Meta(ge=1, description="connections to one next hop, by each worker")] = 4
+    connection_idle_s: Annotated[int, Meta(ge=0, le=300, description="seconds an idle connection is kept")] = 5
+
+
+class Pressure(Table, frozen=True, kw_only=True):
+    """`[pressure]`: when to take no more mail for a while."""
+
+    max_queue: Annotated[int, Meta(ge=100, description="messages in the queue")] = 100_000
+    min_free_bytes: Annotated[int, Meta(ge=0, description="free octets on the data directory's disk")] = 536_870_912
+    max_loop_lag_s: Annotated[float, Meta(ge=0.05, le=60, description="seconds the event loop may be late")] = 2.0
+
+
+class ReceiveConnector(Table, frozen=True, kw_only=True):
+    """`[[receive_connector]]`: who may hand in what; the first one that fits a connection counts."""
+
+    name: Annotated[str, Meta(min_length=1, description="in logs and trace records")]
+    listeners: Annotated[
+        tuple[Literal["smtp", "submission", "submissions"], ...], Meta(min_length=1, description="data paths")
+    ] = ("smtp",)
+    remote: Annotated[tuple[str, ...], Meta(min_length=1, description="networks of peers, CIDR")] = (
+        "0.0.0.0/0",
+        "::/0",
+    )
+    anonymous: Annotated[bool, Meta(description="take mail for accepted domains without authentication")] = False
+    anonymous_relay: Annotated[bool, Meta(description="relay anywhere without authentication: printers, scanners")] = (
+        False
+    )
+    authenticated: Annotated[bool, Meta(description="relay for authenticated users")] = False
+    check_sender: Annotated[bool, Meta(description="authenticated users send only as addresses they may use")] = True
+    require_tls: Annotated[bool, Meta(description="MAIL only after TLS")] = False
+
+
+class SendConnector(Table, frozen=True, kw_only=True):
+    """`[[send_connector]]`: how mail leaves for a set of domains; the most specific domain counts."""
+
+    name: Annotated[str, Meta(min_length=1, description="in logs and trace records")]
+    domains: Annotated[tuple[str, ...], Meta(min_length=1, description="`*`, `example.net` or `*.example.net`")] = (
+        "*",
+    )
+    smart_hosts: Annotated[
+        tuple[str, ...], Meta(description="`host`, `host:port` or `[address]:port`; empty: by MX records")
+    ] = ()
+    port: Annotated[Port, Meta(description="TCP port of hosts that name none")] = 25
+    tls: Annotated[
+        Literal["none", "opportunistic", "required", "verified"], Meta(description="what the next hop must offer")
+    ] = "opportunistic"
+    username: Annotated[str, Meta(description="account at the smart host; empty: none")] = ""
+    password_file: Annotated[str, Meta(description="file that holds its password")] = ""
+    max_message_bytes: Annotated[Limit, Meta(description="largest message, octets; 0 is no limit")] = 0
+
+
+class Dkim(Table, frozen=True, kw_only=True):
+    """`[[dkim]]`: a key that signs outgoing mail of a domain."""
+
+    domain: Annotated[str, Meta(min_length=1, description="signing domain (d=)")]
+    selector: Annotated[str, Meta(min_length=1, description="selector (s=)")]
+    key: Annotated[str, Meta(min_length=1, description="PEM file, RSA or Ed25519")]
+
+
+class Log(Table, frozen=True, kw_only=True):
+    """`[log]`: what goes to standard error and the tracking log."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least level written")] = "info"
+    tracking_days: Annotated[int, Meta(ge=1, le=3650, description="days that message tracking is kept")] = 30
+
+
+DEFAULT_CONNECTORS = (
+    ReceiveConnector(name="internet", listeners=("smtp",), anonymous=True),
+    ReceiveConnector(name="clients", listeners=("submission", "submissions"), authenticated=True, require_tls=True),
+)
+"""In force where the file has none: anonymous mail for accepted domains on 25, users on 587 and 465."""
+
+
+class Settings(Table, frozen=True, kw_only=True):
+    """The whole file."""
+
+    server: Server = Server()
+    network: Network = Network()
+    tls: Tls = Tls()
+    listen: Annotated[dict[str, Listener], Meta(description="listeners by data path id")] = {}
+    smtp: Smtp = Smtp()
+    imap: Imap = Imap()
+    pop3: Pop3 = Pop3()
+    authentication: Authentication = Authentication()
+    store: Store = Store()
+    queue: Queue = Queue()
+    pressure: Pressure = Pressure()
+    receive_connector: tuple[ReceiveConnector, ...] = DEFAULT_CONNECTORS
+    send_connector: tuple[SendConnector, ...] = (SendConnector(name="internet"),)
+    dkim: tuple[Dkim, ...] = ()
+    log: Log = Log()
+
+    @property
+    def data_dir(self) -> Path:
+        """`server.data`."""
+        return Path(self.server.data)
+
+    @property
+    def certificate(self) -> Path:
+        """PEM chain of the listeners."""
+        return Path(self.tls.certificate) if self.tls.certificate else self.data_dir / "tls" / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        """PEM private key of the listeners."""
+        return Path(self.tls.key) if self.tls.key else self.data_dir / "tls" / "key.pem"

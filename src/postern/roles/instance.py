@@ -108,8 +108,7 @@ def begin_epoch(data: Path) -> int:
 
 
 def end_epoch(data: Path, number: int) -> None:
-    """After a clean stop of all processes. Raises StartError."""
-    os.sync()
+    """After a clean stop: every process has synced what it wrote. Raises StartError."""
     _write(data / "epoch", _Epoch(number, True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -30,6 +31,14 @@ class Wishes:
         """Set before `stop`: a successor serves new connections; let open ones end by themselves for a while."""
         self.orphaned = False
         """The supervisor died: a new one may wait for us to go."""
+        self.hurry = asyncio.Event()
+        """While lingering: asked to stop once more."""
+
+    async def second_stop(self, busy: Callable[[], bool]) -> None:
+        """While lingering: until nothing is busy any more, or somebody asks again."""
+        while busy() and not self.hurry.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.hurry.wait(), 0.2)
 
 
 class Slot(msgspec.Struct):
@@ -91,6 +100,10 @@ async def _main(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], pi
     def orphaned() -> None:
         loop.remove_reader(pipes.life)
         wishes.orphaned = True
+        stop()
+
+    def stop() -> None:
+        wishes.hurry.set()
         wishes.stop.set()
 
     def linger() -> None:
@@ -103,7 +116,7 @@ async def _main(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], pi
         os.write(pipes.ready, READY)
         os.close(pipes.ready)
 
-    loop.add_signal_handler(signal.SIGTERM, wishes.stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGUSR1, linger)
     loop.add_reader(pipes.life, orphaned)
     loop.set_exception_handler(_report)

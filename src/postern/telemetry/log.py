@@ -46,6 +46,16 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_Json()], level=LEVELS[level], force=True)
+
+
+class _Json(logging.Handler):
+    """Lines that parts write with the standard library's logging, in the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a line on."""
+        error = record.exc_info if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, exc_info=error)
 
 
 def logger(**values: Any) -> Any:

@@ -136,6 +136,11 @@ class Registry:
                 return self._over_all(family, column)
         raise KeyError(labels)
 
+    def values(self, name: str) -> list[float]:
+        """A series without labels, by process. Raises KeyError."""
+        column = self._families[name].series[0][1]
+        return [float(value) for value in self._table[column::SERIES].tolist()]
+
     def _over_all(self, family: _Family, column: int) -> float:
         values = self._table[column::SERIES].tolist()
         return float(max(values) if family.highest else sum(values))

@@ -90,8 +90,9 @@ class Background:
             try:
                 await work()
             except Exception as error:  # a corrupt mailbox or a full disk must not end the others' care
-                self._log.error("background.failed", exc_info=None if isinstance(error, Refusal) else error,
-                                reason=str(error))
+                self._log.error(
+                    "background.failed", exc_info=None if isinstance(error, Refusal) else error, reason=str(error)
+                )
             await asyncio.sleep(seconds)
 
     async def _measure_queue(self, parts: Parts) -> None:

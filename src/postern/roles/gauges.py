@@ -40,9 +40,7 @@ class ServerMetrics:
         """Series of more listeners; before the fork only."""
         for path in listeners:
             labels = {"listener": path}
-            self.connections[path] = self.registry.counter(
-                "postern_connections_total", "Connections taken.", labels
-            )
+            self.connections[path] = self.registry.counter("postern_connections_total", "Connections taken.", labels)
             self.refused[path] = self.registry.counter(
                 "postern_connections_refused_total", "Connections closed at once because too many were open.", labels
             )

@@ -33,7 +33,7 @@ class Endpoint(msgspec.Struct):
 
 
 def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = ()) -> list[Endpoint]:
-    """Open what the settings ask for, taking over sockets of `old` that stay. Raises StartError, leaving `old` alone."""
+    """Open what the settings ask for, taking over those of `old` that stay. Raises StartError; `old` is left alone."""
     kept = {(endpoint.listening.path.id, endpoint.address, endpoint.listening.port): endpoint for endpoint in old}
     opened: list[Endpoint] = []
     new: list[socket.socket] = []

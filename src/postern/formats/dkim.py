@@ -104,12 +104,12 @@ def dns_record(key: PrivateKey | bytes) -> str:
 
 
 def relaxed_body(body: bytes) -> bytes:
-    """RFC 6376 3.4.4; the body has CRLF line ends."""
+    """RFC 6376 3.4.4; the body has CRLF line ends. A last line without one is taken as if it had it: it will have."""
+    if body and not body.endswith(b"\r\n"):
+        body += b"\r\n"
     if b"\t" in body or b"  " in body:
         body = _SPACES.sub(b" ", body)
     body = body.replace(b" \r\n", b"\r\n")
-    if body.endswith(b" "):
-        body = body[:-1]
     end = len(body)
     while body.endswith(b"\r\n", 0, end):
         end -= 2

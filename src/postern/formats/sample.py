@@ -1,4 +1,4 @@
-"""Messages for the demonstration: what an office really gets, broken mail included. The same input gives the same octets."""
+"""Messages for the demonstration: what an office really gets, broken mail included. Same input, same octets."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from postern.model.refusal import Reason
 from postern.telemetry.metrics import Counter, Gauge, Registry
 
 LAG_BUCKETS_S = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0)
@@ -31,6 +32,15 @@ class ServerMetrics:
         self.outstanding = registry.gauge("postern_journal_outstanding", "Messages accepted and not yet applied.")
         self.queue_length = registry.gauge("postern_queue_messages", "Entries in the queue.", highest=True)
         self.resident = registry.gauge("postern_resident_bytes", "Resident memory of all processes.")
+        self.accepted = registry.counter("postern_messages_accepted_total", "Messages answered with 250.")
+        self.accepted_octets = registry.counter("postern_accepted_bytes_total", "Their octets.")
+        self.accepted_recipients = registry.counter("postern_accepted_recipients_total", "Their recipients.")
+        self.smtp_refusals = {
+            reason.value: registry.counter(
+                "postern_smtp_refusals_total", "SMTP commands refused.", {"reason": reason.value}
+            )
+            for reason in Reason
+        }
         self.connections: dict[str, Counter] = {}
         self.refused: dict[str, Counter] = {}
         self.open: dict[str, Gauge] = {}

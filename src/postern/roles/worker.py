@@ -8,14 +8,17 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from postern.config.settings import Settings
+from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
-from postern.roles.frontends import Frontends
+from postern.roles.frontends import MAILDROPS_FILE, Frontends
 from postern.roles.gauges import ServerMetrics
+from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
 from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sockets import HTTP, Endpoint
+from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.store import failpoints
 from postern.store.journal.layout import journal_directory, journals
@@ -90,10 +93,22 @@ class Worker:
             MailflowSettings(host_name=self._settings.server.hostname),
         )
         mailflow.start()
-        frontends = Frontends.make(parts, mailflow, self._pulse, tls)
+        frontends = Frontends(
+            settings=self._settings,
+            parts=parts,
+            mailflow=mailflow,
+            mailboxes=Mailboxes(parts.store, parts.directory, mailflow, parts.bus),
+            authentication=parts.authentication(),
+            resolver=DnsResolver(
+                parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port
+            ),
+            maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
+            pressure=lambda: None,
+            metrics=self._metrics,
+            tls=tls,
+        )
         tasks = [asyncio.create_task(self._pulse.run())]
         await self._replay_orphans(parts)
-        tasks += frontends.start(self._slot.name)
         if self._index == 0:
             tasks.append(asyncio.create_task(self._watch_orphans(parts)))
         for endpoint in endpoints:
@@ -106,7 +121,7 @@ class Worker:
         if self._failed.is_set():
             return EXIT_JOURNAL_FAILED
         await self._stop(wishes)
-        await frontends.close()
+        frontends.close()
         for task in (*tasks, failed):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

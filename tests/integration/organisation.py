@@ -69,7 +69,7 @@ def make_organisation(settings: Settings) -> None:
     asyncio.run(fill())
 
 
-class Server_:
+class Running:
     """`postern.roles.supervisor.run` in a process group of its own."""
 
     def __init__(self, settings: Settings, env: dict[str, str] | None = None) -> None:
@@ -80,13 +80,14 @@ class Server_:
         file.write_bytes(msgspec.json.encode(settings))
         self.file = file
         self.log = settings.data_dir / "log"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.serve", str(file)],
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("ab"),
-            env={**os.environ, "PYTHONPATH": "src:.", **(env or {})},
-            start_new_session=True,
-        )
+        with self.log.open("ab") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.serve", str(file)],
+                stdout=subprocess.PIPE,
+                stderr=err,
+                env={**os.environ, "PYTHONPATH": "src:.", **(env or {})},
+                start_new_session=True,
+            )
 
     def wait_ready(self, timeout: float = 20.0) -> dict[str, int]:
         assert self.process.stdout is not None

@@ -29,12 +29,12 @@ class Role(NamedTuple):
     """What a process is."""
 
     kind: str
-    index: int
+    number: int
 
     @property
     def label(self) -> str:
         """In logs."""
-        return self.kind if self.kind == "background" else f"{self.kind}-{self.index}"
+        return self.kind if self.kind == "background" else f"{self.kind}-{self.number}"
 
 
 BACKGROUND = Role("background", 0)

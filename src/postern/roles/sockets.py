@@ -25,11 +25,8 @@ class Endpoint(msgspec.Struct):
     address: str
     sockets: list[socket.socket]
     """One a worker; HTTP pages have one in all."""
-
-    @property
-    def port(self) -> int:
-        """The port that is really open."""
-        return int(self.sockets[0].getsockname()[1])
+    port: int
+    """The port that is really open."""
 
 
 def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = ()) -> list[Endpoint]:
@@ -50,7 +47,7 @@ def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = (
                     sockets.append(made)
                     new.append(made)
                 if sockets:
-                    opened.append(Endpoint(listening, address, sockets))
+                    opened.append(Endpoint(listening, address, sockets, int(sockets[0].getsockname()[1])))
     except BindError as error:
         for made in new:
             made.close()

@@ -195,8 +195,8 @@ class Supervisor:
         if role == BACKGROUND:
             pages = [endpoint for endpoint in self.endpoints if endpoint.listening.path.protocol == "http"]
             return self._children.fork(role, process, background.main(*common, pages), self._drop_sockets(None))
-        main = worker.main(*common, role.index, self.endpoints, self._tls)
-        return self._children.fork(role, process, main, self._drop_sockets(role.index))
+        main = worker.main(*common, role.number, self.endpoints, self._tls)
+        return self._children.fork(role, process, main, self._drop_sockets(role.number))
 
     def _drop_sockets(self, index: int | None) -> Callable[[], None]:
         """In a worker: close the others' sockets, or the kernel would queue connections for nobody when they die."""

@@ -1,179 +1,125 @@
-"""A worker's outgoing side: routing, the queue runner and its agents, back pressure."""
+"""The queue runner of a worker, put together from the settings."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from postern.config.settings import SendConnector as ConnectorSettings
 from postern.config.settings import Settings
 from postern.delivery.mailbox import MailboxAgent
 from postern.delivery.smtp.agent import AgentSettings, NextHopAgent
 from postern.delivery.smtp.signing import DkimKey, Signer
+from postern.directory.interface import Directory
 from postern.formats.dkim import load_key
 from postern.model.addresses import normalise_domain
-from postern.model.envelope import Envelope
-from postern.model.ids import DeliveryKey
-from postern.model.ports import Resolver
-from postern.model.refusal import Reason, Refusal
+from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.transfer import TlsPolicy
-from postern.roles.instance import StartError
-from postern.roles.parts import Parts
 from postern.services.copies import CopyDelivery
-from postern.services.mailflow import Mailflow
-from postern.telemetry import log
-from postern.transport import runner
-from postern.transport.pressure import Limits, Pressure
+from postern.store.interface import Store
+from postern.transport.pressure import Limits
+from postern.transport.queue import QueueStore
 from postern.transport.routing import Router, SendConnector, SmartHost
-
-ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
-LOOPBACK = ("127.0.0.1", "::1")
-
-
-def send_connectors(settings: Settings) -> list[SendConnector]:
-    """The settings' send connectors. Raises StartError."""
-    return [
-        SendConnector(
-            name=own.name,
-            address_spaces=own.domains,
-            smart_hosts=tuple(_smart_host(text, own.port, own.name) for text in own.smart_hosts),
-            port=own.port,
-            tls=TlsPolicy(own.tls),
-            username=own.username,
-            password=_secret(own.password_file) if own.username else "",
-        )
-        for own in settings.send_connector
-    ]
+from postern.transport.runner import Parts, QueueRunner, RunnerSettings, Submit
+from postern.transport.schedule import Schedule
+from postern.transport.tracking import Tracker
 
 
-def _smart_host(text: str, port: int, connector: str) -> SmartHost:
-    """`host`, `host:port` or `[address]:port`. Raises StartError."""
-    host, rest = text, ""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-    elif text.count(":") == 1:
-        host, _, rest = text.partition(":")
-    number = rest.removeprefix(":")
-    if not host or (number and not (number.isascii() and number.isdigit() and 0 < int(number) < 65536)):
-        raise StartError(f"send connector {connector}: {text!r} is not host, host:port or [address]:port")
-    return SmartHost(host, int(number) if number else port)
+def queue_runner(  # noqa: PLR0913 - everything meets here
+    settings: Settings,
+    worker: str,
+    *,
+    queue: QueueStore,
+    store: Store,
+    directory: Directory,
+    tracker: Tracker,
+    resolver: Resolver,
+    submit: Submit,
+    clock: Clock,
+    entropy: Entropy,
+    own_addresses: Sequence[tuple[str, int]] = (),
+) -> QueueRunner:
+    """The runner of one worker. `worker` is its name, the same after a restart; `submit` is Mailflow.submit_internal;
+    `own_addresses` (IP, port) are our SMTP listeners, which mail must not be sent to.
 
-
-def _secret(file: str) -> str:
-    try:
-        return Path(file).read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartError(f"the password file {file} of a send connector cannot be read: {error}") from error
-
-
-def dkim_keys(settings: Settings) -> dict[str, DkimKey]:
-    """Keys by domain. Raises StartError."""
-    keys = {}
-    for own in settings.dkim:
-        try:
-            keys[normalise_domain(own.domain)] = DkimKey(own.selector, load_key(Path(own.key).read_bytes()))
-        except (OSError, ValueError, Refusal) as error:
-            raise StartError(f"the DKIM key {own.key} of {own.domain} cannot be used: {error}") from error
-    return keys
-
-
-def make_pressure(settings: Settings) -> Pressure:
-    """Back pressure with the settings' limits; changes are logged."""
-
-    def report(why: str, on: bool) -> None:
-        log.logger(part="pressure").warning("pressure.on" if on else "pressure.off", reason=why)
-
-    limits = Limits(
-        queue_recipients=settings.pressure.max_queue,
-        free_bytes=settings.pressure.min_free_bytes,
-        loop_lag_s=settings.pressure.max_loop_lag_s,
+    Raises OSError, ValueError for keys and password files that cannot be read.
+    """
+    own = settings.queue
+    host = settings.server.hostname
+    connectors = [send_connector(c) for c in settings.send_connector]
+    agent = NextHopAgent(
+        AgentSettings(
+            helo=host,
+            idle_seconds=float(own.connection_idle_s),
+            source_address=settings.network.source_address,
+        ),
+        entropy,
+        signer(settings, clock),
     )
-    return Pressure(limits, report)
+    return QueueRunner(
+        worker,
+        Parts(
+            queue=queue,
+            router=Router(connectors, resolver, entropy, [host], own_addresses),
+            smtp=agent,
+            mailboxes=MailboxAgent(CopyDelivery(store)),
+            contents=store.blobs,
+            directory=directory,
+            submit=submit,
+            tracker=tracker,
+            clock=clock,
+            entropy=entropy,
+        ),
+        RunnerSettings(host_name=host, transfers_per_hop=own.max_connections_per_host),
+    )
 
 
-def reason_of(pressure: Pressure) -> Callable[[], Reason | None]:
-    """What the SMTP front end asks."""
-
-    def reason() -> Reason | None:
-        try:
-            pressure.check()
-        except Refusal as refusal:
-            return refusal.reason
-        return None
-
-    return reason
+def schedule(settings: Settings) -> Schedule:
+    """When to try again, to warn and to give up."""
+    own = settings.queue
+    return Schedule(
+        intervals_seconds=own.retry_s,
+        delay_notice_seconds=float(own.delay_notice_s),
+        expiry_seconds=float(own.expire_s),
+    )
 
 
-class Outbound:
-    """The queue runner of one worker with what belongs to it."""
+def limits(settings: Settings) -> Limits:
+    """Where back pressure begins."""
+    own = settings.pressure
+    return Limits(queue_recipients=own.max_queue, free_bytes=own.min_free_bytes, loop_lag_s=own.max_loop_lag_s)
 
-    def __init__(
-        self,
-        name: str,
-        parts: Parts,
-        mailflow: Mailflow,
-        resolver: Resolver,
-        own_addresses: Sequence[tuple[str, int]],
-        pressure: Pressure,
-    ) -> None:
-        """`own_addresses` are our SMTP listeners. Raises StartError."""
-        settings = parts.settings
-        host_name = settings.server.hostname
-        expanded = [
-            (own, port)
-            for address, port in own_addresses
-            for own in ((*LOOPBACK, address) if address in ANY_ADDRESS else (address,))
-        ]
 
-        async def submit(key: DeliveryKey, envelope: Envelope, content: bytes) -> None:
-            await mailflow.submit_internal(key, envelope, content)
+def signer(settings: Settings, clock: Clock) -> Signer | None:
+    """DKIM keys by domain; the last one of a domain counts. Raises OSError, ValueError."""
+    keys = {
+        normalise_domain(key.domain): DkimKey(key.selector, load_key(Path(key.key).read_bytes()))
+        for key in settings.dkim
+    }
+    return Signer(keys, clock) if keys else None
 
-        queue = settings.queue
-        agent = NextHopAgent(
-            AgentSettings(helo=host_name, idle_seconds=float(queue.connection_idle_s)),
-            parts.entropy,
-            Signer(dkim_keys(settings), parts.clock),
-        )
-        self._parts = parts
-        self._pressure = pressure
-        self._runner = runner.QueueRunner(
-            name,
-            runner.Parts(
-                queue=parts.queue,
-                router=Router(send_connectors(settings), resolver, parts.entropy, [host_name], expanded),
-                smtp=agent,
-                mailboxes=MailboxAgent(CopyDelivery(parts.store)),
-                contents=parts.blobs,
-                directory=parts.directory,
-                submit=submit,
-                tracker=parts.tracker,
-                clock=parts.clock,
-                entropy=parts.entropy,
-            ),
-            runner.RunnerSettings(host_name=host_name, transfers_per_hop=queue.max_connections_per_host),
-        )
-        self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, lag: Callable[[], float], on_failure: Callable[[Exception], None]) -> None:
-        """Begin; `on_failure` has to end the process (the queue's disk failed)."""
+def send_connector(given: ConnectorSettings) -> SendConnector:
+    """From the settings file's words. Raises OSError, ValueError."""
+    password = Path(given.password_file).read_text("utf-8").strip() if given.password_file else ""
+    return SendConnector(
+        name=given.name,
+        address_spaces=tuple(d.lower() for d in given.domains),
+        smart_hosts=tuple(smart_host(host, given.port) for host in given.smart_hosts),
+        port=given.port,
+        tls=TlsPolicy(given.tls),
+        username=given.username,
+        password=password,
+        max_bytes=given.max_message_bytes,
+    )
 
-        def ended(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                log.logger(part="queue").error("queue.failed", exc_info=error)
-                on_failure(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
-        run = asyncio.create_task(self._runner.run())
-        run.add_done_callback(ended)
-        watch = asyncio.create_task(self._pressure.watch(self._parts.data, self._parts.queue.length, lag))
-        self._tasks = [run, watch]
-
-    def wake(self) -> None:
-        """Something was put into the queue."""
-        self._runner.wake()
-
-    async def stop(self, timeout_s: float) -> None:
-        """Finish the transfers that run, give back the rest."""
-        await self._runner.stop(timeout_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+def smart_host(text: str, port: int) -> SmartHost:
+    """`host`, `host:port`, `[address]`, `[address]:port`. Raises ValueError."""
+    if text.startswith("["):
+        address, _, rest = text[1:].partition("]")
+        return SmartHost(address, int(rest[1:]) if rest.startswith(":") else port)
+    if text.count(":") > 1:
+        return SmartHost(text, port)
+    host, _, number = text.partition(":")
+    return SmartHost(host, int(number) if number else port)

@@ -13,12 +13,12 @@ from postern.directory.passwords import HashCost
 from postern.directory.sqlite import SqliteDirectory
 from postern.net.clock import SystemClock, SystemEntropy
 from postern.roles.bus import SharedBus
+from postern.roles.outbound import schedule
 from postern.services.authentication import Authentication, AuthenticationSettings
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.engine import SqliteStore
 from postern.transport.queue import QueueStore
-from postern.transport.schedule import Schedule
 from postern.transport.tracking import Tracker
 
 BUS_FILE = "bus"
@@ -63,7 +63,7 @@ class Parts(msgspec.Struct):
             directory=SqliteDirectory(data / DIRECTORY_FILE, entropy),
             blobs=blobs,
             store=SqliteStore(data, blobs, bus, clock, epoch),
-            queue=QueueStore(data / QUEUE_FILE, clock, entropy, Schedule(intervals_seconds=settings.queue.retry_s)),
+            queue=QueueStore(data / QUEUE_FILE, clock, entropy, schedule(settings)),
             tracker=Tracker(data / TRACKING_DIRECTORY, clock, name),
         )
 

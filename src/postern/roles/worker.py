@@ -14,10 +14,10 @@ from postern.net.stream import Stream
 from postern.roles.frontends import MAILDROPS_FILE, Frontends
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
-from postern.roles.outbound import Outbound, make_pressure, reason_of
 from postern.roles.parts import Parts
 from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
+from postern.roles.sending import Sending
 from postern.roles.sockets import HTTP, Endpoint
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
@@ -96,9 +96,8 @@ class Worker:
         )
         mailflow.start()
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
-        pressure = make_pressure(self._settings)
         smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
-        outbound = Outbound(self._slot.name, parts, mailflow, resolver, smtp, pressure)
+        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
@@ -107,13 +106,13 @@ class Worker:
             authentication=parts.authentication(),
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
-            pressure=reason_of(pressure),
+            pressure=sending.pressure,
             metrics=self._metrics,
             tls=tls,
         )
         tasks = [asyncio.create_task(self._pulse.run())]
         await self._replay_orphans(parts)
-        outbound.start(lambda: self._pulse.lag_s, self._journal_failed)
+        sending.start(lambda: self._pulse.lag_s, self._journal_failed)
         if self._index == 0:
             tasks.append(asyncio.create_task(self._watch_orphans(parts)))
         for endpoint in endpoints:
@@ -126,7 +125,7 @@ class Worker:
         if self._failed.is_set():
             return EXIT_JOURNAL_FAILED
         await self._stop(wishes)
-        await outbound.stop(ORPHANED_GRACE_S if wishes.orphaned else float(self._settings.server.stop_s))
+        await sending.stop(ORPHANED_GRACE_S if wishes.orphaned else float(self._settings.server.stop_s))
         frontends.close()
         for task in (*tasks, failed):
             task.cancel()

@@ -39,9 +39,9 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
     entropy: Entropy,
     own_addresses: Sequence[tuple[str, int]] = (),
 ) -> QueueRunner:
-    """The runner of one worker. `worker` is its name, the same after a restart; `submit` is Mailflow.submit_internal;
-    `own_addresses` (IP, port) are our SMTP listeners, which mail must not be sent to.
+    """The runner of one worker. `worker` is its name, the same after a restart; `submit` is Mailflow.submit_internal.
 
+    `own_addresses` (IP, port) are our SMTP listeners, which mail must not be sent to.
     Raises OSError, ValueError for keys and password files that cannot be read.
     """
     own = settings.queue

@@ -19,7 +19,8 @@ from pathlib import Path
 import msgspec
 
 from postern.config.settings import Settings
-from postern.roles import background, worker
+from postern.net.clock import SystemClock
+from postern.roles import background, outbound, worker
 from postern.roles.bus import SharedBus
 from postern.roles.children import BACKGROUND, Child, Children, Role
 from postern.roles.gauges import ServerMetrics
@@ -56,6 +57,7 @@ class Supervisor:
         self._workers = worker_count(settings)
         self.data = DataDirectory(settings.data_dir)
         try:
+            check(settings)
             self._epoch = begin_epoch(settings.data_dir)
             self._tls = tls_context(settings)
             self.endpoints: list[Endpoint] = open_endpoints(settings, self._workers)
@@ -171,6 +173,7 @@ class Supervisor:
             settings = self._reload()
             if settings.data_dir != self.settings.data_dir:
                 raise StartError("server.data cannot be changed by a reload: stop and start the server")
+            check(settings)
             tls = tls_context(settings)
             workers = worker_count(settings)
             endpoints = open_endpoints(settings, workers, self.endpoints)
@@ -215,6 +218,16 @@ class Supervisor:
 def worker_count(settings: Settings) -> int:
     """Workers to run: as set, or one a processor."""
     return settings.server.workers or len(os.sched_getaffinity(0))
+
+
+def check(settings: Settings) -> None:
+    """What only shows when it is used: keys, password files, smart hosts, networks. Raises StartError."""
+    try:
+        outbound.signer(settings, SystemClock())
+        for connector in settings.send_connector:
+            outbound.send_connector(connector)
+    except (OSError, ValueError) as error:
+        raise StartError(f"a DKIM key or a send connector cannot be used: {error}") from error
 
 
 def preload() -> None:

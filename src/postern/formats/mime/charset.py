@@ -68,3 +68,12 @@ def text(data: bytes, charset: str = "") -> str:
         if name == "utf-8":
             return data.decode("utf-8", "replace")
         return data.decode("cp1252", "replace")
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether octets are UTF-8, plain ASCII included."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import threading
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
@@ -128,6 +128,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._settled = asyncio.Event()
         self._writer: SegmentWriter | None = None  # the thread's own
         self.records_written = 0
         self.syncs = 0
@@ -135,20 +136,20 @@ class Journal:
         self._thread.start()
 
     # --- the loop's side
-    def append(self, kind: int, header: bytes, content: bytes | Spool = b"") -> Awaitable[BlobRef]:
+    def append(self, kind: int, header: bytes, content: bytes | Spool = b"") -> asyncio.Future[BlobRef]:
         """Write a record; the result comes when it is durable.
 
         A record that carries a message stays outstanding until `applied`.
         Raises Refusal(DISK_FULL, READ_ONLY), JournalFailedError.
         """
         if isinstance(content, Spool) or len(content) > self._spool_above:
-            return self._append_spooled(kind, header, content)
+            return self._loop.create_task(self._append_spooled(kind, header, content))
         return self._enqueue(kind, header, content, None)
 
     def new_spool(self) -> Spool:
         """A place for a content that is too large for memory. Raises Refusal(DISK_FULL, READ_ONLY)."""
         self._spools += 1
-        path = self.directory / f"spool-{self._segment:016x}-{self._spools:x}.tmp"
+        path = self.directory / f"spool-{self.id:011x}-{self._sequence:x}-{self._spools:x}.tmp"
         try:
             return Spool(path, self.files)
         except OSError as error:
@@ -231,6 +232,18 @@ class Journal:
     def applied(self, ref: BlobRef) -> None:
         """What the record says is done."""
         self._outstanding.pop(ref, None)
+        if not self._outstanding:
+            self._settled.set()
+
+    async def all_applied(self) -> None:
+        """Return when nothing is outstanding."""
+        while self._outstanding:
+            self._settled.clear()
+            await self._settled.wait()
+
+    def expect(self, refs: Iterable[BlobRef]) -> None:
+        """For replay: messages of earlier segments that are not applied yet, in their order."""
+        self._outstanding.update(dict.fromkeys(refs))
 
     @property
     def outstanding(self) -> int:
@@ -251,11 +264,13 @@ class Journal:
         """Return when nothing waits for a sync."""
         await self._idle.wait()
 
-    async def close(self) -> None:
-        """Finish what waits, seal the segment, end the thread and give the journal up. The mark stays as it is."""
+    async def close(self, state: MarkState | None = None) -> None:
+        """Finish what waits, seal the segment, end the thread, write a last mark if given, give the journal up."""
         await self.drained()
         self._inbox.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
+        if state is not None and self._failed is None:
+            await self.advance(state)
         self.mark.release()
 
     # --- the thread's side

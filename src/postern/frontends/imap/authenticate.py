@@ -1,0 +1,187 @@
+"""CAPABILITY, STARTTLS, AUTHENTICATE, LOGIN, ENABLE, ID, LOGOUT."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NoReturn
+
+from postern.frontends.imap.connection import Connection
+from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.protocols.imap.commands.connection import Authenticate, Login
+from postern.protocols.imap.session import State
+from postern.protocols.sasl import encoding, server
+from postern.protocols.sasl.outcome import Challenge, ChannelBinding, Done, Failed, NeedScram, Outcome, Verify
+
+if TYPE_CHECKING:
+    from postern.services.authentication import Principal
+
+_ALWAYS = b"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE"
+_AFTER_LOGIN = (
+    _ALWAYS + b" IDLE NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT UIDPLUS MOVE ESEARCH CONDSTORE"
+    b" STATUS=SIZE"
+)
+
+
+def clear_text_allowed(connection: Connection) -> bool:
+    """Whether a password may cross this connection."""
+    if connection.stream.tls is not None:
+        return True
+    if connection.shared.settings.cleartext_login != "loopback":
+        return False
+    try:
+        return ipaddress.ip_address(connection.stream.peer[0].partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def binding(connection: Connection) -> ChannelBinding | None:
+    """What a mechanism can be bound to."""
+    tls = connection.stream.tls
+    return ChannelBinding(server_end_point=tls.server_end_point) if tls is not None and tls.server_end_point else None
+
+
+def mechanisms(connection: Connection) -> tuple[str, ...]:
+    """SASL mechanisms offered on this connection now."""
+    return server.offered(
+        connection.shared.settings.mechanisms,
+        clear_text=clear_text_allowed(connection),
+        binding=binding(connection),
+    )
+
+
+def capabilities(connection: Connection) -> bytes:
+    """What is offered in this state."""
+    if connection.session.state is not State.NOT_AUTHENTICATED:
+        return _AFTER_LOGIN
+    names = [_ALWAYS]
+    if connection.stream.tls is None and connection.shared.tls() is not None:
+        names.append(b"STARTTLS")
+    if not clear_text_allowed(connection):
+        names.append(b"LOGINDISABLED")
+    names += [b"AUTH=" + name.encode("ascii") for name in mechanisms(connection)]
+    return b" ".join(names)
+
+
+async def capability(connection: Connection, _arguments: None, _uid: bool) -> bytes:
+    """RFC 9051 6.1.1."""
+    connection.out.append(b"* CAPABILITY %b\r\n" % capabilities(connection))
+    return b"OK CAPABILITY completed"
+
+
+async def client_id(connection: Connection, _fields: dict[str, str], _uid: bool) -> bytes:
+    """RFC 2971. The version stays inside: it helps nobody but an attacker."""
+    connection.out.append(b'* ID ("name" "Postern")\r\n')
+    return b"OK ID completed"
+
+
+async def enable(connection: Connection, names: tuple[bytes, ...], _uid: bool) -> bytes:
+    """RFC 5161; only CONDSTORE can be enabled."""
+    enabled = b""
+    if b"CONDSTORE" in names:
+        enabled = b" CONDSTORE"
+        enable_condstore(connection)
+    connection.out.append(b"* ENABLED%b\r\n" % enabled)
+    return b"OK ENABLE completed"
+
+
+def enable_condstore(connection: Connection) -> None:
+    """From now on MODSEQ comes with every flag change (RFC 7162 3.1)."""
+    if connection.condstore:
+        return
+    connection.condstore = True
+    selected = connection.selected
+    if selected is not None:
+        selected.condstore = True
+        connection.out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % max(1, selected.since))
+
+
+async def logout(connection: Connection, _arguments: None, _uid: bool) -> bytes:
+    """RFC 9051 6.1.3."""
+    connection.out.append(b"* BYE Logging out\r\n")
+    connection.deselect()
+    connection.session.state = State.LOGOUT
+    return b"OK LOGOUT completed"
+
+
+async def start_tls(connection: Connection, _arguments: None, _uid: bool) -> bytes:
+    """RFC 9051 6.2.1. The handshake follows the tagged OK."""
+    context = connection.shared.tls()
+    if context is None or connection.stream.tls is not None:
+        raise ProtocolViolation("TLS is active already" if context is not None else "STARTTLS is not offered")
+    if connection.session.clear():
+        # sent before TLS began, by whomever: nothing of it may be carried out under TLS (CVE-2021-33515)
+        raise ProtocolViolation("nothing may follow STARTTLS before TLS is active")
+    connection.starting_tls = context
+    return b"OK Begin TLS negotiation"
+
+
+async def login(connection: Connection, arguments: Login, _uid: bool) -> bytes:
+    """RFC 9051 6.2.3."""
+    if not clear_text_allowed(connection):
+        raise Refusal(Reason.ENCRYPTION_REQUIRED)
+    await connection.flush()
+    principal = await connection.shared.authentication.verify_password(
+        arguments.user, arguments.password, connection.stream.peer[0], "imap"
+    )
+    return await _admitted(connection, principal, b"LOGIN")
+
+
+async def authenticate(connection: Connection, arguments: Authenticate, _uid: bool) -> bytes:
+    """RFC 9051 6.2.2, RFC 4959."""
+    name = arguments.mechanism
+    known = server.MECHANISMS.get(name)
+    if known is None or name not in connection.shared.settings.mechanisms:
+        return b"NO [CANNOT] Mechanism not supported"
+    if known.clear_text and not clear_text_allowed(connection):
+        raise Refusal(Reason.ENCRYPTION_REQUIRED)
+    bound = binding(connection) if "SCRAM-SHA-256-PLUS" in connection.shared.settings.mechanisms else None
+    exchange = server.start(name, bound, connection.shared.entropy)
+    if exchange is None:
+        return b"NO [CANNOT] Mechanism not supported"
+    first = None if arguments.initial is None else encoding.decode_initial(arguments.initial)
+    outcome: Outcome = exchange.step(first)
+    authentication, peer = connection.shared.authentication, connection.stream.peer[0]
+    while True:
+        if isinstance(outcome, Challenge):
+            outcome = exchange.step(await _response(connection, outcome.data))
+        elif isinstance(outcome, NeedScram):
+            outcome = exchange.resume(await authentication.scram(outcome.authcid, peer))
+        elif isinstance(outcome, Verify):
+            principal = await authentication.verify_password(
+                outcome.authcid, outcome.password, peer, "imap", outcome.authzid
+            )
+            return await _admitted(connection, principal, b"AUTHENTICATE")
+        elif isinstance(outcome, Done):
+            if outcome.server_final and await _response(connection, outcome.server_final):
+                raise ProtocolViolation("expected an empty response")
+            principal = await authentication.finish_scram(outcome.authcid, True, peer, "imap", outcome.authzid)
+            return await _admitted(connection, principal, b"AUTHENTICATE")
+        else:
+            await _failed(connection, outcome)
+
+
+async def _failed(connection: Connection, outcome: Failed) -> NoReturn:
+    if outcome.malformed:
+        raise ProtocolViolation(outcome.reason)
+    if outcome.authcid:
+        await connection.shared.authentication.finish_scram(outcome.authcid, False, connection.stream.peer[0], "imap")
+    raise Refusal(Reason.BAD_CREDENTIALS, outcome.reason)
+
+
+async def _response(connection: Connection, challenge: bytes) -> bytes:
+    """Send a challenge, read the answer. Raises ProtocolViolation when the client gives up (`*`)."""
+    connection.out.append(b"+ %b\r\n" % encoding.encode(challenge))
+    line = await connection.line()
+    if line is None:
+        raise ConnectionResetError
+    if line == b"*":
+        raise ProtocolViolation("authentication cancelled")
+    return encoding.decode(line)
+
+
+async def _admitted(connection: Connection, principal: Principal, command: bytes) -> bytes:
+    connection.mailbox = await connection.shared.mailboxes.open(principal)
+    connection.user = principal.address
+    connection.session.state = State.AUTHENTICATED
+    connection.timeout_s = connection.shared.settings.idle_timeout_s
+    return b"OK [CAPABILITY %b] %b completed" % (capabilities(connection), command)

@@ -1,0 +1,249 @@
+"""One connection: reads, parses, calls the handler, writes.
+
+Commands that arrive together are all carried out before anything is written, so that a batch costs one write; and one
+wait for durability before that write, since no OK has left until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from postern.frontends.imap.ports import Authentication, Mailbox, Mailboxes, Stream
+from postern.frontends.imap.selected import SelectedFolder
+from postern.frontends.imap.settings import ImapSettings
+from postern.frontends.imap.tree import FolderTree
+from postern.model.ids import ChangeNumber
+from postern.model.ports import Entropy
+from postern.model.refusal import ProtocolViolation, Refusal
+from postern.protocols.imap import render
+from postern.protocols.imap.commands.search import CHARSETS, BadCharset
+from postern.protocols.imap.scanner import Scanner, no_arguments
+from postern.protocols.imap.session import Command, Continue, Limits, Rejected, ServerSession, State
+from postern.protocols.imap.table import COMMANDS
+
+if TYPE_CHECKING:
+    import ssl
+
+Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
+"""Takes the connection, the parsed arguments and whether the command came under UID; returns the tagged response."""
+
+TARGET_COMMANDS = frozenset({b"APPEND", b"COPY", b"MOVE", b"UID COPY", b"UID MOVE"})
+"""Commands in which a missing folder is one to be created (TRYCREATE)."""
+
+
+class Shared:
+    """What all connections of a worker share."""
+
+    __slots__ = ("authentication", "entropy", "limits", "mailboxes", "settings", "tls")
+
+    def __init__(
+        self,
+        settings: ImapSettings,
+        mailboxes: Mailboxes,
+        authentication: Authentication,
+        entropy: Entropy,
+        tls: Callable[[], ssl.SSLContext | None],
+    ) -> None:
+        self.settings = settings
+        self.mailboxes = mailboxes
+        self.authentication = authentication
+        self.entropy = entropy
+        self.tls = tls
+        self.limits = Limits(
+            line_bytes=settings.line_bytes, literal_bytes=settings.literal_bytes, append_bytes=settings.append_bytes
+        )
+
+
+class Connection:
+    """State of one connection."""
+
+    __slots__ = (
+        "_tree",
+        "_tree_number",
+        "bad",
+        "condstore",
+        "dirty",
+        "handlers",
+        "mailbox",
+        "out",
+        "queued",
+        "selected",
+        "session",
+        "shared",
+        "starting_tls",
+        "stream",
+        "tag",
+        "timeout_s",
+        "user",
+    )
+
+    def __init__(self, shared: Shared, stream: Stream, handlers: Mapping[bytes, Handler]) -> None:
+        self.shared = shared
+        self.stream = stream
+        self.handlers = handlers
+        self.session = ServerSession(shared.limits)
+        self.out: list[bytes] = []
+        self.queued = 0
+        self.mailbox: Mailbox | None = None
+        self.user = ""
+        self.selected: SelectedFolder | None = None
+        self.condstore = False
+        self.dirty = False
+        """Something was committed whose OK waits for `durable`."""
+        self.starting_tls: ssl.SSLContext | None = None
+        """Set by STARTTLS; the handshake follows its tagged OK."""
+        self.tag = b""
+        """Of the command being carried out."""
+        self.bad = 0
+        self.timeout_s = shared.settings.login_timeout_s
+        self._tree: FolderTree | None = None
+        self._tree_number: ChangeNumber | None = None
+
+    # --- what handlers use
+    @property
+    def store(self) -> Mailbox:
+        """The mailbox; there is one in every state after authentication."""
+        assert self.mailbox is not None
+        return self.mailbox
+
+    @property
+    def view(self) -> SelectedFolder:
+        """The selected folder; there is one in the selected state."""
+        assert self.selected is not None
+        return self.selected
+
+    async def tree(self) -> FolderTree:
+        """The mailbox's folders as they are now."""
+        number = await self.store.change_number()
+        if self._tree is None or number != self._tree_number:
+            self._tree = FolderTree(await self.store.folders())
+            self._tree_number = number
+        return self._tree
+
+    def forget_tree(self) -> None:
+        """After a change to the folders."""
+        self._tree = None
+
+    async def flush(self) -> None:
+        """Write what is gathered. What is committed becomes durable before its OK leaves."""
+        self.queued = 0
+        if not self.out:
+            return
+        if self.dirty:
+            self.dirty = False
+            await self.store.durable()
+        self.stream.write(b"".join(self.out))
+        self.out.clear()
+        await self.stream.drain()
+
+    async def gathered(self, octets: int) -> None:
+        """Count what was added to a long answer; write when it is much."""
+        self.queued += octets
+        if self.queued >= self.shared.settings.output_bytes:
+            await self.flush()
+
+    async def line(self) -> bytes | None:
+        """A line outside commands; None at the end of the connection."""
+        while (line := self.session.next_line()) is None:
+            await self.flush()
+            data = await self.stream.read(self.timeout_s)
+            if not data:
+                return None
+            self.session.feed(data)
+        return line
+
+    def deselect(self) -> None:
+        """Leave the selected folder."""
+        self.selected = None
+        if self.session.state is State.SELECTED:
+            self.session.state = State.AUTHENTICATED
+
+    # --- the loop
+    async def run(self) -> None:
+        """Serve until logout or the end of the connection."""
+        session, stream = self.session, self.stream
+        while session.state is not State.LOGOUT:
+            event = session.next()
+            if event is None:
+                await self.flush()
+                data = await stream.read(self.timeout_s)
+                if not data:
+                    return
+                session.feed(data)
+            elif type(event) is Command:
+                await self._command(event)
+                if self.starting_tls is not None:
+                    await self._start_tls(self.starting_tls)
+            elif type(event) is Continue:
+                self.out.append(b"+ OK\r\n")
+            elif type(event) is Rejected:
+                self.out.append(b"%b %b\r\n" % event)
+                self._count_bad()
+        await self.flush()
+
+    async def _start_tls(self, context: ssl.SSLContext) -> None:
+        """Handshake; nothing that came before it is kept."""
+        self.starting_tls = None
+        await self.flush()
+        self.session.clear()
+        await self.stream.start_tls(context)
+
+    async def _command(self, command: Command) -> None:
+        tag, name, text, literals = command
+        specification = COMMANDS.get(name)
+        session = self.session
+        if specification is None:
+            self._answer_bad(tag, "Unknown command")
+            return
+        if session.state not in specification.states:
+            self._answer_bad(tag, f"{name.decode('ascii')} is not allowed when {session.state.value}")
+            return
+        selected = self.selected
+        self.tag = tag
+        try:
+            if specification.parse is no_arguments and not text:
+                arguments = None
+            else:
+                arguments = specification.parse(Scanner(text, literals))
+            response = await self.handlers[name](self, arguments, name.startswith(b"UID "))
+            if self.selected is not None and self.selected is selected:
+                await selected.sync(self.out, expunge=specification.expunge_allowed)
+            self.bad = 0
+        except BadCharset:
+            response = b"NO [BADCHARSET (%b)] Unknown charset" % " ".join(CHARSETS).encode("ascii")
+        except ProtocolViolation as violation:
+            self._answer_bad(tag, str(violation))
+            return
+        except Refusal as refusal:
+            response = render.refused(refusal.reason, target=name in TARGET_COMMANDS)
+        self.out.append(b"%b %b\r\n" % (tag, response))
+        if len(self.out) > 512:
+            await self.gathered(sum(map(len, self.out)))
+
+    def _answer_bad(self, tag: bytes, text: str) -> None:
+        self.out.append(b"%b BAD %b\r\n" % (tag, text.encode("ascii", "replace")))
+        self._count_bad()
+
+    def _count_bad(self) -> None:
+        self.bad += 1
+        if self.bad >= self.shared.settings.max_bad_commands:
+            self.out.append(b"* BYE Too many bad commands\r\n")
+            self.session.state = State.LOGOUT
+
+
+async def wait_for_input(stream: Stream, wake: asyncio.Event, timeout_s: float) -> bytes | None:
+    """Octets from the client, or None when `wake` came first. Raises TimeoutError."""
+    read = asyncio.ensure_future(stream.read(timeout_s))
+    woken = asyncio.ensure_future(wake.wait())
+    try:
+        await asyncio.wait((read, woken), return_when=asyncio.FIRST_COMPLETED)
+        if read.done():
+            return read.result()
+        return None
+    finally:
+        woken.cancel()
+        if not read.done():
+            read.cancel()
+            await asyncio.wait((read,))

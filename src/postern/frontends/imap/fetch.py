@@ -1,0 +1,263 @@
+"""FETCH (RFC 9051 6.4.5).
+
+ENVELOPE, BODYSTRUCTURE and the header were rendered at delivery, so a response is a join of stored octets: rows are
+turned into columns, each column is converted once, and one format string a response puts them together. No object is
+made for a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from postern.formats.mime.body import body as body_of
+from postern.frontends.imap import content
+from postern.frontends.imap.authenticate import enable_condstore
+from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.selected import SelectedFolder
+from postern.frontends.imap.store import ranges_of
+from postern.model.ids import BlobRef, ChangeNumber
+from postern.model.items import Columns, Flag
+from postern.model.refusal import Refusal
+from postern.protocols.imap import sequence
+from postern.protocols.imap.commands.fetch import Fetch, Section
+from postern.protocols.imap.flags import RECENT
+from postern.protocols.imap.render import internal_date
+from postern.services.mailboxes import FlagChange
+
+BATCH_BYTES = 1_048_576
+"""Bodies read at once."""
+LARGE_BYTES = 1_048_576
+"""A body above is not read whole for a piece of it."""
+
+Row = tuple[Any, ...]
+
+_ATTRIBUTES: dict[bytes, tuple[Columns, bytes]] = {
+    b"UID": (Columns.UID, b"UID %d"),
+    b"FLAGS": (Columns.FLAGS, b"FLAGS %b"),
+    b"MODSEQ": (Columns.MODSEQ, b"MODSEQ (%d)"),
+    b"INTERNALDATE": (Columns.RECEIVED_AT, b"INTERNALDATE %b"),
+    b"RFC822.SIZE": (Columns.SIZE, b"RFC822.SIZE %d"),
+    b"ENVELOPE": (Columns.ENVELOPE, b"ENVELOPE %b"),
+    b"BODYSTRUCTURE": (Columns.BODYSTRUCTURE, b"BODYSTRUCTURE %b"),
+    b"BODY": (Columns.BODYSTRUCTURE, b"BODY %b"),
+}
+_CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {b"INTERNALDATE": internal_date, b"BODY": body_of}
+
+
+class Plan:
+    """What one FETCH reads and how it writes it."""
+
+    __slots__ = ("attributes", "columns", "head", "indices", "sections")
+
+    def __init__(self, attributes: Sequence[bytes], sections: tuple[Section, ...]) -> None:
+        self.attributes = attributes
+        self.sections = sections
+        self.columns = Columns.UID | content.columns(sections)
+        for name in attributes:
+            self.columns |= _ATTRIBUTES[name][0]
+        self.indices: dict[Columns, int] = {}
+        index = 0
+        for column in Columns:
+            if column & self.columns:
+                self.indices[column] = index
+                index += 2 if column is Columns.BLOB else 1
+        self.head = b"* %d FETCH (" + b" ".join(_ATTRIBUTES[name][1] for name in attributes)
+
+    def column(self, name: Columns) -> int:
+        """Index of a column in a row."""
+        return self.indices[name]
+
+
+async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
+    """Answers in message order; messages expunged meanwhile are left out."""
+    selected = connection.view
+    attributes = list(arguments.attributes)
+    if arguments.changed_since is not None or b"MODSEQ" in attributes:
+        enable_condstore(connection)
+    ranges = await ranges_of(connection, arguments.messages, uid=uid)
+    if uid and b"UID" not in attributes:
+        attributes.insert(0, b"UID")
+    if arguments.changed_since is not None and b"MODSEQ" not in attributes:
+        attributes.append(b"MODSEQ")
+    if not ranges or selected.gone:
+        return b"OK FETCH completed"
+    sets_seen = not selected.read_only and any(section.sets_seen for section in arguments.sections)
+    if sets_seen and await _set_seen(connection, ranges) and b"FLAGS" not in attributes:
+        attributes.append(b"FLAGS")
+    if selected.condstore and b"FLAGS" in attributes and b"MODSEQ" not in attributes:
+        attributes.append(b"MODSEQ")  # RFC 7162 3.2: with every FLAGS once CONDSTORE is enabled
+    plan = Plan(attributes, arguments.sections)
+    since = None if arguments.changed_since is None else ChangeNumber(arguments.changed_since)
+    async for rows in connection.store.items(selected.folder, plan.columns, ranges, since):
+        numbers, rows = selected.numbered(rows)
+        if not rows:
+            continue
+        if plan.sections:
+            await _write_contents(connection, plan, numbers, rows)
+            continue
+        responses = b"".join(map((plan.head + b")\r\n").__mod__, await _fields(connection, plan, numbers, rows)))
+        connection.out.append(responses)
+        await connection.gathered(len(responses))
+    return b"OK FETCH completed"
+
+
+async def _set_seen(connection: Connection, ranges: list[tuple[int, int]]) -> bool:
+    """Set \\Seen where it is missing; whether anything changed. A mailbox that cannot be written stays readable."""
+    selected = connection.view
+    unseen: list[int] = []
+    async for rows in connection.store.items(selected.folder, Columns.UID | Columns.FLAGS, ranges):
+        unseen += [row[0] for row in rows if not row[1] & Flag.SEEN.value]
+    unseen = [uid for uid in unseen if selected.number(uid)]
+    if not unseen:
+        return False
+    try:
+        result = await connection.store.set_flags(
+            selected.folder, sequence.merged((u, u) for u in unseen), FlagChange(add=Flag.SEEN.value)
+        )
+    except Refusal:
+        return False
+    connection.dirty = True
+    selected.own(result)
+    return True
+
+
+async def _fields(
+    connection: Connection, plan: Plan, numbers: Sequence[int], rows: list[Row]
+) -> Iterable[tuple[Any, ...]]:
+    """The values of `plan.head` for each row."""
+    selected = connection.view
+    transposed = list(zip(*rows, strict=True))
+    fields: list[Iterable[Any]] = [numbers]
+    for name in plan.attributes:
+        values = transposed[plan.column(_ATTRIBUTES[name][0])]
+        if name == b"FLAGS":
+            texts = _flag_texts(selected, transposed[0], values)
+            if selected.texts.unknown:
+                connection.out.append(await selected.name_keywords())
+                texts = _flag_texts(selected, transposed[0], values)
+            fields.append(texts)
+        elif name in _CONVERTERS:
+            fields.append(map(_CONVERTERS[name], values))
+        else:
+            fields.append(values)
+    return zip(*fields, strict=True)
+
+
+def _flag_texts(selected: SelectedFolder, uids: Sequence[int], masks: Sequence[int]) -> list[bytes]:
+    recent_from = selected.recent_from
+    if uids[-1] >= recent_from:
+        masks = [m | RECENT if u >= recent_from else m for u, m in zip(uids, masks, strict=True)]
+    return list(map(selected.texts.__getitem__, masks))
+
+
+# --- contents
+async def _write_contents(connection: Connection, plan: Plan, numbers: Sequence[int], rows: list[Row]) -> None:
+    start = 0
+    for end in _batches(plan, rows):
+        some, those = numbers[start:end], rows[start:end]
+        start = end
+        template = plan.head + (b" " if plan.attributes else b"")
+        heads = map(template.__mod__, await _fields(connection, plan, some, those))
+        if not plan.columns & Columns.BLOB:
+            octets = await _headers(connection, plan, heads, those)
+        elif len(plan.sections) == 1 and content.is_whole(plan.sections[0]):
+            octets = await _wholes(connection, plan, heads, those)
+        else:
+            octets = await _pieces(connection, plan, heads, those)
+        await connection.gathered(octets)
+
+
+def _batches(plan: Plan, rows: list[Row]) -> Iterator[int]:
+    """Ends of runs of rows whose bodies are not too much at once."""
+    if plan.columns & Columns.BLOB:
+        sizes = plan.column(Columns.BODY_SIZE)
+        total = 0
+        for index, row in enumerate(rows):
+            if total and total + row[sizes] > BATCH_BYTES:
+                yield index
+                total = 0
+            total += row[sizes]
+    yield len(rows)
+
+
+def _refs(plan: Plan, rows: list[Row]) -> list[BlobRef]:
+    at = plan.column(Columns.BLOB)
+    return [BlobRef(row[at], row[at + 1]) for row in rows]
+
+
+async def _wholes(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
+    """BODY[] or RFC822 alone, which mirroring clients ask for."""
+    bodies = await connection.store.read_bodies(_refs(plan, rows))
+    label = plan.sections[0].label
+    prefix_at = plan.column(Columns.PREFIX)
+    add = connection.out.extend
+    octets = 0
+    for head, row, body in zip(heads, rows, bodies, strict=True):
+        prefix = row[prefix_at]
+        size = len(prefix) + len(body)
+        octets += size
+        add((b"%b%b {%d}\r\n%b" % (head, label, size, prefix), body, b")\r\n"))
+    return octets
+
+
+async def _headers(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
+    """Sections of the message's header alone."""
+    prefix_at, header_at = plan.column(Columns.PREFIX), plan.column(Columns.HEADER)
+    readers = [(section.label, content.reader(section)) for section in plan.sections]
+    responses = []
+    for head, row in zip(heads, rows, strict=True):
+        header = row[header_at]
+        if header is None:
+            header = await _stored_header(connection, row[0])
+        pieces = [_labelled(label, read(row[prefix_at], header, b"", b"")) for label, read in readers]
+        responses.append(b"%b%b)\r\n" % (head, b" ".join(pieces)))
+    joined = b"".join(responses)
+    connection.out.append(joined)
+    return len(joined)
+
+
+async def _stored_header(connection: Connection, uid: int) -> bytes:
+    """The header of one message, over HEADER_LIMIT_BYTES."""
+    wanted = Columns.UID | Columns.PARTS | Columns.BLOB
+    async for rows in connection.store.items(connection.view.folder, wanted, [(uid, uid)]):
+        for _uid, parts, segment, record in rows:
+            return await content.header_of(connection.store, BlobRef(segment, record), parts)
+    return b"\r\n"
+
+
+async def _pieces(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
+    """Any mixture of sections."""
+    prefix_at, size_at = plan.column(Columns.PREFIX), plan.column(Columns.BODY_SIZE)
+    parts_at = plan.indices.get(Columns.PARTS)
+    header_at = plan.indices.get(Columns.HEADER)
+    readers = [(section, content.reader(section)) for section in plan.sections]
+    refs = _refs(plan, rows)
+    large_only = all(not content.is_whole(s) for s in plan.sections)
+    small = [ref for ref, row in zip(refs, rows, strict=True) if not large_only or row[size_at] <= LARGE_BYTES]
+    bodies = dict(zip(small, await connection.store.read_bodies(small), strict=True))
+    octets = 0
+    for head, row, ref in zip(heads, rows, refs, strict=True):
+        prefix = row[prefix_at]
+        parts = b"" if parts_at is None else row[parts_at]
+        header = b"" if header_at is None else row[header_at]
+        if header is None:
+            header = await _stored_header(connection, row[0])
+        body = bodies.get(ref)
+        pieces = []
+        for section, read in readers:
+            if body is None and not content.is_header(section):
+                data = await content.from_large(connection.store, section, prefix, parts, ref, row[size_at])
+            else:
+                data = read(prefix, header, parts, body or b"")
+            pieces.append(_labelled(section.label, data))
+        response = b"%b%b)\r\n" % (head, b" ".join(pieces))
+        octets += len(response)
+        connection.out.append(response)
+    return octets
+
+
+def _labelled(label: bytes, data: bytes | None) -> bytes:
+    if data is None:
+        return label + b" NIL"
+    return b"%b {%d}\r\n%b" % (label, len(data), data)

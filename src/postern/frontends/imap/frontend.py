@@ -1,0 +1,102 @@
+"""The entry: serves a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from postern.frontends.imap import append, authenticate, fetch, folders, idle, listing, search, select, store, transfer
+from postern.frontends.imap.connection import Connection, Handler, Shared
+from postern.frontends.imap.ports import Authentication, Mailboxes, Stream
+from postern.frontends.imap.settings import ImapSettings
+from postern.model.ports import Entropy
+from postern.model.refusal import Refusal
+
+if TYPE_CHECKING:
+    import ssl
+
+_log = logging.getLogger(__name__)
+
+HANDLERS: Mapping[bytes, Handler] = {
+    b"CAPABILITY": authenticate.capability,
+    b"NOOP": select.noop,
+    b"LOGOUT": authenticate.logout,
+    b"ID": authenticate.client_id,
+    b"STARTTLS": authenticate.start_tls,
+    b"AUTHENTICATE": authenticate.authenticate,
+    b"LOGIN": authenticate.login,
+    b"ENABLE": authenticate.enable,
+    b"SELECT": select.select,
+    b"EXAMINE": select.examine,
+    b"CREATE": folders.create,
+    b"DELETE": folders.delete,
+    b"RENAME": folders.rename,
+    b"SUBSCRIBE": folders.subscribe,
+    b"UNSUBSCRIBE": folders.unsubscribe,
+    b"LIST": listing.list_,
+    b"LSUB": listing.lsub,
+    b"NAMESPACE": listing.namespace,
+    b"STATUS": listing.status,
+    b"APPEND": append.append,
+    b"IDLE": idle.idle,
+    b"CHECK": select.check,
+    b"CLOSE": select.close,
+    b"UNSELECT": select.unselect,
+    b"EXPUNGE": transfer.expunge,
+    b"UID EXPUNGE": transfer.expunge,
+    b"SEARCH": search.search,
+    b"UID SEARCH": search.search,
+    b"FETCH": fetch.fetch,
+    b"UID FETCH": fetch.fetch,
+    b"STORE": store.store,
+    b"UID STORE": store.store,
+    b"COPY": transfer.copy,
+    b"UID COPY": transfer.copy,
+    b"MOVE": transfer.move,
+    b"UID MOVE": transfer.move,
+}
+
+
+class ImapFrontend:
+    """One per worker."""
+
+    def __init__(
+        self,
+        settings: ImapSettings,
+        mailboxes: Mailboxes,
+        authentication: Authentication,
+        entropy: Entropy,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+    ) -> None:
+        """`tls` gives the context for STARTTLS as it is at the moment (a reload changes it); None: not offered."""
+        self._shared = Shared(settings, mailboxes, authentication, entropy, tls)
+
+    async def handle(self, stream: Stream) -> None:
+        """Serve one connection to its end. Cancelling it says BYE and closes."""
+        connection = Connection(self._shared, stream, HANDLERS)
+        try:
+            connection.out.append(
+                b"* OK [CAPABILITY %b] %b Postern ready\r\n"
+                % (authenticate.capabilities(connection), self._shared.settings.server_name.encode("idna"))
+            )
+            await connection.run()
+        except TimeoutError:
+            stream.write(b"* BYE [UNAVAILABLE] Nothing was heard for too long\r\n")
+        except ConnectionResetError:
+            pass
+        except (ConnectionError, asyncio.CancelledError) as stopping:
+            stream.write(b"* BYE [UNAVAILABLE] The server is stopping, connect again\r\n")
+            if isinstance(stopping, asyncio.CancelledError):
+                raise
+        except Refusal as refusal:
+            # nothing that was answered OK is lost: the OKs had not left
+            _log.warning("imap session of %s ended: %s", connection.user, refusal)
+            stream.write(b"* BYE [UNAVAILABLE] Try again later\r\n")
+        except Exception:
+            _log.exception("imap session of %s failed", connection.user)
+            stream.write(b"* BYE [SERVERBUG] Internal error\r\n")
+        finally:
+            connection.selected = None
+            stream.close()

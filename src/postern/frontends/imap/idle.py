@@ -1,0 +1,47 @@
+"""IDLE (RFC 2177): changes are told the moment they are committed, in whatever process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from postern.frontends.imap.connection import Connection, wait_for_input
+from postern.model.refusal import ProtocolViolation
+
+
+async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
+    """Lasts until the client says DONE."""
+    connection.out.append(b"+ idling\r\n")
+    wake = asyncio.Event()
+    # subscribed before the first look: nothing can slip between
+    unsubscribe = connection.store.subscribe_changes(wake.set)
+    try:
+        while True:
+            line = connection.session.next_line()
+            if line is not None:
+                if line.upper() != b"DONE":
+                    raise ProtocolViolation("expected DONE")
+                return b"OK IDLE completed"
+            wake.clear()
+            if connection.selected is not None:
+                await connection.selected.sync(connection.out, expunge=True)
+            await connection.flush()
+            await _wait(connection, wake)
+    finally:
+        unsubscribe()
+
+
+async def _wait(connection: Connection, wake: asyncio.Event) -> None:
+    """Until the client or the store says something."""
+    keepalive_s = connection.shared.settings.keepalive_s
+    timeout_s = min(keepalive_s, connection.timeout_s) if keepalive_s else connection.timeout_s
+    try:
+        data = await wait_for_input(connection.stream, wake, timeout_s)
+    except TimeoutError:
+        if not keepalive_s:
+            raise
+        connection.out.append(b"* OK Still here\r\n")
+        return
+    if data:
+        connection.session.feed(data)
+    elif data is not None:
+        raise ConnectionResetError

@@ -1,0 +1,195 @@
+"""A selected folder as one session knows it, and how it learns of changes (RFC 9051 5.2, 7.5, RFC 7162).
+
+Invariants: `uids` is exactly what the client was told, in the order of message sequence numbers; it grows by EXISTS
+and shrinks by EXPUNGE only. Everything up to change number `since` was told, apart from `vanished`, which waits for
+a moment at which EXPUNGE may be sent.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from postern.frontends.imap.ports import Mailbox
+from postern.model.ids import ChangeNumber, FolderId, Uid
+from postern.model.items import Changes, Columns, FolderView, ItemFlags
+from postern.model.refusal import Reason, Refusal
+from postern.protocols.imap.flags import RECENT, FlagTexts
+from postern.services.mailboxes import FlagResult
+
+
+class SelectedFolder:
+    """The view of one session."""
+
+    __slots__ = (
+        "checked",
+        "condstore",
+        "folder",
+        "gone",
+        "mailbox",
+        "read_only",
+        "recent_from",
+        "since",
+        "texts",
+        "told",
+        "uid_validity",
+        "uids",
+        "vanished",
+    )
+
+    def __init__(self, mailbox: Mailbox, view: FolderView, checked: ChangeNumber, *, read_only: bool) -> None:
+        self.mailbox = mailbox
+        self.folder: FolderId = view.folder.id
+        self.uid_validity = view.folder.uid_validity
+        self.uids: array[int] = view.uids
+        self.recent_from: int = view.folder.recent_from
+        self.since: ChangeNumber = view.folder.changed
+        self.checked = checked
+        """The mailbox's change number when `since` was true: nothing to ask while it stays."""
+        self.texts = FlagTexts(view.keywords)
+        self.vanished: set[int] = set()
+        self.told: dict[int, int] = {}
+        """UID -> MODSEQ of flag changes made here since the last look."""
+        self.read_only = read_only
+        self.condstore = False
+        self.gone = False
+        """The folder was deleted; its messages are reported as expunged and nothing more happens in it."""
+
+    # --- numbers
+    def number(self, uid: int) -> int:
+        """Message sequence number of a UID, 0 if it is not in the view."""
+        index = bisect_left(self.uids, uid)
+        return index + 1 if index < len(self.uids) and self.uids[index] == uid else 0
+
+    def numbered(self, rows: list[tuple[Any, ...]]) -> tuple[Sequence[int], list[tuple[Any, ...]]]:
+        """Sequence numbers of rows (UID first, ascending); rows outside the view are dropped."""
+        if not rows:
+            return (), rows
+        uids = self.uids
+        start = bisect_left(uids, rows[0][0])
+        # the usual case: the rows are a stretch of the view without gaps
+        if uids[start : start + len(rows)] == array("I", [row[0] for row in rows]):
+            return range(start + 1, start + len(rows) + 1), rows
+        numbers = [self.number(row[0]) for row in rows]
+        if 0 in numbers:
+            rows = [row for row, number in zip(rows, numbers, strict=True) if number]
+            numbers = [number for number in numbers if number]
+        return numbers, rows
+
+    def recent(self) -> int:
+        """How many messages are `\\Recent` here."""
+        return len(self.uids) - bisect_left(self.uids, self.recent_from)
+
+    def mask(self, uid: int, flags: int) -> int:
+        """Flags as this session sees them."""
+        return flags | RECENT if uid >= self.recent_from else flags
+
+    # --- flags on the wire
+    async def name_keywords(self) -> bytes:
+        """Read the keywords' names anew; the FLAGS response that tells them."""
+        self.texts = FlagTexts(await self.mailbox.keywords())
+        defined = self.texts.defined()
+        permanent = b"" if self.read_only else defined + b" \\*"
+        return b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Flags permitted\r\n" % (defined, permanent)
+
+    async def flag_responses(self, items: Iterable[ItemFlags], *, with_uid: bool, with_flags: bool = True) -> bytes:
+        """FETCH responses with the flags of messages in the view."""
+        found = [(number, item) for item in items if (number := self.number(item[0]))]
+        if not found:
+            return b""
+        text = self._flag_lines(found, with_uid=with_uid, with_flags=with_flags)
+        if self.texts.unknown:
+            names = await self.name_keywords()
+            text = names + self._flag_lines(found, with_uid=with_uid, with_flags=with_flags)
+        return text
+
+    def _flag_lines(self, found: list[tuple[int, ItemFlags]], *, with_uid: bool, with_flags: bool) -> bytes:
+        texts, recent_from = self.texts, self.recent_from
+        lines = []
+        for number, (uid, flags, modseq, _created) in found:
+            fields = []
+            if with_uid:
+                fields.append(b"UID %d" % uid)
+            if with_flags:
+                fields.append(b"FLAGS " + texts[flags | RECENT if uid >= recent_from else flags])
+            if self.condstore:
+                fields.append(b"MODSEQ (%d)" % modseq)
+            lines.append(b"* %d FETCH (%b)\r\n" % (number, b" ".join(fields)))
+        return b"".join(lines)
+
+    # --- changes
+    def own(self, result: FlagResult, *, silent: bool = False) -> None:
+        """Flags that this session changed itself are told already: their echo is left out.
+
+        Known by their change numbers, so that what others did in between is told all the same. After a silent change
+        the client knows the flags only if nobody came between its last news and this commit.
+        """
+        if not silent or result.change_number == self.checked + 1:
+            self.told.update({item[0]: item[2] for item in result.changed})
+
+    async def sync(self, out: list[bytes], *, expunge: bool) -> None:
+        """Tell what has happened since the last time. EXPUNGE is held back unless it is allowed."""
+        number = await self.mailbox.change_number()
+        if number != self.checked and not self.gone:
+            await self._catch_up(number, out)
+        if expunge and self.vanished:
+            self._tell_expunged(out)
+
+    async def _catch_up(self, number: ChangeNumber, out: list[bytes]) -> None:
+        try:
+            changes = await self.mailbox.changes(self.folder, self.since)
+            if not changes.complete:
+                changes = await self._compared(changes)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_SUCH_FOLDER:
+                raise
+            self.gone = True
+            self.vanished.update(self.uids)
+            return
+        self.since = changes.upto
+        self.checked = max(number, changes.upto)
+        if changes.vanished:
+            self.vanished.update(uid for uid in changes.vanished if self.number(uid))
+        told = self.told
+        if told:
+            self.told = {}
+        changed = [item for item in changes.changed if told.get(item[0]) != item[2]] if told else changes.changed
+        if changed:
+            await self._tell_changed(changed, out)
+
+    async def _compared(self, changes: Changes) -> Changes:
+        """The tombstones do not reach back to `since`: compare with all that is there."""
+        there: set[int] = set()
+        changed: list[ItemFlags] = []
+        columns = Columns.UID | Columns.FLAGS | Columns.MODSEQ
+        async for rows in self.mailbox.items(self.folder, columns):
+            there.update(row[0] for row in rows)
+            changed += [ItemFlags(Uid(u), f, m, m) for u, f, m in rows if m > self.since]
+        vanished = [Uid(uid) for uid in self.uids if uid not in there]
+        return Changes(changes.upto, changed, vanished, True)
+
+    async def _tell_changed(self, changed: Sequence[ItemFlags], out: list[bytes]) -> None:
+        uids = self.uids
+        last = uids[-1] if uids else 0
+        known: Sequence[ItemFlags] = changed
+        if changed[-1].uid > last:
+            split = bisect_left(changed, last + 1, key=lambda item: item.uid)
+            known = changed[:split]
+            uids.extend(item.uid for item in changed[split:])
+            out.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(uids), self.recent()))
+        if known:
+            out.append(await self.flag_responses(known, with_uid=self.condstore))
+
+    def _tell_expunged(self, out: list[bytes]) -> None:
+        """From the highest down, so that no number moves before it is told."""
+        uids, vanished = self.uids, self.vanished
+        indices = sorted((bisect_left(uids, uid) for uid in vanished), reverse=True)
+        out.append(b"".join([b"* %d EXPUNGE\r\n" % (index + 1) for index in indices]))
+        if len(indices) > 16:
+            self.uids = array("I", [uid for uid in uids if uid not in vanished])
+        else:
+            for index in indices:
+                del uids[index]
+        self.vanished = set()

@@ -1,0 +1,62 @@
+"""STORE (RFC 9051 6.4.6), conditional (RFC 7162 3.1.3)."""
+
+from __future__ import annotations
+
+from postern.frontends.imap.authenticate import enable_condstore
+from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.selected import SelectedFolder
+from postern.model.ids import ChangeNumber
+from postern.model.refusal import Reason, Refusal
+from postern.protocols.imap import sequence
+from postern.protocols.imap.commands.store import Store
+from postern.services.mailboxes import FlagChange
+
+
+def writable(selected: SelectedFolder) -> None:
+    """Raises Refusal(NOT_PERMITTED) in a folder opened with EXAMINE."""
+    if selected.read_only:
+        raise Refusal(Reason.NOT_PERMITTED, "opened read-only")
+    if selected.gone:
+        raise Refusal(Reason.NO_SUCH_FOLDER, "deleted meanwhile")
+
+
+async def ranges_of(connection: Connection, messages: sequence.SequenceSet, *, uid: bool) -> list[tuple[int, int]]:
+    """UID ranges of a command's messages. UID commands look for news first; numbers mean what was told."""
+    selected = connection.view
+    if uid:
+        await selected.sync(connection.out, expunge=True)
+        return sequence.uids_to_uids(messages, selected.uids)
+    return sequence.sequence_to_uids(messages, selected.uids)
+
+
+async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
+    """Flags of many messages in one commit."""
+    selected = connection.view
+    writable(selected)
+    ranges = await ranges_of(connection, arguments.messages, uid=uid)
+    since = arguments.unchanged_since
+    if since is not None:
+        enable_condstore(connection)
+    if not ranges:
+        return b"OK STORE completed"
+    if not uid:
+        await selected.sync(connection.out, expunge=False)
+    system, keywords = arguments.flags
+    if arguments.mode == b"-":
+        change = FlagChange(remove=system, remove_keywords=keywords)
+    else:
+        change = FlagChange(add=system, add_keywords=keywords, replace=not arguments.mode)
+    result = await connection.store.set_flags(
+        selected.folder, ranges, change, None if since is None else ChangeNumber(since)
+    )
+    connection.dirty = True
+    if not arguments.silent or selected.condstore:
+        connection.out.append(
+            await selected.flag_responses(result.changed, with_uid=uid, with_flags=not arguments.silent)
+        )
+    selected.own(result, silent=arguments.silent)
+    if result.failed:
+        failed = [n for n in ((u if uid else selected.number(u)) for u in result.failed) if n]
+        if failed:
+            return b"OK [MODIFIED %b] Conditional STORE failed for some" % sequence.render(failed)
+    return b"OK STORE completed"

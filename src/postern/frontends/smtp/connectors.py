@@ -1,0 +1,78 @@
+"""Which receive connector a connection falls under, and what that makes possible."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
+from postern.protocols.sasl.server import MECHANISMS, ChannelBinding, offered
+from postern.protocols.smtp.extensions import Capabilities
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Connectors:
+    """The connectors of one data path, in order."""
+
+    def __init__(self, connectors: Sequence[ReceiveConnector], data_path: str) -> None:
+        """Raises ValueError for what is not a network."""
+        self._scopes: list[tuple[list[Network], ReceiveConnector]] = [
+            ([ipaddress.ip_network(n, strict=False) for n in c.remote], c)
+            for c in connectors
+            if data_path in c.listeners
+        ]
+
+    def choose(self, address: str) -> ReceiveConnector | None:
+        """The first whose scope has the peer; None: there is no service for it."""
+        try:
+            peer = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return None
+        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+            peer = peer.ipv4_mapped
+        for networks, connector in self._scopes:
+            if any(peer in network for network in networks):
+                return connector
+        return None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a peer is this machine."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def capabilities(
+    settings: SmtpSettings,
+    connector: ReceiveConnector,
+    address: str,
+    *,
+    tls: bool,
+    starttls: bool,
+    binding: ChannelBinding | None,
+) -> Capabilities:
+    """What is announced and allowed now. `starttls`: there is a certificate to upgrade with."""
+    mechanisms: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    if connector.authenticated:
+        clear = tls or (settings.cleartext_login == "loopback" and is_loopback(address))
+        mechanisms = offered(settings.mechanisms, clear_text=clear, binding=binding)
+        if not clear and (connector.require_tls or settings.starttls):
+            # AUTH comes only after TLS, SCRAM too: its proof can be attacked off-line by who listens.
+            mechanisms = ()
+            later = tuple(name for name in MECHANISMS if name in settings.mechanisms)
+    return Capabilities(
+        hostname=settings.hostname,
+        size_limit_bytes=settings.max_message_bytes,
+        recipients_max=settings.max_recipients,
+        messages_max=settings.max_messages,
+        starttls=starttls and not tls,
+        tls_required=connector.require_tls and not (settings.cleartext_login == "loopback" and is_loopback(address)),
+        mechanisms=mechanisms,
+        mechanisms_after_tls=later,
+        auth_required=not connector.anonymous and not connector.anonymous_relay,
+    )

@@ -1,0 +1,1 @@
+"""Argument parsers, a module a family of commands."""

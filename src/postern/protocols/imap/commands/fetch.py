@@ -1,0 +1,180 @@
+"""FETCH (RFC 9051 6.4.5) with CHANGEDSINCE (RFC 7162 3.1.4)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from postern.model.refusal import ProtocolViolation
+from postern.protocols.imap.commands.store import MAX_MODSEQ
+from postern.protocols.imap.scanner import Scanner
+from postern.protocols.imap.sequence import SequenceSet
+
+
+class Section(NamedTuple):
+    """A piece of a message's content."""
+
+    label: bytes
+    """The name of the answer: `BODY[1.HEADER.FIELDS (TO)]<0>`, `RFC822.TEXT`."""
+    path: str
+    """Part numbers joined by dots, empty for the message itself."""
+    kind: bytes
+    """Empty for all of it; HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT."""
+    fields: tuple[bytes, ...] = ()
+    """Names for HEADER.FIELDS, lower case."""
+    start: int = 0
+    length: int | None = None
+    sets_seen: bool = False
+
+
+class Fetch(NamedTuple):
+    """What is asked of which messages."""
+
+    messages: SequenceSet
+    attributes: tuple[bytes, ...]
+    """Of UID, FLAGS, MODSEQ, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY."""
+    sections: tuple[Section, ...]
+    changed_since: int | None
+
+
+_SIMPLE = frozenset(
+    {b"UID", b"FLAGS", b"MODSEQ", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODYSTRUCTURE", b"BODY"}
+)
+_FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
+_MACROS: dict[bytes, tuple[bytes, ...]] = {
+    b"FAST": _FAST,
+    b"ALL": (*_FAST, b"ENVELOPE"),
+    b"FULL": (*_FAST, b"ENVELOPE", b"BODY"),
+}
+_RFC822: dict[bytes, Section] = {
+    b"RFC822": Section(b"RFC822", "", b"", sets_seen=True),
+    b"RFC822.HEADER": Section(b"RFC822.HEADER", "", b"HEADER"),
+    b"RFC822.TEXT": Section(b"RFC822.TEXT", "", b"TEXT", sets_seen=True),
+}
+_NAME = re.compile(rb"[A-Za-z0-9.]+")
+_PATH = re.compile(rb"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4})*")
+_KIND = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
+_PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
+MAX_ITEMS = 256
+MAX_FIELDS = 256
+_FIELD_NAME = re.compile(rb"[!-9;-~]+")
+
+
+def fetch(scanner: Scanner) -> Fetch:
+    """`FETCH set item|(items)|macro [(CHANGEDSINCE n)]`."""
+    messages = scanner.sequence_set()
+    scanner.space()
+    attributes: dict[bytes, None] = {}
+    sections: dict[bytes, Section] = {}
+    if scanner.accept(b"("):
+        _item(scanner, attributes, sections)
+        while scanner.accept(b" "):
+            _item(scanner, attributes, sections)
+            if len(attributes) + len(sections) > MAX_ITEMS:
+                raise ProtocolViolation(f"over {MAX_ITEMS} items")
+        scanner.expect(b")")
+    else:
+        name = _peek_name(scanner)
+        macro = _MACROS.get(name)
+        if macro is not None:
+            scanner.position += len(name)
+            attributes.update(dict.fromkeys(macro))
+        else:
+            _item(scanner, attributes, sections)
+    changed_since = _modifiers(scanner)
+    scanner.end()
+    return Fetch(messages, tuple(attributes), tuple(sections.values()), changed_since)
+
+
+def _peek_name(scanner: Scanner) -> bytes:
+    found = _NAME.match(scanner.text, scanner.position)
+    return found[0].upper() if found else b""
+
+
+def _modifiers(scanner: Scanner) -> int | None:
+    if not scanner.accept(b" "):
+        return None
+    scanner.expect(b"(")
+    if scanner.word() != b"CHANGEDSINCE":
+        raise ProtocolViolation("unknown modifier")
+    scanner.space()
+    since = scanner.number(MAX_MODSEQ)
+    if not since:
+        raise ProtocolViolation("CHANGEDSINCE 0")
+    scanner.expect(b")")
+    return since
+
+
+def _item(scanner: Scanner, attributes: dict[bytes, None], sections: dict[bytes, Section]) -> None:
+    name = scanner.match(_NAME, "a FETCH item").upper()
+    if name == b"BODY" and scanner.peek() == b"[":
+        section = _section(scanner, sets_seen=True)
+    elif name == b"BODY.PEEK":
+        section = _section(scanner, sets_seen=False)
+    elif name in _SIMPLE:
+        attributes[name] = None
+        return
+    elif name in _RFC822:
+        section = _RFC822[name]
+    else:
+        raise ProtocolViolation(f"unknown FETCH item {name.decode('ascii')[:40]}")
+    known = sections.get(section.label)
+    if known is None or section.sets_seen:
+        sections[section.label] = section
+
+
+def _section(scanner: Scanner, *, sets_seen: bool) -> Section:
+    """`[section]<partial>` (RFC 9051 6.4.5)."""
+    scanner.expect(b"[")
+    path = b""
+    kind = b""
+    fields: tuple[bytes, ...] = ()
+    label = b""
+    if scanner.peek().isdigit():
+        path = scanner.match(_PATH, "a part number")
+        label = path
+        if scanner.accept(b"."):
+            label += b"."
+            kind = scanner.match(_KIND, "HEADER, TEXT or MIME").upper()
+    elif scanner.peek() != b"]":
+        kind = scanner.match(_KIND, "HEADER or TEXT").upper()
+    if kind == b"MIME" and not path:
+        raise ProtocolViolation("MIME needs a part number")
+    label += kind
+    if kind.startswith(b"HEADER.FIELDS"):
+        scanner.space()
+        names = _field_names(scanner)
+        fields = tuple(name.lower() for name in names)
+        label += b" (%b)" % b" ".join(names)
+    scanner.expect(b"]")
+    start, length, suffix = _partial(scanner)
+    return Section(b"BODY[%b]%b" % (label, suffix), path.decode("ascii"), kind, fields, start, length, sets_seen)
+
+
+def _partial(scanner: Scanner) -> tuple[int, int | None, bytes]:
+    if scanner.peek() != b"<":
+        return 0, None, b""
+    found = _PARTIAL.match(scanner.text, scanner.position)
+    if found is None or not int(found[2]):
+        raise ProtocolViolation("invalid partial")
+    scanner.position = found.end()
+    return int(found[1]), int(found[2]), b"<%d>" % int(found[1])
+
+
+def _field_names(scanner: Scanner) -> list[bytes]:
+    scanner.expect(b"(")
+    names = [_field_name(scanner)]
+    while scanner.accept(b" "):
+        names.append(_field_name(scanner))
+        if len(names) > MAX_FIELDS:
+            raise ProtocolViolation(f"over {MAX_FIELDS} header fields")
+    scanner.expect(b")")
+    return names
+
+
+def _field_name(scanner: Scanner) -> bytes:
+    name = scanner.astring()
+    if _FIELD_NAME.fullmatch(name) is None:
+        raise ProtocolViolation("invalid header field name")
+    # the answer repeats the name: an atom stands as it is, anything else is quoted again
+    return name

@@ -1,0 +1,196 @@
+"""Delivery into mailboxes of this server: at once when idle, in batches under load.
+
+A batch costs each mailbox one commit, whatever the number of messages for it. What a mailbox cannot take now goes
+to the queue, under the same key, so that no message blocks another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from postern.formats.mime.scan import Scan, new_item, scan
+from postern.formats.mime.trace import received_line, return_path_line
+from postern.model.envelope import Peer
+from postern.model.ids import BlobRef
+from postern.model.items import NewItem
+from postern.model.refusal import Reason, Refusal
+from postern.model.transfer import Fate, LocalCopy, Result, StoredContent
+from postern.services.accepted import Accepted, AppendHeader
+from postern.store import failpoints
+from postern.store.interface import Delivered, Delivery, Store
+from postern.transport.outcomes import Deliver
+from postern.transport.tracking import Tracker
+
+BATCH_MESSAGES = 256
+LINGER_S = 0.015
+"""Under load a batch waits so long for company."""
+_BUSY_MESSAGES = 8
+"""A batch of so many means load."""
+_SLICE_MESSAGES = 16
+"""Messages scanned between two chances for the connections (about 2 ms)."""
+SCAN_IN_THREAD_BYTES = 1 << 20
+
+Unable = Callable[[Accepted, Deliver, Exception], None]
+
+
+class _Job(NamedTuple):
+    message: Accepted
+    outcomes: Sequence[Deliver]
+
+
+class LocalDelivery:
+    """One per worker."""
+
+    def __init__(self, store: Store, tracker: Tracker, host_name: str, unable: Unable) -> None:
+        """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end."""
+        self._store = store
+        self._tracker = tracker
+        self._host_name = host_name
+        self._unable = unable
+        self._jobs: list[_Job] = []
+        self._wake = asyncio.Event()
+        self._less = asyncio.Event()
+        self._busy = False
+        self.waiting_bytes = 0
+
+    def put(self, message: Accepted, outcomes: Sequence[Deliver]) -> None:
+        """Deliver a message into the outcomes' mailboxes; `message.done` is called for each."""
+        self._jobs.append(_Job(message, outcomes))
+        self.waiting_bytes += len(message.content)
+        self._wake.set()
+
+    async def room(self, limit_bytes: int) -> None:
+        """Return when fewer octets wait than that."""
+        while self.waiting_bytes > limit_bytes:
+            self._less.clear()
+            await self._less.wait()
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        while True:
+            await self._wake.wait()
+            if self._busy and len(self._jobs) < BATCH_MESSAGES:
+                await asyncio.sleep(LINGER_S)
+            jobs, self._jobs = self._jobs[:BATCH_MESSAGES], self._jobs[BATCH_MESSAGES:]
+            if not self._jobs:
+                self._wake.clear()
+            self._busy = len(jobs) >= _BUSY_MESSAGES
+            try:
+                await self._deliver(jobs)
+            except Refusal:
+                raise
+            except Exception as error:
+                await self._one_by_one(jobs, error)
+            self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
+            self._less.set()
+
+    async def _one_by_one(self, jobs: Sequence[_Job], error: Exception) -> None:
+        """Something in a batch made it fail; the others must not wait for it."""
+        if isinstance(error, SystemError):  # a sync failed: only a replay can tell what is on disk
+            raise error
+        for job in jobs:
+            try:
+                await self._deliver([job])
+            except SystemError:
+                raise
+            except Exception as own:
+                for outcome in job.outcomes:
+                    self._unable(job.message, outcome, own)
+
+    async def _deliver(self, jobs: Sequence[_Job]) -> None:
+        batch: list[Delivery] = []
+        owners: list[tuple[Accepted, Deliver]] = []
+        for number, (message, outcomes) in enumerate(jobs):
+            if number % _SLICE_MESSAGES == _SLICE_MESSAGES - 1:
+                await asyncio.sleep(0)
+            item: NewItem | None = None
+            sender: str | None = None
+            for outcome in outcomes:
+                if item is None or outcome.reverse_path != sender:
+                    sender = outcome.reverse_path
+                    item = await self._item(message, outcome)
+                    message.message_id = item.message_id
+                batch.append(Delivery(outcome.mailbox, message.key, item))
+                owners.append((message, outcome))
+        failpoints.hit("mailflow.delivering")
+        try:
+            results: Sequence[Delivered] = await self._store.deliver(batch)
+        except Refusal as refusal:
+            results = [Delivered(None, refusal)] * len(batch)
+        failpoints.hit("mailflow.delivered")
+        for (message, outcome), (_, refusal_) in zip(owners, results, strict=True):
+            if refusal_ is not None:
+                self._unable(message, outcome, refusal_)
+                continue
+            self._tracker.record(
+                "DELIVER",
+                message.queue_id,
+                message_id=message.message_id,
+                sender=message.header.envelope.reverse_path,
+                recipients=(outcome.recipient.address,),
+                size=len(message.content),
+                source="STORE",
+                related=outcome.asked,
+            )
+            message.done()
+
+    async def _item(self, message: Accepted, outcome: Deliver) -> NewItem:
+        prefix = return_path_line(outcome.reverse_path) + trace_prefix(message, self._host_name)
+        scanned = await scan_content(message.content)
+        return new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
+
+
+async def scan_content(content: bytes) -> Scan:
+    """Scan a message, in a thread if it is so large that the loop would stall."""
+    if len(content) > SCAN_IN_THREAD_BYTES:
+        return await asyncio.get_running_loop().run_in_executor(None, scan, content)
+    return scan(content)
+
+
+def trace_prefix(message: Accepted, host_name: str) -> bytes:
+    """Our Received line for a message; none for what we wrote ourselves. The same in a replay."""
+    peer: Peer | None = message.header.peer
+    if peer is None:
+        return b""
+    recipients = message.header.envelope.recipients
+    # naming one of several recipients would tell the others of a blind copy (RFC 5321 7.2)
+    only = recipients[0].address if len(recipients) == 1 else ""
+    when = datetime.fromtimestamp(int(message.header.received_at), UTC)
+    return received_line(peer, host_name, message.queue_id, when, only)
+
+
+def stored_content(message: Accepted, host_name: str) -> StoredContent:
+    """A message as the queue refers to it."""
+    return StoredContent(message.ref, len(message.content), trace_prefix(message, host_name))
+
+
+async def appended_item(ref: BlobRef, header: AppendHeader, content: bytes) -> NewItem:
+    """The item that an APPEND record puts into a folder."""
+    scanned = await scan_content(content)
+    return new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
+
+
+async def deliver_copies(store: Store, copies: Sequence[LocalCopy]) -> list[Result]:
+    """Deliver copies that waited in the queue; durable on return. Results in the order given."""
+    batch: list[Delivery] = []
+    for copy in copies:
+        content = await store.blobs.read(copy.content.blob)
+        prefix = return_path_line(copy.reverse_path) + copy.content.prefix
+        item = new_item(await scan_content(content), copy.content.blob, len(content), prefix, int(copy.received_at))
+        batch.append(Delivery(copy.mailbox, copy.key, item))
+    results = []
+    delivered = await store.deliver(batch)
+    for mailbox in {copy.mailbox for copy, (_, refusal) in zip(copies, delivered, strict=True) if refusal is None}:
+        await (await store.mailbox(mailbox)).durable()
+    for _, refusal in delivered:
+        if refusal is None:
+            results.append(Result(Fate.DELIVERED, "2.0.0"))
+        elif isinstance(refusal, Refusal) and not refusal.reason.temporary:
+            status = "5.2.2" if refusal.reason is Reason.OVER_QUOTA else "5.1.1"
+            results.append(Result(Fate.FAILED, status, refusal.reason.value))
+        else:
+            results.append(Result(Fate.DEFERRED, "4.2.0", str(refusal)))
+    return results

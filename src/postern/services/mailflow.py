@@ -1,0 +1,202 @@
+"""The way of a message from a front end to where it goes: journal, categorizer, mailboxes and queue.
+
+Nothing is answered before its record is synced, nothing is applied before either. What is applied is remembered under
+the record's key by whatever it was applied to, so that a replay does it again without doing it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from postern.directory.interface import Directory
+from postern.model.envelope import Envelope, Peer
+from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId
+from postern.model.items import Placement
+from postern.model.ports import Clock
+from postern.model.refusal import Reason, Refusal
+from postern.model.transfer import Fate, LocalCopy, Result
+from postern.services.accepted import Accepted, AcceptHeader, AppendHeader, AssignedHeader, encode
+from postern.services.admission import Admission, Route
+from postern.services.applying import Applier
+from postern.services.authentication import Principal
+from postern.services.local_delivery import deliver_copies
+from postern.services.replaying import DurableStore, MarkKeeper, Replayer
+from postern.store import failpoints
+from postern.store.journal.records import Kind
+from postern.store.journal.replay import about
+from postern.store.journal.writer import Journal
+from postern.transport.loops import check_loop
+from postern.transport.outcomes import queue_id
+from postern.transport.queue import QueueStore
+from postern.transport.tracking import Tracker
+
+
+class MailflowSettings(msgspec.Struct, frozen=True):
+    """Names and limits."""
+
+    host_name: str
+    """In Received lines."""
+    backlog_bytes: int = 64 << 20
+    """Accepted and not applied, in memory; above, senders wait."""
+    mark_interval_s: float = 30.0
+    """How often the low-water mark moves; bounds how much a replay has to look at."""
+    retry_s: float = 5.0
+    """After how long something is tried again that neither mailbox nor queue could take."""
+    close_s: float = 10.0
+    """How long a graceful stop waits for what was accepted to be applied."""
+
+
+class Mailflow:
+    """One per worker."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: DurableStore,
+        directory: Directory,
+        queue: QueueStore,
+        tracker: Tracker,
+        clock: Clock,
+        on_failure: Callable[[Exception], None],
+        settings: MailflowSettings,
+    ) -> None:
+        """`on_failure` has to end the process: a disk did not sync, or a record could not be applied."""
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._admission = Admission(directory, store, clock)
+        self._applier = Applier(store, directory, queue, tracker, settings.host_name, settings.retry_s, on_failure)
+        self._marks = MarkKeeper(store, queue)
+        self._replayer = Replayer(journal, store, self._applier, self._marks, clock, on_failure)
+
+    # --- life
+    def start(self) -> None:
+        """Begin to deliver and to move the mark."""
+        self._applier.start()
+        self._applier.spawn(self._keep_mark())
+
+    async def close(self) -> None:
+        """Apply what was accepted, seal the journal and stop. Front ends have stopped before.
+
+        What cannot be applied in time stays in the journal for the next start.
+        """
+        await self._journal.drained()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._journal.all_applied(), self._settings.close_s)
+        await self._applier.stop()
+        await self._marks.close(self._journal)
+
+    async def replay(self, journal: int) -> int:
+        """Apply what a journal without an owner still holds; how many messages. Raises JournalInUseError."""
+        return await self._replayer.replay(journal)
+
+    async def advance_mark(self) -> None:
+        """Move the low-water mark now; done regularly by itself."""
+        await self._marks.advance(self._journal)
+
+    async def _keep_mark(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.mark_interval_s)
+            await self._marks.advance(self._journal)
+
+    @property
+    def outstanding(self) -> int:
+        """Messages that are accepted and not applied; for metrics and back pressure."""
+        return self._journal.outstanding
+
+    # --- what front ends ask
+    async def check_sender(self, reverse_path: str, principal: Principal | None, peer: Peer) -> None:
+        """MAIL FROM. Raises Refusal(SENDER_NOT_ALLOWED, OVER_QUOTA, TRY_LATER)."""
+        await self._admission.check_sender(reverse_path, principal)
+
+    async def check_recipient(
+        self, address: str, principal: Principal | None, peer: Peer, size: int, *, may_relay: bool = False
+    ) -> Route:
+        """RCPT TO: who that is. `size` in octets, 0 if unknown; `may_relay`: the connector lets anonymous peers relay.
+
+        Raises Refusal(NO_SUCH_RECIPIENT, RELAY_DENIED, NOT_PERMITTED, OVER_QUOTA, TRY_LATER).
+        """
+        return await self._admission.check_recipient(address, principal, size, may_relay=may_relay)
+
+    async def submit(self, envelope: Envelope, peer: Peer, routes: Sequence[Route], content: bytes) -> str:
+        """Take responsibility for a message; its queue id. Returns when that survives a power cut.
+
+        `routes` are those of `envelope.recipients`. Raises Refusal(LOOP, DISK_FULL, READ_ONLY, SHUTTING_DOWN).
+        """
+        check_loop(content, self._settings.host_name)
+        await self._applier.room(self._settings.backlog_bytes)
+        outcomes = self._admission.plain_outcomes(envelope, routes)
+        ref = await self._accept(Kind.ACCEPT, AcceptHeader(envelope, self._clock.timestamp(), peer, outcomes), content)
+        return queue_id(DeliveryKey(*ref))
+
+    async def submit_internal(self, key: DeliveryKey, envelope: Envelope, content: bytes) -> str:
+        """Submit a message that Postern wrote, under its origin key: twice is once. Raises as `submit`."""
+        await self._applier.room(self._settings.backlog_bytes)
+        await self._accept(Kind.INTERNAL, AcceptHeader(envelope, self._clock.timestamp(), key=key), content)
+        return queue_id(key)
+
+    async def append(
+        self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        content: bytes,
+        flags: int,
+        keywords: Sequence[str],
+        received_at: int | None,
+    ) -> Placement:
+        """Put a message into a folder; returns when message and UID survive a power cut.
+
+        Raises the store's refusals, and those of `submit`. Permissions are the caller's business.
+        """
+        when = int(self._clock.timestamp()) if received_at is None else received_at
+        header = AppendHeader(mailbox, folder, flags, tuple(keywords), when)
+        # a client that goes away in between must not leave a record that nobody applies
+        placement: Placement = await asyncio.shield(self._applier.spawn(self._append(header, content)))
+        return placement
+
+    async def deliver_copies(self, copies: Sequence[LocalCopy]) -> list[Result]:
+        """Deliver copies that waited in the queue; durable on return, so that the queue may forget them."""
+        return await deliver_copies(self._store, copies)
+
+    # --- behind them
+    async def _accept(self, kind: Kind, header: AcceptHeader, content: bytes) -> BlobRef:
+        durable = self._journal.append(kind, encode(header), content)
+        # not in this coroutine: its connection may go away before the record is synced
+        durable.add_done_callback(partial(self._accepted, header, content))
+        return await asyncio.shield(durable)
+
+    def _accepted(self, header: AcceptHeader, content: bytes, durable: asyncio.Future[BlobRef]) -> None:
+        if durable.cancelled() or durable.exception() is not None:
+            return
+        failpoints.hit("mailflow.accepted")
+        self._applier.apply(Accepted(self._journal, durable.result(), header, content, header.outcomes))
+
+    async def _append(self, header: AppendHeader, content: bytes) -> Placement:
+        journal = self._journal
+        ref = await journal.append(Kind.APPEND, encode(header), content)
+        try:
+            placement, refusal = await self._applier.place(ref, header, content)
+        except Refusal as error:
+            placement, refusal = None, error
+        try:
+            await journal.append(Kind.ASSIGNED, about(ref, encode(AssignedHeader.of(placement))))
+        except Refusal as full:
+            # the journal's disk is full, yet the mailbox could take it: then the mailbox's own log is what has to last
+            if full.reason is Reason.SHUTTING_DOWN or placement is None:
+                raise
+            await (await self._store.mailbox(header.mailbox)).durable()
+        failpoints.hit("append.assigned")
+        journal.applied(ref)
+        if refusal is not None:
+            raise refusal
+        assert placement is not None
+        return placement
+
+
+__all__ = ["Fate", "LocalCopy", "Mailflow", "MailflowSettings", "Principal", "Result", "Route"]

@@ -1,0 +1,113 @@
+"""Opening a mailbox file, and what SQLite's errors mean to the layers above."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from postern.model.refusal import Reason, Refusal
+
+MMAP_BYTES = 1 << 30
+CACHE_KIB = 1024
+SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS picked (seq INTEGER PRIMARY KEY, uid INTEGER NOT NULL)"
+"""Where set operations keep the UIDs that they work on; in memory, one a connection."""
+
+
+class DurabilityLost(SystemError):  # noqa: N818 - the condition, not a kind of mistake
+    """A sync failed. What was written since the last one may be gone, and asking again would hide it.
+
+    Not an answer but the end of this process: it must stop, so that the journal is replayed over what is really on
+    disk.
+    """
+
+
+def connect(path: Path, *, create: bool = False, busy_ms: int = 0) -> apsw.Connection:
+    """Open a mailbox file for reading and writing. Raises apsw.Error.
+
+    Closing never checkpoints: an eviction from the cache of open files must not cost two flushes.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    db = apsw.Connection(str(path), flags=flags, statementcachesize=64)
+    try:
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        db.set_busy_timeout(busy_ms)
+        if create:
+            db.execute("PRAGMA page_size = 4096")
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+        db.execute(
+            f"PRAGMA synchronous = NORMAL; PRAGMA mmap_size = {MMAP_BYTES}; PRAGMA cache_size = -{CACHE_KIB};"
+            "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON"
+        ).fetchall()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def rows(db: apsw.Connection, sql: str, bindings: tuple[object, ...] = ()) -> list[Any]:
+    """All rows at once, so that no read transaction outlives the call."""
+    return db.execute(sql, bindings).fetchall()
+
+
+def wal_path(path: Path) -> Path:
+    """The write-ahead log beside a mailbox file."""
+    return path.with_name(path.name + "-wal")
+
+
+def sync_wal(path: Path) -> None:
+    """Make every commit of the file survive a power cut. Raises DurabilityLost. Blocks; for threads.
+
+    A commit is either still in the log, which is synced here, or a checkpoint has moved it into the file, and
+    checkpoints sync the file before the log may be reused. So a log that was restarted or is gone needs no more care.
+    """
+    try:
+        fd = os.open(wal_path(path), os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DurabilityLost(f"{wal_path(path)}: {error}") from error
+    try:
+        os.fdatasync(fd)
+    except OSError as error:
+        raise DurabilityLost(f"{wal_path(path)}: {error}") from error
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make names in a directory survive a power cut. Raises DurabilityLost."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        raise DurabilityLost(f"{path}: {error}") from error
+    finally:
+        os.close(fd)
+
+
+def refusal(error: Exception, path: Path) -> Exception:
+    """What an engine's error is called above. A failed sync inside SQLite ends the process like our own."""
+    detail = f"{path.name}: {error}"
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return Refusal(Reason.TRY_LATER, detail)
+    if isinstance(error, apsw.FullError):
+        return Refusal(Reason.DISK_FULL, detail)
+    if isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError):
+        return Refusal(Reason.READ_ONLY, detail)
+    if isinstance(error, apsw.CantOpenError):
+        if not path.exists():
+            return Refusal(Reason.NO_SUCH_RECIPIENT, detail)
+        return Refusal(Reason.TRY_LATER if os.access(path.parent, os.W_OK) else Reason.READ_ONLY, detail)
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.FormatError):
+        return Refusal(Reason.CORRUPT, detail)
+    if isinstance(error, apsw.IOError):
+        extended = getattr(error, "extendedresult", 0)
+        if extended in {apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC}:
+            return DurabilityLost(detail)
+        if extended in {apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN}:
+            return Refusal(Reason.DISK_FULL, detail)
+        return Refusal(Reason.CORRUPT, detail)
+    return error

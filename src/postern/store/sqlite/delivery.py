@@ -1,0 +1,161 @@
+"""Putting new items into folders: deliveries (idempotent by key) and additions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from postern.model.ids import FolderId, ItemId, Uid
+from postern.model.items import Flag, NewItem, Placement
+from postern.model.refusal import Reason, Refusal
+from postern.store.interface import Delivered, Delivery
+from postern.store.sqlite.flags import keyword_mask
+from postern.store.sqlite.folders import INBOX
+from postern.store.sqlite.selection import Totals, adjust, uid_validity
+from postern.store.sqlite.txn import Txn
+
+_ITEM = "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CONTENT = "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_APPLY = "INSERT OR IGNORE INTO applied VALUES (?, ?)"
+_FORGET = "DELETE FROM applied WHERE segment = ?"
+
+
+_Rows = tuple[list[tuple[object, ...]], list[tuple[object, ...]]]
+"""Rows for `items` and for `contents`."""
+
+
+class _Filling:
+    """A folder that this transaction puts items into."""
+
+    __slots__ = ("deleted", "last", "messages", "size", "unseen", "validity")
+
+    def __init__(self, validity: int) -> None:
+        self.validity = validity
+        self.messages = self.size = self.unseen = self.deleted = self.last = 0
+
+
+def _keywords(txn: Txn, item: NewItem) -> int:
+    try:
+        return keyword_mask(txn, item.keywords, make=True)
+    except Refusal:
+        return 0  # a full keyword table must not lose a message
+
+
+def _insert(
+    txn: Txn,
+    folder: FolderId,
+    filling: _Filling,
+    item: NewItem,
+    uid: int,
+    lists: _Rows,
+) -> Placement:
+    flags = item.flags | _keywords(txn, item) if item.keywords else item.flags
+    size = item.body_size + len(item.prefix)
+    change = txn.changed
+    blob = item.blob
+    lists[0].append(
+        (folder, uid, flags, change, change, item.received_at, size, txn.now, uid, uid, blob.segment, blob.record)
+    )
+    lists[1].append(
+        (
+            uid,
+            item.body_size,
+            item.sent_at,
+            int(item.item_class),
+            item.envelope,
+            item.bodystructure,
+            item.prefix,
+            item.parts,
+            item.subject,
+            item.message_id,
+            item.properties,
+            item.header,
+        )
+    )
+    filling.messages += 1
+    filling.size += size
+    filling.unseen += not flags & Flag.SEEN.value
+    filling.deleted += 1 if flags & Flag.DELETED.value else 0
+    filling.last = max(filling.last, uid)
+    txn.used_bytes += size
+    return Placement(folder, filling.validity, Uid(uid), ItemId(uid))
+
+
+def _write(txn: Txn, fillings: dict[FolderId, _Filling], lists: _Rows) -> None:
+    items, contents = lists
+    if len(items) == 1:  # the statements alone are cheaper than executemany's iteration
+        txn.execute(_ITEM, items[0])
+        txn.execute(_CONTENT, contents[0])
+    else:
+        txn.executemany(_ITEM, items)
+        txn.executemany(_CONTENT, contents)
+    for folder, filling in fillings.items():
+        delta = Totals(filling.messages, filling.size, filling.unseen, filling.deleted)
+        adjust(txn, folder, delta, filling.last + 1)
+
+
+def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]:
+    """Put items into a folder. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
+    filling = _Filling(uid_validity(txn.db, folder))
+    if not items:
+        return []
+    if txn.no_receive_bytes is not None:
+        wanted = sum(item.body_size + len(item.prefix) for item in items)
+        if txn.used_bytes + wanted > txn.no_receive_bytes:
+            raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {wanted} > {txn.no_receive_bytes} octets")
+    first = txn.take(len(items))
+    lists: _Rows = ([], [])
+    placements = [_insert(txn, folder, filling, item, uid, lists) for uid, item in enumerate(items, first)]
+    _write(txn, {folder: filling}, lists)
+    return placements
+
+
+def _uid(txn: Txn, wanted: Uid | None) -> int:
+    """The UID a client was told, if it is still free; otherwise a new one."""
+    if wanted is None or wanted >= txn.next_id:
+        return txn.take(1)
+    txn.change()
+    if txn.execute("SELECT 1 FROM contents WHERE id = ?", (wanted,)).fetchall():
+        return txn.take(1)
+    return wanted
+
+
+def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -> list[Delivered]:
+    """Apply what was not applied before; over-quota deliveries are refused one by one.
+
+    `forget`: segments whose keys need not be remembered any more.
+    """
+    execute = txn.execute
+    for segment in forget:
+        execute(_FORGET, (segment,))
+    results: list[Delivered] = []
+    fillings: dict[FolderId, _Filling] = {}
+    lists: _Rows = ([], [])
+    for delivery in batch:
+        item = delivery.item
+        limit = txn.no_receive_bytes
+        if (
+            limit is not None
+            and not delivery.ignore_quota
+            and txn.used_bytes + item.body_size + len(item.prefix) > limit
+            and not execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall()
+        ):
+            results.append(Delivered(None, Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} of {limit} octets")))
+            continue
+        execute(_APPLY, delivery.key)
+        if not txn.db.changes():
+            results.append(Delivered(None))
+            continue
+        folder = delivery.folder if delivery.folder is not None else INBOX
+        filling = fillings.get(folder)
+        if filling is None:
+            try:
+                filling = _Filling(uid_validity(txn.db, folder))
+            except Refusal:  # removed in the meantime
+                folder = INBOX
+                filling = fillings.get(folder) or _Filling(uid_validity(txn.db, folder))
+            fillings[folder] = filling
+        uid = _uid(txn, delivery.uid)
+        results.append(Delivered(_insert(txn, folder, filling, item, uid, lists)))
+    if lists[0]:
+        _write(txn, fillings, lists)
+    return results

@@ -1,0 +1,180 @@
+"""All mailboxes of a data directory, one SQLite file each."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from postern.model.ids import MailboxId
+from postern.model.items import Quota
+from postern.model.ports import Clock
+from postern.model.refusal import Reason, Refusal
+from postern.store.interface import Blobs, Bus, Delivered, Delivery
+from postern.store.sqlite import upkeep
+from postern.store.sqlite.connection import refusal, sync_wal
+from postern.store.sqlite.host import MAX_OPEN, Host
+from postern.store.sqlite.mailbox import SqliteMailbox
+from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
+
+T = TypeVar("T")
+
+_REASONS = {
+    errno.ENOSPC: Reason.DISK_FULL,
+    errno.EDQUOT: Reason.DISK_FULL,
+    errno.EROFS: Reason.READ_ONLY,
+    errno.EACCES: Reason.READ_ONLY,
+    errno.EPERM: Reason.READ_ONLY,
+}
+DELIVERIES_PER_COMMIT = 200
+"""More than this in one transaction would stall the loop; a mailbox that gets more at once takes several commits."""
+SYNCS_AT_ONCE = 4
+
+
+class SqliteStore:
+    """Implements store.interface.Store.
+
+    `epoch` names one unbroken run of the machine: as long as it stays the same, everything that was ever committed is
+    still there. It has to change after a power cut; changing it at every start is safe and costs a sync a mailbox.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        blobs: Blobs,
+        bus: Bus,
+        clock: Clock,
+        epoch: int,
+        *,
+        max_open: int = MAX_OPEN,
+        reserve_bytes: int = RESERVE_BYTES,
+    ) -> None:
+        self.blobs = blobs
+        self._root = data_dir / "mailboxes"
+        self._host = Host(blobs, bus, clock, epoch, Reserve(data_dir / "reserve", reserve_bytes), max_open)
+        self._mailboxes: dict[MailboxId, SqliteMailbox] = {}
+        self._retired: list[int] = []
+
+    async def start(self) -> None:
+        """Set disk space aside for deletions on a full disk. Deliveries may come before."""
+        await self._host.in_thread(self._host.reserve.ensure)
+
+    def path(self, mailbox: MailboxId) -> Path:
+        """Where a mailbox's file is: 256 directories, by the first two digits of its GUID."""
+        return self._root / mailbox[:2] / f"{mailbox}.db"
+
+    async def create_mailbox(self, mailbox: MailboxId, slot: int, quota: Quota) -> None:
+        """Make a mailbox; durable on return. Raises Refusal(ALREADY_EXISTS, DISK_FULL, READ_ONLY)."""
+        if len(mailbox) != 32 or not mailbox.isalnum():
+            raise Refusal(Reason.BAD_VALUE, "a mailbox GUID has 32 hexadecimal digits")
+        path = self.path(mailbox)
+        if path.exists():
+            raise Refusal(Reason.ALREADY_EXISTS, mailbox)
+        host = self._host
+        work = partial(upkeep.create, path, mailbox, slot, quota, host.epoch, int(host.clock.timestamp()))
+        await self._blocking(work, path)
+
+    async def delete_mailbox(self, mailbox: MailboxId) -> None:
+        """Remove a mailbox and its file. Raises Refusal(NO_SUCH_RECIPIENT)."""
+        path = self.path(mailbox)
+        if not path.exists():
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, mailbox)
+        self._host.forget(path)
+        self._mailboxes.pop(mailbox, None)
+        await self._blocking(partial(upkeep.remove, path), path)
+        self._host.dirty.discard(path)
+
+    async def mailbox(self, mailbox: MailboxId) -> SqliteMailbox:
+        """Raises Refusal(NO_SUCH_RECIPIENT, CORRUPT, TRY_LATER)."""
+        found = self._mailboxes.get(mailbox)
+        if found is None:
+            found = SqliteMailbox(self._host, mailbox, self.path(mailbox))
+            await found.settle()
+            found = self._mailboxes.setdefault(mailbox, found)
+        return found
+
+    async def deliver(self, batch: Sequence[Delivery]) -> list[Delivered]:
+        """Idempotent by key; one commit a mailbox; a failing mailbox fails alone."""
+        if len(batch) == 1:
+            return await self._deliver(batch[0].mailbox, batch)
+        by_mailbox: dict[MailboxId, list[int]] = {}
+        for index, delivery in enumerate(batch):
+            by_mailbox.setdefault(delivery.mailbox, []).append(index)
+        results: list[Delivered] = [Delivered(None)] * len(batch)
+        for mailbox, indexes in by_mailbox.items():
+            for start in range(0, len(indexes), DELIVERIES_PER_COMMIT):
+                part = indexes[start : start + DELIVERIES_PER_COMMIT]
+                for index, result in zip(part, await self._deliver(mailbox, [batch[i] for i in part]), strict=True):
+                    results[index] = result
+                if len(part) > DELIVERIES_PER_COMMIT // 4:
+                    await asyncio.sleep(0)
+        return results
+
+    async def _deliver(self, mailbox: MailboxId, batch: Sequence[Delivery]) -> list[Delivered]:
+        try:
+            target = self._mailboxes.get(mailbox) or await self.mailbox(mailbox)
+            forget: Collection[int] = ()
+            if target.forgotten < len(self._retired):
+                forget = self._retired[target.forgotten :]
+            retired = len(self._retired)
+            results = await target.deliver(batch, forget)
+            target.forgotten = retired
+            return results
+        except Refusal as refused:
+            if refused.reason is Reason.NO_SUCH_RECIPIENT:
+                self._mailboxes.pop(mailbox, None)
+            return [Delivered(None, refused)] * len(batch)
+
+    async def forget_applied(self, segments: Iterable[int]) -> None:
+        """Journal segments that will never be replayed: their delivery keys go with each mailbox's next delivery.
+
+        Keys of messages that Postern wrote itself (`-segment`) go with the segment of what caused them.
+        """
+        for segment in segments:
+            self._retired += [segment, -segment]
+
+    async def sync_dirty(self) -> None:
+        """Make every commit of this process survive a power cut. Raises DurabilityLost: the process must end."""
+        dirty, self._host.dirty = self._host.dirty, set()
+        waiting = list(dirty)
+        try:
+            while waiting:
+                part = [waiting.pop() for _ in range(min(SYNCS_AT_ONCE, len(waiting)))]
+                await asyncio.gather(*(self._host.in_thread(partial(sync_wal, path)) for path in part))
+        except BaseException:
+            self._host.dirty |= dirty
+            raise
+
+    def mailbox_paths(self) -> list[Path]:
+        """Every mailbox file of the data directory."""
+        return sorted(self._root.glob("??/" + "[0-9a-f]" * 32 + ".db"))
+
+    async def live(self, segments: Iterable[int]) -> dict[int, set[int]]:
+        """Records of journal segments that any mailbox refers to, asked of every mailbox in a thread.
+
+        Raises Refusal when a mailbox cannot be asked: then nothing may be collected.
+        """
+        wanted = frozenset(segments)
+
+        def ask() -> dict[int, set[int]]:
+            return upkeep.live_records(self.mailbox_paths(), wanted)
+
+        return await self._blocking(ask, self._root)
+
+    async def close(self) -> None:
+        """Release files and threads; nothing is lost without it."""
+        await self._host.close()
+        self._mailboxes.clear()
+
+    async def _blocking(self, work: Callable[[], T], path: Path) -> T:
+        try:
+            return await self._host.in_thread(work)
+        except apsw.Error as error:
+            raise refusal(error, path) from error
+        except OSError as error:
+            raise Refusal(_REASONS.get(error.errno or 0, Reason.TRY_LATER), str(error)) from error

@@ -1,0 +1,111 @@
+"""STORE: flags and keywords of a set of items."""
+
+from __future__ import annotations
+
+import msgspec
+
+from postern.model.ids import ChangeNumber, FolderId, Uid
+from postern.model.items import FIRST_KEYWORD_BIT, LAST_KEYWORD_BIT, ItemFlags
+from postern.model.refusal import Reason, Refusal
+from postern.store.interface import FlagChange, FlagResult, Ranges
+from postern.store.sqlite.connection import rows
+from postern.store.sqlite.selection import Totals, adjust, numbers, pick, totals, uid_validity
+from postern.store.sqlite.txn import Txn
+
+_ALL_BITS = (1 << (LAST_KEYWORD_BIT + 1)) - 1
+_FEW = 64
+
+_UPDATE = (
+    "UPDATE items SET flags = (flags & ?) | ?, modseq = ? WHERE folder = ? AND uid IN (SELECT uid FROM picked)"
+    " AND (flags & ?) | ? != flags"
+)
+_PENDING = (
+    "SELECT 1 FROM picked p CROSS JOIN items i"
+    " WHERE i.folder = ? AND i.uid = p.uid AND (i.flags & ?) | ? != i.flags LIMIT 1"
+)
+_LATER = (
+    "SELECT json_group_array(uid) FROM (SELECT p.uid FROM picked p CROSS JOIN items i"
+    " WHERE i.folder = ? AND i.uid = p.uid AND i.modseq > ? ORDER BY p.seq)"
+)
+_DROP_LATER = (
+    "DELETE FROM picked WHERE uid IN"
+    " (SELECT p.uid FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid AND i.modseq > ?)"
+)
+_AFTER = (
+    "SELECT i.uid, i.flags, i.modseq, i.created FROM picked p CROSS JOIN items i"
+    " WHERE i.folder = ? AND i.uid = p.uid ORDER BY p.seq"
+)
+_AFTER_JSON = f"SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM ({_AFTER})"
+_FEW_ITEMS = "SELECT uid, flags, modseq, created FROM items WHERE folder = ? AND uid BETWEEN ? AND ? ORDER BY uid"
+_UPDATE_ONE = "UPDATE items SET flags = ?, modseq = ? WHERE folder = ? AND uid = ?"
+_DECODE = msgspec.json.Decoder(list[ItemFlags])
+
+
+def keyword_mask(txn: Txn, names: tuple[str, ...], *, make: bool) -> int:
+    """Bits of keywords; unknown ones get a bit of their own if `make`. Raises Refusal(TOO_MANY)."""
+    mask = 0
+    for name in names:
+        found = txn.execute("SELECT bit FROM keywords WHERE name = ?", (name,)).fetchall()
+        if found:
+            mask |= 1 << found[0][0]
+        elif make:
+            ((bit,),) = txn.execute("SELECT coalesce(max(bit) + 1, ?) FROM keywords", (FIRST_KEYWORD_BIT,)).fetchall()
+            if bit > LAST_KEYWORD_BIT:
+                raise Refusal(Reason.TOO_MANY, "the mailbox has no room for another keyword")
+            txn.change()
+            txn.execute("INSERT INTO keywords VALUES (?, ?)", (bit, name))
+            mask |= 1 << bit
+    return mask
+
+
+def set_flags(
+    txn: Txn, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None
+) -> FlagResult:
+    """Change the flags of the items in the ranges; items that already have them keep their MODSEQ."""
+    uid_validity(txn.db, folder)
+    add = change.add | keyword_mask(txn, change.add_keywords, make=True)
+    remove = change.remove | keyword_mask(txn, change.remove_keywords, make=False)
+    keep = 0 if change.replace else _ALL_BITS & ~remove
+    if len(ranges) <= _FEW and sum(high - low + 1 for low, high in ranges) <= _FEW:
+        return _set_few(txn, folder, ranges, (keep, add), unchanged_since)
+    pick(txn, folder, ranges)
+    failed: list[int] = []
+    if unchanged_since is not None:
+        failed = numbers(txn.db, _LATER, (folder, unchanged_since))
+        if failed:
+            txn.execute(_DROP_LATER, (folder, unchanged_since))
+    if txn.execute(_PENDING, (folder, keep, add)).fetchall():
+        before = totals(txn, folder)
+        txn.execute(_UPDATE, (keep, add, txn.change(), folder, keep, add))
+        after = totals(txn, folder)
+        adjust(txn, folder, Totals(0, 0, after.unseen - before.unseen, after.deleted - before.deleted))
+    ((text,),) = txn.execute(_AFTER_JSON, (folder,)).fetchall()
+    return FlagResult(_DECODE.decode(text), [Uid(uid) for uid in failed], ChangeNumber(txn.changed or txn.last))
+
+
+def _set_few(
+    txn: Txn, folder: FolderId, ranges: Ranges, bits: tuple[int, int], unchanged_since: ChangeNumber | None
+) -> FlagResult:
+    """The same for a handful of items, where the scratch table would cost more than the work."""
+    keep, add = bits
+    changed: list[ItemFlags] = []
+    failed: list[Uid] = []
+    updates: list[tuple[int, int, int, int]] = []
+    unseen = deleted = 0
+    for low, high in ranges:
+        for uid, flags, modseq, created in rows(txn.db, _FEW_ITEMS, (folder, low, high)):
+            if unchanged_since is not None and modseq > unchanged_since:
+                failed.append(uid)
+                continue
+            wanted = flags & keep | add
+            if wanted == flags:
+                changed.append(ItemFlags(uid, flags, modseq, created))
+                continue
+            updates.append((wanted, txn.change(), folder, uid))
+            changed.append(ItemFlags(uid, wanted, txn.change(), created))
+            unseen += (flags & 1) - (wanted & 1)
+            deleted += (wanted >> 3 & 1) - (flags >> 3 & 1)
+    if updates:
+        txn.executemany(_UPDATE_ONE, updates)
+        adjust(txn, folder, Totals(0, 0, unseen, deleted))
+    return FlagResult(changed, failed, ChangeNumber(txn.changed or txn.last))

@@ -1,0 +1,201 @@
+"""The folder tree: an Exchange mailbox's distinguished folders, and CREATE, RENAME, DELETE, SUBSCRIBE."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import apsw
+
+from postern.model.ids import FolderId
+from postern.model.items import Folder, FolderClass, SpecialUse
+from postern.model.refusal import Reason, Refusal
+from postern.store.sqlite import transfer
+from postern.store.sqlite.connection import rows
+from postern.store.sqlite.txn import Txn
+
+MAX_FOLDERS = 10_000
+MAX_DEPTH = 100
+MAX_NAME_BYTES = 250
+DELIMITER = "/"
+
+INBOX = FolderId(1)
+"""The first folder that is made in a mailbox, so the one that takes the first number."""
+
+DISTINGUISHED: tuple[tuple[str, FolderClass, SpecialUse, bool], ...] = (
+    ("INBOX", FolderClass.MAIL, SpecialUse.INBOX, True),
+    ("Drafts", FolderClass.MAIL, SpecialUse.DRAFTS, True),
+    ("Sent Items", FolderClass.MAIL, SpecialUse.SENT, True),
+    ("Deleted Items", FolderClass.MAIL, SpecialUse.TRASH, True),
+    ("Junk Email", FolderClass.MAIL, SpecialUse.JUNK, True),
+    ("Archive", FolderClass.MAIL, SpecialUse.ARCHIVE, True),
+    ("Outbox", FolderClass.MAIL, SpecialUse.OUTBOX, False),
+    ("Calendar", FolderClass.CALENDAR, SpecialUse.CALENDAR, False),
+    ("Contacts", FolderClass.CONTACTS, SpecialUse.CONTACTS, False),
+    ("Tasks", FolderClass.TASKS, SpecialUse.TASKS, False),
+    ("Notes", FolderClass.NOTES, SpecialUse.NOTES, False),
+    ("Journal", FolderClass.JOURNAL, SpecialUse.NONE, False),
+    ("Recoverable Items", FolderClass.MAIL, SpecialUse.RECOVERABLE, False),
+)
+"""Name, class, use and whether IMAP clients find it subscribed."""
+
+_SELECT = (
+    "SELECT f.id, f.parent, f.name, f.class, f.special, c.uid_validity, c.uid_next, c.messages, c.unseen, c.deleted,"
+    " c.size_bytes, c.changed, f.subscribed, f.recent_from FROM folders f CROSS JOIN counters c ON c.id = f.id"
+)
+_ALL = (
+    "WITH RECURSIVE tree(id, depth) AS (SELECT id, 0 FROM folders WHERE parent IS NULL"
+    " UNION ALL SELECT f.id, depth + 1 FROM folders f JOIN tree ON f.parent = tree.id) "
+    + _SELECT.replace("FROM folders f", "FROM tree CROSS JOIN folders f ON f.id = tree.id")
+    + " ORDER BY tree.depth, f.id"
+)
+_ONE = f"{_SELECT} WHERE f.id = ?"
+_BY_USE = f"{_SELECT} WHERE f.special = ? AND f.special != ''"
+_CLASSES = {c.value: c for c in FolderClass}
+_USES = {u.value: u for u in SpecialUse}
+
+
+def _folder(row: Any) -> Folder:
+    identity, parent, name, class_, use, validity, uid_next, messages, unseen, deleted, size, changed, *rest = row
+    return Folder(
+        identity,
+        parent,
+        name,
+        _CLASSES[class_],
+        _USES[use],
+        validity,
+        uid_next,
+        messages,
+        unseen,
+        deleted,
+        size,
+        changed,
+        bool(rest[0]),
+        rest[1],
+    )
+
+
+def tree(db: apsw.Connection) -> list[Folder]:
+    """All folders, parents before children."""
+    return [_folder(row) for row in rows(db, _ALL)]
+
+
+def one(db: apsw.Connection, folder: FolderId) -> Folder:
+    """Raises Refusal(NO_SUCH_FOLDER)."""
+    found = rows(db, _ONE, (folder,))
+    if not found:
+        raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
+    return _folder(found[0])
+
+
+def by_use(db: apsw.Connection, use: SpecialUse) -> Folder:
+    """Raises Refusal(NO_SUCH_FOLDER)."""
+    found = rows(db, _BY_USE, (use.value,))
+    if not found:
+        raise Refusal(Reason.NO_SUCH_FOLDER, use.value)
+    return _folder(found[0])
+
+
+def checked_name(name: str, *, top: bool) -> str:
+    """The name in NFC. Raises Refusal(BAD_NAME)."""
+    name = unicodedata.normalize("NFC", name)
+    if not name or name != name.strip() or len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+        raise Refusal(Reason.BAD_NAME, "empty, blank at an end or too long")
+    if DELIMITER in name or any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in name):
+        raise Refusal(Reason.BAD_NAME, "has a delimiter, control character or lone surrogate")
+    return "INBOX" if top and name.upper() == "INBOX" else name
+
+
+def _depth(db: apsw.Connection, folder: FolderId | None) -> list[FolderId]:
+    """The folder and its ancestors. Raises Refusal(NO_SUCH_FOLDER)."""
+    path: list[FolderId] = []
+    while folder is not None:
+        path.append(folder)
+        folder = one(db, folder).parent
+    return path
+
+
+def _refuse_taken(txn: Txn, parent: FolderId | None, name: str, except_for: int = 0) -> None:
+    taken = txn.execute(
+        "SELECT 1 FROM folders WHERE coalesce(parent, 0) = ? AND name = ? AND id != ?", (parent or 0, name, except_for)
+    ).fetchall()
+    if taken:
+        raise Refusal(Reason.ALREADY_EXISTS, name)
+
+
+def create(
+    txn: Txn,
+    parent: FolderId | None,
+    name: str,
+    folder_class: FolderClass,
+    special: SpecialUse,
+    *,
+    subscribed: bool = False,
+) -> Folder:
+    """Make a folder. Raises Refusal(ALREADY_EXISTS, BAD_NAME, TOO_MANY, NO_SUCH_FOLDER)."""
+    name = checked_name(name, top=parent is None)
+    if len(_depth(txn.db, parent)) >= MAX_DEPTH:
+        raise Refusal(Reason.TOO_MANY, "folders nest too deeply")
+    _refuse_taken(txn, parent, name)
+    if special is not SpecialUse.NONE and txn.execute(_BY_USE, (special.value,)).fetchall():
+        raise Refusal(Reason.ALREADY_EXISTS, special.value)
+    if txn.execute("SELECT count(*) FROM folders").fetchall()[0][0] >= MAX_FOLDERS:
+        raise Refusal(Reason.TOO_MANY, "folders")
+    identity = FolderId(txn.take(1))
+    ((validity,),) = txn.execute(
+        "UPDATE counters SET uid_validity = uid_validity + 1 WHERE id = 0 RETURNING uid_validity"
+    ).fetchall()
+    txn.execute(
+        "INSERT INTO folders VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (identity, parent, name, folder_class.value, special.value, int(subscribed), txn.next_id),
+    )
+    txn.execute("INSERT INTO counters VALUES (?, ?, ?, 0, 0, 0, 0, ?)", (identity, txn.change(), txn.next_id, validity))
+    return one(txn.db, identity)
+
+
+def rename(txn: Txn, folder: FolderId, parent: FolderId | None, name: str) -> None:
+    """Rename or move a folder; its id and UIDs stay. Raises Refusal(BAD_NAME, ALREADY_EXISTS, NOT_PERMITTED, ...)."""
+    current = one(txn.db, folder)
+    if current.special in {SpecialUse.INBOX, SpecialUse.RECOVERABLE}:
+        raise Refusal(Reason.NOT_PERMITTED, current.name)
+    name = checked_name(name, top=parent is None)
+    ancestors = _depth(txn.db, parent)
+    if folder in ancestors:
+        raise Refusal(Reason.BAD_NAME, "a folder cannot be its own child")
+    if len(ancestors) >= MAX_DEPTH:
+        raise Refusal(Reason.TOO_MANY, "folders nest too deeply")
+    _refuse_taken(txn, parent, name, except_for=folder)
+    txn.change()
+    txn.execute("UPDATE folders SET parent = ?, name = ? WHERE id = ?", (parent, name, folder))
+
+
+def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
+    """Remove a folder; its items go to Recoverable Items. Raises Refusal(HAS_CHILDREN, NOT_PERMITTED)."""
+    current = one(txn.db, folder)
+    if current.special is not SpecialUse.NONE:
+        raise Refusal(Reason.NOT_PERMITTED, current.name)
+    if txn.execute("SELECT 1 FROM folders WHERE parent = ? LIMIT 1", (folder,)).fetchall():
+        raise Refusal(Reason.HAS_CHILDREN, current.name)
+    transfer.expunge(txn, folder, None, only_deleted=False, purge=purge)
+    txn.change()
+    txn.execute("DELETE FROM tombstones WHERE folder = ?", (folder,))
+    txn.execute("DELETE FROM folders WHERE id = ?", (folder,))
+    txn.execute("DELETE FROM counters WHERE id = ?", (folder,))
+
+
+def subscribe(txn: Txn, folder: FolderId, subscribed: bool) -> None:
+    """Set the subscription. Raises Refusal(NO_SUCH_FOLDER)."""
+    if one(txn.db, folder).subscribed is not subscribed:
+        txn.change()
+        txn.execute("UPDATE folders SET subscribed = ? WHERE id = ?", (int(subscribed), folder))
+
+
+def claim_recent(txn: Txn, folder: FolderId) -> None:
+    """Items up to now are no longer \\Recent for sessions to come. No change that anybody has to be told."""
+    txn.execute(
+        "UPDATE folders SET recent_from = (SELECT uid_next FROM counters c WHERE c.id = folders.id) WHERE id = ?",
+        (folder,),
+    )
+
+
+__all__ = ["DISTINGUISHED", "by_use", "claim_recent", "create", "delete", "one", "rename", "subscribe", "tree"]

@@ -1,0 +1,187 @@
+"""What all mailboxes of a process share: open files, threads, the bus, and what is not yet on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from postern.model.ports import Clock
+from postern.store.interface import Blobs, Bus
+from postern.store.sqlite import upkeep
+from postern.store.sqlite.connection import DurabilityLost, connect
+from postern.store.sqlite.reserve import Reserve
+from postern.store.sqlite.schema import LAYOUT_VERSION, UnknownLayout, version_of
+from postern.store.sqlite.upkeep import CHECKPOINT_PAGES
+
+T = TypeVar("T")
+
+MAX_OPEN = 256
+"""Mailbox files open at a time in a process; each takes three descriptors and up to about 1 MiB of cache."""
+EVICTED_LOG_PAGES = 256
+"""A file that is closed with more than this in its log is checkpointed: opening reads the whole log."""
+BUSY_LIMIT_S = 10.0
+
+
+class Host:
+    """One a process; used from its event loop only, except where said."""
+
+    def __init__(
+        self, blobs: Blobs, bus: Bus, clock: Clock, epoch: int, reserve: Reserve, max_open: int = MAX_OPEN
+    ) -> None:
+        self.blobs = blobs
+        self.bus = bus
+        self.clock = clock
+        self.epoch = epoch
+        self.reserve = reserve
+        self.dirty: set[Path] = set()
+        """Files written since the last `SqliteStore.sync_dirty`."""
+        self.broken: DurabilityLost | None = None
+        self._max_open = max_open
+        self._open: OrderedDict[Path, apsw.Connection] = OrderedDict()
+        self._pages: dict[Path, int] = {}
+        self._due_at: dict[Path, int] = {}
+        self._running: set[Path] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads: ThreadPoolExecutor | None = None
+        self._checkpointer: ThreadPoolExecutor | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # --- files
+
+    def database(self, path: Path) -> apsw.Connection:
+        """The open file, opened if need be. Raises apsw.Error, UnknownLayout, DurabilityLost."""
+        db = self._open.get(path)
+        if db is not None:
+            self._open.move_to_end(path)
+            return db
+        if self.broken is not None:
+            raise self.broken
+        db = self._connect(path)
+        self._open[path] = db
+        while len(self._open) > self._max_open:
+            self.forget(next(iter(self._open)))
+        return db
+
+    def _connect(self, path: Path, busy_ms: int = 0) -> apsw.Connection:
+        db = connect(path, busy_ms=busy_ms)
+        try:
+            if version_of(db) != LAYOUT_VERSION:
+                raise UnknownLayout("an older layout or an empty file")
+            db.set_wal_hook(partial(self._log_grew, path))
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def forget(self, path: Path) -> None:
+        """Close a file; what it holds stays. Its next use opens it again."""
+        db = self._open.pop(path, None)
+        if db is None:
+            return
+        db.close()
+        if self._pages.pop(path, 0) > EVICTED_LOG_PAGES and path.exists():
+            self.checkpoint_soon(path, restart=True)
+
+    def open_files(self) -> int:
+        """How many files are open."""
+        return len(self._open)
+
+    # --- threads
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run something that blocks. Raises what it raises; a lost sync also stops all further writes."""
+        if self.broken is not None:
+            raise self.broken
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(4, "store")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except DurabilityLost as error:
+            self.broken = error
+            raise
+
+    async def with_own_connection(self, path: Path, work: Callable[[apsw.Connection], T]) -> T:
+        """Run long work in a thread on a connection of its own, so that the loop's stays free."""
+        self._loop = asyncio.get_running_loop()
+
+        def run() -> T:
+            db = self._connect(path, busy_ms=int(BUSY_LIMIT_S * 1000))
+            try:
+                return work(db)
+            finally:
+                db.close()
+
+        return await self.in_thread(run)
+
+    async def pause(self, attempt: int, error: Exception) -> None:
+        """Wait for a busy file. Raises `error` when it was busy for too long."""
+        if attempt >= 1000:
+            raise error
+        await asyncio.sleep(min(0.0005 * (1 + attempt), BUSY_LIMIT_S / 1000))
+
+    # --- checkpoints
+
+    def _log_grew(self, path: Path, _db: apsw.Connection, _name: str, pages: int) -> int:
+        """SQLite's hook after each commit, in the committing thread."""
+        self._pages[path] = pages
+        if pages >= CHECKPOINT_PAGES and pages >= self._due_at.get(path, 0):
+            self._due_at[path] = pages + CHECKPOINT_PAGES
+            loop = self._loop
+            if loop is None:
+                with contextlib.suppress(RuntimeError):
+                    loop = self._loop = asyncio.get_running_loop()
+            if loop is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(self.checkpoint_soon, path)
+        return apsw.SQLITE_OK
+
+    def checkpoint_soon(self, path: Path, *, restart: bool = False) -> None:
+        """Move a log into its file, off the loop."""
+        if path in self._running or self.broken is not None:
+            return
+        self._running.add(path)
+        self.spawn(self._checkpoint(path, restart))
+
+    async def _checkpoint(self, path: Path, restart: bool) -> None:
+        if self._checkpointer is None:
+            self._checkpointer = ThreadPoolExecutor(1, "checkpoint")
+
+        def run() -> None:
+            upkeep.checkpoint(path, restart=restart)
+            self.reserve.ensure()
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._checkpointer, run)
+            self._due_at.pop(path, None)
+        except apsw.IOError as error:
+            if getattr(error, "extendedresult", 0) in {apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC}:
+                self.broken = DurabilityLost(f"{path.name}: {error}")
+        except apsw.Error:
+            pass  # full, corrupt or removed: whoever uses the mailbox next is told
+        finally:
+            self._running.discard(path)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in the background; `close` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Wait for background work, close all files and threads."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._open:
+            _, db = self._open.popitem()
+            db.close()
+        for pool in (self._threads, self._checkpointer):
+            if pool is not None:
+                pool.shutdown(wait=True)
+        self._threads = self._checkpointer = None

@@ -1,0 +1,384 @@
+"""One mailbox: the interface's methods over short transactions on the mailbox's file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
+from postern.model.items import (
+    Changes,
+    Columns,
+    Folder,
+    FolderClass,
+    FolderView,
+    NewItem,
+    Placement,
+    Quota,
+    SpecialUse,
+)
+from postern.model.query import Query
+from postern.model.refusal import Reason, Refusal
+from postern.store import search
+from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
+from postern.store.sqlite import delivery, flags, folders, reading, transfer, txn
+from postern.store.sqlite.connection import refusal, rows, sync_wal
+from postern.store.sqlite.host import Host
+from postern.store.sqlite.schema import UnknownLayout
+from postern.store.sqlite.txn import NeedsReservation, Txn
+
+T = TypeVar("T")
+
+BULK_ITEMS = 500
+"""Operations on more items run in a thread on a connection of their own."""
+BIG_FOLDER = 20_000
+PURGE_SLICE = 2000
+
+
+class SqliteMailbox:
+    """Implements store.interface.Mailbox; one object a mailbox and process."""
+
+    def __init__(self, host: Host, mailbox: MailboxId, path: Path) -> None:
+        self.id = mailbox
+        self.path = path
+        self._host = host
+        self._slot = 0
+        self._written = 0
+        self._synced = 0
+        self._syncing: asyncio.Task[None] | None = None
+        self.forgotten = 0
+        """How much of the store's list of retired segments this mailbox has acted upon."""
+
+    async def settle(self) -> None:
+        """First use in this process: learn the bus slot; after an unclean start jump over lost numbers."""
+        epoch, slot, deleted = await self.consult(_identity)
+        if deleted:
+            self._host.forget(self.path)
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, self.id)
+        self._slot = slot
+        if epoch != self._host.epoch:
+            try:
+                await self._reserve(0)
+            except Refusal as refused:  # a full or read-only disk: reading goes on, writes will refuse
+                if refused.reason not in {Reason.DISK_FULL, Reason.READ_ONLY}:
+                    raise
+
+    # --- transactions
+
+    async def consult(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run a short read on the loop's connection; a busy file is asked again."""
+        attempt = 0
+        while True:
+            try:
+                return work(self._host.database(self.path))
+            except (apsw.BusyError, apsw.LockedError) as error:
+                await self._host.pause(attempt, refusal(error, self.path))
+                attempt += 1
+            except apsw.Error as error:
+                raise refusal(error, self.path) from error
+            except UnknownLayout as error:
+                raise Refusal(Reason.CORRUPT, f"{self.path.name}: {error}") from error
+
+    async def _read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+        try:
+            return await self._host.with_own_connection(self.path, work)
+        except apsw.Error as error:
+            raise refusal(error, self.path) from error
+
+    async def _write(self, work: Callable[[Txn], T], *, bulk: bool = False) -> T:
+        host = self._host
+        now = int(host.clock.timestamp())
+        attempt = 0
+        while True:
+            try:
+                if bulk:
+                    job = partial(_transact, epoch=host.epoch, now=now, work=work)
+                    result, done = await host.with_own_connection(self.path, job)
+                else:
+                    result, done = txn.transact(host.database(self.path), host.epoch, now, work)
+                break
+            except (apsw.BusyError, apsw.LockedError) as error:
+                await host.pause(attempt, refusal(error, self.path))
+                attempt += 1
+            except NeedsReservation as need:
+                await self._reserve(need.count)
+            except apsw.Error as error:
+                raise refusal(error, self.path) from error
+            except UnknownLayout as error:
+                raise Refusal(Reason.CORRUPT, f"{self.path.name}: {error}") from error
+            except Refusal as refused:
+                if refused.reason is Reason.NO_SUCH_RECIPIENT:
+                    host.forget(self.path)
+                raise
+        self._written += 1
+        host.dirty.add(self.path)
+        if done.changed:
+            host.bus.publish(self._slot, done.changed)
+        if done.reserved is not None:
+            host.spawn(self._promote(done.reserved))
+        return result
+
+    async def _write_deleting(self, work: Callable[[Txn, bool], T], *, bulk: bool = False) -> T:
+        """A write that makes room: on a full disk it is repeated with the reserve and without recoverable copies."""
+        try:
+            return await self._write(lambda t: work(t, False), bulk=bulk)
+        except Refusal as refused:
+            if refused.reason is not Reason.DISK_FULL:
+                raise
+        self._host.reserve.release()
+        try:
+            return await self._write(lambda t: work(t, True), bulk=bulk)
+        finally:
+            self._host.checkpoint_soon(self.path, restart=True)
+
+    async def _reserve(self, count: int) -> None:
+        """Reserve numbers durably before any of them is given."""
+        attempt = 0
+        while True:
+            try:
+                ceilings = txn.reserve(self._host.database(self.path), self._host.epoch, count)
+                break
+            except (apsw.BusyError, apsw.LockedError) as error:
+                await self._host.pause(attempt, refusal(error, self.path))
+                attempt += 1
+            except apsw.Error as error:
+                raise refusal(error, self.path) from error
+        self._written += 1
+        await self._promote(ceilings)
+
+    async def _promote(self, ceilings: tuple[int, int]) -> None:
+        await self.durable()
+        await self.consult(lambda db: txn.promote(db, ceilings))
+
+    async def _is_bulk(self, folder: FolderId, ranges: Ranges | None) -> bool:
+        if ranges is not None and sum(high - low + 1 for low, high in ranges) <= BULK_ITEMS:
+            return False
+        if ranges is not None and len(ranges) > BULK_ITEMS:
+            return True
+        if (await self.consult(lambda db: folders.one(db, folder))).messages <= BULK_ITEMS:
+            return False
+        return await self.consult(lambda db: reading.at_least(db, folder, ranges or reading.ALL_UIDS, BULK_ITEMS))
+
+    # --- reading
+
+    async def folders(self) -> Sequence[Folder]:
+        """All folders, parents before children."""
+        return await self.consult(folders.tree)
+
+    async def folder(self, folder: FolderId) -> Folder:
+        """One folder's counters."""
+        return await self.consult(lambda db: folders.one(db, folder))
+
+    async def special(self, use: SpecialUse) -> Folder:
+        """The folder with a distinguished use."""
+        return await self.consult(lambda db: folders.by_use(db, use))
+
+    async def view(self, folder: FolderId, *, claim_recent: bool = False) -> FolderView:
+        """What SELECT needs, from one transaction."""
+        known = await self.folder(folder)
+        big = known.messages > BIG_FOLDER
+        if claim_recent and known.recent_from < known.uid_next:
+            return await self._write(partial(_claiming_view, folder=folder), bulk=big)
+        look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
+        return await (self._read_in_thread(look) if big else self.consult(look))
+
+    def items(
+        self,
+        folder: FolderId,
+        columns: Columns,
+        ranges: Ranges | None = None,
+        changed_since: ChangeNumber | None = None,
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Rows in UID order, in chunks; each chunk is its own read transaction."""
+        return _Chunks(self, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since)
+
+    async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
+        """What an open session has to be told."""
+        return await self.consult(partial(reading.snapshot, work=partial(reading.changes, folder=folder, since=since)))
+
+    async def change_number(self) -> ChangeNumber:
+        """The last change number, from shared memory when it is known there."""
+        current = self._host.bus.current(self._slot)
+        return ChangeNumber(current) if current else await self.consult(reading.change_number)
+
+    async def keywords(self) -> dict[int, str]:
+        """Bit -> keyword."""
+        return await self.consult(reading.keywords)
+
+    async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
+        """UIDs that match, ascending."""
+        return await search.run(self, self._host.blobs, folder, query, within)
+
+    async def read(self, folder: FolderId, uid: Uid) -> bytes:
+        """A whole message: prefix and body."""
+        async for found in self.items(folder, Columns.PREFIX | Columns.BLOB, ((uid, uid),)):
+            for prefix, segment, record in found:
+                body = await self._host.blobs.read(BlobRef(segment, record))
+                return bytes(prefix + body) if prefix else body
+        raise Refusal(Reason.NO_SUCH_ITEM, f"{folder}/{uid}")
+
+    async def used_bytes(self) -> int:
+        """Octets that count against the quota: all folders but Recoverable Items."""
+        return await self.consult(reading.used_bytes)
+
+    async def quota(self) -> Quota:
+        """The limits in force."""
+        return await self.consult(reading.quota)
+
+    # --- writing
+
+    async def deliver(self, batch: Sequence[Delivery], forget: Collection[int]) -> list[Delivered]:
+        """Apply deliveries for this mailbox in one commit."""
+        return await self._write(lambda t: delivery.deliver(t, batch, forget))
+
+    async def add(self, folder: FolderId, items: Sequence[NewItem]) -> Sequence[Placement]:
+        """Put items into a folder, in one commit."""
+        return await self._write(lambda t: delivery.add(t, folder, items), bulk=len(items) > BULK_ITEMS)
+
+    async def set_flags(
+        self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
+    ) -> FlagResult:
+        """Change flags of a set of items in one commit."""
+        return await self._write_deleting(
+            lambda t, _: flags.set_flags(t, folder, ranges, change, unchanged_since),
+            bulk=await self._is_bulk(folder, ranges),
+        )
+
+    async def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+        """Copy items; bodies are shared."""
+        bulk = await self._is_bulk(folder, ranges)
+        return await self._write(lambda t: transfer.copy(t, folder, ranges, target), bulk=bulk)
+
+    async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+        """Move items in one commit."""
+        bulk = await self._is_bulk(folder, ranges)
+        return await self._write_deleting(lambda t, _: transfer.move(t, folder, ranges, target), bulk=bulk)
+
+    async def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Sequence[Uid]:
+        """Remove items into Recoverable Items."""
+        return await self._write_deleting(
+            lambda t, full: transfer.expunge(t, folder, ranges, only_deleted=only_deleted, purge=full),
+            bulk=await self._is_bulk(folder, ranges),
+        )
+
+    async def create_folder(
+        self,
+        parent: FolderId | None,
+        name: str,
+        folder_class: FolderClass = FolderClass.MAIL,
+        special: SpecialUse = SpecialUse.NONE,
+    ) -> Folder:
+        """Make a folder."""
+        return await self._write(lambda t: folders.create(t, parent, name, folder_class, special))
+
+    async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
+        """Rename or move a folder."""
+        await self._write(lambda t: folders.rename(t, folder, parent, name))
+
+    async def delete_folder(self, folder: FolderId) -> None:
+        """Remove a folder without children."""
+        await self._write_deleting(
+            lambda t, full: folders.delete(t, folder, purge=full), bulk=await self._is_bulk(folder, None)
+        )
+
+    async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
+        """Set the subscription."""
+        await self._write(lambda t: folders.subscribe(t, folder, subscribed))
+
+    async def set_quota(self, quota: Quota) -> None:
+        """Replace the limits."""
+        await self._write(partial(_set_quota, quota=quota))
+
+    async def purge_recoverable(self, older_than: float) -> int:
+        """Remove old recoverable items, in commits of `PURGE_SLICE` items; how many."""
+        total = 0
+        while True:
+            count = await self._write_deleting(
+                lambda t, _: transfer.purge_recoverable(t, older_than, PURGE_SLICE), bulk=True
+            )
+            total += count
+            if count < PURGE_SLICE:
+                return total
+
+    # --- durability
+
+    async def durable(self) -> None:
+        """Return when all commits made here survive a power cut; one sync serves all who wait."""
+        target = self._written
+        while self._synced < target:
+            if self._syncing is None:
+                self._syncing = asyncio.get_running_loop().create_task(self._sync())
+            await asyncio.shield(self._syncing)
+
+    async def _sync(self) -> None:
+        written = self._written
+        try:
+            await self._host.in_thread(partial(sync_wal, self.path))
+            self._synced = written
+        finally:
+            self._syncing = None
+
+
+class _Chunks:
+    """An iterator over chunks: an object, because starting a generator costs more than reading one row."""
+
+    __slots__ = ("_columns", "_folder", "_left", "_mailbox", "_plan", "_since", "_started")
+
+    def __init__(
+        self, mailbox: SqliteMailbox, folder: FolderId, columns: int, ranges: Ranges, since: ChangeNumber | None
+    ) -> None:
+        self._mailbox = mailbox
+        self._folder = folder
+        self._columns = columns
+        self._plan = reading.plan(columns | 1, since is not None)
+        self._left = ranges
+        self._since = since
+        self._started = False
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> list[tuple[Any, ...]]:
+        if self._started:
+            if not self._left:
+                raise StopAsyncIteration
+            await asyncio.sleep(0)
+        elif self._since is not None:
+            uids = await self._mailbox.consult(partial(reading.changed_uids, folder=self._folder, since=self._since))
+            self._left = reading.intersect(uids, self._left)
+        self._started = True
+        while self._left:
+            found, self._left = await self._mailbox.consult(self._chunk)
+            if found:
+                return found if self._columns & 1 else [row[1:] for row in found]
+        raise StopAsyncIteration
+
+    def _chunk(self, db: apsw.Connection) -> tuple[list[tuple[Any, ...]], Ranges]:
+        return reading.chunk(db, self._folder, self._plan, self._left, self._since)
+
+
+def _transact(db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:
+    return txn.transact(db, epoch, now, work)
+
+
+def _identity(db: apsw.Connection) -> tuple[int, int, int]:
+    (row,) = rows(db, "SELECT epoch, slot, deleted FROM state")
+    return row  # type: ignore[no-any-return]
+
+
+def _claiming_view(write: Txn, *, folder: FolderId) -> FolderView:
+    view = reading.view(write.db, folder)
+    folders.claim_recent(write, folder)
+    return view
+
+
+def _set_quota(write: Txn, *, quota: Quota) -> None:
+    write.execute(
+        "UPDATE state SET warn_bytes = ?, no_send_bytes = ?, no_receive_bytes = ?",
+        (quota.warn_bytes, quota.no_send_bytes, quota.no_receive_bytes),
+    )

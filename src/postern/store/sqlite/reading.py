@@ -1,0 +1,241 @@
+"""SELECT's view, item rows by column set, changes since a number: each call one short read transaction."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import apsw
+import msgspec
+
+from postern.model.ids import ChangeNumber, FolderId, Uid
+from postern.model.items import Changes, Columns, FolderView, ItemFlags, Quota
+from postern.model.refusal import Reason, Refusal
+from postern.store.interface import Ranges
+from postern.store.sqlite import folders
+from postern.store.sqlite.connection import rows
+from postern.store.sqlite.selection import numbers
+
+T = TypeVar("T")
+
+MANY_RANGES = 300
+"""Ranges a chunk: many tiny or empty ones must end a slice too."""
+
+ALL_UIDS: Ranges = ((0, 2**32),)
+
+_ITEM_COLUMNS: dict[Columns, str] = {
+    Columns.UID: "i.uid",
+    Columns.FLAGS: "i.flags",
+    Columns.MODSEQ: "i.modseq",
+    Columns.RECEIVED_AT: "i.received_at",
+    Columns.SIZE: "i.size",
+    Columns.BLOB: "i.segment, i.record",
+    Columns.ITEM_ID: "i.item",
+    Columns.SAVED_AT: "i.saved_at",
+}
+_CONTENT_COLUMNS: dict[Columns, str] = {
+    Columns.ENVELOPE: "c.envelope",
+    Columns.BODYSTRUCTURE: "c.bodystructure",
+    Columns.PARTS: "c.parts",
+    Columns.PREFIX: "c.prefix",
+    Columns.BODY_SIZE: "c.body_size",
+    Columns.SENT_AT: "c.sent_at",
+    Columns.SUBJECT: "c.subject",
+    Columns.HEADER: "c.header",
+}
+_DECODE_FLAGS = msgspec.json.Decoder(list[ItemFlags])
+
+
+class Plan(NamedTuple):
+    """How a set of columns is read."""
+
+    sql: str
+    """Bindings: folder, lowest UID, highest UID, rows at most."""
+    rows: int
+    """Rows a chunk, so that one takes well under a loop slice."""
+
+
+@lru_cache(maxsize=512)
+def plan(columns: int, changed: bool) -> Plan:
+    """The statement for a set of columns; with `changed` the fourth binding is the MODSEQ to exceed."""
+    fields: list[str] = []
+    weight = 1.0
+    contents = False
+    for column in Columns:
+        if not column & columns:
+            continue
+        if column in _ITEM_COLUMNS:
+            fields.append(_ITEM_COLUMNS[column])
+            weight += 0.15
+        else:
+            fields.append(_CONTENT_COLUMNS[column])
+            contents = True
+            weight += 3 if column is Columns.HEADER else 0.6
+    sql = f"SELECT {', '.join(fields)} FROM items i"
+    if contents:
+        sql += " CROSS JOIN contents c ON c.id = i.content"
+    sql += " WHERE i.folder = ? AND i.uid BETWEEN ? AND ?"
+    if changed:
+        sql += " AND i.modseq > ?"
+    return Plan(sql + " ORDER BY i.uid LIMIT ?", int(3000 / weight))
+
+
+def chunk(
+    db: apsw.Connection, folder: FolderId, plan: Plan, ranges: Ranges, since: int | None
+) -> tuple[list[tuple[Any, ...]], Ranges]:
+    """Up to the plan's number of rows from the front of the ranges, and the ranges that are left.
+
+    The first column of the plan is the UID.
+    """
+    sql, limit = plan
+    extra = () if since is None else (since,)
+    found: list[tuple[Any, ...]] = []
+    for index, (low, high) in enumerate(ranges):
+        room = limit - len(found)
+        part = rows(db, sql, (folder, low, high, *extra, room))
+        if found:
+            found.extend(part)
+        else:
+            found = part
+        if len(part) == room:
+            last = part[-1][0]
+            rest = ranges[index + 1 :]
+            return found, ([(last + 1, high), *rest] if last < high else rest)
+        if index >= MANY_RANGES:
+            return found, ranges[index + 1 :]
+    return found, ()
+
+
+def changed_uids(db: apsw.Connection, folder: FolderId, since: int) -> list[int]:
+    """UIDs with a MODSEQ above a number, by the index: cost grows with the number of changes."""
+    return numbers(
+        db,
+        "SELECT json_group_array(uid) FROM (SELECT uid FROM items INDEXED BY items_changed"
+        " WHERE folder = ? AND modseq > ? ORDER BY uid)",
+        (folder, since),
+    )
+
+
+def intersect(uids: list[int], ranges: Ranges) -> list[tuple[int, int]]:
+    """The runs of `uids` (ascending) that lie in the ranges (ascending, disjoint)."""
+    runs: list[tuple[int, int]] = []
+    bounds: Iterator[tuple[int, int]] = iter(ranges)
+    bound = next(bounds, None)
+    for uid in uids:
+        while bound is not None and bound[1] < uid:
+            bound = next(bounds, None)
+        if bound is None:
+            break
+        if uid < bound[0]:
+            continue
+        if runs and runs[-1][1] == uid - 1:
+            runs[-1] = (runs[-1][0], uid)
+        else:
+            runs.append((uid, uid))
+    return runs
+
+
+def view(db: apsw.Connection, folder: FolderId) -> FolderView:
+    """What SELECT needs; runs inside the caller's transaction."""
+    seen = folders.one(db, folder)
+    uids = array(
+        "I",
+        numbers(
+            db, "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)", (folder,)
+        ),
+    )
+    unseen: Uid | None = None
+    if seen.unseen:
+        found = rows(db, "SELECT uid FROM items WHERE folder = ? AND flags & 1 = 0 ORDER BY uid LIMIT 1", (folder,))
+        unseen = found[0][0] if found else None
+    return FolderView(seen, uids, unseen, keywords(db))
+
+
+def keywords(db: apsw.Connection) -> dict[int, str]:
+    """Bit -> keyword."""
+    return dict(rows(db, "SELECT bit, name FROM keywords ORDER BY bit"))
+
+
+def change_number(db: apsw.Connection) -> ChangeNumber:
+    """The last change number as the file has it."""
+    ((number,),) = rows(db, "SELECT changed FROM counters WHERE id = 0")
+    return ChangeNumber(number)
+
+
+def changes(db: apsw.Connection, folder: FolderId, since: int) -> Changes:
+    """What happened after a number; runs inside the caller's transaction. Raises Refusal(NO_SUCH_FOLDER)."""
+    folders.one(db, folder)
+    ((upto, horizon, deleted),) = rows(db, "SELECT changed, horizon, s.deleted FROM state s, counters c WHERE c.id = 0")
+    if deleted:
+        raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
+    if since == upto:
+        return Changes(upto, (), (), True)
+    lost = rows(db, "SELECT 1 FROM gaps WHERE low < ? AND high > ? LIMIT 1", (since, since))
+    few = rows(
+        db,
+        "SELECT uid, flags, modseq, created FROM items INDEXED BY items_changed"
+        " WHERE folder = ? AND modseq > ? LIMIT 65",
+        (folder, since),
+    )
+    changed: list[ItemFlags]
+    if len(few) <= 64:
+        changed = sorted(ItemFlags(*row) for row in few)
+    else:
+        ((text,),) = rows(
+            db,
+            "SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM (SELECT * FROM items"
+            " INDEXED BY items_changed WHERE folder = ? AND modseq > ? ORDER BY uid)",
+            (folder, since),
+        )
+        changed = _DECODE_FLAGS.decode(text)
+    vanished = numbers(
+        db,
+        "SELECT json_group_array(uid) FROM (SELECT uid FROM tombstones WHERE folder = ? AND modseq > ? ORDER BY uid)",
+        (folder, since),
+    )
+    complete = horizon <= since <= upto and not lost
+    return Changes(upto, changed, [Uid(uid) for uid in vanished], complete)
+
+
+def live_records(db: apsw.Connection, segments: frozenset[int]) -> dict[int, set[int]]:
+    """Which records of the segments any item of this mailbox refers to."""
+    found: dict[int, set[int]] = {}
+    marks = ", ".join(str(int(segment)) for segment in segments)
+    for segment, record in rows(db, f"SELECT DISTINCT segment, record FROM items WHERE segment IN ({marks})"):
+        found.setdefault(segment, set()).add(record)
+    return found
+
+
+def snapshot(db: apsw.Connection, *, work: Callable[[apsw.Connection], T]) -> T:
+    """Run several statements over one state of the file."""
+    db.execute("BEGIN")
+    try:
+        return work(db)
+    finally:
+        db.execute("COMMIT")
+
+
+def at_least(db: apsw.Connection, folder: FolderId, ranges: Ranges, count: int) -> bool:
+    """Whether the ranges hold more than `count` items; looks at no more than that."""
+    for low, high in ranges:
+        ((found,),) = rows(
+            db,
+            "SELECT count(*) FROM (SELECT 1 FROM items WHERE folder = ? AND uid BETWEEN ? AND ? LIMIT ?)",
+            (folder, low, high, count + 1),
+        )
+        count -= found
+        if count < 0:
+            return True
+    return False
+
+
+def used_bytes(db: apsw.Connection) -> int:
+    """Octets that count against the quota."""
+    return int(rows(db, "SELECT size_bytes FROM counters WHERE id = 0")[0][0])
+
+
+def quota(db: apsw.Connection) -> Quota:
+    """The limits in force."""
+    return Quota(*rows(db, "SELECT warn_bytes, no_send_bytes, no_receive_bytes FROM state")[0])

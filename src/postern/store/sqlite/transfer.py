@@ -1,0 +1,147 @@
+"""COPY, MOVE, EXPUNGE and emptying Recoverable Items: whole sets in a few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postern.model.ids import ChangeNumber, FolderId, Uid
+from postern.model.items import SpecialUse
+from postern.model.refusal import Reason, Refusal
+from postern.store.interface import CopyResult, Ranges
+from postern.store.sqlite.selection import (
+    Totals,
+    adjust,
+    pick,
+    picked_uids,
+    special_id,
+    totals,
+    uid_validity,
+    uids_from,
+)
+from postern.store.sqlite.txn import Txn
+
+_PLACE = (
+    "INSERT INTO items"
+    " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record)"
+    " SELECT ?, ? + p.seq, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.seq, i.content, i.segment, i.record"
+    " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid ORDER BY p.seq"
+)
+_PLACE_AS_IS = _PLACE.format(flags="i.flags")
+_PLACE_UNDELETED = _PLACE.format(flags="i.flags & ~8")
+_SHARE = (
+    "INSERT INTO shared SELECT i.content, 1 FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid"
+    " ON CONFLICT (content) DO UPDATE SET others = others + 1"
+)
+_BURY = "INSERT INTO tombstones SELECT ?, ?, uid FROM picked"
+_REMOVE = "DELETE FROM items WHERE folder = ? AND uid IN (SELECT uid FROM picked)"
+
+_SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS dropped (content INTEGER PRIMARY KEY, times INTEGER NOT NULL)"
+_COUNT_DROPPED = (
+    "INSERT INTO dropped SELECT i.content, count(*) FROM picked p CROSS JOIN items i"
+    " WHERE i.folder = ? AND i.uid = p.uid GROUP BY i.content"
+)
+_UNSHARED = (
+    "SELECT d.content FROM dropped d LEFT JOIN shared s ON s.content = d.content WHERE coalesce(s.others, 0) < d.times"
+)
+_LESS_SHARED = (
+    "UPDATE shared SET others = others - (SELECT times FROM dropped d WHERE d.content = shared.content)"
+    " WHERE content IN (SELECT content FROM dropped)"
+)
+
+
+def _place(txn: Txn, folder: FolderId, target: FolderId, moved: Totals, *, undelete: bool = False) -> int:
+    """Give the picked items new rows in the target; the first of their new UIDs."""
+    first = txn.take(moved.messages)
+    change = txn.change()
+    txn.execute(
+        _PLACE_UNDELETED if undelete else _PLACE_AS_IS,
+        (target, first - 1, change, change, txn.now, first - 1, folder),
+    )
+    gained = moved._replace(deleted=0) if undelete else moved
+    adjust(txn, target, gained, first + moved.messages)
+    return first
+
+
+def _leave(txn: Txn, folder: FolderId, lost: Totals) -> None:
+    """Take the picked items out of their folder and remember that they were there."""
+    txn.execute(_REMOVE, (folder,))
+    txn.execute(_BURY, (folder, txn.change()))
+    adjust(txn, folder, lost.negative())
+
+
+def _drop_contents(txn: Txn, folder: FolderId) -> None:
+    """Before the picked items go for good: remove what nothing else refers to."""
+    txn.execute(_SCRATCH)
+    txn.execute("DELETE FROM dropped")
+    txn.execute(_COUNT_DROPPED, (folder,))
+    txn.execute(f"DELETE FROM contents WHERE id IN ({_UNSHARED})")
+    txn.execute(_LESS_SHARED)
+    txn.execute("DELETE FROM shared WHERE others <= 0 AND content IN (SELECT content FROM dropped)")
+
+
+def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+    """Copy items; contents are shared. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
+    uid_validity(txn.db, folder)
+    validity = uid_validity(txn.db, target)
+    pick(txn, folder, ranges)
+    copied = totals(txn, folder)
+    if not copied.messages:
+        return CopyResult([], [], validity, txn.last)
+    if txn.no_receive_bytes is not None and txn.used_bytes + copied.size_bytes > txn.no_receive_bytes:
+        raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {copied.size_bytes} > {txn.no_receive_bytes} octets")
+    sources = picked_uids(txn)
+    first = _place(txn, folder, target, copied)
+    txn.execute(_SHARE, (folder,))
+    txn.used_bytes += copied.size_bytes
+    return CopyResult(sources, uids_from(first, copied.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
+
+
+def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+    """Move items (also within one folder: they get new UIDs). Raises Refusal(NO_SUCH_FOLDER)."""
+    uid_validity(txn.db, folder)
+    validity = uid_validity(txn.db, target)
+    pick(txn, folder, ranges)
+    moved = totals(txn, folder)
+    if not moved.messages:
+        return CopyResult([], [], validity, txn.last)
+    sources = picked_uids(txn)
+    first = _place(txn, folder, target, moved)
+    _leave(txn, folder, moved)
+    recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
+    if recoverable == folder != target:
+        txn.used_bytes += moved.size_bytes
+    elif recoverable == target != folder:
+        txn.used_bytes -= moved.size_bytes
+    return CopyResult(sources, uids_from(first, moved.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
+
+
+def expunge(txn: Txn, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool, purge: bool) -> Sequence[Uid]:
+    """Remove items into Recoverable Items; from there, or with `purge` (a full disk), for good."""
+    uid_validity(txn.db, folder)
+    pick(txn, folder, ranges, only_deleted=only_deleted)
+    gone = totals(txn, folder)
+    if not gone.messages:
+        return []
+    sources = picked_uids(txn)
+    recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
+    if purge or folder == recoverable:
+        _drop_contents(txn, folder)
+    else:
+        _place(txn, folder, recoverable, gone, undelete=True)
+    _leave(txn, folder, gone)
+    if folder != recoverable:
+        txn.used_bytes -= gone.size_bytes
+    return sources  # type: ignore[return-value]
+
+
+def purge_recoverable(txn: Txn, older_than: float, limit: int) -> int:
+    """Remove up to `limit` recoverable items that were put there before `older_than`; how many."""
+    folder = special_id(txn.db, SpecialUse.RECOVERABLE)
+    found = txn.execute(
+        "SELECT max(uid) FROM (SELECT uid FROM items WHERE folder = ? AND saved_at < ? ORDER BY uid LIMIT ?)",
+        (folder, int(older_than), limit),
+    ).fetchall()
+    last = found[0][0]
+    if last is None:
+        return 0
+    return len(expunge(txn, folder, ((0, last),), only_deleted=False, purge=True))

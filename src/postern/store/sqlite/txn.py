@@ -1,0 +1,175 @@
+"""One write transaction: the mailbox's counters, its change number, and numbers that are never given twice.
+
+`*_safe` is the highest number that may be given: a ceiling at or above it is known to be on disk. `*_pending` is a
+higher ceiling that was committed but not yet synced. After a power cut the file may be older than what clients were
+told, but never older than the ceilings, so a new epoch continues above the larger of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import apsw
+
+from postern.model.ids import ChangeNumber
+from postern.model.refusal import Reason, Refusal
+from postern.store.sqlite.connection import rows
+from postern.store.sqlite.schema import BLOCK
+
+T = TypeVar("T")
+
+MAX_UID = 2**32 - 1
+
+_LOAD = (
+    "SELECT s.epoch, c.changed, s.change_safe, s.change_pending, c.uid_next, s.id_safe, s.id_pending, c.size_bytes,"
+    " s.no_receive_bytes, s.deleted FROM state s, counters c WHERE s.id = 1 AND c.id = 0"
+)
+_SAVE = "UPDATE counters SET changed = ?, uid_next = ?, size_bytes = ? WHERE id = 0"
+_RESERVE = "UPDATE state SET change_pending = ?, id_pending = ? WHERE id = 1"
+_PROMOTE = "UPDATE state SET change_safe = max(change_safe, ?), id_safe = max(id_safe, ?) WHERE id = 1"
+
+
+class NeedsReservation(Exception):  # noqa: N818 - no error
+    """The numbers that may be given are used up: reserve, sync, promote and run the transaction again."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+class Txn:
+    """The mailbox's state inside BEGIN IMMEDIATE ... COMMIT. `now` is in seconds since the epoch."""
+
+    __slots__ = (
+        "_change_pending",
+        "_change_safe",
+        "_id_pending",
+        "_id_safe",
+        "_start",
+        "changed",
+        "db",
+        "execute",
+        "executemany",
+        "next_id",
+        "no_receive_bytes",
+        "now",
+        "reserved",
+        "used_bytes",
+    )
+
+    def __init__(self, db: apsw.Connection, epoch: int, now: int) -> None:
+        self.db = db
+        self.execute: Callable[..., Any] = db.execute
+        self.executemany: Callable[..., Any] = db.executemany
+        self.now = now
+        self.changed = 0
+        """The change number of this transaction, 0 while it has changed nothing."""
+        self.reserved: tuple[int, int] | None = None
+        """Ceilings that this transaction wrote and that have to be synced, then promoted."""
+        (
+            (
+                stored_epoch,
+                self._start,
+                self._change_safe,
+                self._change_pending,
+                self.next_id,
+                self._id_safe,
+                self._id_pending,
+                self.used_bytes,
+                self.no_receive_bytes,
+                deleted,
+            ),
+        ) = rows(db, _LOAD)
+        if deleted:
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
+        if stored_epoch != epoch:
+            raise NeedsReservation(0)
+
+    @property
+    def last(self) -> ChangeNumber:
+        """The change number before this transaction."""
+        return ChangeNumber(self._start)
+
+    def change(self) -> ChangeNumber:
+        """Number of this commit. Raises NeedsReservation."""
+        if not self.changed:
+            if self._start >= self._change_safe:
+                raise NeedsReservation(0)
+            self.changed = self._start + 1
+        return ChangeNumber(self.changed)
+
+    def take(self, count: int) -> int:
+        """First of `count` consecutive numbers that nobody had before. Raises NeedsReservation, Refusal(TOO_MANY)."""
+        self.change()
+        first: int = self.next_id
+        if first + count - 1 > self._id_safe:
+            if first + count > MAX_UID:
+                raise Refusal(Reason.TOO_MANY, "the mailbox has used up its UIDs")
+            raise NeedsReservation(count)
+        self.next_id = first + count
+        return first
+
+    def finish(self) -> None:
+        """Write the counters back; reserve ahead when half of a block is gone."""
+        if not self.changed:
+            return
+        self.execute(_SAVE, (self.changed, self.next_id, self.used_bytes))
+        if self._change_pending > self._change_safe or self._id_pending > self._id_safe:
+            return
+        if self._change_safe - self.changed < BLOCK // 2 or self._id_safe - self.next_id < BLOCK // 2:
+            self.reserved = (self.changed + 2 * BLOCK, min(self.next_id + 2 * BLOCK, MAX_UID))
+            self.execute(_RESERVE, self.reserved)
+
+
+def transact(db: apsw.Connection, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:
+    """Run `work` in one transaction. Raises what `work` raises, NeedsReservation, Refusal and apsw.Error."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        txn = Txn(db, epoch, now)
+        result = work(txn)
+        txn.finish()
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return result, txn
+
+
+def reserve(db: apsw.Connection, epoch: int, count: int) -> tuple[int, int]:
+    """Commit higher ceilings and, in a new epoch, jump above the old ones; the caller syncs, then promotes.
+
+    The jump leaves a gap in the change numbers. Whoever was told a number inside it saw commits that were lost, and has
+    to compare everything (`Changes.complete`).
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        ((stored, change, change_safe, change_pending, next_id, id_safe, id_pending, *_),) = rows(db, _LOAD)
+        if stored != epoch:
+            low = change
+            change = max(change, change_safe, change_pending) + 1
+            next_id = max(next_id - 1, id_safe, id_pending) + 1
+            ceilings = (change + BLOCK, min(next_id + BLOCK + count, MAX_UID))
+            db.execute("INSERT OR REPLACE INTO gaps VALUES (?, ?)", (low, change))
+            db.execute("UPDATE counters SET uid_next = ?", (next_id,))
+            db.execute("UPDATE counters SET changed = ? WHERE id = 0", (change,))
+            db.execute("UPDATE state SET epoch = ? WHERE id = 1", (epoch,))
+            db.execute(_RESERVE, ceilings)
+        else:
+            ceilings = (
+                max(change_pending, change + BLOCK),
+                min(max(id_pending, next_id + BLOCK + count), MAX_UID),
+            )
+            db.execute(_RESERVE, ceilings)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return ceilings
+
+
+def promote(db: apsw.Connection, ceilings: tuple[int, int]) -> None:
+    """The ceilings are on disk: numbers up to them may be given. Raises apsw.Error."""
+    db.execute(_PROMOTE, ceilings)

@@ -1,0 +1,34 @@
+"""Mail loops: too many hops, or too many of them ourselves (RFC 5321 6.3)."""
+
+from __future__ import annotations
+
+import re
+
+from postern.model.refusal import Reason, Refusal
+
+MAX_HOPS = 50
+"""Received fields in all. RFC 5321 6.3 asks for 100 at least in theory; every large system uses less."""
+MAX_OWN_HOPS = 6
+"""Received fields that we wrote. A message may rightly come back a few times: lists, forwarding there and back."""
+
+_RECEIVED = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
+
+
+def header_of(content: bytes) -> bytes:
+    """The header block of a message, without the blank line."""
+    if content.startswith(b"\r\n"):
+        return b""
+    end = content.find(b"\r\n\r\n")
+    return content if end < 0 else content[: end + 2]
+
+
+def check_loop(content: bytes, own_name: str, max_hops: int = MAX_HOPS) -> None:
+    """Raise Refusal(LOOP) if a message went round in circles. `own_name` is the name in our Received lines."""
+    header = header_of(content)
+    hops = len(_RECEIVED.findall(header))
+    if hops > max_hops:
+        raise Refusal(Reason.LOOP, f"{hops} Received fields, {max_hops} are allowed")
+    if hops > MAX_OWN_HOPS:
+        own = len(re.findall(rb"\sby " + re.escape(own_name.encode()) + rb"\s", header, re.IGNORECASE))
+        if own > MAX_OWN_HOPS:
+            raise Refusal(Reason.LOOP, f"passed {own_name} {own} times already")

@@ -1,0 +1,252 @@
+"""The queue of messages that are not yet where they belong: next hops, mailboxes that were not ready, reports owed.
+
+Shared by all workers through one SQLite file. A recipient is put in once for a delivery key however often a journal is
+replayed; a worker claims recipients that are due for a while, and settles them. What an attempt costs the sender in
+reports is decided in the same transaction as the fate of the recipients, so that each report is owed exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from postern.model.ports import Clock, Entropy
+from postern.model.transfer import Fate, Result
+from postern.transport import dsn
+from postern.transport.dsn import Subject
+from postern.transport.outcomes import AnyOutcome, Defer
+from postern.transport.queue_file import QueueFile
+from postern.transport.queue_rows import (
+    Claim,
+    NewEntry,
+    OwedReport,
+    Waiting,
+    claimed_recipients,
+    drop_finished,
+    insert_entry,
+    is_due,
+    load_claim,
+    owe,
+    owed_reports,
+)
+from postern.transport.schedule import Schedule
+
+CLAIM_SECONDS = 900.0
+"""How long a claim holds unless renewed; longer than one SMTP transaction may hang between two renewals."""
+_KEEP_OWN_SECONDS = 30 * 86400.0
+
+
+class QueueStore:
+    """The queue. All methods raise Refusal(DISK_FULL, READ_ONLY, CORRUPT, TRY_LATER)."""
+
+    def __init__(self, path: Path, clock: Clock, entropy: Entropy, schedule: Schedule | None = None) -> None:
+        self.file = QueueFile(path)
+        self._clock = clock
+        self._entropy = entropy
+        self._schedule = schedule or Schedule()
+
+    # --- putting in
+    async def add(self, batch: Sequence[NewEntry]) -> int:
+        """Put in what is new; how many recipients. Visible at once, durable after `durable`."""
+        now = self._clock.timestamp()
+        return await self.file.write(lambda db: sum(insert_entry(db, entry, now) for entry in batch))
+
+    async def durable(self) -> None:
+        """Return when everything committed so far survives a power cut. Raises OSError."""
+        await self.file.durable()
+
+    # --- taking out
+    async def claim(self, worker: str, limit: int, avoid: Sequence[str] = ()) -> list[Claim]:
+        """Take recipients that are due for this worker; those for targets in `avoid` are left.
+
+        `limit` counts recipients; the oldest due come first.
+        """
+        now = self._clock.timestamp()
+
+        def work(db: apsw.Connection) -> list[Claim]:
+            marks = ",".join("?" * len(avoid))
+            rows = db.execute(
+                "UPDATE recipient SET claimed_by=?, due_at=? WHERE id IN (SELECT id FROM recipient WHERE suspended=0"  # noqa: S608 - only marks
+                f" AND due_at<=? AND target NOT IN ({marks}) ORDER BY due_at LIMIT ?) RETURNING message, id, kind,"
+                " address, notify, original, asked, reverse_path, target, attempts, warned",
+                (worker, now + CLAIM_SECONDS, now, *avoid, limit),
+            ).fetchall()
+            return [load_claim(db, message, waiting) for message, waiting in claimed_recipients(rows).items()]
+
+        # most calls find nothing: look before taking the write lock
+        if not await self.file.read(lambda db: is_due(db, "recipient WHERE suspended=0 AND due_at<=?", now)):
+            return []
+        return await self.file.write(work)
+
+    async def renew(self, worker: str) -> None:
+        """Hold all of this worker's claims for another CLAIM_SECONDS."""
+        until = self._clock.timestamp() + CLAIM_SECONDS
+
+        def work(db: apsw.Connection) -> None:
+            for table in ("recipient", "outbox"):
+                db.execute(f"UPDATE {table} SET due_at=? WHERE claimed_by=?", (until, worker))  # noqa: S608
+
+        await self.file.write(work)
+
+    async def release(self, worker: str) -> int:
+        """Give back all claims of a worker (one that starts under a dead one's name, or stops); how many."""
+        now = self._clock.timestamp()
+
+        def work(db: apsw.Connection) -> int:
+            total = 0
+            for table in ("recipient", "outbox"):
+                db.execute(f"UPDATE {table} SET due_at=?, claimed_by='' WHERE claimed_by=?", (now, worker))  # noqa: S608
+                total += db.changes()
+            return total
+
+        return await self.file.write(work)
+
+    async def put_back(self, recipients: Iterable[int], delay_seconds: float = 0.0) -> None:
+        """Give back claims that were not tried; it does not count as an attempt."""
+        due = self._clock.timestamp() + delay_seconds
+        rows = [(due, r) for r in recipients]
+        await self.file.write(
+            lambda db: db.executemany("UPDATE recipient SET due_at=?, claimed_by='' WHERE id=?", rows) and None
+        )
+
+    async def settle(self, claim: Claim, results: Mapping[int, Result]) -> list[tuple[Waiting, Result]]:
+        """Apply the results of an attempt, by `Waiting.id`, and note the reports they cost.
+
+        Returns each recipient with what really became of it: a deferral past the expiry is a failure.
+        """
+        now = self._clock.timestamp()
+        expired = now >= claim.received_at + dsn.EXPIRY_SECONDS
+        late = now >= claim.received_at + dsn.DELAY_SECONDS
+        settled: list[tuple[Waiting, Result]] = []
+        owed: list[tuple[str, Subject]] = []
+        gone: list[tuple[int]] = []
+        stay: list[tuple[float, bool, str, str, str, float, int]] = []
+        for waiting in claim.recipients:
+            result = results.get(waiting.id)
+            if result is None:
+                continue
+            if result.fate is Fate.DEFERRED and expired:
+                text = f"gave up after {dsn.EXPIRY_SECONDS // 86400} days: {result.text}"
+                result = msgspec.structs.replace(result, fate=Fate.FAILED, status="5.4.7", text=text)
+            action = _ACTIONS.get(result.fate)
+            warn = result.fate is Fate.DEFERRED and late and not waiting.warned
+            if action is not None or warn:
+                owed.append((waiting.reverse_path, _subject(waiting, action or "delayed", result, now)))
+            if result.fate is Fate.DEFERRED:
+                due = now + self._schedule.delay_seconds(waiting.attempts + 1, self._entropy)
+                warned = waiting.warned or warn
+                stay.append((due, warned, result.status, result.text, result.remote, now, waiting.id))
+            else:
+                gone.append((waiting.id,))
+            settled.append((waiting, result))
+        reports = dsn.due(claim.envelope, claim.queue_id, claim.received_at, claim.content, owed)
+
+        def work(db: apsw.Connection) -> None:
+            db.executemany(
+                "UPDATE recipient SET due_at=?, warned=?, status=?, text=?, remote=?, last_attempt=?, claimed_by='',"
+                " attempts=attempts+1 WHERE id=?",
+                stay,
+            )
+            db.executemany("DELETE FROM recipient WHERE id=?", gone)
+            owe(db, reports, now)
+            drop_finished(db, claim.message)
+
+        await self.file.write(work)
+        return settled
+
+    async def recategorized(self, claim: Claim, done: Sequence[Waiting], outcomes: Sequence[AnyOutcome]) -> None:
+        """Replace recipients that waited for the directory by what they turned out to be."""
+        now = self._clock.timestamp()
+        entry = NewEntry(
+            claim.key,
+            claim.envelope,
+            claim.content,
+            [o for o in outcomes if not isinstance(o, Defer)],
+            claim.received_at,
+            claim.message_id,
+            claim.principal,
+        )
+
+        def work(db: apsw.Connection) -> None:
+            insert_entry(db, entry, now)
+            db.executemany("DELETE FROM recipient WHERE id=?", [(w.id,) for w in done])
+            drop_finished(db, claim.message)
+
+        await self.file.write(work)
+
+    # --- reports
+    async def claim_reports(self, worker: str, limit: int) -> list[OwedReport]:
+        """Take reports to be submitted."""
+        now = self._clock.timestamp()
+
+        def work(db: apsw.Connection) -> list[OwedReport]:
+            rows = db.execute(
+                "UPDATE outbox SET claimed_by=?, due_at=? WHERE id IN"
+                " (SELECT id FROM outbox WHERE due_at<=? ORDER BY id LIMIT ?) RETURNING id, report",
+                (worker, now + CLAIM_SECONDS, now, limit),
+            ).fetchall()
+            return owed_reports(rows)
+
+        if not await self.file.read(lambda db: is_due(db, "outbox WHERE due_at<=?", now)):
+            return []
+        return await self.file.write(work)
+
+    async def reported(self, number: int) -> None:
+        """A report was submitted durably under its key."""
+        await self.file.write(lambda db: db.execute("DELETE FROM outbox WHERE id=?", (number,)) and None)
+
+    async def report_later(self, number: int, delay_seconds: float) -> None:
+        """A report could not be submitted now."""
+        due = self._clock.timestamp() + delay_seconds
+        await self.file.write(
+            lambda db: db.execute("UPDATE outbox SET due_at=?, claimed_by='' WHERE id=?", (due, number)) and None
+        )
+
+    # --- for the journal
+    async def forget_applied(self, segments: Iterable[int]) -> None:
+        """Segments fell below the low-water mark: their records are never replayed again."""
+        below = [(s,) for s in segments]
+        old = self._clock.timestamp() - _KEEP_OWN_SECONDS
+
+        def work(db: apsw.Connection) -> None:
+            db.executemany("DELETE FROM applied WHERE segment=?", below)
+            # our own messages' keys name no segment: they go when no journal can be that old
+            db.execute("DELETE FROM applied WHERE segment<0 AND at<?", (old,))
+
+        await self.file.write(work)
+
+    async def live(self, segment: int) -> set[int]:
+        """Records of a segment whose bodies are still needed."""
+        return await self.file.read(
+            lambda db: {
+                row[0]
+                for row in db.execute(
+                    "SELECT blob_record FROM message WHERE blob_segment=?1"
+                    " UNION SELECT blob_record FROM outbox WHERE blob_segment=?1",
+                    (segment,),
+                )
+            }
+        )
+
+    # --- for back pressure and health
+    async def length(self) -> int:
+        """Recipients that wait."""
+        return await self.file.read(lambda db: int(db.execute("SELECT count(*) FROM recipient").get))
+
+    async def close(self) -> None:
+        """Release the file."""
+        self.file.close()
+
+
+_ACTIONS = {
+    Fate.FAILED: "failed",
+    Fate.DELIVERED: "delivered",
+    Fate.RELAYED_BLIND: "relayed",
+}
+
+
+def _subject(waiting: Waiting, action: str, result: Result, now: float) -> Subject:
+    return Subject(waiting.recipient, action, result.status, result.text, result.remote, now, waiting.asked)

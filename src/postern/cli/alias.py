@@ -22,7 +22,10 @@ def list_(*, config: Config = None, json: Json = False) -> None:  # noqa: D103 -
 
 
 @app.command(
-    help=_("Make an alias of one or more addresses, or replace it.\n\nExample: postern alias add info@example.org anna@example.org")
+    help=_(
+        "Make an alias of one or more addresses, or replace it."
+        "\n\nExample: postern alias add info@example.org anna@example.org"
+    )
 )
 def add(address: str, target: str, /, *more: str, config: Config = None, json: Json = False) -> None:  # noqa: D103
     async def work() -> None:

@@ -49,7 +49,9 @@ def build() -> App:
     app.command(serve, help=_("Run the organisation of the settings file.\n\nExample: postern serve"))
     app.command(
         demo,
-        help=_("Run a throw-away organisation on loopback and high ports.\n\nExample: postern demo --port-base 9000 --json"),
+        help=_(
+            "Run a throw-away organisation on loopback and high ports.\n\nExample: postern demo --port-base 9000 --json"
+        ),
     )
     app.command(
         quickstart,
@@ -71,5 +73,3 @@ def build() -> App:
         if find_spec(f"postern.cli.{name}") is not None:
             app.command(importlib.import_module(f"postern.cli.{name}").app)
     return app
-
-

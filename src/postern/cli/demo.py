@@ -169,9 +169,24 @@ def announce(ready: Ready, *, json: bool) -> None:
     lines = [
         _("A throw-away organisation is ready; Ctrl-C ends it."),
         "",
-        _("  Incoming  IMAP4   {host}  port {tls} (TLS) or {plain} (STARTTLS)", host=HOST, tls=ports["imaps"], plain=ports["imap"]),
-        _("            POP3    {host}  port {tls} (TLS) or {plain} (STARTTLS)", host=HOST, tls=ports["pop3s"], plain=ports["pop3"]),
-        _("  Outgoing  SMTP    {host}  port {tls} (TLS) or {plain} (STARTTLS)", host=HOST, tls=ports["submissions"], plain=ports["submission"]),
+        _(
+            "  Incoming  IMAP4   {host}  port {tls} (TLS) or {plain} (STARTTLS)",
+            host=HOST,
+            tls=ports["imaps"],
+            plain=ports["imap"],
+        ),
+        _(
+            "            POP3    {host}  port {tls} (TLS) or {plain} (STARTTLS)",
+            host=HOST,
+            tls=ports["pop3s"],
+            plain=ports["pop3"],
+        ),
+        _(
+            "  Outgoing  SMTP    {host}  port {tls} (TLS) or {plain} (STARTTLS)",
+            host=HOST,
+            tls=ports["submissions"],
+            plain=ports["submission"],
+        ),
         _("  From outside      {host}  port {port}", host=HOST, port=ports["smtp"]),
         _("  Metrics           http://{host}:{port}/metrics", host=HOST, port=ports["metrics"]),
         _("  The certificate is self-signed: {path}", path=ready.data / "tls" / "certificate.pem"),

@@ -13,7 +13,9 @@ from postern.formats.sample import samples
 from postern.model.items import Flag, Quota, SpecialUse
 from postern.model.rights import ROLES, MailboxRight
 from postern.net.clock import SystemClock, SystemEntropy
-from postern.roles.context import Organisation, open_organisation
+from postern.roles.context import accepting, open_organisation
+from postern.roles.parts import Parts
+from postern.services.mailflow import Mailflow
 
 DOMAINS = ("example.org", "example.net")
 PEOPLE = (
@@ -52,13 +54,14 @@ def users() -> list[dict[str, str]]:
 
 async def populate(settings: Settings) -> None:
     """Fill an empty data directory."""
-    async with open_organisation(settings, create=True) as organisation:
+    async with open_organisation(settings) as organisation:
         accounts = await _people(organisation)
         await _recipients(organisation, accounts)
-        await _mail(organisation, accounts)
+        async with accepting(organisation) as mailflow:
+            await _mail(organisation, mailflow, accounts)
 
 
-async def _people(organisation: Organisation) -> Sequence[Account]:
+async def _people(organisation: Parts) -> Sequence[Account]:
     for name in DOMAINS:
         await organisation.directory.put_domain(Domain(name))
     entropy = SystemEntropy()
@@ -78,7 +81,7 @@ async def _people(organisation: Organisation) -> Sequence[Account]:
 _QUOTA = Quota(900 << 20, 950 << 20, 1000 << 20)
 
 
-async def _recipients(organisation: Organisation, accounts: Sequence[Account]) -> None:
+async def _recipients(organisation: Parts, accounts: Sequence[Account]) -> None:
     directory = organisation.directory
     for address, targets in ALIASES:
         await directory.put_alias(Alias(address, targets))
@@ -93,10 +96,9 @@ async def _recipients(organisation: Organisation, accounts: Sequence[Account]) -
     await directory.set_folder_rights(sales, 0, "clara@example.org", ROLES["reviewer"])
 
 
-async def _mail(organisation: Organisation, accounts: Sequence[Account]) -> None:
+async def _mail(organisation: Parts, mail: Mailflow, accounts: Sequence[Account]) -> None:
     """Most for the first user; every few messages somebody else's, some of them read, some sent."""
     now = SystemClock().now()
-    mail = organisation.mailflow
     boxes = []
     for account in accounts:
         assert account.mailbox

@@ -30,7 +30,9 @@ def records(domain: str, hostname: str, addresses: Sequence[str], dkim: Sequence
         Record(hostname, "AAAA" if ":" in address else "A", address, why=_("this server")) for address in addresses
     ]
     found.append(Record(domain, "MX", hostname, 10, _("mail for the domain comes here")))
-    found.append(Record(domain, "TXT", "v=spf1 mx -all", why=_("SPF: only this server sends for the domain (RFC 7208)")))
+    found.append(
+        Record(domain, "TXT", "v=spf1 mx -all", why=_("SPF: only this server sends for the domain (RFC 7208)"))
+    )
     found += [
         Record(f"{selector}._domainkey.{domain}", "TXT", text, why=_("DKIM: key of the signatures (RFC 6376)"))
         for selector, text in dkim
@@ -45,7 +47,13 @@ def records(domain: str, hostname: str, addresses: Sequence[str], dkim: Sequence
     )
     # RFC 6186, RFC 8314 5.1: mail programs find the servers by these
     found += [
-        Record(f"{service}._tcp.{domain}", "SRV", f"{0 if port in _PREFERRED else 1} {port} {hostname}", 0, _("mail programs find it"))
+        Record(
+            f"{service}._tcp.{domain}",
+            "SRV",
+            f"{0 if port in _PREFERRED else 1} {port} {hostname}",
+            0,
+            _("mail programs find it"),
+        )
         for service, port in SERVICES
     ]
     return found

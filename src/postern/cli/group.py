@@ -62,7 +62,9 @@ def show(address: str, /, *, config: Config = None, json: Json = False) -> None:
 
 
 @app.command(
-    help=_("Make a group with members.\n\nExample: postern group add team@example.org anna@example.org bert@example.org")
+    help=_(
+        "Make a group with members.\n\nExample: postern group add team@example.org anna@example.org bert@example.org"
+    )
 )
 def add(  # noqa: D103
     address: str,
@@ -84,7 +86,8 @@ def add(  # noqa: D103
 
 
 @app.command(
-    name="add-member", help=_("Put members into a group.\n\nExample: postern group add-member team@example.org carla@example.org")
+    name="add-member",
+    help=_("Put members into a group.\n\nExample: postern group add-member team@example.org carla@example.org"),
 )
 def add_member(address: str, /, *member: str, config: Config = None, json: Json = False) -> None:  # noqa: D103
     _change(address, member, (), config, json)

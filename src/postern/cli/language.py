@@ -16,7 +16,7 @@ _chosen = ""
 
 def use(language: str) -> None:
     """Speak a language from now on; an unknown one is English."""
-    global _chosen  # noqa: PLW0603 - one process speaks one language, chosen before any text is made
+    global _chosen
     _chosen = language if language in LANGUAGES else "en"
 
 
@@ -41,7 +41,11 @@ def _russian() -> dict[str, str]:
 
 
 def _(text: str, /, **values: object) -> str:
-    """The text in the language in use, with `{name}` replaced by values."""
+    """The text in the language in use; with values, `{name}` is replaced by them. Examples stay as they are."""
     if language() == "ru":
-        text = _russian().get(text, text)
+        head, mark, example = text.partition("\n\nExample")
+        text = _russian().get(head, head) + (_EXAMPLE + example.lstrip("s") if mark else "")
     return text.format(**values) if values else text
+
+
+_EXAMPLE = "\n\nПример"

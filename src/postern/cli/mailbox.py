@@ -41,7 +41,8 @@ Password = Annotated[
     Parameter(help=_("Password; `-` reads it from standard input. Not given: one is made and shown once.")),
 ]
 QuotaText = Annotated[
-    str | None, Parameter(name="--quota", help=_("Largest size, such as 2G: warning at 90 %, sending stops at 95 %; `none`."))
+    str | None,
+    Parameter(name="--quota", help=_("Largest size, such as 2G: warning at 90 %, sending stops at 95 %; `none`.")),
 ]
 Shared = Annotated[bool, Parameter(negative="", help=_("A shared mailbox: nobody logs in to it directly."))]
 Admin = Annotated[bool | None, Parameter(help=_("An administrator: gets mail for postmaster."))]
@@ -210,13 +211,17 @@ async def create(settings: Settings, new: Sequence[NewAccount]) -> Sequence[Acco
         return accounts
 
 
-@app.command(name="set", help=_("Change a mailbox.\n\nExample: postern mailbox set anna@example.org --quota 5G --disabled"))
+@app.command(
+    name="set", help=_("Change a mailbox.\n\nExample: postern mailbox set anna@example.org --quota 5G --disabled")
+)
 def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
     address: str,
     /,
     *,
     name: Name = None,
-    new_address: Annotated[str | None, Parameter(name="--address", help=_("New primary address; the old one becomes an alias."))] = None,
+    new_address: Annotated[
+        str | None, Parameter(name="--address", help=_("New primary address; the old one becomes an alias."))
+    ] = None,
     quota: QuotaText = None,
     enabled: Enabled = None,
     admin: Admin = None,
@@ -274,7 +279,9 @@ def password(  # noqa: D103
     done(text + (f"\n{_('Password (shown once): {password}', password=secret)}" if made else ""), found, json=json)
 
 
-@app.command(help=_("Let a user in again after too many failed logins.\n\nExample: postern mailbox unlock anna@example.org"))
+@app.command(
+    help=_("Let a user in again after too many failed logins.\n\nExample: postern mailbox unlock anna@example.org")
+)
 def unlock(address: str, /, *, config: Config = None, json: Json = False) -> None:  # noqa: D103
     settings = load_settings(config)
 
@@ -303,7 +310,9 @@ def remove(address: str, /, *, yes: Yes = False, config: Config = None, json: Js
         async with open_organisation(load_settings(config)) as organisation:
             account = await existing_account(organisation.directory, address)
             if account.address != address.strip().lower():
-                raise Refusal(Reason.CONFLICT, _("{alias} is an alias of {address}", alias=address, address=account.address))
+                raise Refusal(
+                    Reason.CONFLICT, _("{alias} is an alias of {address}", alias=address, address=account.address)
+                )
             await organisation.directory.delete_account(account.address)
             if account.mailbox:
                 await organisation.store.delete_mailbox(account.mailbox)
@@ -316,7 +325,7 @@ def remove(address: str, /, *, yes: Yes = False, config: Config = None, json: Js
 @app.command(
     name="import-users",
     help=_(
-        "Make mailboxes from a file with a line `address:{{SCHEME}}hash` each; those that exist get the new hash."
+        "Make mailboxes from a file with a line `address:{SCHEME}hash` each; those that exist get the new hash."
         "\n\nExample: postern mailbox import-users users.txt"
     ),
 )
@@ -363,8 +372,8 @@ def parse_users(text: str, quota: Quota) -> list[NewAccount]:
             # Dovecot's passwd-file has more fields after the hash
             stored = check_hash(hashed.split(":")[0])
         except Refusal as refusal:
-            raise Refusal(refusal.reason, _("line {number}: {problem}", number=number, problem=refusal.detail)) from None
+            raise Refusal(
+                refusal.reason, _("line {number}: {problem}", number=number, problem=refusal.detail)
+            ) from None
         found[address.strip().lower()] = NewAccount(address.strip(), password_hash=stored, quota=quota)
     return list(found.values())
-
-

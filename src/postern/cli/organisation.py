@@ -24,12 +24,13 @@ from postern.model.refusal import Reason, Refusal
 from postern.net.clock import SystemEntropy
 
 if TYPE_CHECKING:
-    from postern.roles.context import Organisation
+    from postern.roles.parts import Parts
 
 T = TypeVar("T")
 
 Config = Annotated[Path | None, Parameter(name=["--config", "-c"], help=_("Settings file (postern.toml)."))]
 Json = Annotated[bool, Parameter(name="--json", negative="", help=_("Print JSON."))]
+
 
 def load_settings(given: Path | None) -> Settings:
     """Read the settings or end with what is wrong with them."""
@@ -77,7 +78,7 @@ async def open_directory(settings: Settings) -> AsyncIterator[SqliteDirectory]:
 
 
 @asynccontextmanager
-async def open_organisation(settings: Settings) -> AsyncIterator[Organisation]:
+async def open_organisation(settings: Settings) -> AsyncIterator[Parts]:
     """Directory and store of an organisation that exists, beside a running server or without one. Raises Refusal."""
     from postern.roles.context import open_organisation as open_parts  # the store is loaded where it is needed only
 

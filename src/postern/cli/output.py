@@ -53,7 +53,7 @@ def done(text: str, facts: Mapping[str, Any], *, json: bool) -> None:
 
 def cell(value: Any) -> str:
     """A value in words."""
-    if value is None or value == "" or value == []:
+    if value is None or (isinstance(value, str | list | tuple) and not value):
         return "-"
     if value is True:
         return _("yes")

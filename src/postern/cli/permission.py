@@ -14,7 +14,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.model.rights import ROLES, FolderRight, MailboxRight
 
 if TYPE_CHECKING:
-    from postern.roles.context import Organisation
+    from postern.roles.parts import Parts
 
 app = App(name="permission", help=_("Rights on mailboxes and folders."))
 
@@ -25,11 +25,16 @@ Folder = Annotated[
     Parameter(help=_("Folder, such as INBOX or Projects/2024; `*` is every folder without permissions of its own.")),
 ]
 Right = Annotated[
-    str, Parameter(help=_("full-access, send-as, send-on-behalf; with --folder a role: reviewer, author, editor, owner ..."))
+    str,
+    Parameter(
+        help=_("full-access, send-as, send-on-behalf; with --folder a role: reviewer, author, editor, owner ...")
+    ),
 ]
 
 
-@app.command(name="list", help=_("List the rights in a mailbox.\n\nExample: postern mailbox permission list sales@example.org"))
+@app.command(
+    name="list", help=_("List the rights in a mailbox.\n\nExample: postern mailbox permission list sales@example.org")
+)
 def list_(address: str, /, *, config: Config = None, json: Json = False) -> None:  # noqa: D103 - help is above
     async def work() -> list[dict[str, Any]]:
         async with open_organisation(load_settings(config)) as organisation:
@@ -49,8 +54,9 @@ def list_(address: str, /, *, config: Config = None, json: Json = False) -> None
 
 @app.command(
     help=_(
-        "Give somebody a right.\n\nExamples: postern mailbox permission grant sales@example.org anna@example.org full-access; "
-        "postern mailbox permission grant anna@example.org default reviewer --folder Projects"
+        "Give somebody a right."
+        "\n\nExamples: postern mailbox permission grant sales@example.org anna@example.org full-access"
+        "\n\npostern mailbox permission grant anna@example.org default reviewer --folder Projects"
     )
 )
 def grant(  # noqa: D103
@@ -72,7 +78,8 @@ def grant(  # noqa: D103
 
 @app.command(
     help=_(
-        "Take a right away.\n\nExample: postern mailbox permission revoke sales@example.org anna@example.org full-access"
+        "Take a right away."
+        "\n\nExample: postern mailbox permission revoke sales@example.org anna@example.org full-access"
     )
 )
 def revoke(  # noqa: D103
@@ -114,14 +121,14 @@ def _role(text: str) -> FolderRight:
     return found
 
 
-async def _mailbox_of(organisation: Organisation, address: str) -> MailboxId:
+async def _mailbox_of(organisation: Parts, address: str) -> MailboxId:
     account = await existing_account(organisation.directory, address)
     if account.mailbox is None:
         raise Refusal(Reason.NO_SUCH_RECIPIENT, _("{address} has no mailbox", address=address))
     return account.mailbox
 
 
-async def _folder_names(organisation: Organisation, mailbox: MailboxId) -> dict[int, str]:
+async def _folder_names(organisation: Parts, mailbox: MailboxId) -> dict[int, str]:
     """Paths of all folders, with `/` between their elements."""
     paths: dict[int, str] = {}
     for folder in await (await organisation.store.mailbox(mailbox)).folders():
@@ -130,7 +137,7 @@ async def _folder_names(organisation: Organisation, mailbox: MailboxId) -> dict[
     return paths
 
 
-async def _folder_number(organisation: Organisation, mailbox: MailboxId, name: str) -> int:
+async def _folder_number(organisation: Parts, mailbox: MailboxId, name: str) -> int:
     if name == "*":
         return 0
     for number, path in (await _folder_names(organisation, mailbox)).items():

@@ -27,9 +27,16 @@ from postern.net.clock import SystemClock, SystemEntropy
 
 Hostname = Annotated[str, Parameter(help=_("Name of this server; without it mail.DOMAIN."))]
 IpAddress = Annotated[
-    tuple[str, ...], Parameter(name="--address", negative="", help=_("Public IP address of this server; may be repeated."))
+    tuple[str, ...],
+    Parameter(name="--address", negative="", help=_("Public IP address of this server; may be repeated.")),
 ]
-Where = Annotated[Path, Parameter(name=["--config", "-c"], help=_("Settings file to write."))]
+Where = Annotated[
+    Path | None,
+    Parameter(
+        name=["--config", "-c"],
+        help=_("Settings file to write; without it /etc/postern/postern.toml as root, else ./postern.toml."),
+    ),
+]
 Data = Annotated[Path | None, Parameter(help=_("Data directory; without it /var/lib/postern as root, else ./data."))]
 User = Annotated[str, Parameter(help=_("System user of the systemd unit."))]
 
@@ -99,7 +106,7 @@ def quickstart(  # noqa: D103 - its help is in the command table
     *,
     hostname: Hostname = "",
     ip: IpAddress = (),
-    config: Where = Path("/etc/postern/postern.toml") if os.geteuid() == 0 else Path("postern.toml"),
+    config: Where = None,
     data: Data = None,
     user: User = "postern",
     json: Json = False,
@@ -113,8 +120,9 @@ def quickstart(  # noqa: D103 - its help is in the command table
         fail(refusal.detail)
     except ValueError as problem:
         fail(str(problem))
-    place = (data or (Path("/var/lib/postern") if os.geteuid() == 0 else config.parent / "data")).resolve()
-    config = config.resolve()
+    root = os.geteuid() == 0
+    config = (config or Path("/etc/postern/postern.toml" if root else "postern.toml")).resolve()
+    place = (data or (Path("/var/lib/postern") if root else config.parent / "data")).resolve()
     refuse_existing(config, place)
     facts = write(admin, host, addresses, config, place, user)
     if json:
@@ -154,7 +162,7 @@ def write(admin: str, host: str, addresses: list[str], config: Path, data: Path,
         certificate.write_private(data / "tls" / "certificate.pem", chain)
         certificate.write_private(data / "tls" / "key.pem", key)
         keys = make_dkim(domain, data)
-        config.write_text(render_config(host, data, domain, [path for _name, path, _text in keys], keys), "utf-8")
+        config.write_text(render_config(host, data, domain, keys), "utf-8")
         config.chmod(0o640 if os.geteuid() == 0 else 0o600)
         unit = config.parent / "postern.service"
         unit.write_text(render_unit(config, data, user), "utf-8")
@@ -189,9 +197,7 @@ def make_dkim(domain: str, data: Path) -> list[tuple[str, Path, str]]:
     return [("postern", path, dkim.dns_record(pem))]
 
 
-def render_config(
-    host: str, data: Path, domain: str, _files: list[Path], keys: list[tuple[str, Path, str]]
-) -> str:
+def render_config(host: str, data: Path, domain: str, _files: list[Path], keys: list[tuple[str, Path, str]]) -> str:
     """postern.toml."""
     signed = "".join(
         f'\n[[dkim]]\ndomain = "{domain}"\nselector = "{selector}"\nkey = "{path}"\n' for selector, path, _text in keys
@@ -216,7 +222,7 @@ async def found(settings: Settings, admin: str, password: str) -> None:
     """The organisation with its first account."""
     from postern.roles.context import open_organisation
 
-    async with open_organisation(settings, create=True) as organisation:
+    async with open_organisation(settings) as organisation:
         await organisation.directory.put_domain(Domain(split(admin)[1]))
         hashed, keys = new_credentials(password, SystemEntropy(), hash_cost(settings))
         new = NewAccount(admin, "Administrator", password_hash=hashed, scram=keys, admin=True)
@@ -262,11 +268,16 @@ def explain(facts: dict[str, Any]) -> str:
         lines.append(f"   {'':<22} {row['why']}")
     lines += [
         "",
-        _("   Ask your provider for a PTR record (reverse DNS): the server's address must lead to {hostname}.", **facts),
+        _(
+            "   Ask your provider for a PTR record (reverse DNS): the server's address must lead to {hostname}.",
+            **facts,
+        ),
         "",
         _("2. Start it:"),
         "",
-        "   useradd --system --home-dir {data} --shell /usr/sbin/nologin postern && chown -R postern: {data}".format(**facts),
+        "   useradd --system --home-dir {data} --shell /usr/sbin/nologin postern && chown -R postern: {data}".format(
+            **facts
+        ),
         "   install -m 644 {unit} /etc/systemd/system/ && systemctl enable --now postern".format(**facts),
         "",
         _("   or in the foreground:  postern serve --config {config}", **facts),

@@ -71,6 +71,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     """`recipients` are those of this transfer only, in the order in which results are expected."""
     content: bytes
     """Prefix and body."""
+    ours: bool = False
+    """Submitted by an authenticated user or written by Postern: may be signed in the name of our domains."""
 
 
 class LocalCopy(msgspec.Struct, frozen=True):

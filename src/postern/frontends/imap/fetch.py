@@ -8,6 +8,7 @@ made for a message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from postern.formats.mime.body import body as body_of
@@ -48,9 +49,9 @@ _CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {b"INTERNALDATE": internal_da
 class Plan:
     """What one FETCH reads and how it writes it."""
 
-    __slots__ = ("attributes", "columns", "head", "indices", "sections")
+    __slots__ = ("attributes", "columns", "has_blob", "head", "indices", "sections", "whole")
 
-    def __init__(self, attributes: Sequence[bytes], sections: tuple[Section, ...]) -> None:
+    def __init__(self, attributes: tuple[bytes, ...], sections: tuple[Section, ...]) -> None:
         self.attributes = attributes
         self.sections = sections
         self.columns = Columns.UID | content.columns(sections)
@@ -62,11 +63,18 @@ class Plan:
             if column & self.columns:
                 self.indices[column] = index
                 index += 2 if column is Columns.BLOB else 1
-        self.head = b"* %d FETCH (" + b" ".join(_ATTRIBUTES[name][1] for name in attributes)
+        self.has_blob = Columns.BLOB in self.indices
+        self.whole = len(sections) == 1 and content.is_whole(sections[0])
+        head = b"* %d FETCH (" + b" ".join(_ATTRIBUTES[name][1] for name in attributes)
+        self.head = head + (b")\r\n" if not sections else b" " if attributes else b"")
+        """Format of a whole response, or of all before its sections."""
 
     def column(self, name: Columns) -> int:
         """Index of a column in a row."""
         return self.indices[name]
+
+
+plan_for = lru_cache(maxsize=256)(Plan)
 
 
 async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
@@ -87,7 +95,7 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         attributes.append(b"FLAGS")
     if selected.condstore and b"FLAGS" in attributes and b"MODSEQ" not in attributes:
         attributes.append(b"MODSEQ")  # RFC 7162 3.2: with every FLAGS once CONDSTORE is enabled
-    plan = Plan(attributes, arguments.sections)
+    plan = plan_for(tuple(attributes), arguments.sections)
     since = None if arguments.changed_since is None else ChangeNumber(arguments.changed_since)
     async for rows in connection.store.items(selected.folder, plan.columns, ranges, since):
         numbers, rows = selected.numbered(rows)
@@ -96,7 +104,7 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         if plan.sections:
             await _write_contents(connection, plan, numbers, rows)
             continue
-        responses = b"".join(map((plan.head + b")\r\n").__mod__, await _fields(connection, plan, numbers, rows)))
+        responses = b"".join(map(plan.head.__mod__, await _fields(connection, plan, numbers, rows)))
         connection.out.append(responses)
         await connection.gathered(len(responses))
     return b"OK FETCH completed"
@@ -157,11 +165,10 @@ async def _write_contents(connection: Connection, plan: Plan, numbers: Sequence[
     for end in _batches(plan, rows):
         some, those = numbers[start:end], rows[start:end]
         start = end
-        template = plan.head + (b" " if plan.attributes else b"")
-        heads = map(template.__mod__, await _fields(connection, plan, some, those))
-        if not plan.columns & Columns.BLOB:
+        heads = map(plan.head.__mod__, await _fields(connection, plan, some, those))
+        if not plan.has_blob:
             octets = await _headers(connection, plan, heads, those)
-        elif len(plan.sections) == 1 and content.is_whole(plan.sections[0]):
+        elif plan.whole:
             octets = await _wholes(connection, plan, heads, those)
         else:
             octets = await _pieces(connection, plan, heads, those)
@@ -170,7 +177,7 @@ async def _write_contents(connection: Connection, plan: Plan, numbers: Sequence[
 
 def _batches(plan: Plan, rows: list[Row]) -> Iterator[int]:
     """Ends of runs of rows whose bodies are not too much at once."""
-    if plan.columns & Columns.BLOB:
+    if plan.has_blob:
         sizes = plan.column(Columns.BODY_SIZE)
         total = 0
         for index, row in enumerate(rows):

@@ -13,6 +13,7 @@ from postern.frontends.imap.ports import Authentication, Mailboxes, Stream
 from postern.frontends.imap.settings import ImapSettings
 from postern.model.ports import Entropy
 from postern.model.refusal import Refusal
+from postern.net.stream import Stopping
 
 if TYPE_CHECKING:
     import ssl
@@ -84,12 +85,12 @@ class ImapFrontend:
             await connection.run()
         except TimeoutError:
             stream.write(b"* BYE [UNAVAILABLE] Nothing was heard for too long\r\n")
-        except ConnectionResetError:
-            pass
-        except (ConnectionError, asyncio.CancelledError) as stopping:
+        except (Stopping, asyncio.CancelledError) as stopping:
             stream.write(b"* BYE [UNAVAILABLE] The server is stopping, connect again\r\n")
             if isinstance(stopping, asyncio.CancelledError):
                 raise
+        except ConnectionError:
+            pass  # the client went away, or its TLS failed: nobody is left to tell
         except Refusal as refusal:
             # nothing that was answered OK is lost: the OKs had not left
             _log.warning("imap session of %s ended: %s", connection.user, refusal)

@@ -121,8 +121,8 @@ def parse_mail(argument: str, *, extended: bool, size_limit_bytes: int) -> Mail:
         body,
         smtputf8 is not None,
         (ret or "").upper(),
-        _xtext(envid or ""),
-        _xtext(auth or ""),
+        _xtext(envid) if envid else "",
+        _xtext(auth) if auth else "",
     )
 
 

@@ -57,11 +57,13 @@ class Content:
             # Nearly every message comes in one piece: search it where it lies.
             if chunk.startswith(b".\r\n"):
                 return b"", chunk[3:]
-            end = chunk.find(_TERMINATOR)
+            # The first line with a dot is the end, or there is something to unstuff: one search tells both.
+            dot = chunk.find(b"\r\n.")
+            end = dot if chunk.startswith(_TERMINATOR, dot) else chunk.find(_TERMINATOR, dot) if dot >= 0 else -1
             if end >= 0:
                 self._seen = end + 2
                 self.too_large = end + 2 > self._limit
-                return (b"" if self.too_large else _unstuff(chunk[: end + 2])), chunk[end + 5 :]
+                return self._whole(chunk[: end + 2], dotted=dot < end), chunk[end + 5 :]
         collected = self._data
         before = len(collected)
         collected += chunk
@@ -75,11 +77,19 @@ class Content:
             return None
         rest = chunk[end + 5 - before :]
         self._seen += end + 2 - before
-        if self.too_large or self._seen > self._limit:
-            self.too_large = True
+        self.too_large = self.too_large or self._seen > self._limit
+        if self.too_large:
             return b"", rest
         with memoryview(collected) as view:
-            return _unstuff(bytes(view[2 : end + 2])), rest
+            return self._whole(bytes(view[2 : end + 2]), dotted=True), rest
+
+    def _whole(self, content: bytes, *, dotted: bool) -> bytes:
+        """Undo dot-stuffing (RFC 5321 4.5.2)."""
+        if self.too_large:
+            return b""
+        if dotted:
+            content = content.replace(b"\r\n.", b"\r\n")
+        return content[1:] if content.startswith(b".") else content
 
     def chunk(self, data: bytes) -> None:
         """Add octets of a BDAT chunk."""
@@ -97,13 +107,6 @@ class Content:
         """All chunks."""
         with memoryview(self._data) as view:
             return bytes(view[2:])
-
-
-def _unstuff(content: bytes) -> bytes:
-    """Undo dot-stuffing (RFC 5321 4.5.2)."""
-    if b"\r\n." in content:
-        content = content.replace(b"\r\n.", b"\r\n")
-    return content[1:] if content.startswith(b".") else content
 
 
 def check(content: bytes, *, binary: bool, bare_newlines: Literal["refuse", "fix"]) -> bytes | Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from postern.model.refusal import ProtocolViolation
@@ -56,6 +57,8 @@ _PATH = re.compile(rb"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4})*")
 _KIND = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
 MAX_ITEMS = 256
+_REMEMBERED_BYTES = 512
+"""Requests above are rare and would fill memory; so are those with a literal."""
 MAX_FIELDS = 256
 _FIELD_NAME = re.compile(rb"[!-9;-~]+")
 
@@ -64,6 +67,23 @@ def fetch(scanner: Scanner) -> Fetch:
     """`FETCH set item|(items)|macro [(CHANGEDSINCE n)]`."""
     messages = scanner.sequence_set()
     scanner.space()
+    text = scanner.text[scanner.position :]
+    if len(text) > _REMEMBERED_BYTES or b"\0" in text:
+        return Fetch(messages, *_request(scanner))
+    return Fetch(messages, *_remembered(text))
+
+
+Request = tuple[tuple[bytes, ...], tuple[Section, ...], int | None]
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: bytes) -> Request:
+    """Clients ask for the same items again and again."""
+    return _request(Scanner(text))
+
+
+def _request(scanner: Scanner) -> Request:
+    """Everything after the sequence set."""
     attributes: dict[bytes, None] = {}
     sections: dict[bytes, Section] = {}
     if scanner.accept(b"("):
@@ -83,7 +103,7 @@ def fetch(scanner: Scanner) -> Fetch:
             _item(scanner, attributes, sections)
     changed_since = _modifiers(scanner)
     scanner.end()
-    return Fetch(messages, tuple(attributes), tuple(sections.values()), changed_since)
+    return tuple(attributes), tuple(sections.values()), changed_since
 
 
 def _peek_name(scanner: Scanner) -> bytes:

@@ -1,0 +1,262 @@
+"""One connection to a next hop: greeting, EHLO, STARTTLS, AUTH, transfers; timeouts of RFC 5321 4.5.3.2."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Generator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from postern.model.envelope import Envelope
+from postern.model.ports import Entropy
+from postern.model.refusal import ProtocolViolation
+from postern.model.transfer import NextHop, Target, TlsPolicy
+from postern.net.client import connect
+from postern.net.stream import Stream
+from postern.net.tls import TlsFailure, client_context
+from postern.protocols.sasl import client as sasl
+from postern.protocols.smtp.client import ClientSession, RecipientResult, RemoteReply
+
+T = TypeVar("T")
+
+CONNECTION_PROBLEMS = (OSError, TimeoutError, ProtocolViolation, ssl.SSLError)
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """Seconds."""
+
+    connect_s: float = 30.0
+    reply_s: float = 300.0
+    """To the greeting and every command."""
+    final_s: float = 600.0
+    """To the end of the content: the other side works on the message (RFC 5321 4.5.3.2.6)."""
+    quit_s: float = 5.0
+
+
+class Unusable(Exception):  # noqa: N818 - the field's word
+    """A host cannot be used now, another one may; `status` and `text` say why."""
+
+    def __init__(self, status: str, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.permanent = permanent
+        """No other attempt can help: the host told us so, or it is ourselves."""
+
+
+class Contexts:
+    """TLS contexts, made once."""
+
+    def __init__(self) -> None:
+        self._opportunistic: ssl.SSLContext | None = None
+        self._verified: ssl.SSLContext | None = None
+
+    def of(self, policy: TlsPolicy) -> ssl.SSLContext:
+        """The context for a policy."""
+        if policy is TlsPolicy.VERIFIED:
+            if self._verified is None:
+                self._verified = client_context(verify=True)
+            return self._verified
+        if self._opportunistic is None:
+            self._opportunistic = client_context()
+        return self._opportunistic
+
+
+class Connection:
+    """A connection that is ready for transfers."""
+
+    def __init__(self, stream: Stream, session: ClientSession, target: Target, timeouts: Timeouts) -> None:
+        self.target = target
+        self.session = session
+        self.transfers = 0
+        self.committed = False
+        """The content of the last transfer went out: if the connection breaks now, the other side may have it."""
+        self.alive = True
+        self._stream = stream
+        self._timeouts = timeouts
+
+    @property
+    def tls(self) -> str:
+        """For the log."""
+        facts = self._stream.tls
+        return f"{facts.version} {facts.cipher}" if facts else ""
+
+    @property
+    def limit_transfers(self) -> int | None:
+        """MAILMAX of LIMITS (RFC 9422)."""
+        return self.session.extensions.limit("MAILMAX")
+
+    async def run(self, operation: Generator[bytes, RemoteReply, T]) -> T:
+        """Drive an operation of the session. Raises CONNECTION_PROBLEMS; the connection is dead then."""
+        try:
+            data = next(operation)
+            while True:
+                if data:
+                    self._stream.write(data)
+                    await self._stream.drain()
+                data = operation.send(await self._reply())
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _reply(self) -> RemoteReply:
+        timeout_s = self._timeouts.final_s if self.committed else self._timeouts.reply_s
+        while (reply := self.session.next_reply()) is None:
+            data = await self._stream.read(timeout_s)
+            if not data:
+                raise ConnectionResetError("the server closed the connection")
+            self.session.receive(data)
+        if reply.code == 421:
+            # RFC 5321 3.8: the server is about to close
+            self.alive = False
+        return reply
+
+    async def transfer(self, envelope: Envelope, content: bytes) -> list[RecipientResult]:
+        """One message. Raises CONNECTION_PROBLEMS; look at `committed` then."""
+        self.committed = False
+        self.transfers += 1
+        results = await self.run(self._watched(self.session.transfer(envelope, content)))
+        self.committed = False
+        if self.alive and not all(r.accepted for r in results):
+            with contextlib.suppress(*CONNECTION_PROBLEMS):
+                self.alive = (await self.run(self.session.reset())).positive and self.alive
+        return results
+
+    def _watched(
+        self, operation: Generator[bytes, RemoteReply, list[RecipientResult]]
+    ) -> Generator[bytes, RemoteReply, list[RecipientResult]]:
+        """The operation, noticing the moment from which on the server may have the message."""
+        data = next(operation)
+        while True:
+            if data.startswith(b"BDAT "):
+                self.committed = True
+            reply = yield data
+            if reply.code == 354:
+                self.committed = True
+            try:
+                data = operation.send(reply)
+            except StopIteration as stop:
+                results: list[RecipientResult] = stop.value
+                return results
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """STARTTLS was answered with 220: the handshake. Raises TlsFailure, OSError, TimeoutError."""
+        name = self.target.host.strip("[]") or self.target.address
+        await self._stream.start_tls(context, server_side=False, server_name=name, timeout_s=self._timeouts.connect_s)
+        self.session.tls_started()
+
+    async def quit(self) -> None:
+        """Say goodbye and close."""
+        if self.alive:
+            self.alive = False
+            with contextlib.suppress(*CONNECTION_PROBLEMS):
+                self._stream.write(b"QUIT\r\n")
+                await self._stream.drain(self._timeouts.quit_s)
+                await self._stream.read(self._timeouts.quit_s)
+        self._stream.close()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.alive = False
+        self._stream.abort()
+
+
+class Connector:
+    """Opens connections according to a next hop's policy."""
+
+    def __init__(self, helo: str, entropy: Entropy, timeouts: Timeouts, contexts: Contexts) -> None:
+        self._helo = helo
+        self._entropy = entropy
+        self._timeouts = timeouts
+        self._contexts = contexts
+
+    async def open(self, next_hop: NextHop, target: Target) -> Connection:
+        """A connection that is ready. Raises Unusable."""
+        if next_hop.tls is TlsPolicy.NONE:
+            return await self._open(next_hop, target, encrypt=False)
+        try:
+            return await self._open(next_hop, target, encrypt=True)
+        except TlsFailure as problem:
+            if next_hop.tls is not TlsPolicy.OPPORTUNISTIC:
+                raise Unusable("4.7.5", f"TLS with {target.host} failed: {problem}") from problem
+        # RFC 7435: a broken offer of encryption is worth no more than none, and mail has to get through
+        return await self._open(next_hop, target, encrypt=False)
+
+    async def _open(self, next_hop: NextHop, target: Target, *, encrypt: bool) -> Connection:
+        where = f"{target.host}[{target.address}]:{target.port}"
+        try:
+            stream = await connect(target.address, target.port, self._timeouts.connect_s)
+        except OSError as problem:
+            raise Unusable("4.4.1", f"{where} does not answer: {problem or type(problem).__name__}") from problem
+        connection = Connection(stream, ClientSession(self._helo), target, self._timeouts)
+        try:
+            await self._greet(connection, where)
+            if encrypt:
+                await self._encrypt(connection, next_hop, where)
+            if next_hop.username:
+                await self._authenticate(connection, next_hop, where)
+        except (TlsFailure, Unusable):
+            connection.abort()
+            raise
+        except CONNECTION_PROBLEMS as problem:
+            connection.abort()
+            raise Unusable("4.4.2", f"{where}: {problem or type(problem).__name__}") from problem
+        return connection
+
+    async def _greet(self, connection: Connection, where: str) -> None:
+        session = connection.session
+        greeting = await connection.run(session.greeting())
+        if not greeting.positive:
+            # RFC 7504 4: 521 and 556 say that this host never takes mail
+            raise Unusable(
+                "5.3.2" if greeting.code in (521, 556) else "4.3.2",
+                f"{where}: {greeting.text}",
+                permanent=greeting.code in (521, 556),
+            )
+        await self._hello(connection, where)
+
+    async def _hello(self, connection: Connection, where: str) -> None:
+        answer = await connection.run(connection.session.hello())
+        if not answer.positive:
+            raise Unusable("4.3.2", f"{where}: {answer.text}")
+        name = answer.lines[0].partition(" ")[0].lower() if answer.lines else ""
+        if name == self._helo.lower():
+            raise Unusable("5.4.6", f"{where} is this server itself: mail loops back", permanent=True)
+
+    async def _encrypt(self, connection: Connection, next_hop: NextHop, where: str) -> None:
+        session = connection.session
+        required = next_hop.tls in (TlsPolicy.REQUIRED, TlsPolicy.VERIFIED)
+        if "STARTTLS" not in session.extensions:
+            if required:
+                raise Unusable(
+                    "4.7.4", f"{where} does not offer the TLS that send connector {next_hop.connector} requires"
+                )
+            return
+        answer = await connection.run(session.starttls())
+        if answer.code != 220:
+            raise TlsFailure(answer.text)
+        try:
+            await connection.start_tls(self._contexts.of(next_hop.tls))
+        except (OSError, TimeoutError, ssl.SSLError) as problem:
+            raise TlsFailure(str(problem) or type(problem).__name__) from problem
+        await self._hello(connection, where)
+
+    async def _authenticate(self, connection: Connection, next_hop: NextHop, where: str) -> None:
+        session = connection.session
+        # a password is never sent where anybody can read it
+        offered: Sequence[str] = [
+            m for m in session.extensions.mechanisms if session.tls or m.upper().startswith("SCRAM-")
+        ]
+        exchange = sasl.start(next_hop.username, next_hop.password, offered, self._entropy)
+        if exchange is None:
+            raise Unusable("4.7.0", f"{where} offers no way to log in that send connector {next_hop.connector} may use")
+        answer = await connection.run(session.authenticate(exchange))
+        if not answer.positive:
+            raise Unusable(
+                "4.7.0", f"{where} does not accept the user name of send connector {next_hop.connector}: {answer.text}"
+            )

@@ -1,0 +1,32 @@
+"""Messages from the queue into mailboxes, in the same form as at their acceptance."""
+
+from __future__ import annotations
+
+from postern.formats.mime.scan import new_item
+from postern.formats.mime.trace import return_path_line
+from postern.model.transfer import LocalCopy
+from postern.services.local_delivery import scan_content
+from postern.store.interface import Delivery, Store
+
+
+class CopyDelivery:
+    """Delivers copies that had to wait."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def deliver(self, copy: LocalCopy) -> None:
+        """Put it into INBOX, once for each key however often it is asked; durable on return.
+
+        Raises the store's refusals and OSError if the body cannot be read.
+        """
+        body = await self._store.blobs.read(copy.content.blob)
+        prefix = return_path_line(copy.reverse_path) + copy.content.prefix
+        item = new_item(
+            await scan_content(body), copy.content.blob, copy.content.body_size, prefix, int(copy.received_at)
+        )
+        (result,) = await self._store.deliver([Delivery(copy.mailbox, copy.key, item)])
+        if result.refusal is not None:
+            raise result.refusal
+        # the queue forgets the copy next: the mailbox must not lose it then
+        await (await self._store.mailbox(copy.mailbox)).durable()

@@ -1,0 +1,95 @@
+"""A server that says what it is told to, and remembers what it heard."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+
+class FakeServer:
+    def __init__(self, *extensions: str, name: str = "mx.far.example", context: ssl.SSLContext | None = None) -> None:
+        self.extensions = [*extensions]
+        self.name = name
+        self.context = context
+        self.greeting = b"220 hello\r\n"
+        self.replies: dict[str, bytes] = {}
+        """Verb, or verb and argument, -> reply instead of the usual one; b"" closes the connection."""
+        self.after_content: Callable[[int], bytes] = lambda n: b"250 2.0.0 queued\r\n"
+        self.close_before_reuse = False
+        self.connections = 0
+        self.commands: list[str] = []
+        self.messages: list[bytes] = []
+        self.tls_connections = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> FakeServer:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            await self._session(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.greeting)
+        done = 0
+        tls = False
+        while line := await reader.readline():
+            text = line.decode().rstrip("\r\n")
+            self.commands.append(text)
+            verb = text.split(" ")[0].upper()
+            reply = self.replies.get(text, self.replies.get(verb))
+            if reply is not None:
+                if not reply:
+                    return
+                writer.write(reply)
+                continue
+            if verb == "EHLO":
+                words = [w for w in self.extensions if not (tls and w == "STARTTLS")]
+                lines = [f"{self.name} hello", *words]
+                for i, word in enumerate(lines):
+                    writer.write(f"250{'-' if i < len(lines) - 1 else ' '}{word}\r\n".encode())
+            elif verb == "STARTTLS":
+                writer.write(b"220 go\r\n")
+                await writer.drain()
+                assert self.context is not None
+                await writer.start_tls(self.context)
+                tls = True
+                self.tls_connections += 1
+            elif verb == "DATA":
+                writer.write(b"354 go\r\n")
+                self.messages.append(await reader.readuntil(b"\r\n.\r\n"))
+                done += 1
+            elif verb == "BDAT":
+                self.messages.append(await reader.readexactly(int(text.split(" ")[1])))
+                done += 1
+            else:
+                writer.write(b"250 2.1.0 ok\r\n")
+                continue
+            if verb in ("DATA", "BDAT"):
+                answer = self.after_content(len(self.messages))
+                if not answer:
+                    return
+                writer.write(answer)
+                if self.close_before_reuse:
+                    return

@@ -38,7 +38,10 @@ app.command(permission.app)
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Password = Annotated[
     str | None,
-    Parameter(help=_("Password; `-` reads it from standard input. Not given: one is made and shown once.")),
+    Parameter(
+        allow_leading_hyphen=True,
+        help=_("Password; `-` reads it from standard input. Not given: one is made and shown once."),
+    ),
 ]
 QuotaText = Annotated[
     str | None,

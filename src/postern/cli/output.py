@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -76,17 +77,15 @@ def fail(text: str, code: int = 1) -> NoReturn:
 
 
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 
 
 def parse_size(text: str) -> int | None:
     """`500M`, `2G`, `none`: octets, None for no limit. Raises ValueError."""
-    lowered = text.strip().lower().removesuffix("ib").removesuffix("b")
-    if lowered in {"none", "unlimited", "0"}:
+    if text.strip().lower() in {"none", "unlimited", "0"}:
         return None
-    unit = lowered[-1:] if lowered[-1:].isalpha() else ""
-    if unit not in _UNITS:
-        raise ValueError(text)
-    octets = int(float(lowered.removesuffix(unit)) * _UNITS[unit])
+    found = _SIZE.fullmatch(text.strip())
+    octets = int(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
     if octets <= 0:
         raise ValueError(text)
     return octets

@@ -197,7 +197,7 @@ def make_dkim(domain: str, data: Path) -> list[tuple[str, Path, str]]:
     return [("postern", path, dkim.dns_record(pem))]
 
 
-def render_config(host: str, data: Path, domain: str, _files: list[Path], keys: list[tuple[str, Path, str]]) -> str:
+def render_config(host: str, data: Path, domain: str, keys: list[tuple[str, Path, str]]) -> str:
     """postern.toml."""
     signed = "".join(
         f'\n[[dkim]]\ndomain = "{domain}"\nselector = "{selector}"\nkey = "{path}"\n' for selector, path, _text in keys

@@ -78,7 +78,8 @@ def advice(ports: list[int], limit: int) -> str:
         " Do one of these:\n"
         "  - start it by its systemd unit, which has the privilege: systemctl enable --now postern"
         " (`postern quickstart` writes the unit)\n"
-        "  - give the privilege to this Python, for everybody who may run it:\n    setcap cap_net_bind_service=+ep {program}\n"
+        "  - give the privilege to this Python, for everybody who may run it:\n"
+        "    setcap cap_net_bind_service=+ep {program}\n"
         "  - lower the limit of the machine: sysctl -w net.ipv4.ip_unprivileged_port_start={lowest}\n"
         "  - choose ports of {limit} or more in the settings: [listen.smtp] port = 2525",
         ports=", ".join(map(str, ports)),

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
 
 from postern.config.settings import Settings
-from postern.roles.instance import read_epoch
+from postern.model.refusal import Reason, Refusal
 from postern.roles.parts import Parts
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.store.journal.writer import Journal
+
+
+def _epoch(data: Path) -> int:
+    """The store's epoch as the last server began it: a command belongs to it; 0 if no server ever ran."""
+    try:
+        number = msgspec.json.decode((data / "epoch").read_bytes())["number"]
+    except FileNotFoundError:
+        return 0
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError) as problem:
+        raise Refusal(Reason.CORRUPT, f"{data / 'epoch'} cannot be read: {problem}") from problem
+    return int(number)
 
 
 @asynccontextmanager
@@ -21,7 +35,7 @@ async def open_organisation(settings: Settings) -> AsyncIterator[Parts]:
     What is committed is durable when the block ends. Raises Refusal, OSError, StartError.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    parts = Parts.open(settings, "command", None, read_epoch(settings.data_dir))
+    parts = Parts.open(settings, "command", None, _epoch(settings.data_dir))
     try:
         yield parts
         await parts.store.sync_dirty()

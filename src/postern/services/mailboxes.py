@@ -1,7 +1,82 @@
-"""Mailboxes as front ends reach them: the store's value types."""
+"""Mailboxes as principals may use them: who gets which kind of access, and whose mailboxes somebody can open.
+
+Re-exports the store's value types, because front ends reach the store through here.
+"""
 
 from __future__ import annotations
 
-from postern.store.interface import CopyResult, FlagChange, FlagResult, Ranges
+from typing import NamedTuple
 
-__all__ = ["CopyResult", "FlagChange", "FlagResult", "Ranges"]
+from postern.model.ids import MailboxId
+from postern.model.items import (
+    Changes,
+    FolderView,
+    Quota,
+)
+from postern.model.refusal import Reason, Refusal
+from postern.model.rights import MailboxRight
+from postern.services.authentication import Principal
+from postern.services.delegate_access import DelegateAccess
+from postern.services.mailbox_access import Appender, MailboxAccess
+from postern.services.permissions import Permissions
+from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Ranges, Store, normalise
+
+
+class OtherMailbox(NamedTuple):
+    """Somebody else's mailbox in which a principal has a right: an entry of the namespace of other users."""
+
+    address: str
+    mailbox: MailboxId
+
+
+class Mailboxes:
+    """One a worker."""
+
+    def __init__(self, store: Store, bus: Bus, permissions: Permissions, mailflow: Appender) -> None:
+        self._store = store
+        self._bus = bus
+        self._permissions = permissions
+        self._mailflow = mailflow
+
+    async def open(self, principal: Principal, owner: MailboxId | None = None) -> MailboxAccess:
+        """A mailbox, by default the principal's own.
+
+        Raises Refusal(NO_SUCH_RECIPIENT) for one that is not there, NOT_PERMITTED, and the store's.
+        """
+        mailbox = principal.mailbox if owner is None else owner
+        if mailbox is None:
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, f"{principal.address} has no mailbox")
+        full = await self._permissions.may(principal, MailboxRight.FULL_ACCESS, mailbox)
+        slot = principal.slot
+        if mailbox != principal.mailbox or not full:
+            reachable = {other: number for _, other, number in await self._permissions.mailboxes(principal)}
+            if mailbox not in reachable:
+                raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} on {mailbox}")
+            slot = reachable[mailbox]
+        opened = await self._store.mailbox(mailbox)
+        if full:
+            return MailboxAccess(opened, self._store, self._bus, slot, self._mailflow)
+        access = DelegateAccess(opened, self._store, self._bus, slot, self._mailflow)
+        access.principal, access.permissions = principal, self._permissions
+        return access
+
+    async def others(self, principal: Principal) -> list[OtherMailbox]:
+        """The other users' mailboxes that NAMESPACE and LIST show."""
+        found = await self._permissions.mailboxes(principal)
+        return sorted(OtherMailbox(address, mailbox) for address, mailbox, _ in found if mailbox != principal.mailbox)
+
+
+__all__ = [
+    "Changes",
+    "CopyResult",
+    "DelegateAccess",
+    "FlagChange",
+    "FlagResult",
+    "FolderView",
+    "MailboxAccess",
+    "Mailboxes",
+    "OtherMailbox",
+    "Quota",
+    "Ranges",
+    "normalise",
+]

@@ -1,0 +1,173 @@
+"""A mailbox for somebody with rights on some of its folders: every call is checked.
+
+A folder that one may not even see does not exist for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from postern.model.ids import ChangeNumber, FolderId, Uid
+from postern.model.items import (
+    Changes,
+    Columns,
+    Flag,
+    Folder,
+    FolderClass,
+    FolderView,
+    Placement,
+    SpecialUse,
+)
+from postern.model.query import Query
+from postern.model.refusal import Reason, Refusal
+from postern.model.rights import FolderRight
+from postern.services.authentication import Principal
+from postern.services.mailbox_access import MailboxAccess
+from postern.services.permissions import Permissions
+from postern.store.interface import CopyResult, FlagChange, FlagResult, Ranges
+
+
+class DelegateAccess(MailboxAccess):
+    """A mailbox for somebody with rights on some folders (MS-OXCPERM).
+
+    The store does not know who made an item, so rights on one's own items alone give nothing here.
+    """
+
+    principal: Principal
+    permissions: Permissions
+
+    async def _rights(self, folder: FolderId) -> FolderRight:
+        return await self.permissions.folder_rights(self.principal, self.id, folder)
+
+    async def _need(self, right: FolderRight, folder: FolderId | None) -> None:
+        """Raises Refusal(NO_SUCH_FOLDER) for a folder one may not see, NOT_PERMITTED for one that one may."""
+        held = await self._rights(FolderId(0) if folder is None else folder)
+        if held & right == right:
+            return
+        if folder is not None and not held & (FolderRight.VISIBLE | FolderRight.READ_ANY):
+            raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
+        raise Refusal(Reason.NOT_PERMITTED, f"{self.principal.address} lacks {right!r} on {folder}")
+
+    async def folders(self) -> Sequence[Folder]:
+        """Visible folders and the way to them."""
+        every = await self._mailbox.folders()
+        parents = {folder.id: folder.parent for folder in every}
+        shown: set[FolderId] = set()
+        for folder in every:
+            if folder.special is SpecialUse.RECOVERABLE:
+                continue
+            if await self._rights(folder.id) & (FolderRight.VISIBLE | FolderRight.READ_ANY):
+                step: FolderId | None = folder.id
+                while step is not None and step not in shown:
+                    shown.add(step)
+                    step = parents[step]
+        return [folder for folder in every if folder.id in shown]
+
+    async def folder(self, folder: FolderId) -> Folder:
+        """One folder's counters."""
+        await self._need(FolderRight.VISIBLE, folder)
+        return await self._mailbox.folder(folder)
+
+    async def special(self, use: SpecialUse) -> Folder:
+        """The folder with a distinguished use."""
+        found = await self._mailbox.special(use)
+        await self._need(FolderRight.VISIBLE, found.id)
+        return found
+
+    async def view(self, folder: FolderId, *, claim_recent: bool = False) -> FolderView:
+        """What SELECT needs; the owner's \\Recent is left to the owner."""
+        await self._need(FolderRight.READ_ANY, folder)
+        return await self._mailbox.view(folder)
+
+    async def items(
+        self,
+        folder: FolderId,
+        columns: Columns,
+        ranges: Ranges | None = None,
+        changed_since: ChangeNumber | None = None,
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Rows in UID order, in chunks."""
+        await self._need(FolderRight.READ_ANY, folder)
+        async for rows in self._mailbox.items(folder, columns, ranges, changed_since):
+            yield rows
+
+    async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
+        """What an open session has to be told."""
+        await self._need(FolderRight.READ_ANY, folder)
+        return await self._mailbox.changes(folder, since)
+
+    async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
+        """UIDs that match, ascending."""
+        await self._need(FolderRight.READ_ANY, folder)
+        return await self._mailbox.search(folder, query, within)
+
+    async def read(self, folder: FolderId, uid: Uid) -> bytes:
+        """A whole message."""
+        await self._need(FolderRight.READ_ANY, folder)
+        return await self._mailbox.read(folder, uid)
+
+    async def append(
+        self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
+    ) -> Placement:
+        """Put a message into a folder; durable on return."""
+        await self._need(FolderRight.CREATE, folder)
+        return await self._mailflow.append(self.id, folder, content, flags, keywords, received_at)
+
+    async def set_flags(
+        self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
+    ) -> FlagResult:
+        """Change flags; DELETED needs the right to delete, everything else the right to edit."""
+        touched = change.add | change.remove
+        right = FolderRight(0)
+        if touched & Flag.DELETED or change.replace:
+            right |= FolderRight.DELETE_ANY
+        if touched & ~Flag.DELETED or change.replace or change.add_keywords or change.remove_keywords:
+            right |= FolderRight.EDIT_ANY
+        await self._need(right | FolderRight.READ_ANY, folder)
+        return await self._mailbox.set_flags(folder, ranges, change, unchanged_since)
+
+    async def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+        """Copy items within the mailbox."""
+        await self._need(FolderRight.READ_ANY, folder)
+        await self._need(FolderRight.CREATE, target)
+        return await self._mailbox.copy(folder, ranges, target)
+
+    async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
+        """Move items within the mailbox."""
+        await self._need(FolderRight.READ_ANY | FolderRight.DELETE_ANY, folder)
+        await self._need(FolderRight.CREATE, target)
+        return await self._mailbox.move(folder, ranges, target)
+
+    async def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Sequence[Uid]:
+        """Remove items into Recoverable Items."""
+        await self._need(FolderRight.DELETE_ANY, folder)
+        return await self._mailbox.expunge(folder, ranges, only_deleted=only_deleted)
+
+    async def create_folder(
+        self,
+        parent: FolderId | None,
+        name: str,
+        folder_class: FolderClass = FolderClass.MAIL,
+        special: SpecialUse = SpecialUse.NONE,
+    ) -> Folder:
+        """Make a folder."""
+        await self._need(FolderRight.CREATE_SUBFOLDER, parent)
+        return await self._mailbox.create_folder(parent, name, folder_class, special)
+
+    async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
+        """Rename or move a folder."""
+        await self._need(FolderRight.OWNER, folder)
+        if (await self._mailbox.folder(folder)).parent != parent:
+            await self._need(FolderRight.CREATE_SUBFOLDER, parent)
+        await self._mailbox.rename_folder(folder, parent, name)
+
+    async def delete_folder(self, folder: FolderId) -> None:
+        """Remove a folder."""
+        await self._need(FolderRight.OWNER, folder)
+        await self._mailbox.delete_folder(folder)
+
+    async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
+        """Set the subscription."""
+        await self._need(FolderRight.VISIBLE, folder)
+        await self._mailbox.subscribe(folder, subscribed)

@@ -1,0 +1,171 @@
+"""A mailbox for its owner and who has full access: the store's mailbox with nothing between but a call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
+
+from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
+from postern.model.items import (
+    Changes,
+    Columns,
+    Folder,
+    FolderClass,
+    FolderView,
+    Placement,
+    Quota,
+    SpecialUse,
+)
+from postern.model.query import Query
+from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Mailbox, Ranges, Store
+
+T = TypeVar("T")
+Reply = Coroutine[Any, Any, T]
+
+
+class Appender(Protocol):
+    """services.mailflow.Mailflow: what makes an APPEND durable."""
+
+    async def append(
+        self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        content: bytes,
+        flags: int,
+        keywords: Sequence[str],
+        received_at: int | None,
+    ) -> Placement:
+        """Put a message into a folder; durable on return. Raises Refusal."""
+        ...
+
+
+class MailboxAccess:
+    """A mailbox for somebody who may do everything in it. Methods are those of store.interface.Mailbox."""
+
+    def __init__(self, mailbox: Mailbox, store: Store, bus: Bus, slot: int, mailflow: Appender) -> None:
+        self.id = mailbox.id
+        self._mailbox = mailbox
+        self._blobs = store.blobs
+        self._bus = bus
+        self._slot = slot
+        self._mailflow = mailflow
+
+    # --- reading
+
+    def folders(self) -> Reply[Sequence[Folder]]:
+        """All folders that may be seen, parents before children."""
+        return self._mailbox.folders()
+
+    def folder(self, folder: FolderId) -> Reply[Folder]:
+        """One folder's counters."""
+        return self._mailbox.folder(folder)
+
+    def special(self, use: SpecialUse) -> Reply[Folder]:
+        """The folder with a distinguished use."""
+        return self._mailbox.special(use)
+
+    def view(self, folder: FolderId, *, claim_recent: bool = False) -> Reply[FolderView]:
+        """What SELECT needs."""
+        return self._mailbox.view(folder, claim_recent=claim_recent)
+
+    def items(
+        self,
+        folder: FolderId,
+        columns: Columns,
+        ranges: Ranges | None = None,
+        changed_since: ChangeNumber | None = None,
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Rows in UID order, in chunks."""
+        return self._mailbox.items(folder, columns, ranges, changed_since)
+
+    def changes(self, folder: FolderId, since: ChangeNumber) -> Reply[Changes]:
+        """What an open session has to be told."""
+        return self._mailbox.changes(folder, since)
+
+    def change_number(self) -> Reply[ChangeNumber]:
+        """The mailbox's last change number; cheap."""
+        return self._mailbox.change_number()
+
+    def keywords(self) -> Reply[dict[int, str]]:
+        """Bit -> keyword."""
+        return self._mailbox.keywords()
+
+    def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Reply[Sequence[Uid]]:
+        """UIDs that match, ascending."""
+        return self._mailbox.search(folder, query, within)
+
+    def read(self, folder: FolderId, uid: Uid) -> Reply[bytes]:
+        """A whole message."""
+        return self._mailbox.read(folder, uid)
+
+    def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> Reply[bytes]:
+        """Part of a body whose reference came from `items`."""
+        return self._blobs.read(ref, offset, length)
+
+    def read_bodies(self, refs: Sequence[BlobRef]) -> Reply[list[bytes]]:
+        """Whole bodies whose references came from `items`."""
+        return self._blobs.read_many(refs)
+
+    def used_bytes(self) -> Reply[int]:
+        """Octets that count against the quota."""
+        return self._mailbox.used_bytes()
+
+    def quota(self) -> Reply[Quota]:
+        """The limits in force."""
+        return self._mailbox.quota()
+
+    def subscribe_changes(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """`wake` is called in the loop after each commit to this mailbox; returns the way to unsubscribe."""
+        return self._bus.subscribe(self._slot, wake)
+
+    # --- writing
+
+    def append(
+        self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
+    ) -> Reply[Placement]:
+        """Put a message into a folder; durable on return."""
+        return self._mailflow.append(self.id, folder, content, flags, keywords, received_at)
+
+    def set_flags(
+        self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
+    ) -> Reply[FlagResult]:
+        """Change flags of a set of items in one commit."""
+        return self._mailbox.set_flags(folder, ranges, change, unchanged_since)
+
+    def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> Reply[CopyResult]:
+        """Copy items within the mailbox."""
+        return self._mailbox.copy(folder, ranges, target)
+
+    def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> Reply[CopyResult]:
+        """Move items within the mailbox."""
+        return self._mailbox.move(folder, ranges, target)
+
+    def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Reply[Sequence[Uid]]:
+        """Remove items into Recoverable Items."""
+        return self._mailbox.expunge(folder, ranges, only_deleted=only_deleted)
+
+    def create_folder(
+        self,
+        parent: FolderId | None,
+        name: str,
+        folder_class: FolderClass = FolderClass.MAIL,
+        special: SpecialUse = SpecialUse.NONE,
+    ) -> Reply[Folder]:
+        """Make a folder."""
+        return self._mailbox.create_folder(parent, name, folder_class, special)
+
+    def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> Reply[None]:
+        """Rename or move a folder."""
+        return self._mailbox.rename_folder(folder, parent, name)
+
+    def delete_folder(self, folder: FolderId) -> Reply[None]:
+        """Remove a folder."""
+        return self._mailbox.delete_folder(folder)
+
+    def subscribe(self, folder: FolderId, subscribed: bool) -> Reply[None]:
+        """Set the subscription."""
+        return self._mailbox.subscribe(folder, subscribed)
+
+    def durable(self) -> Reply[None]:
+        """Return when what was changed here survives a power cut; to be awaited before OK."""
+        return self._mailbox.durable()

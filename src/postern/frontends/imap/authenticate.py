@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, NoReturn
 
 from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.sites import Site
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.imap.commands.connection import Authenticate, Login
 from postern.protocols.imap.session import State
@@ -180,7 +181,8 @@ async def _response(connection: Connection, challenge: bytes) -> bytes:
 
 
 async def _admitted(connection: Connection, principal: Principal, command: bytes) -> bytes:
-    connection.mailbox = await connection.shared.mailboxes.open(principal)
+    connection.home = Site(await connection.shared.mailboxes.open(principal))
+    connection.principal = principal
     connection.user = principal.address
     connection.session.state = State.AUTHENTICATED
     connection.timeout_s = connection.shared.settings.idle_timeout_s

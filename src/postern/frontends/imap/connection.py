@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from postern.frontends.imap.ports import Authentication, Mailbox, Mailboxes, Stream
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.settings import ImapSettings
-from postern.frontends.imap.tree import FolderTree
-from postern.model.ids import ChangeNumber
+from postern.frontends.imap.sites import Site
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import render
@@ -25,6 +24,8 @@ from postern.protocols.imap.table import COMMANDS
 
 if TYPE_CHECKING:
     import ssl
+
+    from postern.services.authentication import Principal
 
 Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
 """Takes the connection, the parsed arguments and whether the command came under UID; returns the tagged response."""
@@ -60,14 +61,14 @@ class Connection:
     """State of one connection."""
 
     __slots__ = (
-        "_tree",
-        "_tree_number",
         "bad",
         "condstore",
         "dirty",
         "handlers",
-        "mailbox",
+        "home",
+        "others",
         "out",
+        "principal",
         "queued",
         "selected",
         "session",
@@ -86,45 +87,39 @@ class Connection:
         self.session = ServerSession(shared.limits)
         self.out: list[bytes] = []
         self.queued = 0
-        self.mailbox: Mailbox | None = None
+        self.home: Site | None = None
+        self.others: dict[str, Site] = {}
+        """Other users' mailboxes opened so far, by address."""
+        self.principal: Principal | None = None
         self.user = ""
         self.selected: SelectedFolder | None = None
         self.condstore = False
-        self.dirty = False
-        """Something was committed whose OK waits for `durable`."""
+        self.dirty: list[Mailbox] = []
+        """Mailboxes with commits whose OK waits for `durable`."""
         self.starting_tls: ssl.SSLContext | None = None
         """Set by STARTTLS; the handshake follows its tagged OK."""
         self.tag = b""
         """Of the command being carried out."""
         self.bad = 0
         self.timeout_s = shared.settings.login_timeout_s
-        self._tree: FolderTree | None = None
-        self._tree_number: ChangeNumber | None = None
 
     # --- what handlers use
-    @property
-    def store(self) -> Mailbox:
-        """The mailbox; there is one in every state after authentication."""
-        assert self.mailbox is not None
-        return self.mailbox
-
     @property
     def view(self) -> SelectedFolder:
         """The selected folder; there is one in the selected state."""
         assert self.selected is not None
         return self.selected
 
-    async def tree(self) -> FolderTree:
-        """The mailbox's folders as they are now."""
-        number = await self.store.change_number()
-        if self._tree is None or number != self._tree_number:
-            self._tree = FolderTree(await self.store.folders())
-            self._tree_number = number
-        return self._tree
+    @property
+    def own(self) -> Site:
+        """The session's own mailbox; there is one in every state after authentication."""
+        assert self.home is not None
+        return self.home
 
-    def forget_tree(self) -> None:
-        """After a change to the folders."""
-        self._tree = None
+    def changed(self, mailbox: Mailbox) -> None:
+        """Something was committed there: `flush` waits until it is durable."""
+        if mailbox not in self.dirty:
+            self.dirty.append(mailbox)
 
     async def flush(self) -> None:
         """Write what is gathered. What is committed becomes durable before its OK leaves."""
@@ -132,8 +127,9 @@ class Connection:
         if not self.out:
             return
         if self.dirty:
-            self.dirty = False
-            await self.store.durable()
+            dirty, self.dirty = self.dirty, []
+            for mailbox in dirty:
+                await mailbox.durable()
         self.stream.write(b"".join(self.out))
         self.out.clear()
         await self.stream.drain()

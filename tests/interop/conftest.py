@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import imaplib
 import json
 import os
-import poplib
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -99,28 +96,3 @@ def run(tmp_path):
         return result
 
     return call
-
-
-@pytest.fixture(autouse=True)
-def closed_sockets(monkeypatch):
-    """imaplib and poplib leave their sockets open after an error; close whatever a test opened."""
-    opened: list[socket.socket] = []
-    for library, name in ((imaplib.IMAP4, "_create_socket"), (poplib.POP3, "_create_socket")):
-        original = getattr(library, name)
-
-        def remember(self, *arguments, original=original):
-            opened.append(made := original(self, *arguments))
-            return made
-
-        monkeypatch.setattr(library, name, remember)
-    for library in (imaplib.IMAP4_SSL, poplib.POP3_SSL):
-        original = library._create_socket
-
-        def remember_tls(self, *arguments, original=original):
-            opened.append(made := original(self, *arguments))
-            return made
-
-        monkeypatch.setattr(library, "_create_socket", remember_tls)
-    yield
-    for made in opened:
-        made.close()

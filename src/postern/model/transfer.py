@@ -61,6 +61,8 @@ class NextHop(msgspec.Struct, frozen=True):
     password: str = ""
     connector: str = ""
     """Send connector's name for the log; empty: the built-in one."""
+    max_bytes: int = 0
+    """Largest message that the connector lets out; 0 is no limit."""
 
 
 class Outgoing(msgspec.Struct, frozen=True):

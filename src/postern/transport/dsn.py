@@ -8,10 +8,6 @@ from postern.model.envelope import Envelope, Recipient
 from postern.model.ids import DeliveryKey
 from postern.model.transfer import StoredContent
 
-EXPIRY_SECONDS = 5 * 86400
-"""RFC 5321 4.5.4.1: at least 4 to 5 days."""
-DELAY_SECONDS = 4 * 3600
-"""After how long the sender is told that we still try."""
 FULL_RETURN_BYTES = 65536
 """Without RET, failures return the whole message up to this size, its header above."""
 
@@ -60,7 +56,12 @@ def wants(action: str, notify: str) -> bool:
 
 
 def due(
-    envelope: Envelope, queue_id: str, received_at: float, content: StoredContent, owed: list[tuple[str, Subject]]
+    envelope: Envelope,
+    queue_id: str,
+    received_at: float,
+    content: StoredContent,
+    owed: list[tuple[str, Subject]],
+    retry_until: float | None = None,
 ) -> list[Report]:
     """Reports for subjects of one message, each given with its reverse path; one report for each address and kind.
 
@@ -81,7 +82,7 @@ def due(
             received_at=received_at,
             content=content,
             subjects=tuple(subjects),
-            retry_until=received_at + EXPIRY_SECONDS if kind == "delayed" else None,
+            retry_until=retry_until if kind == "delayed" else None,
         )
         for (to, kind), subjects in grouped.items()
     ]

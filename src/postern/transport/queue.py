@@ -118,8 +118,9 @@ class QueueStore:
         Returns each recipient with what really became of it: a deferral past the expiry is a failure.
         """
         now = self._clock.timestamp()
-        expired = now >= claim.received_at + dsn.EXPIRY_SECONDS
-        late = now >= claim.received_at + dsn.DELAY_SECONDS
+        until = claim.received_at + self._schedule.expiry_seconds
+        expired = now >= until
+        late = now >= claim.received_at + self._schedule.delay_notice_seconds
         settled: list[tuple[Waiting, Result]] = []
         owed: list[tuple[str, Subject]] = []
         gone: list[tuple[int]] = []
@@ -129,7 +130,7 @@ class QueueStore:
             if result is None:
                 continue
             if result.fate is Fate.DEFERRED and expired:
-                text = f"gave up after {dsn.EXPIRY_SECONDS // 86400} days: {result.text}"
+                text = f"gave up after {_span(now - claim.received_at)}: {result.text}"
                 result = msgspec.structs.replace(result, fate=Fate.FAILED, status="5.4.7", text=text)
             action = _ACTIONS.get(result.fate)
             warn = result.fate is Fate.DEFERRED and late and not waiting.warned
@@ -142,7 +143,7 @@ class QueueStore:
             else:
                 gone.append((waiting.id,))
             settled.append((waiting, result))
-        reports = dsn.due(claim.envelope, claim.queue_id, claim.received_at, claim.content, owed)
+        reports = dsn.due(claim.envelope, claim.queue_id, claim.received_at, claim.content, owed, until)
 
         def work(db: apsw.Connection) -> None:
             db.executemany(
@@ -250,3 +251,9 @@ _ACTIONS = {
 
 def _subject(waiting: Waiting, action: str, result: Result, now: float) -> Subject:
     return Subject(waiting.recipient, action, result.status, result.text, result.remote, now, waiting.asked)
+
+
+def _span(seconds: float) -> str:
+    """A duration for the sender to read."""
+    hours = int(seconds // 3600)
+    return f"{hours // 24} days" if hours >= 48 else f"{hours} hours" if hours > 1 else f"{int(seconds // 60)} minutes"

@@ -37,6 +37,8 @@ class SendConnector(msgspec.Struct, frozen=True):
     tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC
     username: str = ""
     password: str = ""
+    max_bytes: int = 0
+    """Largest message; 0 is no limit."""
     cost: int = 1
     """Among equally exact address spaces the lower cost wins."""
 
@@ -105,6 +107,7 @@ class Router:
             username=connector.username,
             password=connector.password,
             connector=connector.name,
+            max_bytes=connector.max_bytes,
         )
 
     async def _smart_targets(self, connector: SendConnector) -> list[Target]:

@@ -237,6 +237,9 @@ class QueueRunner:
             return [Result(fate, problem.status, problem.text)] * len(group)
         recipients = tuple(w.recipient for w in group)
         envelope = msgspec.structs.replace(claim.envelope, recipients=recipients, reverse_path=group[0].reverse_path)
+        if 0 < next_hop.max_bytes < claim.content.size:
+            text = f"send connector {next_hop.connector} lets out {next_hop.max_bytes} octets at most"
+            return [Result(Fate.FAILED, "5.3.4", text)] * len(group)
         content = claim.content.prefix + await self._parts.contents.read(claim.content.blob)
         ours = bool(claim.principal) or claim.key.segment < 0
         results = await self._parts.smtp.send(next_hop, Outgoing(claim.queue_id, envelope, content, ours))

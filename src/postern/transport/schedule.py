@@ -11,11 +11,15 @@ INTERVALS_SECONDS = (60, 120, 300, 600, 1200, 1800, 3600, 7200)
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """Growing retry intervals with jitter."""
+    """Growing retry intervals with jitter, and what the sender is told when."""
 
     intervals_seconds: tuple[int, ...] = INTERVALS_SECONDS
     jitter_percent: int = 20
     """Up to this much is added."""
+    delay_notice_seconds: float = 4 * 3600.0
+    """After how long the sender is told that we still try."""
+    expiry_seconds: float = 5 * 86400.0
+    """After how long we give up; RFC 5321 4.5.4.1: at least 4 to 5 days."""
 
     def delay_seconds(self, attempts: int, entropy: Entropy) -> float:
         """Pause after the given number of failed attempts (1 or more)."""

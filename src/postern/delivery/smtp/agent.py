@@ -44,6 +44,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
     recipients_per_transfer: int = 100
     """RFC 5321 4.5.3.1.8: every server takes as many."""
     timeouts: Timeouts = Timeouts()
+    source_address: str = ""
+    """IP address to connect from; empty: any."""
 
 
 class NextHopAgent:
@@ -51,7 +53,7 @@ class NextHopAgent:
 
     def __init__(self, settings: AgentSettings, entropy: Entropy, signer: Signer | None = None) -> None:
         self._settings = settings
-        self._connector = Connector(settings.helo, entropy, settings.timeouts, Contexts())
+        self._connector = Connector(settings.helo, entropy, settings.timeouts, Contexts(), settings.source_address)
         self._signer = signer
         self._idle: dict[tuple[object, ...], list[Connection]] = {}
         self._dead: dict[Target, float] = {}

@@ -169,8 +169,9 @@ class Connection:
 class Connector:
     """Opens connections according to a next hop's policy."""
 
-    def __init__(self, helo: str, entropy: Entropy, timeouts: Timeouts, contexts: Contexts) -> None:
+    def __init__(self, helo: str, entropy: Entropy, timeouts: Timeouts, contexts: Contexts, source: str = "") -> None:
         self._helo = helo
+        self._source = source or None
         self._entropy = entropy
         self._timeouts = timeouts
         self._contexts = contexts
@@ -190,7 +191,7 @@ class Connector:
     async def _open(self, next_hop: NextHop, target: Target, *, encrypt: bool) -> Connection:
         where = f"{target.host}[{target.address}]:{target.port}"
         try:
-            stream = await connect(target.address, target.port, self._timeouts.connect_s)
+            stream = await connect(target.address, target.port, self._timeouts.connect_s, self._source)
         except OSError as problem:
             raise Unusable("4.4.1", f"{where} does not answer: {problem or type(problem).__name__}") from problem
         connection = Connection(stream, ClientSession(self._helo), target, self._timeouts)

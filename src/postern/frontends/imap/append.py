@@ -11,8 +11,8 @@ async def append(connection: Connection, arguments: Append, _uid: bool) -> bytes
     """Durable when answered: the journal has it."""
     if not arguments.content:
         return b"NO [CANNOT] Empty message"
-    folder = await find(connection, arguments.mailbox)
-    placement = await connection.store.append(
-        folder.id, arguments.content, arguments.flags.system, arguments.flags.keywords, arguments.received_at
+    place = await find(connection, arguments.mailbox)
+    placement = await place.mailbox.append(
+        place.folder.id, arguments.content, arguments.flags.system, arguments.flags.keywords, arguments.received_at
     )
     return b"OK [APPENDUID %d %d] APPEND completed" % (placement.uid_validity, placement.uid)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from postern.frontends.imap.ports import Authentication, Mailbox, Mailboxes, Stream
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.settings import ImapSettings
-from postern.frontends.imap.tree import FolderTree
-from postern.model.ids import ChangeNumber
+from postern.frontends.imap.sites import Site
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import render
+from postern.protocols.imap.commands.append import Append
 from postern.protocols.imap.commands.search import CHARSETS, BadCharset
 from postern.protocols.imap.scanner import Scanner, no_arguments
 from postern.protocols.imap.session import Command, Continue, Limits, Rejected, ServerSession, State
@@ -26,11 +26,18 @@ from postern.protocols.imap.table import COMMANDS
 if TYPE_CHECKING:
     import ssl
 
+    from postern.services.authentication import Principal
+
 Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
 """Takes the connection, the parsed arguments and whether the command came under UID; returns the tagged response."""
 
 TARGET_COMMANDS = frozenset({b"APPEND", b"COPY", b"MOVE", b"UID COPY", b"UID MOVE"})
 """Commands in which a missing folder is one to be created (TRYCREATE)."""
+
+
+MAX_TOGETHER = 32
+MAX_TOGETHER_BYTES = 16_777_216
+"""How many pipelined APPENDs, and octets in them, are under way at the same time in one session."""
 
 
 class Shared:
@@ -60,14 +67,16 @@ class Connection:
     """State of one connection."""
 
     __slots__ = (
-        "_tree",
-        "_tree_number",
+        "appending",
+        "appending_bytes",
         "bad",
         "condstore",
         "dirty",
         "handlers",
-        "mailbox",
+        "home",
+        "others",
         "out",
+        "principal",
         "queued",
         "selected",
         "session",
@@ -86,45 +95,42 @@ class Connection:
         self.session = ServerSession(shared.limits)
         self.out: list[bytes] = []
         self.queued = 0
-        self.mailbox: Mailbox | None = None
+        self.home: Site | None = None
+        self.others: dict[str, Site] = {}
+        """Other users' mailboxes opened so far, by address."""
+        self.principal: Principal | None = None
         self.user = ""
         self.selected: SelectedFolder | None = None
         self.condstore = False
-        self.dirty = False
-        """Something was committed whose OK waits for `durable`."""
+        self.dirty: list[Mailbox] = []
+        """Mailboxes with commits whose OK waits for `durable`."""
         self.starting_tls: ssl.SSLContext | None = None
         """Set by STARTTLS; the handshake follows its tagged OK."""
+        self.appending: list[tuple[bytes, asyncio.Future[bytes]]] = []
+        """Tags and outcomes of APPENDs under way."""
+        self.appending_bytes = 0
         self.tag = b""
         """Of the command being carried out."""
         self.bad = 0
         self.timeout_s = shared.settings.login_timeout_s
-        self._tree: FolderTree | None = None
-        self._tree_number: ChangeNumber | None = None
 
     # --- what handlers use
-    @property
-    def store(self) -> Mailbox:
-        """The mailbox; there is one in every state after authentication."""
-        assert self.mailbox is not None
-        return self.mailbox
-
     @property
     def view(self) -> SelectedFolder:
         """The selected folder; there is one in the selected state."""
         assert self.selected is not None
         return self.selected
 
-    async def tree(self) -> FolderTree:
-        """The mailbox's folders as they are now."""
-        number = await self.store.change_number()
-        if self._tree is None or number != self._tree_number:
-            self._tree = FolderTree(await self.store.folders())
-            self._tree_number = number
-        return self._tree
+    @property
+    def own(self) -> Site:
+        """The session's own mailbox; there is one in every state after authentication."""
+        assert self.home is not None
+        return self.home
 
-    def forget_tree(self) -> None:
-        """After a change to the folders."""
-        self._tree = None
+    def changed(self, mailbox: Mailbox) -> None:
+        """Something was committed there: `flush` waits until it is durable."""
+        if mailbox not in self.dirty:
+            self.dirty.append(mailbox)
 
     async def flush(self) -> None:
         """Write what is gathered. What is committed becomes durable before its OK leaves."""
@@ -132,8 +138,9 @@ class Connection:
         if not self.out:
             return
         if self.dirty:
-            self.dirty = False
-            await self.store.durable()
+            dirty, self.dirty = self.dirty, []
+            for mailbox in dirty:
+                await mailbox.durable()
         self.stream.write(b"".join(self.out))
         self.out.clear()
         await self.stream.drain()
@@ -166,6 +173,8 @@ class Connection:
         session, stream = self.session, self.stream
         while session.state is not State.LOGOUT:
             event = session.next()
+            if self.appending and not (type(event) is Command and event.name == b"APPEND"):
+                await self._settle()
             if event is None:
                 await self.flush()
                 data = await stream.read(self.timeout_s)
@@ -202,11 +211,13 @@ class Connection:
             return
         selected = self.selected
         self.tag = tag
+        arguments: Any = None
         try:
-            if specification.parse is no_arguments and not text:
-                arguments = None
-            else:
+            if text or specification.parse is not no_arguments:
                 arguments = specification.parse(Scanner(text, literals))
+            if name == b"APPEND" and (self.appending or session.pending()):
+                await self._append_together(tag, arguments)
+                return
             response = await self.handlers[name](self, arguments, name.startswith(b"UID "))
             if self.selected is not None and self.selected is selected:
                 await selected.sync(self.out, expunge=specification.expunge_allowed)
@@ -221,6 +232,29 @@ class Connection:
         self.out.append(b"%b %b\r\n" % (tag, response))
         if len(self.out) > 512:
             await self.gathered(sum(map(len, self.out)))
+
+    # --- pipelined APPENDs
+    async def _append_together(self, tag: bytes, arguments: Append) -> None:
+        """Begin an APPEND that others may follow at once: together they wait for one sync of the journal, not each."""
+        work = asyncio.ensure_future(self.handlers[b"APPEND"](self, arguments, False))
+        self.appending.append((tag, work))
+        self.appending_bytes += len(arguments.content)
+        if len(self.appending) >= MAX_TOGETHER or self.appending_bytes >= MAX_TOGETHER_BYTES:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Answer the APPENDs that were begun, in their order."""
+        begun, self.appending, self.appending_bytes = self.appending, [], 0
+        outcomes = await asyncio.gather(*(work for _, work in begun), return_exceptions=True)
+        if self.selected is not None:
+            await self.selected.sync(self.out, expunge=True)
+        for (tag, _), outcome in zip(begun, outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                outcome = render.refused(outcome.reason, target=True)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            self.out.append(b"%b %b\r\n" % (tag, outcome))
+            self.bad = 0
 
     def _answer_bad(self, tag: bytes, text: str) -> None:
         self.out.append(b"%b BAD %b\r\n" % (tag, text.encode("ascii", "replace")))

@@ -97,7 +97,7 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         attributes.append(b"MODSEQ")  # RFC 7162 3.2: with every FLAGS once CONDSTORE is enabled
     plan = plan_for(tuple(attributes), arguments.sections)
     since = None if arguments.changed_since is None else ChangeNumber(arguments.changed_since)
-    async for rows in connection.store.items(selected.folder, plan.columns, ranges, since):
+    async for rows in connection.view.mailbox.items(selected.folder, plan.columns, ranges, since):
         numbers, rows = selected.numbered(rows)
         if not rows:
             continue
@@ -114,18 +114,18 @@ async def _set_seen(connection: Connection, ranges: list[tuple[int, int]]) -> bo
     """Set \\Seen where it is missing; whether anything changed. A mailbox that cannot be written stays readable."""
     selected = connection.view
     unseen: list[int] = []
-    async for rows in connection.store.items(selected.folder, Columns.UID | Columns.FLAGS, ranges):
+    async for rows in connection.view.mailbox.items(selected.folder, Columns.UID | Columns.FLAGS, ranges):
         unseen += [row[0] for row in rows if not row[1] & Flag.SEEN.value]
     unseen = [uid for uid in unseen if selected.number(uid)]
     if not unseen:
         return False
     try:
-        result = await connection.store.set_flags(
+        result = await connection.view.mailbox.set_flags(
             selected.folder, sequence.merged((u, u) for u in unseen), FlagChange(add=Flag.SEEN.value)
         )
     except Refusal:
         return False
-    connection.dirty = True
+    connection.changed(selected.mailbox)
     selected.own(result)
     return True
 
@@ -195,7 +195,7 @@ def _refs(plan: Plan, rows: list[Row]) -> list[BlobRef]:
 
 async def _wholes(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
     """BODY[] or RFC822 alone, which mirroring clients ask for."""
-    bodies = await connection.store.read_bodies(_refs(plan, rows))
+    bodies = await connection.view.mailbox.read_bodies(_refs(plan, rows))
     label = plan.sections[0].label
     prefix_at = plan.column(Columns.PREFIX)
     add = connection.out.extend
@@ -227,9 +227,9 @@ async def _headers(connection: Connection, plan: Plan, heads: Iterable[bytes], r
 async def _stored_header(connection: Connection, uid: int) -> bytes:
     """The header of one message, over HEADER_LIMIT_BYTES."""
     wanted = Columns.UID | Columns.PARTS | Columns.BLOB
-    async for rows in connection.store.items(connection.view.folder, wanted, [(uid, uid)]):
+    async for rows in connection.view.mailbox.items(connection.view.folder, wanted, [(uid, uid)]):
         for _uid, parts, segment, record in rows:
-            return await content.header_of(connection.store, BlobRef(segment, record), parts)
+            return await content.header_of(connection.view.mailbox, BlobRef(segment, record), parts)
     return b"\r\n"
 
 
@@ -242,7 +242,7 @@ async def _pieces(connection: Connection, plan: Plan, heads: Iterable[bytes], ro
     refs = _refs(plan, rows)
     large_only = all(not content.is_whole(s) for s in plan.sections)
     small = [ref for ref, row in zip(refs, rows, strict=True) if not large_only or row[size_at] <= LARGE_BYTES]
-    bodies = dict(zip(small, await connection.store.read_bodies(small), strict=True))
+    bodies = dict(zip(small, await connection.view.mailbox.read_bodies(small), strict=True))
     octets = 0
     for head, row, ref in zip(heads, rows, refs, strict=True):
         prefix = row[prefix_at]
@@ -254,7 +254,7 @@ async def _pieces(connection: Connection, plan: Plan, heads: Iterable[bytes], ro
         pieces = []
         for section, read in readers:
             if body is None and not content.is_header(section):
-                data = await content.from_large(connection.store, section, prefix, parts, ref, row[size_at])
+                data = await content.from_large(connection.view.mailbox, section, prefix, parts, ref, row[size_at])
             else:
                 data = read(prefix, header, parts, body or b"")
             pieces.append(_labelled(section.label, data))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 
 from postern.frontends.imap.connection import Connection
-from postern.frontends.imap.select import find
+from postern.frontends.imap.select import find, site_of
+from postern.frontends.imap.sites import OTHERS, Site
 from postern.frontends.imap.tree import INBOX
 from postern.model.ids import FolderId
 from postern.model.refusal import Reason, Refusal
@@ -24,29 +25,42 @@ def _elements(name: str) -> list[str]:
     return elements
 
 
-async def _parent(connection: Connection, elements: list[str]) -> FolderId | None:
+async def _parent(connection: Connection, site: Site, elements: list[str]) -> FolderId | None:
     """The folder that holds the last element; made if it is missing (RFC 9051 6.3.4)."""
-    tree = await connection.tree()
+    tree = await site.tree()
     parent: FolderId | None = None
     for depth in range(1, len(elements)):
         known = tree.by_name.get(DELIMITER.join(elements[:depth]))
         if known is None:
-            known = await connection.store.create_folder(parent, elements[depth - 1])
-            connection.dirty = True
+            known = await site.mailbox.create_folder(parent, elements[depth - 1])
+            _done(connection, site)
         parent = known.id
     return parent
 
 
+def _done(connection: Connection, site: Site) -> None:
+    connection.changed(site.mailbox)
+    site.forget()
+
+
+async def _new(connection: Connection, name: str) -> tuple[Site, list[str]]:
+    """Where a folder that is not there yet shall be. Raises Refusal(ALREADY_EXISTS, BAD_NAME, NOT_PERMITTED)."""
+    name = name.removesuffix(DELIMITER)
+    if name == OTHERS:
+        raise Refusal(Reason.NOT_PERMITTED, "the namespace of other users")
+    site, local = await site_of(connection, name)
+    elements = _elements(local)
+    if DELIMITER.join(elements) in (await site.tree()).by_name:
+        raise Refusal(Reason.ALREADY_EXISTS, name)
+    return site, elements
+
+
 async def create(connection: Connection, name: str, _uid: bool) -> bytes:
     """RFC 9051 6.3.4; a delimiter at the end announces children, which need no announcing here."""
-    elements = _elements(name.removesuffix(DELIMITER))
-    tree = await connection.tree()
-    if DELIMITER.join(elements) in tree.by_name:
-        raise Refusal(Reason.ALREADY_EXISTS, name)
-    parent = await _parent(connection, elements)
-    await connection.store.create_folder(parent, elements[-1])
-    connection.dirty = True
-    connection.forget_tree()
+    site, elements = await _new(connection, name)
+    parent = await _parent(connection, site, elements)
+    await site.mailbox.create_folder(parent, elements[-1])
+    _done(connection, site)
     return b"OK CREATE completed"
 
 
@@ -54,48 +68,47 @@ async def delete(connection: Connection, name: str, _uid: bool) -> bytes:
     """RFC 9051 6.3.5."""
     if name == INBOX:
         raise Refusal(Reason.NOT_PERMITTED, "INBOX stays")
-    folder = await find(connection, name)
-    if name in (await connection.tree()).parents:
+    site, folder = await find(connection, name)
+    tree = await site.tree()
+    if tree.by_id[folder.id] in tree.parents:
         raise Refusal(Reason.HAS_CHILDREN, name)
-    await connection.store.delete_folder(folder.id)
-    connection.dirty = True
-    connection.forget_tree()
+    await site.mailbox.delete_folder(folder.id)
+    _done(connection, site)
     return b"OK DELETE completed"
 
 
 async def rename(connection: Connection, arguments: Rename, _uid: bool) -> bytes:
     """RFC 9051 6.3.6. Renaming INBOX moves its messages and leaves it empty, with its children where they are."""
-    source = await find(connection, arguments.source)
-    elements = _elements(arguments.target.removesuffix(DELIMITER))
-    target = DELIMITER.join(elements)
-    if target in (await connection.tree()).by_name:
-        raise Refusal(Reason.ALREADY_EXISTS, target)
-    if target.startswith(arguments.source + DELIMITER) and arguments.source != INBOX:
+    source, folder = await find(connection, arguments.source)
+    site, elements = await _new(connection, arguments.target)
+    if site is not source:
+        raise Refusal(Reason.NOT_SUPPORTED, "a folder cannot move to another mailbox")
+    name = (await site.tree()).by_id[folder.id]
+    if DELIMITER.join(elements).startswith(name + DELIMITER) and name != INBOX:
         raise Refusal(Reason.BAD_NAME, "into its own child")
-    parent = await _parent(connection, elements)
-    connection.dirty = True
-    connection.forget_tree()
-    if arguments.source == INBOX:
-        made = await connection.store.create_folder(parent, elements[-1])
-        await connection.store.move(source.id, [(1, 0xFFFFFFFF)], made.id)
+    parent = await _parent(connection, site, elements)
+    if name == INBOX:
+        made = await site.mailbox.create_folder(parent, elements[-1])
+        await site.mailbox.move(folder.id, [(1, 0xFFFFFFFF)], made.id)
     else:
-        await connection.store.rename_folder(source.id, parent, elements[-1])
+        await site.mailbox.rename_folder(folder.id, parent, elements[-1])
+    _done(connection, site)
     return b"OK RENAME completed"
 
 
 async def subscribe(connection: Connection, name: str, _uid: bool) -> bytes:
     """RFC 9051 6.3.7."""
-    await connection.store.subscribe((await find(connection, name)).id, True)
-    connection.dirty = True
-    connection.forget_tree()
+    site, folder = await find(connection, name)
+    await site.mailbox.subscribe(folder.id, True)
+    _done(connection, site)
     return b"OK SUBSCRIBE completed"
 
 
 async def unsubscribe(connection: Connection, name: str, _uid: bool) -> bytes:
     """RFC 9051 6.3.8; a name that is not there has no subscription left."""
-    folder = (await connection.tree()).by_name.get(name)
+    site, local = await site_of(connection, name)
+    folder = (await site.tree()).by_name.get(local)
     if folder is not None:
-        await connection.store.subscribe(folder.id, False)
-        connection.dirty = True
-        connection.forget_tree()
+        await site.mailbox.subscribe(folder.id, False)
+        _done(connection, site)
     return b"OK UNSUBSCRIBE completed"

@@ -13,7 +13,9 @@ async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
     connection.out.append(b"+ idling\r\n")
     wake = asyncio.Event()
     # subscribed before the first look: nothing can slip between
-    unsubscribe = connection.store.subscribe_changes(wake.set)
+    selected = connection.selected
+    mailbox = connection.own.mailbox if selected is None else selected.mailbox
+    unsubscribe = mailbox.subscribe_changes(wake.set)
     try:
         while True:
             line = connection.session.next_line()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from postern.frontends.imap.connection import Connection
-from postern.frontends.imap.select import find
+from postern.frontends.imap.ports import Mailbox
+from postern.frontends.imap.select import find, refresh_others
+from postern.frontends.imap.sites import OTHERS, Site
 from postern.frontends.imap.tree import FolderTree, Pattern, canonical
 from postern.model.items import Columns, Folder
 from postern.protocols.imap import render
@@ -20,27 +22,51 @@ def _patterns(arguments: List) -> list[Pattern]:
     return [Pattern(canonical(arguments.reference + pattern)) for pattern in arguments.patterns]
 
 
+async def _sites(connection: Connection, patterns: list[Pattern]) -> list[Site]:
+    """The mailboxes in which the patterns could match."""
+    others = await refresh_others(connection)
+    return [connection.own, *(s for s in others.values() if any(p.could_match_under(s.prefix) for p in patterns))]
+
+
+def _roots(connection: Connection) -> list[str]:
+    """Names that only lead to other users' mailboxes."""
+    if not connection.others:
+        return []
+    return [OTHERS, *(site.prefix.removesuffix(render.DELIMITER) for site in connection.others.values())]
+
+
 async def list_(connection: Connection, arguments: List, _uid: bool) -> bytes:
     """RFC 9051 6.3.9."""
     if arguments.patterns == ("",) and not arguments.extended:
         connection.out.append(b'* LIST (\\Noselect) "/" ""\r\n')
         return b"OK LIST completed"
-    tree = await connection.tree()
     patterns = _patterns(arguments)
-    for name in tree.names():
-        if not any(pattern.matches(name) for pattern in patterns):
-            continue
-        folder = tree.by_name[name]
-        chosen = _chosen(folder, arguments.select)
-        extended = b""
-        if b"RECURSIVEMATCH" in arguments.select and _below(tree, name, arguments.select):
-            extended = b' ("CHILDINFO" ("SUBSCRIBED"))'
-        if not chosen and not extended:
-            continue
-        connection.out.append(render.list_response(b"LIST", _attributes(tree, name, folder, arguments), name, extended))
-        if b"STATUS" in arguments.returns and chosen:
-            connection.out.append(await _status(connection, name, folder, arguments.status))
+    for site in await _sites(connection, patterns):
+        tree = await site.tree()
+        for local in tree.names():
+            name = site.prefix + local
+            if any(pattern.matches(name) for pattern in patterns):
+                await _list_one(connection, arguments, site, tree, local)
+    if not arguments.select:
+        for name in _roots(connection):
+            if any(pattern.matches(name) for pattern in patterns):
+                connection.out.append(render.list_response(b"LIST", [b"\\Noselect", b"\\HasChildren"], name))
     return b"OK LIST completed"
+
+
+async def _list_one(connection: Connection, arguments: List, site: Site, tree: FolderTree, local: str) -> None:
+    folder = tree.by_name[local]
+    name = site.prefix + local
+    chosen = _chosen(folder, arguments.select)
+    extended = b""
+    if b"RECURSIVEMATCH" in arguments.select and _below(tree, local, arguments.select):
+        extended = b' ("CHILDINFO" ("SUBSCRIBED"))'
+    if not chosen and not extended:
+        return
+    attributes = _attributes(tree, local, folder, arguments)
+    connection.out.append(render.list_response(b"LIST", attributes, name, extended))
+    if b"STATUS" in arguments.returns and chosen:
+        connection.out.append(await _status(site.mailbox, name, folder, arguments.status))
 
 
 def _chosen(folder: Folder, options: frozenset[bytes]) -> bool:
@@ -67,56 +93,62 @@ def _attributes(tree: FolderTree, name: str, folder: Folder, arguments: List) ->
 
 async def lsub(connection: Connection, arguments: List, _uid: bool) -> bytes:
     """RFC 3501 6.3.9: `%` shows a parent that is not subscribed itself as \\Noselect."""
-    tree = await connection.tree()
-    (pattern,) = _patterns(arguments)
+    (pattern,) = patterns = _patterns(arguments)
     found: dict[str, list[bytes]] = {}
-    for name in tree.names():
-        if not tree.by_name[name].subscribed:
-            continue
-        if pattern.matches(name):
-            found[name] = []
-        elif "%" in arguments.patterns[0]:
-            parent = name
-            while render.DELIMITER in parent:
-                parent = parent.rpartition(render.DELIMITER)[0]
-                if pattern.matches(parent):
+    for site in await _sites(connection, patterns):
+        tree = await site.tree()
+        for local in tree.names():
+            if not tree.by_name[local].subscribed:
+                continue
+            name = site.prefix + local
+            if pattern.matches(name):
+                found[name] = []
+            elif "%" in arguments.patterns[0]:
+                parent = _matching_parent(pattern, name)
+                if parent:
                     found.setdefault(parent, [b"\\Noselect"])
-                    break
     for name, attributes in found.items():
         connection.out.append(render.list_response(b"LSUB", attributes, name))
     return b"OK LSUB completed"
 
 
+def _matching_parent(pattern: Pattern, name: str) -> str:
+    """The nearest level above a name that the pattern matches, or empty."""
+    while render.DELIMITER in name:
+        name = name.rpartition(render.DELIMITER)[0]
+        if pattern.matches(name):
+            return name
+    return ""
+
+
 async def namespace(connection: Connection, _arguments: None, _uid: bool) -> bytes:
-    """RFC 2342: personal folders only; another owner's mailbox is opened by authorizing as it."""
-    connection.out.append(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    """RFC 2342: one's own folders, and those of others in which one has rights."""
+    others = b'(("%b/" "/"))' % OTHERS.encode("ascii")
+    connection.out.append(b'* NAMESPACE (("" "/")) %b NIL\r\n' % others)
     return b"OK NAMESPACE completed"
 
 
 async def status(connection: Connection, arguments: Status, _uid: bool) -> bytes:
     """RFC 9051 6.3.11."""
-    folder = await find(connection, arguments.mailbox)
-    connection.out.append(await _status(connection, arguments.mailbox, folder, arguments.items))
+    site, folder = await find(connection, arguments.mailbox)
+    connection.out.append(await _status(site.mailbox, arguments.mailbox, folder, arguments.items))
     return b"OK STATUS completed"
 
 
-async def _status(connection: Connection, name: str, folder: Folder, items: tuple[bytes, ...]) -> bytes:
+async def _status(mailbox: Mailbox, name: str, folder: Folder, items: tuple[bytes, ...]) -> bytes:
     """A STATUS response from the counters of a folder that was just read."""
     values = []
     for item in items:
-        if item == b"RECENT":
-            number = await _recent(connection, folder)
-        else:
-            number = _COUNTERS[item](folder)
+        number = await _recent(mailbox, folder) if item == b"RECENT" else _COUNTERS[item](folder)
         values.append(b"%b %d" % (item, number))
     return b"* STATUS %b (%b)\r\n" % (render.mailbox(name), b" ".join(values))
 
 
-async def _recent(connection: Connection, folder: Folder) -> int:
+async def _recent(mailbox: Mailbox, folder: Folder) -> int:
     if folder.recent_from >= folder.uid_next or not folder.messages:
         return 0
     count = 0
-    async for rows in connection.store.items(folder.id, Columns.UID, [(folder.recent_from, 0xFFFFFFFF)]):
+    async for rows in mailbox.items(folder.id, Columns.UID, [(folder.recent_from, 0xFFFFFFFF)]):
         count += len(rows)
     return count
 

@@ -87,6 +87,7 @@ class Mailbox(Protocol):
     async def search(  # noqa: D102
         self, folder: FolderId, query: Query, within: Ranges | None = None
     ) -> Sequence[Uid]: ...
+    async def read(self, folder: FolderId, uid: Uid) -> bytes: ...  # noqa: D102
     async def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes: ...  # noqa: D102
     async def read_bodies(self, refs: Sequence[BlobRef]) -> list[bytes]: ...  # noqa: D102
     async def set_flags(  # noqa: D102
@@ -119,6 +120,10 @@ class Mailboxes(Protocol):
 
     async def open(self, principal: Principal, owner: MailboxId | None = None) -> Mailbox:
         """A mailbox; the principal's own by default. Raises Refusal."""
+        ...
+
+    async def others(self, principal: Principal) -> Sequence[tuple[str, MailboxId]]:
+        """(address, mailbox) of the other users' mailboxes in which the principal has a right."""
         ...
 
 

@@ -22,7 +22,7 @@ async def search(connection: Connection, arguments: Search, uid: bool) -> bytes:
         enable_condstore(connection)
     await selected.sync(connection.out, expunge=uid)
     query = _resolved(arguments.query, selected)
-    found = _in_view(selected, await connection.store.search(selected.folder, query))
+    found = _in_view(selected, await selected.mailbox.search(selected.folder, query))
     numbers: Sequence[int] = found if uid else [selected.number(u) for u in found]
     modseq = await _highest(connection, selected, arguments, found) if arguments.modseq and found else 0
     if arguments.returns is None:
@@ -71,7 +71,7 @@ async def _highest(connection: Connection, selected: SelectedFolder, arguments: 
     wanted = set(reported)
     highest = 0
     columns = Columns.UID | Columns.MODSEQ
-    async for rows in connection.store.items(selected.folder, columns, sequence.merged((u, u) for u in reported)):
+    async for rows in selected.mailbox.items(selected.folder, columns, sequence.merged((u, u) for u in reported)):
         highest = max(highest, max((m for u, m in rows if u in wanted), default=0))
     return highest
 

@@ -4,19 +4,51 @@ from __future__ import annotations
 
 from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.ports import Mailbox
 from postern.frontends.imap.selected import SelectedFolder
-from postern.model.items import Folder
+from postern.frontends.imap.sites import OTHERS, Place, Site, split
+from postern.model.ids import FolderId
+from postern.model.items import FolderView
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.commands.folders import Select
+from postern.protocols.imap.render import DELIMITER
 from postern.protocols.imap.session import State
 
 
-async def find(connection: Connection, name: str) -> Folder:
+async def site_of(connection: Connection, name: str) -> tuple[Site, str]:
+    """The mailbox that a name leads into and the name there. Raises Refusal(NO_SUCH_FOLDER, NOT_PERMITTED)."""
+    address, local = split(name)
+    if not address:
+        return connection.own, name
+    if address not in connection.others:
+        await refresh_others(connection)
+    if address not in connection.others:
+        raise Refusal(Reason.NO_SUCH_FOLDER, name)
+    return connection.others[address], local
+
+
+async def refresh_others(connection: Connection) -> dict[str, Site]:
+    """Other users' mailboxes in which the session has a right now."""
+    assert connection.principal is not None
+    mailboxes, known = connection.shared.mailboxes, connection.others
+    found: dict[str, Site] = {}
+    for address, owner in await mailboxes.others(connection.principal):
+        site = known.get(address)
+        if site is None or site.owner != owner:
+            opened = await mailboxes.open(connection.principal, owner)
+            site = Site(opened, DELIMITER.join((OTHERS, address, "")), owner)
+        found[address] = site
+    connection.others = found
+    return found
+
+
+async def find(connection: Connection, name: str) -> Place:
     """A folder by its IMAP name. Raises Refusal(NO_SUCH_FOLDER)."""
-    folder = (await connection.tree()).by_name.get(name)
+    site, local = await site_of(connection, name)
+    folder = (await site.tree()).by_name.get(local)
     if folder is None:
         raise Refusal(Reason.NO_SUCH_FOLDER, name)
-    return folder
+    return Place(site, folder)
 
 
 async def select(connection: Connection, arguments: Select, _uid: bool) -> bytes:
@@ -34,10 +66,10 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
     if connection.selected is not None:
         connection.deselect()  # even if the new one cannot be opened
         out.append(b"* OK [CLOSED] Previous mailbox closed\r\n")  # RFC 7162 3.2.11
-    mailbox = connection.store
-    folder = await find(connection, arguments.mailbox)
+    place = await find(connection, arguments.mailbox)
+    mailbox = place.mailbox
     number = await mailbox.change_number()
-    view = await mailbox.view(folder.id, claim_recent=not read_only)
+    view = await _view(mailbox, place.folder.id, claim_recent=not read_only)
     selected = SelectedFolder(mailbox, view, number, read_only=read_only)
     if arguments.condstore:
         enable_condstore(connection)
@@ -67,6 +99,16 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
     return b"OK [READ-ONLY] EXAMINE completed" if read_only else b"OK [READ-WRITE] SELECT completed"
 
 
+async def _view(mailbox: Mailbox, folder: FolderId, *, claim_recent: bool) -> FolderView:
+    """A full or read-only disk keeps nobody from reading: then nothing is claimed."""
+    try:
+        return await mailbox.view(folder, claim_recent=claim_recent)
+    except Refusal as refusal:
+        if not claim_recent or refusal.reason not in (Reason.DISK_FULL, Reason.READ_ONLY):
+            raise
+    return await mailbox.view(folder)
+
+
 async def noop(_connection: Connection, _arguments: None, _uid: bool) -> bytes:
     """RFC 9051 6.1.2; what is new is told after every command."""
     return b"OK NOOP completed"
@@ -82,8 +124,8 @@ async def close(connection: Connection, _arguments: None, _uid: bool) -> bytes:
     selected = connection.view
     connection.deselect()
     if not selected.read_only and not selected.gone:
-        await connection.store.expunge(selected.folder, None)
-        connection.dirty = True
+        await selected.mailbox.expunge(selected.folder, None)
+        connection.changed(selected.mailbox)
     return b"OK CLOSE completed"
 
 

@@ -46,10 +46,10 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
         change = FlagChange(remove=system, remove_keywords=keywords)
     else:
         change = FlagChange(add=system, add_keywords=keywords, replace=not arguments.mode)
-    result = await connection.store.set_flags(
+    result = await selected.mailbox.set_flags(
         selected.folder, ranges, change, None if since is None else ChangeNumber(since)
     )
-    connection.dirty = True
+    connection.changed(selected.mailbox)
     if not arguments.silent or selected.condstore:
         connection.out.append(
             await selected.flag_responses(result.changed, with_uid=uid, with_flags=not arguments.silent)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.select import find
+from postern.frontends.imap.selected import SelectedFolder
+from postern.frontends.imap.sites import Place
 from postern.frontends.imap.store import ranges_of, writable
+from postern.model.ids import Uid
+from postern.model.items import FIRST_KEYWORD_BIT, Columns
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.transfer import Transfer
-from postern.services.mailboxes import CopyResult
+from postern.services.mailboxes import CopyResult, Ranges
+
+TOGETHER = 16
+"""Messages copied to another mailbox at the same time."""
 
 
 def _copyuid(result: CopyResult) -> bytes:
@@ -22,14 +31,20 @@ def _copyuid(result: CopyResult) -> bytes:
 
 async def copy(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
     """RFC 9051 6.4.7."""
+    selected = connection.view
     target = await find(connection, arguments.mailbox)
     ranges = await ranges_of(connection, arguments.messages, uid=uid)
-    if connection.view.gone:
+    if selected.gone:
         raise Refusal(Reason.NO_SUCH_ITEM, "folder deleted meanwhile")
-    result = await connection.store.copy(connection.view.folder, ranges, target.id) if ranges else None
-    if result is None or not result.sources:
+    if not ranges:
         return b"OK COPY completed, no message found"
-    connection.dirty = True
+    if target.mailbox is selected.mailbox:
+        result = await selected.mailbox.copy(selected.folder, ranges, target.folder.id)
+    else:
+        result = await _copy_across(selected, ranges, target)
+    if not result.sources:
+        return b"OK COPY completed, no message found"
+    connection.changed(target.mailbox)
     return b"OK %b COPY completed" % _copyuid(result)
 
 
@@ -39,14 +54,55 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
     writable(selected)
     target = await find(connection, arguments.mailbox)
     ranges = await ranges_of(connection, arguments.messages, uid=uid)
-    if target.id == selected.folder:
+    here = target.mailbox is selected.mailbox
+    if here and target.folder.id == selected.folder:
         raise Refusal(Reason.NOT_SUPPORTED, "source and target are the same folder")
-    result = await connection.store.move(selected.folder, ranges, target.id) if ranges else None
-    if result is None or not result.sources:
+    if not ranges:
         return b"OK MOVE completed, no message found"
-    connection.dirty = True
+    if here:
+        result = await selected.mailbox.move(selected.folder, ranges, target.folder.id)
+    else:
+        result = await _copy_across(selected, ranges, target)
+        moved = sequence.merged((u, u) for u in result.sources)
+        if moved:
+            await selected.mailbox.expunge(selected.folder, moved, only_deleted=False)
+    if not result.sources:
+        return b"OK MOVE completed, no message found"
+    connection.changed(selected.mailbox)
+    connection.changed(target.mailbox)
     connection.out.append(b"* OK %b Moved\r\n" % _copyuid(result))
     return b"OK MOVE completed"
+
+
+async def _copy_across(selected: SelectedFolder, ranges: Ranges, target: Place) -> CopyResult:
+    """Copy into another mailbox: each message is appended there. All of them or, after a refusal, none."""
+    names = await selected.mailbox.keywords()
+    columns = Columns.UID | Columns.FLAGS | Columns.RECEIVED_AT
+    rows = [row async for some in selected.mailbox.items(selected.folder, columns, ranges) for row in some]
+    done: list[tuple[int, int]] = []
+    validity = target.folder.uid_validity
+
+    async def one(uid: int, flags: int, received_at: int) -> None:
+        nonlocal validity
+        keywords = tuple(name for bit, name in sorted(names.items()) if flags >> bit & 1)
+        system = flags & ((1 << FIRST_KEYWORD_BIT) - 1)
+        content = await selected.mailbox.read(selected.folder, Uid(uid))
+        placed = await target.mailbox.append(target.folder.id, content, system, keywords, received_at)
+        validity = placed.uid_validity
+        done.append((uid, placed.uid))
+
+    for start in range(0, len(rows), TOGETHER):
+        outcomes = await asyncio.gather(*(one(*row) for row in rows[start : start + TOGETHER]), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Refusal) and outcome.reason is Reason.NO_SUCH_ITEM:
+                continue  # expunged meanwhile
+            if isinstance(outcome, BaseException):
+                undo = sequence.merged((placed, placed) for _, placed in done)
+                if undo:
+                    await target.mailbox.expunge(target.folder.id, undo, only_deleted=False)
+                raise outcome
+    done.sort()
+    return CopyResult([Uid(u) for u, _ in done], [Uid(p) for _, p in done], validity, selected.checked)
 
 
 async def expunge(connection: Connection, messages: sequence.SequenceSet | None, _uid: bool) -> bytes:
@@ -54,10 +110,10 @@ async def expunge(connection: Connection, messages: sequence.SequenceSet | None,
     selected = connection.view
     writable(selected)
     if messages is None:
-        removed = await connection.store.expunge(selected.folder, None)
+        removed = await selected.mailbox.expunge(selected.folder, None)
     else:
         ranges = await ranges_of(connection, messages, uid=True)
-        removed = await connection.store.expunge(selected.folder, ranges) if ranges else ()
+        removed = await selected.mailbox.expunge(selected.folder, ranges) if ranges else ()
     if removed:
-        connection.dirty = True
+        connection.changed(selected.mailbox)
     return b"OK EXPUNGE completed"

@@ -66,6 +66,14 @@ class Pattern:
 
     def matches(self, name: str) -> bool:
         """Whether the whole name matches."""
+        return bool(self._run(name) & self._accepting)
+
+    def could_match_under(self, prefix: str) -> bool:
+        """Whether a name that starts so may match."""
+        return bool(self._run(prefix))
+
+    def _run(self, name: str) -> int:
+        """How far the elements can have been matched after the name."""
         anything, level, literals = self._anything, self._level, self._literals
         wild = anything | level
         states = 1
@@ -75,8 +83,8 @@ class Pattern:
             states = ((states & literals.get(character, 0)) << 1) | (states & stay)
             states |= (states & wild) << 1
             if not states:
-                return False
-        return bool(states & self._accepting)
+                return 0
+        return states
 
 
 def _collapsed(pattern: str) -> list[str]:

@@ -101,11 +101,15 @@ class FakeAuthentication:
 
 
 class FakeMailboxes:
-    def __init__(self, mailbox) -> None:
+    def __init__(self, mailbox, others=None) -> None:
         self.mailbox = mailbox
+        self.shared = {} if others is None else others
 
     async def open(self, principal, owner=None):
-        return self.mailbox
+        return self.mailbox if owner is None else self.shared[owner]
+
+    async def others(self, principal):
+        return [(address, address) for address in self.shared]
 
 
 class FixedEntropy:
@@ -161,6 +165,7 @@ class Client:
 class World:
     def __init__(self) -> None:
         self.mailbox = FakeMailbox()
+        self.others: dict[str, FakeMailbox] = {}
         self.authentication = FakeAuthentication()
         self.settings = ImapSettings()
         self.clients: list[Client] = []
@@ -169,7 +174,7 @@ class World:
     def connect(self, **options) -> Client:
         frontend = ImapFrontend(
             self.settings,
-            FakeMailboxes(self.mailbox),
+            FakeMailboxes(self.mailbox, self.others),
             self.authentication,
             FixedEntropy(),
             lambda: self.tls_context,

@@ -218,6 +218,10 @@ class FakeMailbox:
         self._check(folder)
         return [uid for uid, m in sorted(self.messages[folder].items()) if self._matches(query, uid, m)]
 
+    async def read(self, folder, uid):
+        message = self.messages[folder][uid]
+        return message["prefix"] + self.bodies[message["blob"]]
+
     async def read_body(self, ref, offset=0, length=None):
         body = self.bodies[ref.record]
         data = body[offset:] if length is None else body[offset : offset + length]

@@ -7,9 +7,9 @@ import imaplib
 import ssl
 
 import trustme
-from conftest import MESSAGE, FakeAuthentication, FakeMailboxes, FixedEntropy
 from fake_mailbox import FakeMailbox
 
+from conftest import MESSAGE, FakeAuthentication, FakeMailboxes, FixedEntropy
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
 from postern.net.listener import bind, serve

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import msgspec
 import pytest
+from fake_mailbox import FakeMailbox
 
-from postern.model.refusal import Reason
+from postern.model.refusal import Reason, Refusal
 from postern.protocols.sasl import scram
 
 
@@ -75,8 +76,6 @@ async def test_authenticate_scram(world):
     exchange = scram.client("ann@example.org", "secret", b"clientnonce", ("tls-server-end-point", b"x" * 32))
     message = next(exchange)
     answer = await client.raw(b"a AUTHENTICATE SCRAM-SHA-256-PLUS " + b64encode(message) + b"\r\n", b"+ ")
-    from base64 import b64decode
-
     message = exchange.send(b64decode(answer[2:]))
     answer = await client.raw(b64encode(message) + b"\r\n", b"+ ")
     with pytest.raises(StopIteration) as stop:
@@ -89,8 +88,6 @@ async def test_authenticate_scram(world):
 async def test_scram_with_a_wrong_password_counts(world):
     client = world.connect()
     await client.until(b"* OK")
-    from base64 import b64decode
-
     exchange = scram.client("ann@example.org", "wrong", b"clientnonce")
     world.settings = msgspec.structs.replace(world.settings, mechanisms=("SCRAM-SHA-256",))
     client = world.connect()
@@ -248,6 +245,33 @@ async def test_append_and_copy_and_move(world, message):
     assert b"NO [TRYCREATE]" in await client.cmd(b"APPEND nowhere {1+}\r\nx")
 
 
+async def test_pipelined_appends_wait_together(world):
+    client = await world.inbox()
+    append, under_way, most = world.mailbox.append, 0, 0
+
+    async def slow(folder, content, *more):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        if content == b"3":
+            raise Refusal(Reason.OVER_QUOTA)
+        return await append(folder, content, *more)
+
+    world.mailbox.append = slow
+    data = b"".join(b"a%d APPEND INBOX {1+}\r\n%d\r\n" % (i, i) for i in range(6))
+    answer = await client.raw(data + b"b APPEND nowhere {1+}\r\nx\r\nc NOOP\r\n", b"c ")
+    assert most == 6
+    assert answer.startswith(b"* 5 EXISTS\r\n")
+    tagged = [line.split(b" ")[:2] for line in answer.splitlines() if not line.startswith(b"*")]
+    assert tagged == [
+        *([b"a%d" % i, b"NO" if i == 3 else b"OK"] for i in range(6)),
+        [b"b", b"NO"],
+        [b"c", b"OK"],
+    ]
+
+
 async def test_uid_expunge_and_close(world):
     world.fill(3)
     client = await world.inbox()
@@ -334,6 +358,52 @@ async def test_renaming_inbox_moves_its_messages(world):
     assert b"OK" in await client.cmd(b"RENAME INBOX archive/2024")
     assert b"MESSAGES 2" in await client.cmd(b"STATUS archive/2024 (MESSAGES)")
     assert b"MESSAGES 0" in await client.cmd(b"STATUS inbox (MESSAGES)")
+
+
+async def test_other_users_folders(world, message):
+    world.fill(3)
+    desk = world.others["desk@example.org"] = FakeMailbox()
+    client = await world.inbox()
+    assert b'NAMESPACE (("" "/")) (("Other Users/" "/")) NIL' in await client.cmd(b"NAMESPACE")
+    assert b'"Other Users/desk@example.org/Sent Items"' in await client.cmd(b'LIST "" *')
+    answer = await client.cmd(b'LIST "" %')
+    assert b'(\\Noselect \\HasChildren) "/" "Other Users"\r\n' in answer
+    assert b"desk@" not in answer
+    await client.cmd(b"STORE 2 +FLAGS.SILENT ($late \\Seen)")
+    inbox = b'"Other Users/desk@example.org/inbox"'
+    assert b"OK [COPYUID 77 7 6] COPY" in await client.cmd(b"COPY 2 " + inbox)
+    answer = await client.cmd(b"UID MOVE 6:7 " + inbox)
+    assert answer.startswith(b"* OK [COPYUID 77 6:7 7:8] Moved\r\n* 2 EXPUNGE\r\n* 1 EXPUNGE\r\nOK")
+    assert desk.durable_calls == 2
+    assert b"* 3 EXISTS" in await client.cmd(b"SELECT " + inbox)
+    assert b"FLAGS (\\Seen \\Recent $late)" in await client.cmd(b"FETCH 1 FLAGS")
+    await client.raw(b"i IDLE\r\n", b"+ ")
+    desk.deliver(desk.by_name("INBOX"), message)
+    assert b"* 4 EXISTS" in await client.until(b"* 4 EXISTS")
+    await client.raw(b"DONE\r\n", b"i ")
+    assert b"OK" in await client.cmd(b'CREATE "Other Users/desk@example.org/cases/open"')
+    assert b"[CANNOT]" in await client.cmd(b'RENAME "Other Users/desk@example.org/cases" cases')
+    assert b"[NONEXISTENT]" in await client.cmd(b'SELECT "Other Users/boss@example.org/INBOX"')
+    assert b"[NOPERM]" in await client.cmd(b'CREATE "Other Users"')
+
+
+async def test_copying_to_another_mailbox_is_all_or_nothing(world):
+    world.fill(3)
+    desk = world.others["desk@example.org"] = FakeMailbox()
+    client = await world.inbox()
+    append, count = desk.append, 0
+
+    async def full_after_two(*arguments):
+        nonlocal count
+        count += 1
+        if count > 2:
+            raise Refusal(Reason.OVER_QUOTA)
+        return await append(*arguments)
+
+    desk.append = full_after_two
+    assert b"NO [OVERQUOTA]" in await client.cmd(b'MOVE 1:3 "Other Users/desk@example.org/INBOX"')
+    assert not desk.messages[desk.by_name("INBOX")]
+    assert b"MESSAGES 3" in await client.cmd(b"STATUS INBOX (MESSAGES)")
 
 
 async def test_searching(world):

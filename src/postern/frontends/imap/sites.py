@@ -1,0 +1,62 @@
+"""The mailboxes a session sees: its own, and under `Other Users/ADDRESS/` those in which it has rights (RFC 2342)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from postern.frontends.imap.ports import Mailbox
+from postern.frontends.imap.tree import FolderTree
+from postern.model.ids import ChangeNumber, MailboxId
+from postern.model.items import Folder
+from postern.protocols.imap.render import DELIMITER
+
+OTHERS = "Other Users"
+
+
+class Site:
+    """One mailbox and where its folders hang."""
+
+    __slots__ = ("_number", "_tree", "mailbox", "owner", "prefix")
+
+    def __init__(self, mailbox: Mailbox, prefix: str = "", owner: MailboxId | None = None) -> None:
+        self.mailbox = mailbox
+        self.prefix = prefix
+        """Empty for the session's own mailbox, else `Other Users/ADDRESS/`."""
+        self.owner = owner
+        self._tree: FolderTree | None = None
+        self._number: ChangeNumber | None = None
+
+    async def tree(self) -> FolderTree:
+        """The folders as they are now."""
+        number = await self.mailbox.change_number()
+        if self._tree is None or number != self._number:
+            self._tree = FolderTree(await self.mailbox.folders())
+            self._number = number
+        return self._tree
+
+    def forget(self) -> None:
+        """After a change to the folders."""
+        self._tree = None
+
+
+class Place(NamedTuple):
+    """A folder and the mailbox it is in."""
+
+    site: Site
+    folder: Folder
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Where it can be worked with."""
+        return self.site.mailbox
+
+
+def split(name: str) -> tuple[str, str]:
+    """(address of another user or empty, name in that mailbox)."""
+    head, _, rest = name.partition(DELIMITER)
+    if head != OTHERS:
+        return "", name
+    address, _, local = rest.partition(DELIMITER)
+    if local[:5].upper() == "INBOX" and (len(local) == 5 or local[5] == DELIMITER):
+        local = "INBOX" + local[5:]
+    return address.lower(), local

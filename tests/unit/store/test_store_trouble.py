@@ -183,7 +183,9 @@ async def test_a_damaged_file_is_refused_alone(world: World, mailbox: Mailbox, i
     await fill(world, 200)
     await world.store.close()
     path = file_of(world.data)
-    upkeep.checkpoint(path, restart=True)
+    upkeep.backfill(path)
+    upkeep.restart_log(path)
+    upkeep.backfill(path)
     data = bytearray(path.read_bytes())
     if damage == "rubbish":
         data[:] = b"not a mailbox" * 1000

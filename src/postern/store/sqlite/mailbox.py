@@ -95,6 +95,8 @@ class SqliteMailbox:
         now = int(host.clock.timestamp())
         attempt = 0
         while True:
+            if self.path in host.barriers:
+                await host.barriers[self.path].wait()
             try:
                 if bulk:
                     job = partial(_transact, epoch=host.epoch, now=now, work=work)
@@ -134,7 +136,7 @@ class SqliteMailbox:
         try:
             return await self._write(lambda t: work(t, True), bulk=bulk)
         finally:
-            self._host.checkpoint_soon(self.path, restart=True)
+            self._host.checkpoint_soon(self.path)
 
     async def _reserve(self, count: int) -> None:
         """Reserve numbers durably before any of them is given."""

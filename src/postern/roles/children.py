@@ -156,6 +156,8 @@ class Children:
             return
         self.clean = False
         self._log.error("process.died", role=child.role.label, pid=child.pid, status=code)
+        for other in self._alive.values():
+            self._signal(other, signal.SIGUSR2)
         if self._stopping or child.retired or child.role not in self._roles:
             return
         lived = time.monotonic() - child.started

@@ -83,6 +83,7 @@ class Frontends(msgspec.Struct):
             hostname=self.settings.server.hostname,
             starttls=listening.path.starttls,
             mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
             connectors=tuple(
                 ReceiveConnector(
                     name=connector.name,
@@ -125,6 +126,7 @@ class Frontends(msgspec.Struct):
         settings = ImapSettings(
             server_name=self.settings.server.hostname,
             mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
             login_timeout_s=own.login_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
             append_bytes=own.max_append_bytes,
@@ -138,6 +140,7 @@ class Frontends(msgspec.Struct):
             server_name=self.settings.server.hostname,
             starttls=listening.path.starttls,
             mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
             login_timeout_s=own.login_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
         )

@@ -31,6 +31,8 @@ class Wishes:
         """Set before `stop`: a successor serves new connections; let open ones end by themselves for a while."""
         self.orphaned = False
         """The supervisor died: a new one may wait for us to go."""
+        self.peer_died: Callable[[], None] = lambda: None
+        """Called when another process died: it may have committed without telling anybody."""
         self.hurry = asyncio.Event()
         """While lingering: asked to stop once more."""
 
@@ -79,6 +81,7 @@ def fork(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], life: tup
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor tells us
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # may come before the loop listens
         code = _run(main, Pipes(ready_write, life[0]))
     except BaseException:
         traceback.print_exc()
@@ -118,6 +121,7 @@ async def _main(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], pi
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGUSR1, linger)
+    loop.add_signal_handler(signal.SIGUSR2, lambda: wishes.peer_died())
     loop.add_reader(pipes.life, orphaned)
     loop.set_exception_handler(_report)
     return await main(wishes, tell_ready)

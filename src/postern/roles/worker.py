@@ -76,6 +76,7 @@ class Worker:
         failpoints.configure_from_environment()
         parts = Parts.open(self._settings, self._slot.name, self._slot.process, self._epoch)
         await parts.bus.start()
+        wishes.peer_died = parts.bus.rescan
         await parts.store.start()
         self._journal = Journal(
             journal_directory(parts.data),

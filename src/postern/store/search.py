@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
+from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
 from postern.formats.mime.parts import PartMap
 from postern.model.ids import BlobRef, FolderId, Uid
@@ -39,6 +40,8 @@ from postern.store.interface import Blobs, Ranges, normalise
 SLICE_S = 0.003
 BODY_BATCH = 16
 """Bodies read at a time."""
+ZONE_S = 100 * 3600
+"""No zone of a Date field is further than this from UTC: nearer to a bound, the field itself decides."""
 THREAD_BYTES = 256 * 1024
 """Bodies larger than this are decoded in a thread."""
 
@@ -71,7 +74,7 @@ class _Item(NamedTuple):
 class _Text:
     """A candidate's decoded text, made once, folded for comparison."""
 
-    __slots__ = ("body", "header", "lines")
+    __slots__ = ("body", "header", "lines", "wall_clock")
 
     def __init__(self, header: bytes, body: str | None) -> None:
         self.lines: dict[str, list[str]] = {}
@@ -83,6 +86,9 @@ class _Text:
             whole.append(f"{key}: {text}")
         self.header = "\n".join(whole)
         self.body = body
+        date = mime_date.parse(mime_header.first(header, b"date") or b"")
+        self.wall_clock = None if date is None else sum(date)
+        """What the sender's clock said, as if it were UTC."""
 
 
 _ROW_COLUMNS = Columns.UID | Columns.FLAGS | Columns.MODSEQ | Columns.RECEIVED_AT | Columns.SIZE
@@ -108,7 +114,7 @@ def needs(query: Query) -> tuple[bool, bool, bool]:
     if isinstance(query, Not):
         return needs(query.of)
     body = isinstance(query, _BODIES)
-    return isinstance(query, SentBetween), body or isinstance(query, _HEADERS), body
+    return isinstance(query, SentBetween), body or isinstance(query, _HEADERS | SentBetween), body
 
 
 def compile_query(query: Query, keywords: dict[int, str]) -> Test:
@@ -157,6 +163,19 @@ def _between(value: int | None, start: int | None, end: int | None) -> bool:
     return value is not None and (start is None or value >= start) and (end is None or value < end)
 
 
+def _sent_between(item: _Item, text: _Text | None, start: int | None, end: int | None) -> bool | None:
+    if text is not None:
+        return _between(text.wall_clock, start, end)
+    if item.sent_at is None:
+        return False
+    low, high = item.sent_at - ZONE_S, item.sent_at + ZONE_S
+    if _between(low, start, end) and _between(high, start, end):
+        return True
+    if (start is not None and high < start) or (end is not None and low >= end):
+        return False
+    return None
+
+
 def _compile_row(query: Query, keywords: dict[int, str]) -> Test:
     match query:
         case All():
@@ -176,7 +195,7 @@ def _compile_row(query: Query, keywords: dict[int, str]) -> Test:
         case ReceivedBetween(start, end):
             return lambda item, text: _between(item.received_at, start, end)
         case SentBetween(start, end):
-            return lambda item, text: _between(item.sent_at, start, end)
+            return lambda item, text: _sent_between(item, text, start, end)
         case ModseqFrom(modseq):
             return lambda item, text: item.modseq >= modseq
         case _:

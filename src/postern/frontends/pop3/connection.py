@@ -10,6 +10,7 @@ from postern.frontends.pop3.maildrop import Maildrop
 from postern.frontends.pop3.ports import Authentication, Mailboxes, Maildrops, Stream
 from postern.frontends.pop3.replies import REPLIES, reply_to
 from postern.frontends.pop3.settings import Pop3Settings
+from postern.model.addresses import is_loopback
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.pop3.commands import Command, State
@@ -152,7 +153,7 @@ class Connection:
 
     def _mechanisms(self) -> tuple[str, ...]:
         allowed = self._shared.settings.mechanisms
-        return offered(allowed, clear_text=self._stream.tls is not None, binding=self._binding)
+        return offered(allowed, clear_text=self._clear_text_allowed(), binding=self._binding)
 
     def _can_start_tls(self) -> bool:
         settings = self._shared.settings
@@ -161,7 +162,7 @@ class Connection:
     async def _capa(self, _: Command) -> None:
         capabilities = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"]
         if self._drop is None:
-            if self._stream.tls is not None:
+            if self._clear_text_allowed():
                 capabilities.append("USER")
             if mechanisms := self._mechanisms():
                 capabilities.append("SASL " + " ".join(mechanisms))
@@ -197,8 +198,14 @@ class Connection:
             await self._shared.authentication.verify_password(name, password, self._stream.peer[0], PROTOCOL)
         )
 
+    def _clear_text_allowed(self) -> bool:
+        """Whether a password may cross this connection."""
+        if self._stream.tls is not None:
+            return True
+        return self._shared.settings.cleartext_login == "loopback" and is_loopback(self._stream.peer[0])
+
     def _require_tls(self) -> None:
-        if self._stream.tls is None:
+        if not self._clear_text_allowed():
             raise Refusal(Reason.ENCRYPTION_REQUIRED)
 
     async def _auth(self, command: Command) -> None:

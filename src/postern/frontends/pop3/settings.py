@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -14,6 +16,8 @@ class Pop3Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The data path starts in clear text and can be upgraded."""
     mechanisms: tuple[str, ...] = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN")
     """SASL mechanisms offered where the connection allows them."""
+    cleartext_login: Literal["never", "loopback"] = "never"
+    """Passwords without TLS: never, or from this machine."""
     login_timeout_s: float = 120.0
     """How long a connection may take to authenticate, for each command."""
     idle_timeout_s: float = 900.0

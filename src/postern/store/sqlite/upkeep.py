@@ -12,7 +12,7 @@ from postern.model.ids import MailboxId
 from postern.model.items import Quota
 from postern.store.sqlite import folders, reading
 from postern.store.sqlite.connection import connect, sync_directory, sync_wal, wal_path
-from postern.store.sqlite.schema import BLOCK, migrate
+from postern.store.sqlite.schema import BLOCK, LAYOUT_VERSION, UnknownLayout, migrate, version_of
 from postern.store.sqlite.txn import Txn, transact
 
 CHECKPOINT_PAGES = 1000
@@ -101,11 +101,16 @@ def remove(path: Path) -> None:
 
 
 def live_records(paths: Iterable[Path], segments: frozenset[int]) -> dict[int, set[int]]:
-    """Which records of the segments any mailbox refers to. Raises apsw.Error: what cannot be asked may be live."""
+    """Which records of the segments any mailbox refers to. Raises apsw.Error, UnknownLayout.
+
+    What cannot be asked may be live.
+    """
     found: dict[int, set[int]] = {}
     for path in paths:
         db = connect(path, busy_ms=BUSY_MS)
         try:
+            if version_of(db) != LAYOUT_VERSION:
+                raise UnknownLayout(path.name)
             for segment, records in reading.live_records(db, segments).items():
                 found.setdefault(segment, set()).update(records)
         finally:

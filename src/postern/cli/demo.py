@@ -46,6 +46,9 @@ scram_iterations = 4096
 
 [pressure]
 min_free_bytes = 16777216
+
+[log]
+level = "warning"
 {listeners}"""
 
 

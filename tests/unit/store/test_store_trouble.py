@@ -14,7 +14,7 @@ from postern.model.ids import DeliveryKey, FolderId, MailboxId
 from postern.model.items import Columns, Flag, Quota, SpecialUse
 from postern.model.refusal import Refusal
 from postern.store.interface import Delivery, FlagChange, Mailbox
-from postern.store.sqlite import host, upkeep
+from postern.store.sqlite import host, transfer, upkeep
 from postern.store.sqlite import mailbox as engine_mailbox
 from postern.store.sqlite.connection import DurabilityLost, wal_path
 from postern.store.sqlite.engine import SqliteStore
@@ -274,3 +274,21 @@ async def test_flags_while_somebody_writes(world: World, mailbox: Mailbox, inbox
     assert len({r.change_number for r in results[:2]}) == 2  # type: ignore[union-attr]
     folder = await mailbox.folder(inbox)
     assert (folder.messages, folder.unseen <= 1) == (3001, True)
+
+
+async def test_below_the_horizon_changes_are_incomplete(
+    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uids = await fill(world, 30)
+    then = await mailbox.change_number()
+    numbers = []
+    for uid in uids:
+        await mailbox.expunge(inbox, [(uid, uid)], only_deleted=False)
+        numbers.append(await mailbox.change_number())
+    monkeypatch.setattr(transfer.prune_tombstones, "__defaults__", (10,))
+    await mailbox.purge_recoverable(0)
+    assert not (await mailbox.changes(inbox, then)).complete
+    assert not (await mailbox.changes(inbox, numbers[18])).complete
+    kept = await mailbox.changes(inbox, numbers[19])
+    assert kept.complete
+    assert list(kept.vanished) == uids[20:]

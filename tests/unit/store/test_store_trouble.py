@@ -132,6 +132,8 @@ async def test_a_failed_sync_is_never_retried(world: World, mailbox: Mailbox, in
     with pytest.raises(DurabilityLost):
         await mailbox.durable()
     with pytest.raises(DurabilityLost):
+        await mailbox.add(inbox, [item(world.blobs, message(1))])
+    with pytest.raises(DurabilityLost):
         await world.store.sync_dirty()  # type: ignore[attr-defined]
 
 

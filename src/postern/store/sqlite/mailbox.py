@@ -98,6 +98,8 @@ class SqliteMailbox:
         while True:
             if self.path in host.barriers:
                 await host.barriers[self.path].wait()
+            if host.broken is not None:
+                raise host.broken
             try:
                 if bulk:
                     job = partial(_transact, epoch=host.epoch, now=now, work=work)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 USERS = 200
+PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
 
 
 def bench_tools() -> Path:
@@ -32,13 +33,35 @@ def bench_tools() -> Path:
 def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.Popen[bytes], Path]:
     """A fresh organisation with the peer's users and hashes; returns the server and its target file."""
     data = work / "postern"
+    config = work / "postern.toml"
     postern = [sys.executable, "-m", "postern"]
     subprocess.run(
-        [*postern, "quickstart", "admin@bench.example", "--data", str(data), "--port-base", str(base), "--bench"],
+        [
+            *postern,
+            "quickstart",
+            "admin@bench.example",
+            "--hostname",
+            "localhost",
+            "-c",
+            str(config),
+            "--data",
+            str(data),
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    config = data / "postern.toml"
+    with config.open("a") as file:
+        # as the peer is set up: clear text on loopback, no cache of passwords, no limits that a load generator meets
+        file.write(
+            '\n[network]\naddresses = ["127.0.0.1"]\n[authentication]\ncleartext_login = "loopback"\ncache_s = 0\n'
+        )
+        file.write("[smtp]\nmax_connections_per_address = 0\n")
+        # the peer lets a user send as anybody, and the generator does
+        file.write('[[receive_connector]]\nname = "internet"\nlisteners = ["smtp"]\nanonymous = true\n')
+        file.write('[[receive_connector]]\nname = "clients"\nlisteners = ["submission", "submissions"]\n')
+        file.write("authenticated = true\ncheck_sender = false\nrequire_tls = true\n")
+        for name, port in PORTS.items():
+            file.write(f"[listen.{name}]\nport = {base + port}\n")
     subprocess.run(
         [*postern, "mailbox", "import-users", str(users_file), "--config", str(config)],
         check=True,

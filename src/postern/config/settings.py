@@ -112,6 +112,11 @@ class Pop3(Table, frozen=True, kw_only=True):
 class Authentication(Table, frozen=True, kw_only=True):
     """`[authentication]`: passwords."""
 
+    cleartext_login: Annotated[
+        Literal["never", "loopback"],
+        Meta(description="passwords without TLS: never, or from this machine (a web mail or proxy on it)"),
+    ] = "never"
+
     cache_s: Annotated[float, Meta(ge=0, le=3600, description="seconds a right password is remembered; 0 is off")] = (
         60.0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import unicodedata
 
 from postern.model.refusal import Reason, Refusal
@@ -83,3 +84,11 @@ def check(address: str) -> str:
     if not domain or dots or forbidden or not printable or too_long:
         raise Refusal(Reason.BAD_NAME, f"not an address: {address!r}")
     return key
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a peer's IP address, perhaps with an IPv6 zone, is this machine's own."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from postern.config.settings import SendConnector as ConnectorSettings
@@ -36,9 +37,11 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
     submit: Submit,
     clock: Clock,
     entropy: Entropy,
+    own_addresses: Sequence[tuple[str, int]] = (),
 ) -> QueueRunner:
     """The runner of one worker. `worker` is its name, the same after a restart; `submit` is Mailflow.submit_internal.
 
+    `own_addresses` (IP, port) are our SMTP listeners, which mail must not be sent to.
     Raises OSError, ValueError for keys and password files that cannot be read.
     """
     own = settings.queue
@@ -57,7 +60,7 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
         worker,
         Parts(
             queue=queue,
-            router=Router(connectors, resolver, entropy, [host]),
+            router=Router(connectors, resolver, entropy, [host], own_addresses),
             smtp=agent,
             mailboxes=MailboxAgent(CopyDelivery(store)),
             contents=store.blobs,

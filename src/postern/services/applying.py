@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from postern.directory.interface import Directory
+from postern.formats.mime.header import first
 from postern.model.ids import BlobRef, DeliveryKey
 from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import Accepted, AppendHeader, AssignedHeader
@@ -16,6 +17,7 @@ from postern.store.interface import Delivered, Delivery, Store
 from postern.store.journal.records import Kind
 from postern.store.journal.replay import about
 from postern.transport.categorizer import categorize
+from postern.transport.loops import header_of
 from postern.transport.outcomes import AnyOutcome, Deliver, Expand, Fail, encode
 from postern.transport.queue import QueueStore
 from postern.transport.queue_rows import NewEntry
@@ -125,6 +127,8 @@ class Applier:
         if not outcomes:
             return
         header = message.header
+        # only the mailboxes' way scans a message
+        message.message_id = message.message_id or message_id_of(message.content)
         entry = NewEntry(
             message.key,
             header.envelope,
@@ -187,6 +191,12 @@ class Applier:
         (result,) = await self._store.deliver([delivery])
         failpoints.hit("append.applied")
         return result
+
+
+def message_id_of(content: bytes) -> str:
+    """Message-ID without brackets, for the queue and the tracking log; empty if there is none."""
+    value = first(header_of(content), b"message-id") or b""
+    return value.strip(b"<> \t").decode("utf-8", "replace")
 
 
 def _direct(outcomes: Sequence[AnyOutcome]) -> list[Deliver]:

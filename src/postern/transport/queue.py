@@ -7,7 +7,7 @@ reports is decided in the same transaction as the fate of the recipients, so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import apsw
@@ -47,12 +47,20 @@ class QueueStore:
         self._clock = clock
         self._entropy = entropy
         self._schedule = schedule or Schedule()
+        self.on_work: Callable[[], None] | None = None
+        """Called in this process when there is something to do at once."""
 
     # --- putting in
     async def add(self, batch: Sequence[NewEntry]) -> int:
         """Put in what is new; how many recipients. Visible at once, durable after `durable`."""
         now = self._clock.timestamp()
-        return await self.file.write(lambda db: sum(insert_entry(db, entry, now) for entry in batch))
+        added = await self.file.write(lambda db: sum(insert_entry(db, entry, now) for entry in batch))
+        self._tell()
+        return added
+
+    def _tell(self) -> None:
+        if self.on_work is not None:
+            self.on_work()
 
     async def durable(self) -> None:
         """Return when everything committed so far survives a power cut. Raises OSError."""
@@ -156,6 +164,8 @@ class QueueStore:
             drop_finished(db, claim.message)
 
         await self.file.write(work)
+        if reports:
+            self._tell()
         return settled
 
     async def recategorized(self, claim: Claim, done: Sequence[Waiting], outcomes: Sequence[AnyOutcome]) -> None:

@@ -142,23 +142,20 @@ class QueueAdmin:
                 f" JOIN message m ON m.id=r.message WHERE {where}",
                 values,
             ).fetchall()
+            owed: dict[int, list[tuple[str, Subject]]] = {}
+            facts: dict[int, tuple[Envelope, str, float, StoredContent]] = {}
             for row in rows:
                 number, message, queue_id, envelope, segment, record, size, prefix, received_at = row[:9]
                 address, wanted, original, asked, reverse_path = row[9:]
-                if notify:
-                    subject = Subject(
-                        Recipient(address, wanted, original),
-                        "failed",
-                        "5.7.0",
-                        "removed by the administrator",
-                        asked=asked,
-                    )
-                    content = StoredContent(BlobRef(segment, record), size, prefix)
-                    reports = dsn.due(
-                        _unpack_envelope(envelope), queue_id, received_at, content, [(reverse_path, subject)]
-                    )
-                    owe(db, reports, now)
                 db.execute("DELETE FROM recipient WHERE id=?", (number,))
+                recipient = Recipient(address, wanted, original)
+                subject = Subject(recipient, "failed", "5.7.0", "removed by the administrator", asked=asked)
+                owed.setdefault(message, []).append((reverse_path, subject))
+                content = StoredContent(BlobRef(segment, record), size, prefix)
+                facts[message] = (_unpack_envelope(envelope), queue_id, received_at, content)
+            for message, subjects in owed.items():
+                if notify:
+                    owe(db, dsn.due(*facts[message], subjects), now)
                 drop_finished(db, message)
 
         await self._file.write(work)

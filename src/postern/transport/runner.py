@@ -114,6 +114,7 @@ class QueueRunner:
 
     async def run(self) -> None:
         """Work until `stop`. Raises OSError when the queue's disk fails: the worker has to end."""
+        self._parts.queue.on_work = self.wake
         await self._until_ready()
         renewed = self._parts.clock.monotonic()
         while not self._stopping:

@@ -47,9 +47,9 @@ def test_fetchmail(demo, program, run, tmp_path, protocol, port):
 def test_getmail(demo, program, run, tmp_path):
     put(demo, 7, 2)
     address, password = demo.user(7)
-    (tmp_path / "box").mkdir()
-    for part in ("cur", "new", "tmp"):
-        (tmp_path / "box" / part).mkdir()
+    mda = tmp_path / "mda"
+    mda.write_text(f"#!/bin/sh\ncat >> {tmp_path}/got\n")
+    mda.chmod(0o755)
     (tmp_path / "getmailrc").write_text(
         f"""[retriever]
 type = SimplePOP3SSLRetriever
@@ -58,12 +58,13 @@ port = {demo.ports["pop3s"]}
 username = {address}
 password = {password}
 [destination]
-type = Maildir
-path = {tmp_path}/box/
+type = MDA_external
+path = {tmp_path}/mda
+allow_root_commands = true
 [options]
 delete = false
 read_all = true
 """
     )
     run(program("getmail"), f"--getmaildir={tmp_path}", "--rcfile=getmailrc")
-    assert any("collect" in f.read_text(errors="replace") for f in (tmp_path / "box" / "new").iterdir())
+    assert (tmp_path / "got").read_text(errors="replace").count("collect 1") >= 1

@@ -63,7 +63,7 @@ def test_mirror_both_ways(demo, program, run, tmp_path: Path):
     config.write_text(
         f"""
 IMAPStore far
-Host {demo.host}
+Host localhost
 Port {demo.ports["imaps"]}
 User {address}
 Pass {password}

@@ -31,7 +31,7 @@ set imap_pass="{password}"
 set folder="imaps://{host}:{demo.ports["imaps"]}/"
 set spoolfile="+INBOX"
 set copy=yes
-set record="+Sent"
+set record="+Sent Items"
 set move=no
 set confirmappend=no
 set header_cache=""
@@ -61,7 +61,7 @@ set mail_check=1
         "-k",
         "--user",
         f"{address}:{password}",
-        f"imaps://{host}:{demo.ports['imaps']}/Sent?SUBJECT%20{token}",
+        f"imaps://{host}:{demo.ports['imaps']}/Sent%20Items?SUBJECT%20{token}",
     )
     assert result.stdout.replace("* SEARCH", "").strip(), "the copy is not in Sent"
     found = run(

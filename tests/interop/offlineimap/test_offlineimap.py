@@ -25,7 +25,7 @@ type = Maildir
 localfolders = {tmp_path}/mail
 [Repository far]
 type = IMAP
-remotehost = {demo.host}
+remotehost = localhost
 remoteport = {demo.ports["imaps"]}
 remoteuser = {address}
 remotepass = {password}

@@ -126,7 +126,7 @@ def test_append_store_copy_move_expunge(demo):
     assert client.store("1", "+FLAGS", "(\\Seen $Important)")[0] == "OK"
     assert b"$Important" in client.fetch("1", "(FLAGS INTERNALDATE)")[1][0]
     assert client.copy("1", "INBOX")[0] == "OK"
-    assert client.uid("MOVE", "1:*", "Trash")[0] == "OK"
+    assert client.uid("MOVE", "1:*", '"Deleted Items"')[0] == "OK"
     assert client.search(None, "ALL")[1][0] == b""
     client.close()
     assert client.delete("Work/Plans")[0] == "OK"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, NoReturn
 
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.sites import Site
+from postern.model.addresses import is_loopback
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.imap.commands.connection import Authenticate, Login
 from postern.protocols.imap.session import State
@@ -27,12 +27,7 @@ def clear_text_allowed(connection: Connection) -> bool:
     """Whether a password may cross this connection."""
     if connection.stream.tls is not None:
         return True
-    if connection.shared.settings.cleartext_login != "loopback":
-        return False
-    try:
-        return ipaddress.ip_address(connection.stream.peer[0].partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    return connection.shared.settings.cleartext_login == "loopback" and is_loopback(connection.stream.peer[0])
 
 
 def binding(connection: Connection) -> ChannelBinding | None:

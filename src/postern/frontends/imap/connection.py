@@ -17,6 +17,7 @@ from postern.frontends.imap.sites import Site
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import render
+from postern.protocols.imap.commands.append import Append
 from postern.protocols.imap.commands.search import CHARSETS, BadCharset
 from postern.protocols.imap.scanner import Scanner, no_arguments
 from postern.protocols.imap.session import Command, Continue, Limits, Rejected, ServerSession, State
@@ -32,6 +33,11 @@ Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
 
 TARGET_COMMANDS = frozenset({b"APPEND", b"COPY", b"MOVE", b"UID COPY", b"UID MOVE"})
 """Commands in which a missing folder is one to be created (TRYCREATE)."""
+
+
+MAX_TOGETHER = 32
+MAX_TOGETHER_BYTES = 16_777_216
+"""How many pipelined APPENDs, and octets in them, are under way at the same time in one session."""
 
 
 class Shared:
@@ -61,6 +67,8 @@ class Connection:
     """State of one connection."""
 
     __slots__ = (
+        "appending",
+        "appending_bytes",
         "bad",
         "condstore",
         "dirty",
@@ -98,6 +106,9 @@ class Connection:
         """Mailboxes with commits whose OK waits for `durable`."""
         self.starting_tls: ssl.SSLContext | None = None
         """Set by STARTTLS; the handshake follows its tagged OK."""
+        self.appending: list[tuple[bytes, asyncio.Future[bytes]]] = []
+        """Tags and outcomes of APPENDs under way."""
+        self.appending_bytes = 0
         self.tag = b""
         """Of the command being carried out."""
         self.bad = 0
@@ -162,6 +173,8 @@ class Connection:
         session, stream = self.session, self.stream
         while session.state is not State.LOGOUT:
             event = session.next()
+            if self.appending and not (type(event) is Command and event.name == b"APPEND"):
+                await self._settle()
             if event is None:
                 await self.flush()
                 data = await stream.read(self.timeout_s)
@@ -198,11 +211,13 @@ class Connection:
             return
         selected = self.selected
         self.tag = tag
+        arguments: Any = None
         try:
-            if specification.parse is no_arguments and not text:
-                arguments = None
-            else:
+            if text or specification.parse is not no_arguments:
                 arguments = specification.parse(Scanner(text, literals))
+            if name == b"APPEND" and (self.appending or session.pending()):
+                await self._append_together(tag, arguments)
+                return
             response = await self.handlers[name](self, arguments, name.startswith(b"UID "))
             if self.selected is not None and self.selected is selected:
                 await selected.sync(self.out, expunge=specification.expunge_allowed)
@@ -217,6 +232,29 @@ class Connection:
         self.out.append(b"%b %b\r\n" % (tag, response))
         if len(self.out) > 512:
             await self.gathered(sum(map(len, self.out)))
+
+    # --- pipelined APPENDs
+    async def _append_together(self, tag: bytes, arguments: Append) -> None:
+        """Begin an APPEND that others may follow at once: together they wait for one sync of the journal, not each."""
+        work = asyncio.ensure_future(self.handlers[b"APPEND"](self, arguments, False))
+        self.appending.append((tag, work))
+        self.appending_bytes += len(arguments.content)
+        if len(self.appending) >= MAX_TOGETHER or self.appending_bytes >= MAX_TOGETHER_BYTES:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Answer the APPENDs that were begun, in their order."""
+        begun, self.appending, self.appending_bytes = self.appending, [], 0
+        outcomes = await asyncio.gather(*(work for _, work in begun), return_exceptions=True)
+        if self.selected is not None:
+            await self.selected.sync(self.out, expunge=True)
+        for (tag, _), outcome in zip(begun, outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                outcome = render.refused(outcome.reason, target=True)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            self.out.append(b"%b %b\r\n" % (tag, outcome))
+            self.bad = 0
 
     def _answer_bad(self, tag: bytes, text: str) -> None:
         self.out.append(b"%b BAD %b\r\n" % (tag, text.encode("ascii", "replace")))

@@ -99,5 +99,7 @@ class ImapFrontend:
             _log.exception("imap session of %s failed", connection.user)
             stream.write(b"* BYE [SERVERBUG] Internal error\r\n")
         finally:
+            for _, work in connection.appending:
+                work.cancel()
             connection.selected = None
             stream.close()

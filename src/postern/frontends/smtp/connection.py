@@ -10,10 +10,11 @@ import msgspec
 
 from postern.formats.mime.trace import complete_submission
 from postern.frontends.smtp.authenticate import Login
-from postern.frontends.smtp.connectors import capabilities, is_loopback
+from postern.frontends.smtp.connectors import capabilities
 from postern.frontends.smtp.ports import Authentication, Log, Mailflow, Metrics, Stream
 from postern.frontends.smtp.replies import AUTHENTICATED, FAILURE, NO_PROGRESS, STOPPING, TIMEOUT, Stage, reply_to
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
+from postern.model.addresses import is_loopback
 from postern.model.envelope import Peer
 from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.refusal import Reason, Refusal

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
+from postern.model.addresses import is_loopback
 from postern.protocols.sasl.server import MECHANISMS, ChannelBinding, offered
 from postern.protocols.smtp.extensions import Capabilities
 
@@ -36,14 +37,6 @@ class Connectors:
             if any(peer in network for network in networks):
                 return connector
         return None
-
-
-def is_loopback(address: str) -> bool:
-    """Whether a peer is this machine."""
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def capabilities(

@@ -12,6 +12,8 @@ from postern.model.refusal import Reason, Refusal
 
 MMAP_BYTES = 1 << 30
 CACHE_KIB = 1024
+LOG_KEPT_BYTES = 1 << 20
+"""What a log keeps of its blocks when it starts anew: rewriting them is cheap, but there are many mailboxes."""
 SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS picked (seq INTEGER PRIMARY KEY, uid INTEGER NOT NULL)"
 """Where set operations keep the UIDs that they work on; in memory, one a connection."""
 
@@ -39,7 +41,8 @@ def connect(path: Path, *, create: bool = False, busy_ms: int = 0) -> apsw.Conne
             db.execute("PRAGMA journal_mode = WAL").fetchall()
         db.execute(
             f"PRAGMA synchronous = NORMAL; PRAGMA mmap_size = {MMAP_BYTES}; PRAGMA cache_size = -{CACHE_KIB};"
-            "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON"
+            f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}; PRAGMA temp_store = MEMORY;"
+            "PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON"
         ).fetchall()
     except BaseException:
         db.close()

@@ -21,6 +21,7 @@ from postern.store.sqlite.connection import refusal, sync_wal
 from postern.store.sqlite.host import MAX_OPEN, Host
 from postern.store.sqlite.mailbox import SqliteMailbox
 from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
+from postern.store.sqlite.schema import UnknownLayout
 
 T = TypeVar("T")
 
@@ -176,5 +177,7 @@ class SqliteStore:
             return await self._host.in_thread(work)
         except apsw.Error as error:
             raise refusal(error, path) from error
+        except UnknownLayout as error:
+            raise Refusal(Reason.CORRUPT, str(error)) from error
         except OSError as error:
             raise Refusal(_REASONS.get(error.errno or 0, Reason.TRY_LATER), str(error)) from error

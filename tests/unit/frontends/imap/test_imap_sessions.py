@@ -245,6 +245,33 @@ async def test_append_and_copy_and_move(world, message):
     assert b"NO [TRYCREATE]" in await client.cmd(b"APPEND nowhere {1+}\r\nx")
 
 
+async def test_pipelined_appends_wait_together(world):
+    client = await world.inbox()
+    append, under_way, most = world.mailbox.append, 0, 0
+
+    async def slow(folder, content, *more):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        if content == b"3":
+            raise Refusal(Reason.OVER_QUOTA)
+        return await append(folder, content, *more)
+
+    world.mailbox.append = slow
+    data = b"".join(b"a%d APPEND INBOX {1+}\r\n%d\r\n" % (i, i) for i in range(6))
+    answer = await client.raw(data + b"b APPEND nowhere {1+}\r\nx\r\nc NOOP\r\n", b"c ")
+    assert most == 6
+    assert answer.startswith(b"* 5 EXISTS\r\n")
+    tagged = [line.split(b" ")[:2] for line in answer.splitlines() if not line.startswith(b"*")]
+    assert tagged == [
+        *([b"a%d" % i, b"NO" if i == 3 else b"OK"] for i in range(6)),
+        [b"b", b"NO"],
+        [b"c", b"OK"],
+    ]
+
+
 async def test_uid_expunge_and_close(world):
     world.fill(3)
     client = await world.inbox()

@@ -1,0 +1,49 @@
+"""The program `postern`: chooses the language, then the command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from postern.cli import language, launch
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line; ends the process with its status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    given, chosen = take_language(given)
+    language.use(chosen or language.from_environment(dict(os.environ)))
+    wanted = launch.recognise(given)
+    if wanted is not None:
+        raise SystemExit(launch.start(wanted))
+    from postern.cli.commands import build
+
+    run(build(), given)
+
+
+def run(app: App, given: Sequence[str]) -> None:
+    """Run a command of the library; what is left of a broken pipe or Ctrl-C is silence."""
+    try:
+        app(given)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def take_language(arguments: list[str]) -> tuple[list[str], str]:
+    """`--lang ru` or `--lang=ru`, anywhere: it must be known before any help text is made."""
+    for index, word in enumerate(arguments):
+        if word == "--":
+            break
+        if word.startswith("--lang="):
+            return arguments[:index] + arguments[index + 1 :], word[7:]
+        if word == "--lang" and index + 1 < len(arguments):
+            return arguments[:index] + arguments[index + 2 :], arguments[index + 1]
+    return arguments, ""

@@ -1,0 +1,108 @@
+"""What every administrative command starts with: the settings file, and the organisation's directory and store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+
+from postern.cli.language import _
+from postern.cli.output import fail
+from postern.cli.serve import EX_CONFIG, config_path
+from postern.config.loading import SettingsError, load
+from postern.config.settings import Settings
+from postern.directory.failures import FailureLog
+from postern.directory.interface import Account
+from postern.directory.passwords import HashCost
+from postern.directory.sqlite import SqliteDirectory
+from postern.model.refusal import Reason, Refusal
+from postern.net.clock import SystemEntropy
+
+if TYPE_CHECKING:
+    from postern.roles.parts import Parts
+
+T = TypeVar("T")
+
+Config = Annotated[Path | None, Parameter(name=["--config", "-c"], help=_("Settings file (postern.toml)."))]
+Json = Annotated[bool, Parameter(name="--json", negative="", help=_("Print JSON."))]
+
+
+def load_settings(given: Path | None) -> Settings:
+    """Read the settings or end with what is wrong with them."""
+    try:
+        return load(config_path(given))
+    except SettingsError as problem:
+        fail(str(problem), EX_CONFIG)
+
+
+def become_owner(data: Path) -> None:
+    """As root, act as the owner of the data directory: files made by root would be closed to the server."""
+    if os.geteuid() != 0 or not data.exists():
+        return
+    owner = data.stat()
+    if owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+
+
+def hash_cost(settings: Settings) -> HashCost:
+    """Cost of new passwords."""
+    own = settings.authentication
+    return HashCost(own.argon2_passes, own.argon2_memory_kib, own.scram_iterations)
+
+
+def require_organisation(settings: Settings) -> None:
+    """Refuse to make an empty organisation where a wrong path was given. Raises Refusal."""
+    if not (settings.data_dir / "directory.db").exists():
+        raise Refusal(
+            Reason.NO_SUCH_RECIPIENT,
+            _("there is no organisation in {data}; `postern quickstart` makes one", data=settings.data_dir),
+        )
+    become_owner(settings.data_dir)
+
+
+@asynccontextmanager
+async def open_directory(settings: Settings) -> AsyncIterator[SqliteDirectory]:
+    """The directory of an organisation that exists. Raises Refusal."""
+    require_organisation(settings)
+    directory = SqliteDirectory(settings.data_dir / "directory.db", SystemEntropy())
+    try:
+        yield directory
+    finally:
+        await directory.close()
+
+
+@asynccontextmanager
+async def open_organisation(settings: Settings) -> AsyncIterator[Parts]:
+    """Directory and store of an organisation that exists, beside a running server or without one. Raises Refusal."""
+    from postern.roles.context import open_organisation as open_parts  # the store is loaded where it is needed only
+
+    require_organisation(settings)
+    async with open_parts(settings) as parts:
+        yield parts
+
+
+def open_failures(settings: Settings) -> FailureLog:
+    """Counters of failed logins."""
+    return FailureLog(settings.data_dir / "failures.db")
+
+
+def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a command; a refusal ends it with its text."""
+    try:
+        return asyncio.run(work())
+    except Refusal as refusal:
+        fail(refusal.detail or refusal.reason.value)
+
+
+async def existing_account(directory: SqliteDirectory, address: str) -> Account:
+    """The account with an address or alias. Raises Refusal(NO_SUCH_RECIPIENT)."""
+    account = await directory.login(address)
+    if account is None:
+        raise Refusal(Reason.NO_SUCH_RECIPIENT, _("no such mailbox: {address}", address=address))
+    return account

@@ -1,0 +1,286 @@
+"""`postern quickstart ADDRESS`: everything a real organisation needs, written once."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from postern.cli import certificate, dns_records
+from postern.cli.language import _, language
+from postern.cli.mailbox import new_password
+from postern.cli.organisation import Json, hash_cost, run
+from postern.cli.output import fail, print_json
+from postern.config.loading import load
+from postern.config.settings import Settings
+from postern.directory.interface import Domain, NewAccount
+from postern.directory.passwords import new_credentials
+from postern.formats import dkim
+from postern.model.addresses import check, normalise_domain, split
+from postern.model.refusal import Refusal
+from postern.net.clock import SystemClock, SystemEntropy
+
+Hostname = Annotated[str, Parameter(help=_("Name of this server; without it mail.DOMAIN."))]
+IpAddress = Annotated[
+    tuple[str, ...],
+    Parameter(name="--address", negative="", help=_("Public IP address of this server; may be repeated.")),
+]
+Where = Annotated[
+    Path | None,
+    Parameter(
+        name=["--config", "-c"],
+        help=_("Settings file to write; without it /etc/postern/postern.toml as root, else ./postern.toml."),
+    ),
+]
+Data = Annotated[Path | None, Parameter(help=_("Data directory; without it /var/lib/postern as root, else ./data."))]
+User = Annotated[str, Parameter(help=_("System user of the systemd unit."))]
+
+CONFIG = """\
+# Postern's settings. All keys: postern settings --reference
+[server]
+hostname = "{hostname}"
+data = "{data}"
+language = "{language}"
+
+# A certificate that clients trust, from your authority or an ACME client, instead of the one made at installation:
+# [tls]
+# certificate = "/etc/letsencrypt/live/{hostname}/fullchain.pem"
+# key = "/etc/letsencrypt/live/{hostname}/privkey.pem"
+
+# Mail leaves by the MX records of its recipients. Through a provider instead:
+# [[send_connector]]
+# name = "provider"
+# smart_hosts = ["smtp.provider.example:587"]
+# tls = "required"
+# username = "user"
+# password_file = "provider-password"
+{dkim}"""
+
+UNIT = """\
+[Unit]
+Description=Postern mail server
+Documentation=man:postern(1)
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=exec
+User={user}
+Group={user}
+ExecStart={program} serve --config {config}
+ExecReload=/bin/kill -HUP $MAINPID
+KillMode=mixed
+TimeoutStopSec=60
+Restart=on-failure
+RestartSec=2
+LimitNOFILE=1048576
+# ports below 1024 without being root
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths={data}
+ProtectHome={protect_home}
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictSUIDSGID=yes
+LockPersonality=yes
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def quickstart(  # noqa: D103 - its help is in the command table
+    address: str,
+    /,
+    *,
+    hostname: Hostname = "",
+    ip: IpAddress = (),
+    config: Where = None,
+    data: Data = None,
+    user: User = "postern",
+    json: Json = False,
+) -> None:
+    try:
+        admin = check(address)
+        domain = split(admin)[1]
+        host = normalise_domain(hostname or f"mail.{domain}")
+        addresses = [str(ipaddress.ip_address(one)) for one in ip] or own_addresses()
+    except Refusal as refusal:
+        fail(refusal.detail)
+    except ValueError as problem:
+        fail(str(problem))
+    root = os.geteuid() == 0
+    config = (config or Path("/etc/postern/postern.toml" if root else "postern.toml")).resolve()
+    place = (data or (Path("/var/lib/postern") if root else config.parent / "data")).resolve()
+    refuse_existing(config, place)
+    facts = write(admin, host, addresses, config, place, user)
+    if json:
+        print_json(facts)
+    else:
+        sys.stdout.write(explain(facts))
+
+
+def refuse_existing(config: Path, data: Path) -> None:
+    """Never write over an organisation."""
+    for path in (config, data / "directory.db"):
+        if path.exists():
+            fail(_("{path} exists: quickstart never changes an organisation that is there", path=path))
+
+
+def own_addresses() -> list[str]:
+    """Addresses by which this machine reaches the world: no packet is sent to find out."""
+    found = []
+    for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((target, 9))
+            except OSError:
+                continue
+            found.append(str(probe.getsockname()[0]))
+    return [address for address in found if not ipaddress.ip_address(address).is_loopback]
+
+
+def write(admin: str, host: str, addresses: list[str], config: Path, data: Path, user: str) -> dict[str, Any]:
+    """Write files and directory; what was written, for JSON."""
+    domain = split(admin)[1]
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        config.parent.mkdir(parents=True, exist_ok=True)
+        names = [host, domain, f"autodiscover.{domain}", f"mail.{domain}"]
+        chain, key = certificate.make(names, addresses, SystemClock().now())
+        certificate.write_private(data / "tls" / "certificate.pem", chain)
+        certificate.write_private(data / "tls" / "key.pem", key)
+        keys = make_dkim(domain, data)
+        config.write_text(render_config(host, data, domain, keys), "utf-8")
+        config.chmod(0o640 if os.geteuid() == 0 else 0o600)
+        unit = config.parent / "postern.service"
+        unit.write_text(render_unit(config, data, user), "utf-8")
+    except OSError as problem:
+        fail(f"{problem.filename or config}: {problem.strerror}")
+    settings = load(config)
+    password = new_password()
+    run(lambda: found(settings, admin, password))
+    if os.geteuid() == 0:
+        hand_over(data, config, user)
+    records = dns_records.records(domain, host, addresses, [(selector, text) for selector, _path, text in keys])
+    zone = dns_records.zone(records)
+    (config.parent / f"{domain}.zone").write_text(zone, "utf-8")
+    return {
+        "address": admin,
+        "password": password,
+        "domain": domain,
+        "hostname": host,
+        "config": str(config),
+        "data": str(data),
+        "certificate": str(settings.certificate),
+        "unit": str(unit),
+        "dns": {"zone": zone, "panel": dns_records.panel(records, domain)},
+    }
+
+
+def make_dkim(domain: str, data: Path) -> list[tuple[str, Path, str]]:
+    """An RSA key, which everybody verifies. Selector, file, TXT record."""
+    pem = dkim.generate_key("rsa", 2048)
+    path = data / "dkim" / f"{domain}.postern.pem"
+    certificate.write_private(path, pem)
+    return [("postern", path, dkim.dns_record(pem))]
+
+
+def render_config(host: str, data: Path, domain: str, keys: list[tuple[str, Path, str]]) -> str:
+    """postern.toml."""
+    signed = "".join(
+        f'\n[[dkim]]\ndomain = "{domain}"\nselector = "{selector}"\nkey = "{path}"\n' for selector, path, _text in keys
+    )
+    return CONFIG.format(hostname=host, data=data, language=language(), dkim=signed)
+
+
+def render_unit(config: Path, data: Path, user: str) -> str:
+    """The systemd unit, with the program that runs now."""
+    program = Path(sys.executable).parent / "postern"
+    protect_home = "no" if any(str(path).startswith(("/home", "/root")) for path in (config, data, program)) else "yes"
+    return UNIT.format(
+        user=user,
+        program=program if program.exists() else f"{sys.executable} -m postern",
+        config=config,
+        data=data,
+        protect_home=protect_home,
+    )
+
+
+async def found(settings: Settings, admin: str, password: str) -> None:
+    """The organisation with its first account."""
+    from postern.roles.context import open_organisation
+
+    async with open_organisation(settings) as organisation:
+        await organisation.directory.put_domain(Domain(split(admin)[1]))
+        hashed, keys = new_credentials(password, SystemEntropy(), hash_cost(settings))
+        new = NewAccount(admin, "Administrator", password_hash=hashed, scram=keys, admin=True)
+        for account in await organisation.directory.create_accounts([new]):
+            assert account.mailbox
+            await organisation.store.create_mailbox(account.mailbox, account.slot, account.quota)
+        await organisation.directory.set_postmaster(admin)
+
+
+def hand_over(data: Path, config: Path, user: str) -> None:
+    """As root: give the state to the system user if there is one; else the text says how to make it."""
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return
+    for path in [data, *data.rglob("*")]:
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+    os.chown(config, 0, entry.pw_gid)
+
+
+def explain(facts: dict[str, Any]) -> str:
+    """What a person does next."""
+    lines = [
+        _("The organisation {domain} is ready to start.", **facts),
+        "",
+        _("  Administrator   {address}", **facts),
+        _("  Password        {password}   (shown this once)", **facts),
+        _("  Settings        {config}", **facts),
+        _("  State           {data}", **facts),
+        _("  Certificate     {certificate} (self-signed; see [tls] in the settings)", **facts),
+        "",
+        _("1. DNS records, for a zone file (also in {domain}.zone beside the settings):", **facts),
+        "",
+        facts["dns"]["zone"],
+        _("   The same for a provider's panel (name, type, priority, value):"),
+        "",
+    ]
+    for row in facts["dns"]["panel"]:
+        priority = "-" if row["priority"] is None else row["priority"]
+        lines.append(f"   {row['name']:<22} {row['type']:<5} {priority!s:>3}  {row['value']}")
+        lines.append(f"   {'':<22} {row['why']}")
+    lines += [
+        "",
+        _(
+            "   Ask your provider for a PTR record (reverse DNS): the server's address must lead to {hostname}.",
+            **facts,
+        ),
+        "",
+        _("2. Start it:"),
+        "",
+        "   useradd --system --home-dir {data} --shell /usr/sbin/nologin postern && chown -R postern: {data}".format(
+            **facts
+        ),
+        "   install -m 644 {unit} /etc/systemd/system/ && systemctl enable --now postern".format(**facts),
+        "",
+        _("   or in the foreground:  postern serve --config {config}", **facts),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""POP3 without I/O (RFC 1939, RFC 2449, RFC 2595, RFC 5034)."""

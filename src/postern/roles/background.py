@@ -1,0 +1,125 @@
+"""The background process: what has time. Expiry, garbage collection, old tracking files, and the metrics page."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from postern.config.settings import Settings
+from postern.model.refusal import Refusal
+from postern.net.listener import Listener, serve
+from postern.roles.gauges import ServerMetrics
+from postern.roles.pages import Pages
+from postern.roles.parts import TRACKING_DIRECTORY, Parts
+from postern.roles.process import Slot, Wishes
+from postern.roles.pulse import Pulse
+from postern.roles.sockets import Endpoint
+from postern.store import failpoints
+from postern.store.journal.collect import Collector
+from postern.store.journal.layout import journal_directory
+from postern.telemetry import log
+from postern.transport import tracking
+
+NICENESS = 10
+HOUR_S = 3600.0
+DAY_S = 86400.0
+EXPIRY_EVERY_S = HOUR_S
+COLLECT_EVERY_S = 6 * HOUR_S
+FIRST_RUN_S = 60.0
+"""After the start, clients come first."""
+QUEUE_LENGTH_EVERY_S = 5.0
+
+
+def main(
+    settings: Settings, slot: Slot, epoch: int, metrics: ServerMetrics, pages: Sequence[Endpoint]
+) -> Callable[[Wishes, Callable[[], None]], Awaitable[int]]:
+    """What the forked process runs."""
+
+    async def run(wishes: Wishes, tell_ready: Callable[[], None]) -> int:
+        return await Background(settings, slot, epoch, metrics).run(pages, wishes, tell_ready)
+
+    return run
+
+
+class Background:
+    """One process's life."""
+
+    def __init__(self, settings: Settings, slot: Slot, epoch: int, metrics: ServerMetrics) -> None:
+        self._settings = settings
+        self._slot = slot
+        self._epoch = epoch
+        self._metrics = metrics
+        self._log = log.logger(process=slot.name)
+
+    async def run(self, pages: Sequence[Endpoint], wishes: Wishes, tell_ready: Callable[[], None]) -> int:
+        """Work until asked to stop; the exit status."""
+        os.nice(NICENESS)
+        failpoints.configure_from_environment()
+        parts = Parts.open(self._settings, self._slot.name, self._slot.process, self._epoch)
+        await parts.bus.start()
+        pulse = Pulse(self._metrics)
+        served = await self._serve(pages, parts)
+        tasks = [
+            asyncio.create_task(pulse.run()),
+            asyncio.create_task(self._every(QUEUE_LENGTH_EVERY_S, 0.0, lambda: self._measure_queue(parts))),
+            asyncio.create_task(self._every(EXPIRY_EVERY_S, FIRST_RUN_S, lambda: self._expire(parts))),
+            asyncio.create_task(self._every(COLLECT_EVERY_S, 2 * FIRST_RUN_S, lambda: self._collect(parts))),
+        ]
+        pulse.report()
+        tell_ready()
+        await wishes.stop.wait()
+        for listener in served:
+            await listener.stop(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await parts.store.sync_dirty()
+        await parts.close()
+        return 0
+
+    async def _serve(self, pages: Sequence[Endpoint], parts: Parts) -> list[Listener]:
+        workers = self._settings.server.workers or len(os.sched_getaffinity(0))
+        handler = Pages(self._metrics, workers + 1).handle
+        return [await serve(endpoint.sockets[0], handler, None) for endpoint in pages]
+
+    async def _every(self, seconds: float, first_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Again and again; what fails is tried again in its turn."""
+        await asyncio.sleep(first_s)
+        while True:
+            try:
+                await work()
+            except Exception as error:  # a corrupt mailbox or a full disk must not end the others' care
+                self._log.error(
+                    "background.failed", exc_info=None if isinstance(error, Refusal) else error, reason=str(error)
+                )
+            await asyncio.sleep(seconds)
+
+    async def _measure_queue(self, parts: Parts) -> None:
+        self._metrics.queue_length.set(await parts.queue.length())
+
+    async def _expire(self, parts: Parts) -> None:
+        """Recoverable items past their time, tracking files past theirs."""
+        now = parts.clock.timestamp()
+        before = now - self._settings.store.recoverable_days * DAY_S
+        purged = 0
+        for account in await parts.directory.accounts():
+            if account.mailbox is None:
+                continue
+            try:
+                mailbox = await parts.store.mailbox(account.mailbox)
+                purged += await mailbox.purge_recoverable(before)
+            except Refusal as refusal:
+                self._log.warning("expiry.skipped", mailbox=account.mailbox, reason=str(refusal))
+        days = self._settings.log.tracking_days
+        files = await asyncio.to_thread(tracking.prune, parts.data / TRACKING_DIRECTORY, now, days)
+        self._log.info("expiry.done", items=purged, tracking_files=files)
+
+    async def _collect(self, parts: Parts) -> None:
+        """Free bodies that nothing refers to any more."""
+
+        async def queued(segments: Sequence[int]) -> Mapping[int, set[int]]:
+            return {segment: await parts.queue.live(segment) for segment in segments}
+
+        collected = await Collector(journal_directory(parts.data), [parts.store.live, queued]).collect()
+        self._log.info("collection.done", **collected._asdict())

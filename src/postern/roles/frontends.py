@@ -1,0 +1,155 @@
+"""A worker's front ends: one for each protocol and data path, made from settings and catalogue."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from postern.config.listeners import Listening
+from postern.config.settings import Settings
+from postern.frontends.imap.frontend import ImapFrontend
+from postern.frontends.imap.settings import ImapSettings
+from postern.frontends.pop3.frontend import Pop3Frontend
+from postern.frontends.pop3.settings import Pop3Settings
+from postern.frontends.smtp.frontend import SmtpFrontend
+from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
+from postern.model.ports import Resolver
+from postern.model.refusal import Reason
+from postern.net.stream import Stream
+from postern.roles.gauges import ServerMetrics
+from postern.roles.maildrops import MaildropLocks
+from postern.roles.parts import Parts
+from postern.services.mailboxes import Mailboxes
+from postern.services.mailflow import Mailflow
+from postern.telemetry import log
+
+MAILDROPS_FILE = "maildrops"
+
+Handler = Callable[[Stream], Awaitable[None]]
+
+
+class SmtpCounters:
+    """The SMTP front end's hooks, counted."""
+
+    def __init__(self, metrics: ServerMetrics) -> None:
+        self._metrics = metrics
+
+    def opened(self, data_path: str) -> None:
+        """Counted by the listener."""
+
+    def closed(self, data_path: str, reason: str) -> None:
+        """Counted by the listener."""
+
+    def accepted(self, data_path: str, octets: int, recipients: int) -> None:
+        """A message was answered with 250."""
+        self._metrics.accepted.add()
+        self._metrics.accepted_octets.add(octets)
+        self._metrics.accepted_recipients.add(recipients)
+
+    def refused(self, data_path: str, stage: str, reason: str) -> None:
+        """A command was refused."""
+        self._metrics.smtp_refusals[reason].add()
+
+
+class Frontends(msgspec.Struct):
+    """Makes handlers."""
+
+    settings: Settings
+    parts: Parts
+    mailflow: Mailflow
+    mailboxes: Mailboxes
+    authentication: Any
+    resolver: Resolver
+    maildrops: MaildropLocks
+    pressure: Callable[[], Reason | None]
+    metrics: ServerMetrics
+    tls: ssl.SSLContext
+
+    def handler(self, listening: Listening) -> tuple[Handler, int]:
+        """A data path's handler, and how many connections it may have in this worker."""
+        make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3}[listening.path.protocol]
+        return make(listening)
+
+    def _context(self) -> ssl.SSLContext:
+        return self.tls
+
+    def _smtp(self, listening: Listening) -> tuple[Handler, int]:
+        own = self.settings.smtp
+        settings = SmtpSettings(
+            data_path=listening.path.id,
+            hostname=self.settings.server.hostname,
+            starttls=listening.path.starttls,
+            mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
+            connectors=tuple(
+                ReceiveConnector(
+                    name=connector.name,
+                    listeners=connector.listeners,
+                    remote=connector.remote,
+                    anonymous=connector.anonymous,
+                    anonymous_relay=connector.anonymous_relay,
+                    authenticated=connector.authenticated,
+                    check_sender=connector.check_sender,
+                    require_tls=connector.require_tls,
+                )
+                for connector in self.settings.receive_connector
+            ),
+            max_message_bytes=own.max_message_bytes,
+            max_recipients=own.max_recipients,
+            max_messages=own.max_messages,
+            max_connections=own.max_connections,
+            max_connections_per_address=own.max_connections_per_address,
+            command_timeout_s=own.command_timeout_s,
+            data_timeout_s=own.data_timeout_s,
+            bare_newlines=own.bare_newlines,
+        )
+        frontend = SmtpFrontend(
+            settings,
+            self.mailflow,
+            self.authentication,
+            self.parts.clock,
+            self.parts.entropy,
+            tls=self._context,
+            resolver=self.resolver,
+            pressure=self.pressure,
+            metrics=SmtpCounters(self.metrics),
+            log=log.logger(part="smtp"),
+        )
+        # a connection above the limit is told so by the front end; the listener only stops floods
+        return frontend.handle, own.max_connections * 2
+
+    def _imap(self, listening: Listening) -> tuple[Handler, int]:
+        own = self.settings.imap
+        settings = ImapSettings(
+            server_name=self.settings.server.hostname,
+            mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
+            login_timeout_s=own.login_timeout_s,
+            idle_timeout_s=own.idle_timeout_s,
+            append_bytes=own.max_append_bytes,
+        )
+        frontend = ImapFrontend(settings, self.mailboxes, self.authentication, self.parts.entropy, self._context)
+        return frontend.handle, own.max_connections
+
+    def _pop3(self, listening: Listening) -> tuple[Handler, int]:
+        own = self.settings.pop3
+        settings = Pop3Settings(
+            server_name=self.settings.server.hostname,
+            starttls=listening.path.starttls,
+            mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
+            login_timeout_s=own.login_timeout_s,
+            idle_timeout_s=own.idle_timeout_s,
+        )
+        frontend = Pop3Frontend(
+            settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context
+        )
+        return frontend.handle, own.max_connections
+
+    def close(self) -> None:
+        """Release what front ends share."""
+        self.maildrops.close()
+        self.authentication.close()

@@ -1,0 +1,96 @@
+"""The parts of a data directory, put together: for a worker, for the background process, for a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from postern.config.settings import Settings
+from postern.directory.failures import FailureLog
+from postern.directory.passwords import HashCost
+from postern.directory.sqlite import SqliteDirectory
+from postern.net.clock import SystemClock, SystemEntropy
+from postern.roles.bus import SharedBus
+from postern.roles.outbound import schedule
+from postern.services.authentication import Authentication, AuthenticationSettings
+from postern.store.blobs import SegmentBlobs
+from postern.store.journal.layout import journal_directory
+from postern.store.sqlite.engine import SqliteStore
+from postern.transport.queue import QueueStore
+from postern.transport.tracking import Tracker
+
+BUS_FILE = "bus"
+DIRECTORY_FILE = "directory.db"
+FAILURES_FILE = "failures.db"
+QUEUE_FILE = "queue.db"
+TRACKING_DIRECTORY = "tracking"
+
+
+class Parts(msgspec.Struct):
+    """What every process that touches the data directory has of its own."""
+
+    settings: Settings
+    data: Path
+    clock: SystemClock
+    entropy: SystemEntropy
+    bus: SharedBus
+    directory: SqliteDirectory
+    blobs: SegmentBlobs
+    store: SqliteStore
+    queue: QueueStore
+    tracker: Tracker
+
+    @classmethod
+    def open(cls, settings: Settings, name: str, process: int | None, epoch: int) -> Self:
+        """In the loop of the process that uses them. `name` is the process's in tracking and claims.
+
+        Raises Refusal, OSError.
+        """
+        data = settings.data_dir
+        clock, entropy = SystemClock(), SystemEntropy()
+        bus = SharedBus(data / BUS_FILE, process)
+        journals = journal_directory(data)
+        journals.mkdir(parents=True, exist_ok=True)
+        blobs = SegmentBlobs(journals)
+        return cls(
+            settings=settings,
+            data=data,
+            clock=clock,
+            entropy=entropy,
+            bus=bus,
+            directory=SqliteDirectory(data / DIRECTORY_FILE, entropy),
+            blobs=blobs,
+            store=SqliteStore(data, blobs, bus, clock, epoch),
+            queue=QueueStore(data / QUEUE_FILE, clock, entropy, schedule(settings)),
+            tracker=Tracker(data / TRACKING_DIRECTORY, clock, name),
+        )
+
+    def authentication(self) -> Authentication:
+        """A new verifier with its threads."""
+        own = self.settings.authentication
+        return Authentication(
+            self.directory,
+            FailureLog(self.data / FAILURES_FILE),
+            self.clock,
+            self.entropy,
+            AuthenticationSettings(
+                cache_s=own.cache_s,
+                failure_window_s=own.failure_window_s,
+                failures_per_address=own.failures_per_address,
+                failures_per_account=own.failures_per_account,
+                failure_delay_s=own.failure_delay_s,
+                failure_delay_max_s=own.failure_delay_max_s,
+                threads=own.threads,
+                cost=HashCost(own.argon2_passes, own.argon2_memory_kib, own.scram_iterations),
+            ),
+        )
+
+    async def close(self) -> None:
+        """Release everything."""
+        self.tracker.close()
+        await self.queue.close()
+        await self.store.close()
+        await self.directory.close()
+        self.bus.close()

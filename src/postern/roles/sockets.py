@@ -1,0 +1,87 @@
+"""The server's listening sockets and TLS contexts, made from settings and catalogue before the fork."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Sequence
+
+import msgspec
+
+from postern.config.listeners import Listening, listeners
+from postern.config.settings import Settings
+from postern.net.listener import BindError, bind
+from postern.net.tls import ServerContext, server_context
+from postern.roles.instance import StartError
+
+HTTP = "http"
+
+
+class Endpoint(msgspec.Struct):
+    """One address of one data path."""
+
+    listening: Listening
+    address: str
+    sockets: list[socket.socket]
+    """One a worker; HTTP pages have one in all."""
+    port: int
+    """The port that is really open."""
+
+
+def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = ()) -> list[Endpoint]:
+    """Open what the settings ask for, taking over those of `old` that stay. Raises StartError; `old` is left alone."""
+    kept = {(endpoint.listening.path.id, endpoint.address, endpoint.listening.port): endpoint for endpoint in old}
+    opened: list[Endpoint] = []
+    new: list[socket.socket] = []
+    try:
+        for listening in listeners(settings):
+            count = 1 if listening.path.protocol == HTTP else workers
+            for address in listening.addresses:
+                before = kept.get((listening.path.id, address, listening.port))
+                sockets = list(before.sockets[:count]) if before else []
+                while len(sockets) < count:
+                    made = _bind(address, listening.port, optional=address == "::" and len(listening.addresses) > 1)
+                    if made is None:
+                        break
+                    sockets.append(made)
+                    new.append(made)
+                if sockets:
+                    opened.append(Endpoint(listening, address, sockets, int(sockets[0].getsockname()[1])))
+    except BindError as error:
+        for made in new:
+            made.close()
+        raise StartError(str(error.strerror)) from error
+    return opened
+
+
+def _bind(address: str, port: int, *, optional: bool) -> socket.socket | None:
+    try:
+        return bind(address, port)
+    except BindError as error:
+        if optional and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            return None  # a machine without IPv6
+        raise
+
+
+def close_unused(old: Sequence[Endpoint], new: Sequence[Endpoint]) -> None:
+    """After a reload: close sockets that nobody will serve any more."""
+    used = {id(sock) for endpoint in new for sock in endpoint.sockets}
+    for endpoint in old:
+        for sock in endpoint.sockets:
+            if id(sock) not in used:
+                sock.close()
+
+
+def tls_context(settings: Settings) -> ServerContext:
+    """The context of all listeners. Raises StartError."""
+    certificate, key = settings.certificate, settings.key
+    try:
+        return server_context(certificate, key)
+    except FileNotFoundError as error:
+        raise StartError(
+            f"there is no TLS certificate at {error.filename or certificate}: `postern quickstart` makes one, "
+            "or name yours in [tls] certificate and key"
+        ) from error
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise StartError(f"the TLS certificate {certificate} with the key {key} cannot be used: {error}") from error

@@ -1,0 +1,224 @@
+"""A worker: every protocol on one loop, a journal of its own. Here, and only here, the parts are wired together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+from postern.config.settings import Settings
+from postern.net.dns import DnsResolver
+from postern.net.listener import Listener, serve
+from postern.net.stream import Stream
+from postern.roles.frontends import MAILDROPS_FILE, Frontends
+from postern.roles.gauges import ServerMetrics
+from postern.roles.maildrops import MaildropLocks
+from postern.roles.parts import Parts
+from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
+from postern.roles.pulse import Pulse
+from postern.roles.sending import Sending
+from postern.roles.sockets import HTTP, Endpoint
+from postern.services.mailboxes import Mailboxes
+from postern.services.mailflow import Mailflow, MailflowSettings
+from postern.services.permissions import Permissions
+from postern.store import failpoints
+from postern.store.journal.layout import journal_directory, journals
+from postern.store.journal.marks import JournalInUseError
+from postern.store.journal.writer import Journal
+from postern.telemetry import log
+
+LATE_IMPORTS = ("encodings.idna", "stringprep", "unicodedata", "concurrent.futures.thread", "dns.asyncbackend")
+"""Modules that would otherwise be imported after the fork, by each process for itself."""
+ORPHANS_EVERY_S = 5.0
+"""How often the first worker looks for journals whose owner died and whose successor never came."""
+ORPHANED_GRACE_S = 1.0
+"""The supervisor is gone: finish quickly, the next one waits for us."""
+
+
+def main(
+    settings: Settings,
+    slot: Slot,
+    epoch: int,
+    metrics: ServerMetrics,
+    index: int,
+    endpoints: Sequence[Endpoint],
+    tls: ssl.SSLContext,
+) -> Callable[[Wishes, Callable[[], None]], Awaitable[int]]:
+    """What the forked process runs."""
+
+    async def run(wishes: Wishes, tell_ready: Callable[[], None]) -> int:
+        worker = Worker(settings, slot, epoch, metrics, index)
+        return await worker.run(endpoints, tls, wishes, tell_ready)
+
+    return run
+
+
+class Worker:
+    """One process's life."""
+
+    def __init__(self, settings: Settings, slot: Slot, epoch: int, metrics: ServerMetrics, index: int) -> None:
+        self._settings = settings
+        self._slot = slot
+        self._epoch = epoch
+        self._metrics = metrics
+        self._index = index
+        self._log = log.logger(process=slot.name)
+        self._listeners: list[tuple[str, Listener]] = []
+        self._pulse = Pulse(metrics, self._report)
+        self._failed = asyncio.Event()
+        self._reported = (0, 0)
+
+    async def run(
+        self, endpoints: Sequence[Endpoint], tls: ssl.SSLContext, wishes: Wishes, tell_ready: Callable[[], None]
+    ) -> int:
+        """Serve until asked to stop; the exit status."""
+        failpoints.configure_from_environment()
+        parts = Parts.open(self._settings, self._slot.name, self._slot.process, self._epoch)
+        await parts.bus.start()
+        wishes.peer_died = parts.bus.rescan
+        await parts.store.start()
+        self._journal = Journal(
+            journal_directory(parts.data),
+            self._slot.journal,
+            parts.clock,
+            self._journal_failed,
+            segment_bytes=self._settings.store.segment_bytes,
+        )
+        mailflow = self._mailflow = Mailflow(
+            self._journal,
+            parts.store,
+            parts.directory,
+            parts.queue,
+            parts.tracker,
+            parts.clock,
+            self._journal_failed,
+            MailflowSettings(host_name=self._settings.server.hostname),
+        )
+        mailflow.start()
+        resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
+        smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
+        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
+        frontends = Frontends(
+            settings=self._settings,
+            parts=parts,
+            mailflow=mailflow,
+            mailboxes=Mailboxes(parts.store, parts.bus, Permissions(parts.directory), mailflow),
+            authentication=parts.authentication(),
+            resolver=resolver,
+            maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
+            pressure=sending.pressure,
+            metrics=self._metrics,
+            tls=tls,
+        )
+        tasks = [asyncio.create_task(self._pulse.run())]
+        await self._replay_orphans(parts)
+        sending.start(lambda: self._pulse.lag_s, self._journal_failed)
+        if self._index == 0:
+            tasks.append(asyncio.create_task(self._watch_orphans(parts)))
+        for endpoint in endpoints:
+            await self._serve(endpoint, frontends, tls)
+        self._pulse.report()
+        tell_ready()
+        stop = asyncio.create_task(wishes.stop.wait())
+        failed = asyncio.create_task(self._failed.wait())
+        await asyncio.wait([stop, failed], return_when=asyncio.FIRST_COMPLETED)
+        if self._failed.is_set():
+            return EXIT_JOURNAL_FAILED
+        await self._stop(wishes)
+        await sending.stop(ORPHANED_GRACE_S if wishes.orphaned else float(self._settings.server.stop_s))
+        frontends.close()
+        for task in (*tasks, failed):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await mailflow.close()
+        await parts.close()
+        return 0
+
+    async def _serve(self, endpoint: Endpoint, frontends: Frontends, tls: ssl.SSLContext) -> None:
+        listening = endpoint.listening
+        if listening.path.protocol == HTTP or self._index >= len(endpoint.sockets):
+            return
+        handler, limit = frontends.handler(listening)
+        self._listeners.append(
+            (
+                listening.path.id,
+                await serve(
+                    endpoint.sockets[self._index],
+                    self._correlated(handler, listening.path.id),
+                    tls if listening.path.implicit_tls else None,
+                    on_error=self._session_failed,
+                    limit=limit,
+                ),
+            )
+        )
+
+    def _correlated(
+        self, handler: Callable[[Stream], Awaitable[None]], path: str
+    ) -> Callable[[Stream], Awaitable[None]]:
+        """Give each connection its correlation id."""
+        serial = 0
+
+        async def handle(stream: Stream) -> None:
+            nonlocal serial
+            serial += 1
+            stream.context = f"{self._slot.journal:x}-{serial:x}"
+            log.correlate(session=stream.context, listener=path, peer=stream.peer[0])
+            await handler(stream)
+
+        return handle
+
+    def _session_failed(self, stream: Stream, error: BaseException) -> None:
+        if isinstance(error, ConnectionError | TimeoutError):
+            self._log.debug("session.broken", session=stream.context, peer=stream.peer[0], reason=str(error))
+            return
+        self._metrics.errors.add()
+        self._log.error("session.failed", session=stream.context, peer=stream.peer[0], exc_info=error)
+
+    def _journal_failed(self, error: Exception) -> None:
+        """Take nothing more, answer nothing more: the journal is replayed by our successor."""
+        self._log.error("journal.failed", reason=str(error))
+        for _, listener in self._listeners:
+            listener.stop_accepting()
+        self._failed.set()
+
+    async def _stop(self, wishes: Wishes) -> None:
+        grace = ORPHANED_GRACE_S if wishes.orphaned else float(self._settings.server.stop_s)
+        if wishes.linger:
+            for _, listener in self._listeners:
+                listener.stop_accepting()
+            await wishes.second_stop(lambda: any(listener.connections for _, listener in self._listeners))
+        await asyncio.gather(*(listener.stop(grace) for _, listener in self._listeners))
+
+    # --- journals that others left
+
+    async def _replay_orphans(self, parts: Parts) -> None:
+        for journal in journals(journal_directory(parts.data)):
+            if journal == self._slot.journal:
+                continue
+            with contextlib.suppress(JournalInUseError, FileNotFoundError):
+                count = await self._mailflow.replay(journal)
+                if count:
+                    self._log.warning("journal.replayed", journal=f"{journal:x}", messages=count)
+
+    async def _watch_orphans(self, parts: Parts) -> None:
+        while True:
+            await asyncio.sleep(ORPHANS_EVERY_S)
+            await self._replay_orphans(parts)
+
+    # --- metrics
+
+    def _report(self) -> None:
+        open_by_path: dict[str, int] = {}
+        for path, listener in self._listeners:
+            open_by_path[path] = open_by_path.get(path, 0) + len(listener.connections)
+            self._metrics.connections[path].add(listener.accepted)
+            self._metrics.refused[path].add(listener.refused)
+            listener.accepted = listener.refused = 0
+        for path, count in open_by_path.items():
+            self._metrics.open[path].set(count)
+        records, syncs = self._journal.records_written, self._journal.syncs
+        self._metrics.journal_records.add(records - self._reported[0])
+        self._metrics.journal_syncs.add(syncs - self._reported[1])
+        self._reported = (records, syncs)
+        self._metrics.outstanding.set(self._mailflow.outstanding)

@@ -1,0 +1,125 @@
+"""Debian's Postfix with a configuration, spool and port of its own; mail goes to a Maildir."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+MAIN = """\
+compatibility_level = 3.6
+queue_directory = {spool}
+data_directory = {lib}
+config_directory = {etc}
+multi_instance_name = postfix-outbound
+multi_instance_enable = yes
+maillog_file = {log}/maillog
+maillog_file_prefixes = {log}
+myhostname = mx.far.example
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks =
+alias_maps =
+alias_database =
+smtpd_peername_lookup = no
+biff = no
+virtual_mailbox_domains = far.example
+virtual_mailbox_base = {mail}
+virtual_mailbox_maps = hash:{etc}/boxes
+virtual_minimum_uid = 1
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+smtpd_relay_restrictions = reject_unauth_destination
+smtpd_tls_cert_file = {etc}/cert.pem
+smtpd_tls_key_file = {etc}/key.pem
+smtpd_tls_security_level = {tls}
+smtpd_tls_received_header = yes
+smtpd_discard_ehlo_keywords = {discard}
+smtputf8_enable = yes
+"""
+MASTER = """\
+127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class PostfixPeer:
+    """Takes mail for anna@far.example and boris@far.example."""
+
+    def __init__(self, *, tls: str = "may", discard: str = "") -> None:
+        # not below pytest's directory, which is closed to Postfix's own users
+        root = self.root = Path(tempfile.mkdtemp(prefix="postern-postfix-"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._places: dict[str, Path] = {name: root / name for name in ("etc", "spool", "lib", "log", "mail")}
+        for place in self._places.values():
+            place.mkdir(parents=True)
+        root.chmod(0o755)
+        shutil.chown(self._places["lib"], "postfix")
+        shutil.chown(self._places["mail"], 65534, 65534)
+        etc = self._places["etc"]
+        (etc / "main.cf").write_text(MAIN.format(**self._places, tls=tls, discard=discard))
+        (etc / "master.cf").write_text(MASTER.format(port=self.port))
+        (etc / "dynamicmaps.cf").write_text("")
+        (etc / "boxes").write_text("anna@far.example anna/\nboris@far.example boris/\n")
+        request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=mx.far.example"
+        subprocess.run(
+            ["openssl", *request.split(), "-keyout", etc / "key.pem", "-out", etc / "cert.pem"],
+            check=True,
+            capture_output=True,
+        )
+        subprocess.run(["/usr/sbin/postmap", "-c", etc, f"hash:{etc}/boxes"], check=True)
+
+    def start(self) -> None:
+        started = self._postfix("start")
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise RuntimeError(f"Postfix did not start: {started.stderr}\n{self.log()}")
+
+    def stop(self) -> None:
+        self._postfix("stop")
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _postfix(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/usr/sbin/postfix", "-c", str(self._places["etc"]), command], capture_output=True, text=True, timeout=60
+        )
+
+    def log(self) -> str:
+        log = self._places["log"] / "maillog"
+        return log.read_text() if log.exists() else ""
+
+    def received(self, user: str, count: int, timeout_s: float = 20) -> list[bytes]:
+        """Messages in a Maildir, once there are so many."""
+        box = self._places["mail"] / user / "new"
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            found = sorted(box.iterdir()) if box.exists() else []
+            if len(found) >= count:
+                return [path.read_bytes() for path in found]
+            time.sleep(0.1)
+        raise AssertionError(f"{user} has not got {count} messages\n{self.log()[-3000:]}")

@@ -1,0 +1,111 @@
+"""SEARCH equals a brute-force reading of every message."""
+
+from __future__ import annotations
+
+import pytest
+from store_world import World, item, message
+
+from postern.model.ids import FolderId
+from postern.model.items import Flag
+from postern.model.query import (
+    All,
+    And,
+    BodyContains,
+    HasFlags,
+    HasKeyword,
+    HeaderContains,
+    ModseqFrom,
+    Not,
+    Or,
+    Query,
+    ReceivedBetween,
+    SentBetween,
+    SizeAbove,
+    SizeBelow,
+    TextContains,
+    UidIn,
+)
+from postern.store.interface import FlagChange, Mailbox
+
+CONTENTS = (
+    message(0, "Hello there.", "Quarterly report"),
+    message(1, "Отчёт за квартал.", "=?utf-8?B?0J7RgtGH0ZHRgg==?="),
+    message(2, "会议纪要在附件。", "=?gb2312?B?u+HS6Q==?="),
+    message(3, "Nothing", "Big", size=5000),
+    (
+        b"From: a@example.org\r\nSubject: parts\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nc2VjcmV0IHBsYW4=\r\n--b\r\n"
+        b"Content-Type: application/pdf\r\n\r\ninvisible\r\n--b--\r\n"
+    ),
+    b"From: huge@example.org\r\n" + b"X-Filler: " + b"y" * 20000 + b"\r\nSubject: late field\r\n\r\nend\r\n",
+)
+
+
+@pytest.fixture
+async def uids(world: World, mailbox: Mailbox, inbox: FolderId) -> list[int]:
+    placed = await mailbox.add(inbox, [item(world.blobs, content) for content in CONTENTS])
+    uids = [p.uid for p in placed]
+    await mailbox.set_flags(inbox, [(uids[0], uids[1])], FlagChange(add=Flag.SEEN, add_keywords=("$Work",)))
+    return uids
+
+
+CASES: list[tuple[Query, set[int]]] = [
+    (All(), {0, 1, 2, 3, 4, 5}),
+    (And(()), {0, 1, 2, 3, 4, 5}),
+    (Or(()), set()),
+    (HasFlags(0), {0, 1, 2, 3, 4, 5}),
+    (HasFlags(Flag.SEEN), {0, 1}),
+    (Not(HasFlags(Flag.SEEN)), {2, 3, 4, 5}),
+    (HasKeyword("$WORK"), {0, 1}),
+    (HasKeyword("$none"), set()),
+    (SizeAbove(4000), {3, 5}),
+    (SizeBelow(4000), {0, 1, 2, 4}),
+    (ReceivedBetween(1_700_000_000, 1_700_000_001), {0, 1, 2, 3, 4, 5}),
+    (ReceivedBetween(None, 1_700_000_000), set()),
+    (SentBetween(1_699_999_981, None), {1, 2, 3}),
+    (SentBetween(1_600_000_000, 1_800_000_000), {0, 1, 2, 3}),
+    (Not(SentBetween(None, 1_600_000_000)), {0, 1, 2, 3, 4, 5}),
+    (HeaderContains("subject", "REPORT"), {0}),
+    (HeaderContains("subject", "отчёт"), {1}),
+    (HeaderContains("subject", "会"), {2}),
+    (HeaderContains("subject", "late"), {5}),
+    (HeaderContains("message-id", ""), {0, 1, 2, 3}),
+    (HeaderContains("return-path", "anna@"), {0, 1, 2, 3, 4, 5}),
+    (BodyContains("ОТЧЁТ ЗА"), {1}),
+    (BodyContains("纪"), {2}),
+    (BodyContains("Secret Plan"), {4}),
+    (BodyContains("invisible"), set()),
+    (BodyContains("report"), set()),
+    (TextContains("report"), {0}),
+    (TextContains("secret"), {4}),
+    (TextContains("boris@example.org"), {0, 1, 2, 3}),
+    (Not(TextContains("example.org")), set()),
+    (And((HasFlags(Flag.SEEN), BodyContains("hello"))), {0}),
+    (Or((HasFlags(Flag.SEEN), BodyContains("secret"))), {0, 1, 4}),
+    (Not(Or((HeaderContains("subject", "big"), BodyContains("secret")))), {0, 1, 2, 5}),
+]
+
+
+@pytest.mark.parametrize(("query", "expected"), CASES, ids=lambda value: repr(value)[:60])
+async def test_answers(mailbox: Mailbox, inbox: FolderId, uids: list[int], query: Query, expected: set[int]) -> None:
+    found = await mailbox.search(inbox, query)
+    assert list(found) == [uid for n, uid in enumerate(uids) if n in expected]
+    within = [(uids[1], uids[4])]
+    narrowed = await mailbox.search(inbox, query, within)
+    assert list(narrowed) == [uid for n, uid in enumerate(uids) if n in expected and 1 <= n <= 4]
+
+
+async def test_ranges_and_modseq(mailbox: Mailbox, inbox: FolderId, uids: list[int]) -> None:
+    assert list(await mailbox.search(inbox, UidIn(((uids[1], uids[2]), (uids[5], 2**32 - 1))))) == [*uids[1:3], uids[5]]
+    both = And((UidIn(((uids[0], uids[3]),)), UidIn(((uids[3], uids[3]), (uids[5], uids[5])))))
+    assert list(await mailbox.search(inbox, both)) == [uids[3]]
+    last = (await mailbox.folder(inbox)).changed
+    assert list(await mailbox.search(inbox, ModseqFrom(last))) == uids[:2]
+
+
+async def test_sent_dates_are_what_the_senders_clock_said(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
+    late = b"Date: Tue, 14 Nov 2023 23:30:00 -0500\r\nSubject: late\r\n\r\nx\r\n"
+    (placed,) = await mailbox.add(inbox, [item(world.blobs, late)])
+    day = 1_699_920_000
+    assert list(await mailbox.search(inbox, SentBetween(day, day + 86400))) == [placed.uid]
+    assert list(await mailbox.search(inbox, SentBetween(day + 86400, None))) == []

@@ -60,20 +60,41 @@ class Promises:
             try:
                 self._check_accepted(number, recipients, there, outside) if number in self.accepted else None
             except AssertionError:
-                import os, apsw
+                import apsw
+
+                from postern.store.journal.layout import journal_directory, segments
                 from postern.store.journal.marks import read_mark
-                from postern.store.journal.layout import journals, segments, journal_directory
-                from postern.store.journal.records import journal_of, scan_records, segment_number
+                from postern.store.journal.records import journal_of, scan_records
+
                 d = journal_directory(worker.data)
                 print("LOST", number, recipients, self.ids.get(number))
                 seg, rec = (int(x, 16) for x in self.ids[number][1:].split("-"))
-                print("mark", read_mark(d, journal_of(seg)), [hex(x) for x in segments(d, journal_of(seg))], "seg", hex(seg), seg, rec)
+                print(
+                    "mark",
+                    read_mark(d, journal_of(seg)),
+                    [hex(x) for x in segments(d, journal_of(seg))],
+                    "seg",
+                    hex(seg),
+                    seg,
+                    rec,
+                )
                 for x in segments(d, journal_of(seg)):
-                    print(x, [(h.kind, h.record, h.header[:16]) for h in scan_records(memoryview((d / f"{x:016x}.seg").read_bytes()), x)])
+                    print(
+                        x,
+                        [
+                            (h.kind, h.record, h.header[:16])
+                            for h in scan_records(memoryview((d / f"{x:016x}.seg").read_bytes()), x)
+                        ],
+                    )
                 for a in MAILBOXES:
                     db = apsw.Connection(str(worker.store.path(MAILBOXES[a])))
                     print(a, db.execute("select * from applied where segment=?", (seg,)).fetchall())
-                    print(a, db.execute("select folder, uid, flags, modseq,created,record from items where segment=?", (seg,)).fetchall())
+                    print(
+                        a,
+                        db.execute(
+                            "select folder, uid, flags, modseq,created,record from items where segment=?", (seg,)
+                        ).fetchall(),
+                    )
                 print([e for e in worker.tracker.events if e[1] == self.ids[number]])
                 raise
             if number in self.accepted:
@@ -135,7 +156,9 @@ class Traffic:
         choices = ([ANNA], [BORIS], [ANNA, BORIS, CHEN], [GROUP], [CHEN, OUTSIDE], [OUTSIDE], [ANNA, GROUP])
         recipients = self.rng.choice(choices)
         number = self.promises.number(recipients)
-        self.promises.ids[number] = await self.worker.submit(number, recipients, size=self.rng.choice((0, 100, 3000, 20000)))
+        self.promises.ids[number] = await self.worker.submit(
+            number, recipients, size=self.rng.choice((0, 100, 3000, 20000))
+        )
         if self.alive():
             self.promises.accepted.add(number)
 

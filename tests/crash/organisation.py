@@ -12,6 +12,8 @@ from postern.model.envelope import Envelope, Peer, Recipient
 from postern.model.ids import AccountId, MailboxId
 from postern.model.items import Columns, Quota, SpecialUse
 from postern.model.refusal import Reason, Refusal
+from postern.model.transfer import Fate, LocalCopy, Result
+from postern.services.copies import CopyDelivery
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.files import Files
@@ -19,6 +21,7 @@ from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.store.journal.writer import Journal
 from postern.store.sqlite.engine import SqliteStore
 from postern.transport.queue import QueueStore
+from postern.transport.queue_rows import Work
 
 UNLIMITED = Quota(None, None, None)
 DOMAIN = Domain("example.org")
@@ -79,6 +82,8 @@ class SilentTracker:
         self.events = []
 
     def record(self, event, queue_id, **details):
+        if event == "DEFER":
+            print(event, queue_id, details)
         self.events.append((event, queue_id, details))
 
 
@@ -101,6 +106,7 @@ class Worker:
 
     def __init__(self, data: Path, *, epoch=1, files=None, bus=None, directory=None, segment_bytes=1 << 16, **settings):
         self.failures = []
+        self.deferred = []
         self.data = data
         self.bus = bus or MemoryBus()
         self.clock = TickingClock()
@@ -139,6 +145,30 @@ class Worker:
 
     async def queue_live(self, segments):
         return {segment: await self.queue.live(segment) for segment in segments}
+
+    async def drain_queue(self):
+        """Deliver the copies that a mailbox could not take at once: the queue runner's part."""
+        while claims := await self.queue.claim("test", 100):
+            for claim in claims:
+                results = {}
+                for waiting in claim.recipients:
+                    if waiting.work is not Work.MAILBOX:
+                        await self.queue.put_back([waiting.id], 1e6)
+                        continue
+                    copy = LocalCopy(
+                        claim.queue_id,
+                        claim.key,
+                        MailboxId(waiting.target),
+                        waiting.recipient,
+                        waiting.reverse_path,
+                        claim.content,
+                        claim.received_at,
+                    )
+                    await CopyDelivery(self.store).deliver(copy)
+                    results[waiting.id] = Result(Fate.DELIVERED, "2.0.0")
+                if results:
+                    await self.queue.settle(claim, results)
+                    self.deferred.append(claim.queue_id)
 
     async def settled(self):
         await asyncio.wait_for(self.journal.all_applied(), 10)

@@ -1,6 +1,7 @@
 """Power cuts at every kind of moment: in traffic, in replay, in garbage collection, in checkpoints."""
 
 import asyncio
+import logging
 import os
 import random
 import shutil
@@ -24,6 +25,8 @@ CHAIN = 25
 
 @pytest.fixture
 def vfs(monkeypatch):
+    # tasks that a power cut interrupts have nobody to tell it to
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
     vfs = PowerCutVFS()
     monkeypatch.setattr(os, "fsync", Syncs(vfs))
     monkeypatch.setattr(os, "fdatasync", Syncs(vfs))
@@ -58,8 +61,21 @@ async def live_one(root, target, vfs, promises, rng, epoch):
         worker = Worker(root, epoch=epoch, files=files, segment_bytes=rng.choice((1 << 14, 1 << 16)))
         life = asyncio.create_task(work(worker, disk, promises, rng, progress))
         waiting = asyncio.create_task(dark.wait())
-        await asyncio.wait((life, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=60)
+        await asyncio.wait((life, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=10)
         alive = not disk.dead
+        if alive and not life.done():
+            for task in asyncio.all_tasks():
+                task.print_stack()
+            print(
+                "JOURNAL",
+                worker.journal._busy,
+                worker.journal._waiting,
+                worker.failures,
+                worker.journal._thread.is_alive(),
+            )
+            import faulthandler
+
+            faulthandler.dump_traceback(all_threads=True)
         disk.cut()
         life.cancel()
         waiting.cancel()
@@ -87,6 +103,7 @@ async def work(worker, disk, promises, rng, progress):
         for journal in left:
             await worker.flow.replay(journal)
     await worker.settled()
+    await worker.drain_queue()
     await promises.check(worker)
     progress.append("checked")
     traffic = Traffic(worker, promises, rng, lambda: not disk.dead)

@@ -16,8 +16,8 @@ from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
 from postern.model.ids import BlobRef
 from postern.model.items import NewItem
-from postern.model.refusal import Reason, Refusal
-from postern.model.transfer import Fate, LocalCopy, Result, StoredContent
+from postern.model.refusal import Refusal
+from postern.model.transfer import StoredContent
 from postern.services.accepted import Accepted, AppendHeader
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
@@ -171,26 +171,3 @@ async def appended_item(ref: BlobRef, header: AppendHeader, content: bytes) -> N
     """The item that an APPEND record puts into a folder."""
     scanned = await scan_content(content)
     return new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
-
-
-async def deliver_copies(store: Store, copies: Sequence[LocalCopy]) -> list[Result]:
-    """Deliver copies that waited in the queue; durable on return. Results in the order given."""
-    batch: list[Delivery] = []
-    for copy in copies:
-        content = await store.blobs.read(copy.content.blob)
-        prefix = return_path_line(copy.reverse_path) + copy.content.prefix
-        item = new_item(await scan_content(content), copy.content.blob, len(content), prefix, int(copy.received_at))
-        batch.append(Delivery(copy.mailbox, copy.key, item))
-    results = []
-    delivered = await store.deliver(batch)
-    for mailbox in {copy.mailbox for copy, (_, refusal) in zip(copies, delivered, strict=True) if refusal is None}:
-        await (await store.mailbox(mailbox)).durable()
-    for _, refusal in delivered:
-        if refusal is None:
-            results.append(Result(Fate.DELIVERED, "2.0.0"))
-        elif isinstance(refusal, Refusal) and not refusal.reason.temporary:
-            status = "5.2.2" if refusal.reason is Reason.OVER_QUOTA else "5.1.1"
-            results.append(Result(Fate.FAILED, status, refusal.reason.value))
-        else:
-            results.append(Result(Fate.DEFERRED, "4.2.0", str(refusal)))
-    return results

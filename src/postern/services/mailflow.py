@@ -19,12 +19,10 @@ from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId
 from postern.model.items import Placement
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
-from postern.model.transfer import Fate, LocalCopy, Result
 from postern.services.accepted import Accepted, AcceptHeader, AppendHeader, AssignedHeader, encode
 from postern.services.admission import Admission, Route
 from postern.services.applying import Applier
 from postern.services.authentication import Principal
-from postern.services.local_delivery import deliver_copies
 from postern.services.replaying import DurableStore, MarkKeeper, Replayer
 from postern.store import failpoints
 from postern.store.journal.records import Kind
@@ -160,10 +158,6 @@ class Mailflow:
         placement: Placement = await asyncio.shield(self._applier.spawn(self._append(header, content)))
         return placement
 
-    async def deliver_copies(self, copies: Sequence[LocalCopy]) -> list[Result]:
-        """Deliver copies that waited in the queue; durable on return, so that the queue may forget them."""
-        return await deliver_copies(self._store, copies)
-
     # --- behind them
     async def _accept(self, kind: Kind, header: AcceptHeader, content: bytes) -> BlobRef:
         durable = self._journal.append(kind, encode(header), content)
@@ -199,4 +193,4 @@ class Mailflow:
         return placement
 
 
-__all__ = ["Fate", "LocalCopy", "Mailflow", "MailflowSettings", "Principal", "Result", "Route"]
+__all__ = ["Mailflow", "MailflowSettings", "Principal", "Route"]

@@ -202,5 +202,3 @@ def _compile_text(query: HeaderContains | BodyContains | TextContains) -> Test:
         return None if text.body is None else wanted in text.body
 
     return in_text
-
-

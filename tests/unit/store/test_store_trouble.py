@@ -126,6 +126,8 @@ async def test_a_failed_sync_is_never_retried(world: World, mailbox: Mailbox, in
 
     await fill(world, 1)
     monkeypatch.setattr(os, "fdatasync", fail)
+    told: list[Exception] = []
+    world.store.tell_when_lost(told.append)  # type: ignore[attr-defined]
     with pytest.raises(DurabilityLost):
         await mailbox.durable()
     monkeypatch.undo()
@@ -135,6 +137,7 @@ async def test_a_failed_sync_is_never_retried(world: World, mailbox: Mailbox, in
         await mailbox.add(inbox, [item(world.blobs, message(1))])
     with pytest.raises(DurabilityLost):
         await world.store.sync_dirty()  # type: ignore[attr-defined]
+    assert len(told) == 1  # the worker ends
 
 
 async def test_sync_dirty(world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch) -> None:

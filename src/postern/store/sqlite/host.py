@@ -44,6 +44,8 @@ class Host:
         self.dirty: set[Path] = set()
         """Files written since the last `SqliteStore.sync_dirty`."""
         self.broken: DurabilityLost | None = None
+        self.on_lost: Callable[[Exception], None] | None = None
+        """Told once, when a sync has failed."""
         self.barriers: dict[Path, asyncio.Event] = {}
         """Files whose log is being restarted: writers wait for the event."""
         self._max_open = max_open
@@ -107,8 +109,15 @@ class Host:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except DurabilityLost as error:
-            self.broken = error
+            self._lose(error)
             raise
+
+    def _lose(self, error: DurabilityLost) -> None:
+        """Nothing is written from now on: pages whose sync failed may be gone, and a second sync would not say so."""
+        if self.broken is None:
+            self.broken = error
+            if self.on_lost is not None:
+                self.on_lost(error)
 
     async def with_own_connection(self, path: Path, work: Callable[[apsw.Connection], T]) -> T:
         """Run long work in a thread on a connection of its own, so that the loop's stays free."""
@@ -166,7 +175,7 @@ class Host:
         except apsw.Error as error:
             trouble = refusal(error, path)
             if isinstance(trouble, DurabilityLost):
-                self.broken = trouble
+                self._lose(trouble)
             # full, busy, corrupt or removed: whoever uses the mailbox next is told; the next commit asks again
         finally:
             self.barriers.pop(path, None)

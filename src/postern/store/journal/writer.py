@@ -298,6 +298,13 @@ class Journal:
             await self.advance(state)
         self.mark.release()
 
+    async def abandon(self) -> None:
+        """Give the journal up as a killed process does: nothing is sealed, the next start replays it."""
+        self._failed = self._failed or OSError("abandoned")
+        self._inbox.put(None)
+        await self._loop.run_in_executor(None, self._thread.join)
+        self.mark.release()
+
     # --- the thread's side
     def _run(self) -> None:
         while (batch := self._inbox.get()) is not None:
@@ -305,7 +312,10 @@ class Journal:
             self._loop.call_soon_threadsafe(self._done, batch, written, error, fatal)
             del batch
         if self._writer is not None and self._failed is None:
-            self._writer.seal()
+            try:
+                self._writer.seal()
+            except OSError as error:
+                self._failed = error  # nothing is lost; the next start replays and seals it
 
     def _write_batch(self, batch: list[_Entry]) -> tuple[int, OSError | None, bool]:
         written = 0

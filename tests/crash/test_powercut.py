@@ -1,0 +1,111 @@
+"""Power cuts at every kind of moment: in traffic, in replay, in garbage collection, in checkpoints."""
+
+import asyncio
+import os
+import random
+import shutil
+import tempfile
+from pathlib import Path
+
+import apsw
+import pytest
+
+from crash.model import Promises, Traffic
+from crash.organisation import Worker
+from crash.powercut import Disk, PowerCutFiles, PowerCutVFS, Syncs
+from postern.store.journal.collect import Collector
+from postern.store.journal.layout import journal_directory
+from postern.store.journal.marks import orphans
+
+CUTS = int(os.environ.get("POSTERN_POWER_CUTS", "1000"))
+CHAIN = 25
+"""Cuts that one data directory lives through."""
+
+
+@pytest.fixture
+def vfs(monkeypatch):
+    vfs = PowerCutVFS()
+    monkeypatch.setattr(os, "fsync", Syncs(vfs))
+    monkeypatch.setattr(os, "fdatasync", Syncs(vfs))
+    default = apsw.vfs_names()[0]
+    apsw.set_default_vfs("powercut")
+    yield vfs
+    apsw.set_default_vfs(default)
+    vfs.unregister()
+
+
+@pytest.fixture
+def room():
+    """Memory, if there is some: what is measured here is not the disk."""
+    where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    path = Path(tempfile.mkdtemp(prefix="postern-", dir=where))
+    yield path
+    shutil.rmtree(path)
+
+
+async def live_one(root, target, vfs, promises, rng, epoch):
+    """Start on what the last cut left, replay, check, work, until the power goes."""
+    disk = Disk(root, rng)
+    disk.target = target
+    disk.cut_at = rng.choice((rng.randint(1, 40), rng.randint(1, 300), rng.randint(100, 600)))
+    vfs.disks = [disk]
+    files = PowerCutFiles(disk)
+    worker = None
+    checked = False
+    try:
+        worker = Worker(root, epoch=epoch, files=files, segment_bytes=rng.choice((1 << 14, 1 << 16)))
+        worker.flow.start()
+        left = [journal for journal in orphans(journal_directory(root)) if journal != worker.journal.id]
+        rng.shuffle(left)
+        if rng.random() < 0.5:
+            await asyncio.gather(*(worker.flow.replay(journal) for journal in left))
+        else:
+            for journal in left:
+                await worker.flow.replay(journal)
+        await worker.settled()
+        await promises.check(worker)
+        checked = True
+        traffic = Traffic(worker, promises, rng, lambda: not disk.dead)
+        collector = Collector(journal_directory(root), [worker.store.live, worker.queue_live], files, 0.01)
+        while not disk.dead:
+            await traffic.run(rng.randint(1, 25))
+            if rng.random() < 0.4:
+                await worker.flow.advance_mark()
+                await collector.collect()
+            if rng.random() < 0.1:
+                for path in worker.store.mailbox_paths():
+                    worker.store._host.checkpoint_soon(path, restart=True)
+    except AssertionError:
+        raise
+    except Exception:
+        if not disk.dead:
+            raise
+    finally:
+        disk.cut()
+        if worker is not None:
+            await worker.die()
+        vfs.disks = []
+    return checked
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(600)
+async def test_power_cuts_lose_nothing_and_double_nothing(vfs, room):
+    seed = int(os.environ.get("POSTERN_SEED", "0")) or random.randrange(1 << 32)
+    print(f"POSTERN_SEED={seed}")
+    rng = random.Random(seed)
+    checked = 0
+    for chain in range(-(-CUTS // CHAIN)):
+        base = room / f"{chain}-0"
+        first = Worker(base)
+        await first.create()
+        await first.close()
+        promises = Promises()
+        for cut in range(min(CHAIN, CUTS - chain * CHAIN)):
+            target = room / f"{chain}-{cut + 1}"
+            target.mkdir()
+            checked += await live_one(base, target, vfs, promises, rng, epoch=2 + cut)
+            shutil.rmtree(base)
+            base = target
+        assert len(promises.accepted) > CHAIN
+    assert checked > CUTS * 0.5

@@ -19,6 +19,7 @@ class Promises:
     def __init__(self):
         self.next = 0
         self.tried = {}
+        self.ids = {}
         self.accepted = set()
         self.appended = {}
         self.flagged = set()
@@ -56,6 +57,46 @@ class Promises:
             assert not self.expunged & {(address, number) for number in numbers}, "an expunged message came back"
         outside = await self._outside(worker)
         for number, recipients in self.tried.items():
+            try:
+                self._check_accepted(number, recipients, there, outside) if number in self.accepted else None
+            except AssertionError:
+                import apsw
+
+                from postern.store.journal.layout import journal_directory, segments
+                from postern.store.journal.marks import read_mark
+                from postern.store.journal.records import journal_of, scan_records
+
+                d = journal_directory(worker.data)
+                print("LOST", number, recipients, self.ids.get(number))
+                seg, rec = (int(x, 16) for x in self.ids[number][1:].split("-"))
+                print(
+                    "mark",
+                    read_mark(d, journal_of(seg)),
+                    [hex(x) for x in segments(d, journal_of(seg))],
+                    "seg",
+                    hex(seg),
+                    seg,
+                    rec,
+                )
+                for x in segments(d, journal_of(seg)):
+                    print(
+                        x,
+                        [
+                            (h.kind, h.record, h.header[:16])
+                            for h in scan_records(memoryview((d / f"{x:016x}.seg").read_bytes()), x)
+                        ],
+                    )
+                for a in MAILBOXES:
+                    db = apsw.Connection(str(worker.store.path(MAILBOXES[a])))
+                    print(a, db.execute("select * from applied where segment=?", (seg,)).fetchall())
+                    print(
+                        a,
+                        db.execute(
+                            "select folder, uid, flags, modseq,created,record from items where segment=?", (seg,)
+                        ).fetchall(),
+                    )
+                print([e for e in worker.tracker.events if e[1] == self.ids[number]])
+                raise
             if number in self.accepted:
                 self._check_accepted(number, recipients, there, outside)
             elif OUTSIDE in recipients:
@@ -115,7 +156,9 @@ class Traffic:
         choices = ([ANNA], [BORIS], [ANNA, BORIS, CHEN], [GROUP], [CHEN, OUTSIDE], [OUTSIDE], [ANNA, GROUP])
         recipients = self.rng.choice(choices)
         number = self.promises.number(recipients)
-        await self.worker.submit(number, recipients, size=self.rng.choice((0, 100, 3000, 20000)))
+        self.promises.ids[number] = await self.worker.submit(
+            number, recipients, size=self.rng.choice((0, 100, 3000, 20000))
+        )
         if self.alive():
             self.promises.accepted.add(number)
 
@@ -144,7 +187,8 @@ class Traffic:
         if uid is None:
             return
         result = await mailbox.set_flags(inbox, [(uid, uid)], FlagChange(add=Flag.FLAGGED))
-        if result.changed:
+        changed = [i for i in result.changed if i.modseq == result.change_number and i.created < i.modseq]
+        if changed:
             known = self.promises.flags_seen.setdefault((address, result.change_number), uid)
             assert known == uid, f"change {result.change_number} of {address} was given twice"
         await mailbox.durable()
@@ -160,7 +204,7 @@ class Traffic:
             return
         self.promises.expunge_tried.add((address, number))
         gone = await mailbox.expunge(inbox, [(uid, uid)], only_deleted=False)
-        await mailbox.purge_recoverable(float("inf"))
+        await mailbox.purge_recoverable(2e9)
         await mailbox.durable()
         if self.alive() and uid in list(gone):
             self.promises.expunged.add((address, number))

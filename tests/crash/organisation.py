@@ -11,6 +11,7 @@ from postern.directory.interface import Account, Domain, Group, Resolution
 from postern.model.envelope import Envelope, Peer, Recipient
 from postern.model.ids import AccountId, MailboxId
 from postern.model.items import Columns, Quota, SpecialUse
+from postern.model.refusal import Reason, Refusal
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.files import Files
@@ -171,7 +172,12 @@ async def inventory(worker, address, use=SpecialUse.INBOX):
     async for rows in mailbox.items(folder.id, Columns.UID | Columns.FLAGS | Columns.SUBJECT):
         for uid, flags, subject in rows:
             number = int(subject.split()[1])
-            whole = await mailbox.read(folder.id, uid)
+            try:
+                whole = await mailbox.read(folder.id, uid)
+            except Refusal as refusal:
+                if refusal.reason is not Reason.NO_SUCH_ITEM:
+                    raise
+                continue  # another session has just expunged it
             start = whole.index(content(number, 0))
             assert whole[start:] == content(number, len(whole) - start - len(content(number, 0)))
             assert uid not in found

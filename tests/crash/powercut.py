@@ -78,7 +78,8 @@ def apply(image, operation):
 class Disk:
     """One directory tree on that disk."""
 
-    def __init__(self, root: Path, rng: random.Random):
+    def __init__(self, root: Path, rng: random.Random, when_cut=lambda: None):
+        self.when_cut = when_cut
         self.root = root
         self.rng = rng
         self.lock = threading.RLock()
@@ -109,6 +110,7 @@ class Disk:
                 return
             self.dead = True
             self._write_remains()
+            self.when_cut()
 
     def _write_remains(self):
         style = self.rng.choice(("torn", "torn", "random", "prefix", "none", "all"))
@@ -277,6 +279,8 @@ class PowerCutFile(apsw.VFSFile):
     def __init__(self, name, flags, disk, path):
         self.disk = disk
         self.path = path
+        # as SQLite's own VFS: the first sync of a log also syncs its name
+        self.sync_name = bool(flags[0] & apsw.SQLITE_OPEN_CREATE) and bool(flags[0] & apsw.SQLITE_OPEN_WAL)
         super().__init__("unix", name, flags)
 
     def _tick(self):
@@ -301,6 +305,9 @@ class PowerCutFile(apsw.VFSFile):
         with self.disk.lock:
             self._tick()
             self.disk.synced(self.path)
+            if self.sync_name:
+                self.disk.directory_synced(str(Path(self.path).parent))
+                self.sync_name = False
 
 
 class Syncs:

@@ -82,8 +82,7 @@ def take_orphan(directory: Path, journal: int, files: Files) -> Orphan:
         outcomes: dict[BlobRef, bytes] = {}
         assigned: dict[BlobRef, bytes] = {}
         for number in numbers:
-            _seal_if_open(directory, number, files)
-            if number < mark.state.segment:
+            if not _seal_if_open(directory, number, files) or number < mark.state.segment:
                 continue
             lowest = mark.state.record if number == mark.state.segment else 0
             for head in _heads(directory, number):
@@ -136,7 +135,8 @@ def _content(path: Path) -> memoryview:
     return memoryview(path.read_bytes())
 
 
-def _seal_if_open(directory: Path, number: int, files: Files) -> None:
+def _seal_if_open(directory: Path, number: int, files: Files) -> bool:
+    """Whether anything is left of the segment."""
     path = segment_path(directory, number)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -144,6 +144,7 @@ def _seal_if_open(directory: Path, number: int, files: Files) -> None:
         footer = decode_footer(os.pread(descriptor, FOOTER.size, max(size - FOOTER.size, 0)))
     finally:
         os.close(descriptor)
+    heads: list[RecordHead] = []
     if footer is None:
         data = _content(path)
         heads = list(scan_records(data, number))
@@ -152,6 +153,7 @@ def _seal_if_open(directory: Path, number: int, files: Files) -> None:
         else:
             files.unlink(path)
     files.unlink(sidecar_path(directory, number))
+    return footer is not None or bool(heads)
 
 
 def write_sealed(directory: Path, number: int, data: memoryview, heads: list[RecordHead], files: Files) -> int:

@@ -56,6 +56,10 @@ def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.P
             '\n[network]\naddresses = ["127.0.0.1"]\n[authentication]\ncleartext_login = "loopback"\ncache_s = 0\n'
         )
         file.write("[smtp]\nmax_connections_per_address = 0\n")
+        # the peer lets a user send as anybody, and the generator does
+        file.write('[[receive_connector]]\nname = "internet"\nlisteners = ["smtp"]\nanonymous = true\n')
+        file.write('[[receive_connector]]\nname = "clients"\nlisteners = ["submission", "submissions"]\n')
+        file.write("authenticated = true\ncheck_sender = false\nrequire_tls = true\n")
         for name, port in PORTS.items():
             file.write(f"[listen.{name}]\nport = {base + port}\n")
     subprocess.run(

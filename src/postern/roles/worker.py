@@ -77,6 +77,7 @@ class Worker:
         parts = Parts.open(self._settings, self._slot.name, self._slot.process, self._epoch)
         await parts.bus.start()
         wishes.peer_died = parts.bus.rescan
+        parts.store.tell_when_lost(self._journal_failed)
         await parts.store.start()
         self._journal = Journal(
             journal_directory(parts.data),

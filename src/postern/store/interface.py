@@ -56,6 +56,9 @@ class FlagResult(NamedTuple):
     failed: Sequence[Uid]
     """Items left alone because they changed after `unchanged_since` (RFC 7162 3.1.3)."""
     change_number: ChangeNumber
+    """Of this commit; if nothing was written, the mailbox's last, which may be somebody else's."""
+    wrote: bool
+    """Whether `change_number` is this call's own."""
 
 
 class CopyResult(NamedTuple):

@@ -171,4 +171,4 @@ def test_help_of_every_command_has_an_example(postern):
     found = dict(walk(build(), ()))
     assert len(found) > 25
     for path, text in found.items():
-        assert "Example" in text, path
+        assert "Example" in text or "Пример" in text, path  # in the language the modules were loaded with

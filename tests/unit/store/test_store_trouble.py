@@ -14,7 +14,7 @@ from postern.model.ids import DeliveryKey, FolderId, MailboxId
 from postern.model.items import Columns, Flag, Quota, SpecialUse
 from postern.model.refusal import Refusal
 from postern.store.interface import Delivery, FlagChange, Mailbox
-from postern.store.sqlite import host, upkeep
+from postern.store.sqlite import host, transfer, upkeep
 from postern.store.sqlite import mailbox as engine_mailbox
 from postern.store.sqlite.connection import DurabilityLost, wal_path
 from postern.store.sqlite.engine import SqliteStore
@@ -126,13 +126,18 @@ async def test_a_failed_sync_is_never_retried(world: World, mailbox: Mailbox, in
 
     await fill(world, 1)
     monkeypatch.setattr(os, "fdatasync", fail)
+    told: list[Exception] = []
+    world.store.tell_when_lost(told.append)  # type: ignore[attr-defined]
     with pytest.raises(DurabilityLost):
         await mailbox.durable()
     monkeypatch.undo()
     with pytest.raises(DurabilityLost):
         await mailbox.durable()
     with pytest.raises(DurabilityLost):
+        await mailbox.add(inbox, [item(world.blobs, message(1))])
+    with pytest.raises(DurabilityLost):
         await world.store.sync_dirty()  # type: ignore[attr-defined]
+    assert len(told) == 1  # the worker ends
 
 
 async def test_sync_dirty(world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch) -> None:
@@ -183,7 +188,9 @@ async def test_a_damaged_file_is_refused_alone(world: World, mailbox: Mailbox, i
     await fill(world, 200)
     await world.store.close()
     path = file_of(world.data)
-    upkeep.checkpoint(path, restart=True)
+    upkeep.backfill(path)
+    upkeep.restart_log(path)
+    upkeep.backfill(path)
     data = bytearray(path.read_bytes())
     if damage == "rubbish":
         data[:] = b"not a mailbox" * 1000
@@ -272,3 +279,21 @@ async def test_flags_while_somebody_writes(world: World, mailbox: Mailbox, inbox
     assert len({r.change_number for r in results[:2]}) == 2  # type: ignore[union-attr]
     folder = await mailbox.folder(inbox)
     assert (folder.messages, folder.unseen <= 1) == (3001, True)
+
+
+async def test_below_the_horizon_changes_are_incomplete(
+    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uids = await fill(world, 30)
+    then = await mailbox.change_number()
+    numbers = []
+    for uid in uids:
+        await mailbox.expunge(inbox, [(uid, uid)], only_deleted=False)
+        numbers.append(await mailbox.change_number())
+    monkeypatch.setattr(transfer.prune_tombstones, "__defaults__", (10,))
+    await mailbox.purge_recoverable(0)
+    assert not (await mailbox.changes(inbox, then)).complete
+    assert not (await mailbox.changes(inbox, numbers[18])).complete
+    kept = await mailbox.changes(inbox, numbers[19])
+    assert kept.complete
+    assert list(kept.vanished) == uids[20:]

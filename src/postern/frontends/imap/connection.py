@@ -135,6 +135,8 @@ class Connection:
     async def flush(self) -> None:
         """Write what is gathered. What is committed becomes durable before its OK leaves."""
         self.queued = 0
+        if self.selected is not None:
+            self.selected.ahead.clear()
         if not self.out:
             return
         if self.dirty:

@@ -97,6 +97,9 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         attributes.append(b"MODSEQ")  # RFC 7162 3.2: with every FLAGS once CONDSTORE is enabled
     plan = plan_for(tuple(attributes), arguments.sections)
     since = None if arguments.changed_since is None else ChangeNumber(arguments.changed_since)
+    if since is None and len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        await _one(connection, plan, ranges[0][0])
+        return b"OK FETCH completed"
     async for rows in connection.view.mailbox.items(selected.folder, plan.columns, ranges, since):
         numbers, rows = selected.numbered(rows)
         if not rows:
@@ -108,6 +111,40 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         connection.out.append(responses)
         await connection.gathered(len(responses))
     return b"OK FETCH completed"
+
+
+async def _one(connection: Connection, plan: Plan, uid: int) -> None:
+    """A single message, which clients fetch one after the other."""
+    selected = connection.view
+    number = selected.number(uid)
+    if not number:
+        return
+    row = await selected.ahead.row(
+        selected.mailbox,
+        selected.folder,
+        plan.columns,
+        selected.uids,
+        number - 1,
+        more=connection.session.pending() > 0,
+    )
+    if row is None:
+        return
+    numbers, rows = (number,), [row]
+    if not plan.sections:
+        (values,) = await _fields(connection, plan, numbers, rows)
+        connection.out.append(plan.head % values)
+    elif plan.whole:
+        size_at, blob_at = plan.column(Columns.BODY_SIZE), plan.column(Columns.BLOB)
+        (values,) = await _fields(connection, plan, numbers, rows)
+        ref = BlobRef(row[blob_at], row[blob_at + 1])
+        body = await selected.ahead.body(selected.mailbox, ref, blob_at, size_at)
+        prefix = row[plan.column(Columns.PREFIX)]
+        size = len(prefix) + len(body)
+        label = plan.sections[0].label
+        connection.out += (b"%b%b {%d}\r\n%b" % (plan.head % values, label, size, prefix), body, b")\r\n")
+        await connection.gathered(size)
+    else:
+        await _write_contents(connection, plan, numbers, rows)
 
 
 async def _set_seen(connection: Connection, ranges: list[tuple[int, int]]) -> bool:

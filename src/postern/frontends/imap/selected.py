@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from postern.frontends.imap.ahead import ReadAhead
 from postern.frontends.imap.ports import Mailbox
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import Changes, Columns, FolderView, ItemFlags
@@ -24,6 +25,7 @@ class SelectedFolder:
     """The view of one session."""
 
     __slots__ = (
+        "ahead",
         "checked",
         "condstore",
         "folder",
@@ -52,6 +54,7 @@ class SelectedFolder:
         self.vanished: set[int] = set()
         self.told: dict[int, int] = {}
         """UID -> MODSEQ of flag changes made here since the last look."""
+        self.ahead = ReadAhead()
         self.read_only = read_only
         self.condstore = False
         self.gone = False
@@ -124,9 +127,10 @@ class SelectedFolder:
         """Flags that this session changed itself are told already: their echo is left out.
 
         Known by their change numbers, so that what others did in between is told all the same. After a silent change
-        the client knows the flags only if nobody came between its last news and this commit.
+        the client knows the flags only if nobody came between its last news and this commit; a STORE of nothing made
+        no commit, and the number it carries may be that of a change which the client has to be told.
         """
-        if not silent or result.change_number == self.checked + 1:
+        if not silent or (result.wrote and result.change_number == self.checked + 1):
             self.told.update({item[0]: item[2] for item in result.changed})
 
     async def sync(self, out: list[bytes], *, expunge: bool) -> None:

@@ -65,6 +65,10 @@ class SqliteStore:
         """Set disk space aside for deletions on a full disk. Deliveries may come before."""
         await self._host.in_thread(self._host.reserve.ensure)
 
+    def tell_when_lost(self, lost: Callable[[Exception], None]) -> None:
+        """Whom to tell that a sync has failed: the process must answer nothing more and end, never sync again."""
+        self._host.on_lost = lost
+
     def path(self, mailbox: MailboxId) -> Path:
         """Where a mailbox's file is: 256 directories, by the first two digits of its GUID."""
         return self._root / mailbox[:2] / f"{mailbox}.db"

@@ -80,7 +80,7 @@ def set_flags(
         after = totals(txn, folder)
         adjust(txn, folder, Totals(0, 0, after.unseen - before.unseen, after.deleted - before.deleted))
     ((text,),) = txn.execute(_AFTER_JSON, (folder,)).fetchall()
-    return FlagResult(_DECODE.decode(text), [Uid(uid) for uid in failed], ChangeNumber(txn.changed or txn.last))
+    return _result(txn, _DECODE.decode(text), [Uid(uid) for uid in failed])
 
 
 def _set_few(
@@ -108,4 +108,8 @@ def _set_few(
     if updates:
         txn.executemany(_UPDATE_ONE, updates)
         adjust(txn, folder, Totals(0, 0, unseen, deleted))
-    return FlagResult(changed, failed, ChangeNumber(txn.changed or txn.last))
+    return _result(txn, changed, failed)
+
+
+def _result(txn: Txn, changed: list[ItemFlags], failed: list[Uid]) -> FlagResult:
+    return FlagResult(changed, failed, ChangeNumber(txn.changed or txn.last), bool(txn.changed))

@@ -16,7 +16,7 @@ import apsw
 from postern.model.ports import Clock
 from postern.store.interface import Blobs, Bus
 from postern.store.sqlite import upkeep
-from postern.store.sqlite.connection import DurabilityLost, connect
+from postern.store.sqlite.connection import DurabilityLost, connect, refusal
 from postern.store.sqlite.reserve import Reserve
 from postern.store.sqlite.schema import LAYOUT_VERSION, UnknownLayout, version_of
 from postern.store.sqlite.upkeep import CHECKPOINT_PAGES
@@ -44,6 +44,10 @@ class Host:
         self.dirty: set[Path] = set()
         """Files written since the last `SqliteStore.sync_dirty`."""
         self.broken: DurabilityLost | None = None
+        self.on_lost: Callable[[Exception], None] | None = None
+        """Told once, when a sync has failed."""
+        self.barriers: dict[Path, asyncio.Event] = {}
+        """Files whose log is being restarted: writers wait for the event."""
         self._max_open = max_open
         self._open: OrderedDict[Path, apsw.Connection] = OrderedDict()
         self._pages: dict[Path, int] = {}
@@ -88,7 +92,7 @@ class Host:
             return
         db.close()
         if self._pages.pop(path, 0) > EVICTED_LOG_PAGES and path.exists():
-            self.checkpoint_soon(path, restart=True)
+            self.checkpoint_soon(path)
 
     def open_files(self) -> int:
         """How many files are open."""
@@ -105,8 +109,15 @@ class Host:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except DurabilityLost as error:
-            self.broken = error
+            self._lose(error)
             raise
+
+    def _lose(self, error: DurabilityLost) -> None:
+        """Nothing is written from now on: pages whose sync failed may be gone, and a second sync would not say so."""
+        if self.broken is None:
+            self.broken = error
+            if self.on_lost is not None:
+                self.on_lost(error)
 
     async def with_own_connection(self, path: Path, work: Callable[[apsw.Connection], T]) -> T:
         """Run long work in a thread on a connection of its own, so that the loop's stays free."""
@@ -142,30 +153,33 @@ class Host:
                 loop.call_soon_threadsafe(self.checkpoint_soon, path)
         return apsw.SQLITE_OK
 
-    def checkpoint_soon(self, path: Path, *, restart: bool = False) -> None:
-        """Move a log into its file, off the loop."""
+    def checkpoint_soon(self, path: Path) -> None:
+        """Move a log into its file, off the loop, and start it anew."""
         if path in self._running or self.broken is not None:
             return
         self._running.add(path)
-        self.spawn(self._checkpoint(path, restart))
+        self.spawn(self._checkpoint(path))
 
-    async def _checkpoint(self, path: Path, restart: bool) -> None:
+    async def _checkpoint(self, path: Path) -> None:
         if self._checkpointer is None:
             self._checkpointer = ThreadPoolExecutor(1, "checkpoint")
-
-        def run() -> None:
-            upkeep.checkpoint(path, restart=restart)
-            self.reserve.ensure()
-
+        run = partial(asyncio.get_running_loop().run_in_executor, self._checkpointer)
+        barrier = asyncio.Event()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._checkpointer, run)
+            await run(upkeep.backfill, path)
+            # our own writers wait for a few milliseconds, instead of making the restart wait for them
+            self.barriers[path] = barrier
+            await run(upkeep.restart_log, path)
             self._due_at.pop(path, None)
-        except apsw.IOError as error:
-            if getattr(error, "extendedresult", 0) in {apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC}:
-                self.broken = DurabilityLost(f"{path.name}: {error}")
-        except apsw.Error:
-            pass  # full, corrupt or removed: whoever uses the mailbox next is told
+            await run(self.reserve.ensure)
+        except apsw.Error as error:
+            trouble = refusal(error, path)
+            if isinstance(trouble, DurabilityLost):
+                self._lose(trouble)
+            # full, busy, corrupt or removed: whoever uses the mailbox next is told; the next commit asks again
         finally:
+            self.barriers.pop(path, None)
+            barrier.set()
             self._running.discard(path)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

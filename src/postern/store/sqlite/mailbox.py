@@ -27,6 +27,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.store import search
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
 from postern.store.sqlite import delivery, flags, folders, reading, transfer, txn
+from postern.store.sqlite.chunks import Chunks
 from postern.store.sqlite.connection import refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.schema import UnknownLayout
@@ -95,6 +96,10 @@ class SqliteMailbox:
         now = int(host.clock.timestamp())
         attempt = 0
         while True:
+            if self.path in host.barriers:
+                await host.barriers[self.path].wait()
+            if host.broken is not None:
+                raise host.broken
             try:
                 if bulk:
                     job = partial(_transact, epoch=host.epoch, now=now, work=work)
@@ -134,7 +139,7 @@ class SqliteMailbox:
         try:
             return await self._write(lambda t: work(t, True), bulk=bulk)
         finally:
-            self._host.checkpoint_soon(self.path, restart=True)
+            self._host.checkpoint_soon(self.path)
 
     async def _reserve(self, count: int) -> None:
         """Reserve numbers durably before any of them is given."""
@@ -195,7 +200,7 @@ class SqliteMailbox:
         changed_since: ChangeNumber | None = None,
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in UID order, in chunks; each chunk is its own read transaction."""
-        return _Chunks(self, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since)
+        return Chunks(self.consult, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since)
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""
@@ -295,7 +300,7 @@ class SqliteMailbox:
         await self._write(partial(_set_quota, quota=quota))
 
     async def purge_recoverable(self, older_than: float) -> int:
-        """Remove old recoverable items, in commits of `PURGE_SLICE` items; how many."""
+        """Remove old recoverable items, in commits of `PURGE_SLICE` items, and the oldest tombstones; how many."""
         total = 0
         while True:
             count = await self._write_deleting(
@@ -303,7 +308,9 @@ class SqliteMailbox:
             )
             total += count
             if count < PURGE_SLICE:
-                return total
+                break
+        await self._write(transfer.prune_tombstones, bulk=True)
+        return total
 
     # --- durability
 
@@ -322,44 +329,6 @@ class SqliteMailbox:
             self._synced = written
         finally:
             self._syncing = None
-
-
-class _Chunks:
-    """An iterator over chunks: an object, because starting a generator costs more than reading one row."""
-
-    __slots__ = ("_columns", "_folder", "_left", "_mailbox", "_plan", "_since", "_started")
-
-    def __init__(
-        self, mailbox: SqliteMailbox, folder: FolderId, columns: int, ranges: Ranges, since: ChangeNumber | None
-    ) -> None:
-        self._mailbox = mailbox
-        self._folder = folder
-        self._columns = columns
-        self._plan = reading.plan(columns | 1, since is not None)
-        self._left = ranges
-        self._since = since
-        self._started = False
-
-    def __aiter__(self) -> _Chunks:
-        return self
-
-    async def __anext__(self) -> list[tuple[Any, ...]]:
-        if self._started:
-            if not self._left:
-                raise StopAsyncIteration
-            await asyncio.sleep(0)
-        elif self._since is not None:
-            uids = await self._mailbox.consult(partial(reading.changed_uids, folder=self._folder, since=self._since))
-            self._left = reading.intersect(uids, self._left)
-        self._started = True
-        while self._left:
-            found, self._left = await self._mailbox.consult(self._chunk)
-            if found:
-                return found if self._columns & 1 else [row[1:] for row in found]
-        raise StopAsyncIteration
-
-    def _chunk(self, db: apsw.Connection) -> tuple[list[tuple[Any, ...]], Ranges]:
-        return reading.chunk(db, self._folder, self._plan, self._left, self._since)
 
 
 def _transact(db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:

@@ -145,3 +145,19 @@ def purge_recoverable(txn: Txn, older_than: float, limit: int) -> int:
     if last is None:
         return 0
     return len(expunge(txn, folder, ((0, last),), only_deleted=False, purge=True))
+
+
+TOMBSTONES_KEPT = 50_000
+"""Sessions that were away for longer than this many deletions compare all UIDs."""
+
+
+def prune_tombstones(txn: Txn, keep: int = TOMBSTONES_KEPT) -> int:
+    """Forget the oldest deletions and raise the horizon below which `changes` is incomplete; how many."""
+    found = txn.execute("SELECT modseq FROM tombstones ORDER BY modseq DESC LIMIT 1 OFFSET ?", (keep,)).fetchall()
+    if not found:
+        return 0
+    horizon = found[0][0]
+    txn.execute("DELETE FROM tombstones WHERE modseq <= ?", (horizon,))
+    count = txn.db.changes()
+    txn.execute("UPDATE state SET horizon = max(horizon, ?)", (horizon,))
+    return count

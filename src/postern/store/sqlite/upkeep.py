@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from time import sleep
 
 import apsw
 
@@ -17,28 +18,41 @@ from postern.store.sqlite.txn import Txn, transact
 
 CHECKPOINT_PAGES = 1000
 """Pages in the log (4 KiB each) at which a checkpoint is due."""
-RESTART_PAGES = 4 * CHECKPOINT_PAGES
-"""Pages at which writers are made to wait, so that a busy mailbox's log does not grow for ever."""
 BUSY_MS = 10_000
+_POLL_S = 0.0005
 _TOUCH = "UPDATE state SET id = 1"
 
 
-def checkpoint(path: Path, *, restart: bool = False) -> None:
-    """Move the log into the file. Raises apsw.Error.
-
-    The first part runs beside readers and writers. A log that writers never let run empty is finished under the write
-    lock, then started anew here: the first frame of a restarted log costs a sync, and this thread can wait for it.
-    """
+def backfill(path: Path) -> None:
+    """Move the log into the file, beside readers and writers. Raises apsw.Error."""
     db = connect(path, busy_ms=BUSY_MS)
     try:
-        pages, moved = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if restart or moved == pages or pages >= RESTART_PAGES:
-            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-            db.execute(_TOUCH)
-    except (apsw.BusyError, apsw.LockedError):
-        pass  # the next commit over the limit asks again
+        for _ in range(2):  # the second time for what was written during the first
+            pages, moved = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if pages - moved < CHECKPOINT_PAGES // 4:
+                break
     finally:
         db.close()
+
+
+def restart_log(path: Path) -> None:
+    """Finish under the write lock and start the log anew, so that it does not grow for ever. Raises apsw.Error.
+
+    The first frame of a restarted log costs a sync: it is written here, where that stalls nobody's loop.
+    """
+    db = connect(path)
+    try:
+        # SQLite's own handler sleeps for up to 100 ms, in which a busy mailbox's log grows by thousands of pages
+        db.set_busy_handler(_poll)
+        db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        db.execute(_TOUCH)
+    finally:
+        db.close()
+
+
+def _poll(calls: int) -> bool:
+    sleep(_POLL_S)
+    return calls * _POLL_S * 1000 < BUSY_MS
 
 
 def create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int, now: int) -> None:

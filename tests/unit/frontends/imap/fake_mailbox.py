@@ -265,7 +265,7 @@ class FakeMailbox:
                 message["flags"], message["modseq"] = new, number
         messages = self.messages[folder]
         changed = [ItemFlags(u, messages[u]["flags"], messages[u]["modseq"], messages[u]["created"]) for u in touched]
-        return FlagResult(changed, failed, self.number)
+        return FlagResult(changed, failed, self.number, bool(differ))
 
     async def copy(self, folder, ranges, target):
         self._check(folder)

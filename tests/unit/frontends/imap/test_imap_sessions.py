@@ -460,3 +460,50 @@ async def test_bug_ends_the_session_without_detail(world, caplog):
     await asyncio.wait_for(client.task, 5)
     assert client.taken() == b"* BYE [SERVERBUG] Internal error\r\n"
     assert "Traceback" in caplog.text
+
+
+async def test_a_silent_store_of_nothing_does_not_hide_what_another_does_meanwhile(world):
+    world.fill(1)
+    one, two = await world.inbox(), await world.inbox()
+    mailbox = world.mailbox
+    set_flags = mailbox.set_flags
+
+    async def overtaken(folder, ranges, change, unchanged_since=None):
+        mailbox.set_flags = set_flags
+        await one.cmd(b"STORE 1 +FLAGS (\\Flagged)")
+        return await set_flags(folder, ranges, change, unchanged_since)
+
+    await two.cmd(b"STORE 1 +FLAGS (\\Seen)")
+    await two.cmd(b"NOOP")
+    mailbox.set_flags = overtaken
+    answer = await two.cmd(b"STORE 1 +FLAGS.SILENT (\\Seen)")
+    assert b"\\Flagged" in answer + await two.cmd(b"NOOP")
+
+
+async def test_pipelined_fetches_of_one_message_each_see_every_change(world):
+    world.fill(5)
+    client = await world.inbox()
+    commands = [b"a%d FETCH %d (UID FLAGS BODY.PEEK[])\r\n" % (n, n) for n in range(1, 6)]
+    commands[2:2] = [b"s STORE 4 +FLAGS.SILENT (\\Flagged)\r\n"]
+    client.stream.send(b"".join(commands))
+    answer = await client.until(b"a5 OK")
+    for n in range(1, 6):
+        assert answer.count(b"* %d FETCH (UID" % n) == 1
+    assert b"\\Flagged" in answer.split(b"* 4 FETCH (UID")[1].split(b"BODY[]")[0]
+
+
+async def test_a_broken_neighbour_does_not_spoil_a_pipelined_fetch(world):
+    world.fill(4)
+    client = await world.inbox()
+    mailbox = world.mailbox
+    read_bodies = mailbox.read_bodies
+
+    async def only_one(refs):
+        if len(refs) > 1:
+            raise Refusal(Reason.CORRUPT, "another body")
+        return await read_bodies(refs)
+
+    mailbox.read_bodies = only_one
+    client.stream.send(b"".join(b"a%d FETCH %d BODY.PEEK[]\r\n" % (n, n) for n in range(1, 5)))
+    answer = await client.until(b"a4 ")
+    assert answer.count(b" FETCH (BODY[] {") == 4

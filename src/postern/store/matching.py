@@ -1,0 +1,204 @@
+"""What a query means for one item: functions that test a row, then decoded headers, then decoded bodies."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import NamedTuple
+
+from postern.formats.mime import date as mime_date
+from postern.formats.mime import header as mime_header
+from postern.model.query import (
+    All,
+    And,
+    BodyContains,
+    HasFlags,
+    HasKeyword,
+    HeaderContains,
+    ModseqFrom,
+    Not,
+    Or,
+    Query,
+    ReceivedBetween,
+    SentBetween,
+    SizeAbove,
+    SizeBelow,
+    TextContains,
+    UidIn,
+)
+
+ZONE_S = 100 * 3600
+"""No zone of a Date field is further than this from UTC: nearer to a bound, the field itself decides."""
+
+
+class Item(NamedTuple):
+    """A candidate's row; times in seconds since the epoch."""
+
+    uid: int
+    flags: int
+    modseq: int
+    received_at: int
+    size: int
+    sent_at: int | None
+
+
+class Text:
+    """A candidate's decoded text, each piece made when first asked for, folded for comparison."""
+
+    __slots__ = ("_header", "_lines", "_raw", "body")
+
+    def __init__(self, raw_header: bytes, body: str | None) -> None:
+        self._raw = raw_header
+        self._lines: dict[str, list[str]] = {}
+        self._header: str | None = None
+        self.body = body
+
+    def lines(self, name: str) -> list[str]:
+        """Values of the fields with a lower-case name."""
+        found = self._lines.get(name)
+        if found is None:
+            raw = mime_header.all_of(self._raw, name.encode("ascii", "replace"))
+            found = self._lines[name] = [fold(mime_header.decode(value)) for value in raw]
+        return found
+
+    def header(self) -> str:
+        """All fields."""
+        if self._header is None:
+            every = mime_header.values(self._raw)
+            self._header = fold("\n".join(f"{n.decode('ascii', 'replace')}: {mime_header.decode(v)}" for n, v in every))
+        return self._header
+
+    def wall_clock(self) -> int | None:
+        """What the sender's clock said in the Date field, as if it were UTC; seconds since the epoch."""
+        date = mime_date.parse(mime_header.first(self._raw, b"date") or b"")
+        return None if date is None else sum(date)
+
+
+_HEADERS = HeaderContains
+_BODIES = (BodyContains, TextContains)
+Test = Callable[[Item, "Text | None"], bool | None]
+"""None: cannot be told without text that is not there yet."""
+
+
+def fold(text: str) -> str:
+    """How texts are compared: compatibility forms and case disregarded, white space as one space."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+def needs(query: Query) -> tuple[bool, bool, bool]:
+    """Whether a query looks at Date, at headers, at bodies."""
+    if isinstance(query, And | Or):
+        parts = [needs(part) for part in query.of]
+        return (any(p[0] for p in parts), any(p[1] for p in parts), any(p[2] for p in parts))
+    if isinstance(query, Not):
+        return needs(query.of)
+    body = isinstance(query, _BODIES)
+    return isinstance(query, SentBetween), body or isinstance(query, _HEADERS | SentBetween), body
+
+
+def compile_query(query: Query, keywords: dict[int, str]) -> Test:
+    """A function that tests one item, three-valued so that the cheap half of a query can decide alone."""
+    if isinstance(query, And):
+        return _all(tuple(compile_query(part, keywords) for part in query.of))
+    if isinstance(query, Or):
+        return _any(tuple(compile_query(part, keywords) for part in query.of))
+    if isinstance(query, Not):
+        inner = compile_query(query.of, keywords)
+        return lambda item, text: None if (found := inner(item, text)) is None else not found
+    if isinstance(query, HeaderContains | BodyContains | TextContains):
+        return _compile_text(query)
+    return _compile_row(query, keywords)
+
+
+def _all(tests: tuple[Test, ...]) -> Test:
+    def test(item: Item, text: Text | None) -> bool | None:
+        result: bool | None = True
+        for part in tests:
+            found = part(item, text)
+            if found is False:
+                return False
+            if found is None:
+                result = None
+        return result
+
+    return test
+
+
+def _any(tests: tuple[Test, ...]) -> Test:
+    def test(item: Item, text: Text | None) -> bool | None:
+        result: bool | None = False
+        for part in tests:
+            found = part(item, text)
+            if found:
+                return True
+            if found is None:
+                result = None
+        return result
+
+    return test
+
+
+def _between(value: int | None, start: int | None, end: int | None) -> bool:
+    return value is not None and (start is None or value >= start) and (end is None or value < end)
+
+
+def _sent_between(item: Item, text: Text | None, start: int | None, end: int | None) -> bool | None:
+    if text is not None:
+        return _between(text.wall_clock(), start, end)
+    if item.sent_at is None:
+        return False
+    low, high = item.sent_at - ZONE_S, item.sent_at + ZONE_S
+    if _between(low, start, end) and _between(high, start, end):
+        return True
+    if (start is not None and high < start) or (end is not None and low >= end):
+        return False
+    return None
+
+
+def _compile_row(query: Query, keywords: dict[int, str]) -> Test:
+    match query:
+        case All():
+            return lambda item, text: True
+        case HasFlags(mask):
+            return lambda item, text: item.flags & mask == mask
+        case HasKeyword(keyword):
+            wanted = keyword.lower()
+            bits = sum(1 << bit for bit, name in keywords.items() if name.lower() == wanted)
+            return lambda item, text: bool(item.flags & bits)
+        case UidIn(ranges):
+            return lambda item, text: any(low <= item.uid <= high for low, high in ranges)
+        case SizeAbove(octets):
+            return lambda item, text: item.size > octets
+        case SizeBelow(octets):
+            return lambda item, text: item.size < octets
+        case ReceivedBetween(start, end):
+            return lambda item, text: _between(item.received_at, start, end)
+        case SentBetween(start, end):
+            return lambda item, text: _sent_between(item, text, start, end)
+        case ModseqFrom(modseq):
+            return lambda item, text: item.modseq >= modseq
+        case _:
+            raise TypeError(f"unknown query {query!r}")
+
+
+def _compile_text(query: HeaderContains | BodyContains | TextContains) -> Test:
+    wanted = fold(query.text)
+    if isinstance(query, HeaderContains):
+        name = query.name.lower()
+
+        def in_field(item: Item, text: Text | None) -> bool | None:
+            return None if text is None else any(wanted in line for line in text.lines(name))
+
+        return in_field
+    whole = isinstance(query, TextContains)
+
+    def in_text(item: Item, text: Text | None) -> bool | None:
+        if text is None:
+            return None
+        if whole and wanted in text.header():
+            return True
+        return None if text.body is None else wanted in text.body
+
+    return in_text

@@ -57,46 +57,6 @@ class Promises:
             assert not self.expunged & {(address, number) for number in numbers}, "an expunged message came back"
         outside = await self._outside(worker)
         for number, recipients in self.tried.items():
-            try:
-                self._check_accepted(number, recipients, there, outside) if number in self.accepted else None
-            except AssertionError:
-                import apsw
-
-                from postern.store.journal.layout import journal_directory, segments
-                from postern.store.journal.marks import read_mark
-                from postern.store.journal.records import journal_of, scan_records
-
-                d = journal_directory(worker.data)
-                print("LOST", number, recipients, self.ids.get(number))
-                seg, rec = (int(x, 16) for x in self.ids[number][1:].split("-"))
-                print(
-                    "mark",
-                    read_mark(d, journal_of(seg)),
-                    [hex(x) for x in segments(d, journal_of(seg))],
-                    "seg",
-                    hex(seg),
-                    seg,
-                    rec,
-                )
-                for x in segments(d, journal_of(seg)):
-                    print(
-                        x,
-                        [
-                            (h.kind, h.record, h.header[:16])
-                            for h in scan_records(memoryview((d / f"{x:016x}.seg").read_bytes()), x)
-                        ],
-                    )
-                for a in MAILBOXES:
-                    db = apsw.Connection(str(worker.store.path(MAILBOXES[a])))
-                    print(a, db.execute("select * from applied where segment=?", (seg,)).fetchall())
-                    print(
-                        a,
-                        db.execute(
-                            "select folder, uid, flags, modseq,created,record from items where segment=?", (seg,)
-                        ).fetchall(),
-                    )
-                print([e for e in worker.tracker.events if e[1] == self.ids[number]])
-                raise
             if number in self.accepted:
                 self._check_accepted(number, recipients, there, outside)
             elif OUTSIDE in recipients:

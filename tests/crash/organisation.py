@@ -82,8 +82,6 @@ class SilentTracker:
         self.events = []
 
     def record(self, event, queue_id, **details):
-        if event == "DEFER":
-            print(event, queue_id, details)
         self.events.append((event, queue_id, details))
 
 

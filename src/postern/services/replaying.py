@@ -53,32 +53,37 @@ class MarkKeeper:
         self._store = store
         self._queue = queue
         self._forgotten: set[int] = set()
+        # One at a time: whoever comes second finds nothing to be synced while the first still waits for it, and a mark
+        # must not fall back.
+        self._lock = asyncio.Lock()
 
     async def advance(self, journal: Journal) -> None:
         """Move a journal's mark up to its first message that is not applied."""
-        state = journal.low_water()
-        if state == journal.mark.state:
-            return
-        await self._sync()
-        await journal.advance(state)
-        failpoints.hit("mark.written")
-        await self.forget(journal)
+        async with self._lock:
+            state = journal.low_water()
+            if state == journal.mark.state:
+                return
+            await self._sync()
+            await journal.advance(state)
+            failpoints.hit("mark.written")
+            await self._forget(journal)
 
     async def close(self, journal: Journal) -> None:
         """Seal a journal; it needs no replay if everything is applied. Nobody appends any more."""
-        await journal.drained()
-        state = journal.low_water()
-        await self._sync()
-        await journal.close(state._replace(closed=not journal.outstanding))
-        failpoints.hit("replay.closed")
-        await self.forget(journal)
+        async with self._lock:
+            await journal.drained()
+            state = journal.low_water()
+            await self._sync()
+            await journal.close(state._replace(closed=not journal.outstanding))
+            failpoints.hit("replay.closed")
+            await self._forget(journal)
 
     async def _sync(self) -> None:
         await self._store.sync_dirty()
         await self._queue.durable()
         failpoints.hit("mark.synced")
 
-    async def forget(self, journal: Journal) -> None:
+    async def _forget(self, journal: Journal) -> None:
         """Let mailboxes and queue forget the keys of segments that no replay will look at again."""
         loop = asyncio.get_running_loop()
         state: MarkState = journal.mark.state

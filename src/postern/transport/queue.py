@@ -112,6 +112,23 @@ class QueueStore:
 
         return await self.file.write(work)
 
+    async def still_claimed(self, worker: str, recipients: Sequence[int]) -> set[int]:
+        """Those of a worker's claims that nobody took away; suspended ones are given back."""
+
+        def look(db: apsw.Connection) -> dict[int, bool]:
+            marks = ",".join("?" * len(recipients))
+            found = db.execute(
+                f"SELECT id, suspended FROM recipient WHERE claimed_by=? AND id IN ({marks})",  # noqa: S608 - marks
+                (worker, *recipients),
+            ).fetchall()
+            return {int(number): bool(suspended) for number, suspended in found}  # type: ignore[arg-type]
+
+        found = await self.file.read(look)
+        suspended = [number for number, is_suspended in found.items() if is_suspended]
+        if suspended:
+            await self.put_back(suspended)
+        return {number for number, is_suspended in found.items() if not is_suspended}
+
     async def put_back(self, recipients: Iterable[int], delay_seconds: float = 0.0) -> None:
         """Give back claims that were not tried; it does not count as an attempt."""
         due = self._clock.timestamp() + delay_seconds

@@ -1,69 +1,31 @@
-"""The queue runner of one worker: claims what is due, hands it to the agents, settles it, submits the reports owed.
+"""The queue runner of one worker: claims what is due, starts transfers, submits the reports owed.
 
-Only this worker's loop runs it; workers share the queue through claims. A next hop that does not answer is left alone
-for a while, and the rest of its mail with it.
+Workers share the queue through claims. What is claimed waits here, by next hop, for a free place; a next hop that does
+not answer is left alone for a while, and all mail for it is deferred meanwhile without being tried.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections import deque
 
 import msgspec
 
-from postern.model.envelope import Envelope, Recipient
-from postern.model.ids import BlobRef, DeliveryKey, MailboxId
-from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Refusal
-from postern.model.transfer import Fate, LocalCopy, NextHop, Outgoing, Result
-from postern.transport import dsn
-from postern.transport.categorizer import Recipients, categorize
-from postern.transport.outcomes import AnyOutcome, Defer, Expand, queue_id
-from postern.transport.queue import QueueStore
-from postern.transport.queue_rows import Claim, OwedReport, Waiting, Work
-from postern.transport.reporting import write_report
-from postern.transport.routing import Router, Unroutable
-from postern.transport.tracking import Tracker
+from postern.model.transfer import Result
+from postern.transport.transfers import Parts, QueueDiskError, Submit, Transfer, Transfers, divide
 
 POLL_SECONDS = 1.0
 """How soon what another process put in, or an administrator changed, is seen."""
 RENEW_SECONDS = 300.0
 REPORT_RETRY_SECONDS = 30.0
 _TRY_AGAIN_SECONDS = 60.0
-
-
-class SmtpAgent(Protocol):
-    """Hands messages to next hops (delivery.smtp)."""
-
-    async def send(self, next_hop: NextHop, message: Outgoing) -> Sequence[Result]:
-        """Results in the order of the message's recipients. Never raises for what the other side does."""
-        ...
-
-    async def close(self) -> None:
-        """End idle connections."""
-        ...
-
-
-class MailboxAgent(Protocol):
-    """Puts messages into mailboxes (delivery.mailbox)."""
-
-    async def deliver(self, copy: LocalCopy) -> Result:
-        """One copy."""
-        ...
-
-
-class Contents(Protocol):
-    """Bodies by reference (the store's Blobs)."""
-
-    async def read(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes:
-        """Part of a body."""
-        ...
-
-
-Submit = Callable[[DeliveryKey, Envelope, bytes], Awaitable[None]]
-"""Accepts a message of our own durably; the same key twice is one message."""
+_READY_TRANSFERS = 2000
+"""So many wait here for a place before no more are claimed."""
+_READY_PER_HOP = 100
+"""More for one next hop are left in the queue: a slow one must not stand in the others' way."""
+_CLAIM_RECIPIENTS = 200
 
 
 class RunnerSettings(msgspec.Struct, frozen=True):
@@ -78,21 +40,6 @@ class RunnerSettings(msgspec.Struct, frozen=True):
     """How long a next hop that did not answer is left alone."""
 
 
-class Parts(msgspec.Struct, frozen=True):
-    """What the runner works with."""
-
-    queue: QueueStore
-    router: Router
-    smtp: SmtpAgent
-    mailboxes: MailboxAgent
-    contents: Contents
-    directory: Recipients
-    submit: Submit
-    tracker: Tracker
-    clock: Clock
-    entropy: Entropy
-
-
 class QueueRunner:
     """One per worker."""
 
@@ -101,15 +48,17 @@ class QueueRunner:
         self._worker = worker
         self._parts = parts
         self._settings = settings
+        self._transfers = Transfers(parts, settings.host_name)
         self._wake = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
+        self._ready: dict[str, deque[Transfer]] = {}
         self._busy: dict[str, int] = {}
         self._held: dict[str, tuple[float, Result]] = {}
         self._stopping = False
-        self._broken: OSError | None = None
+        self._broken: QueueDiskError | None = None
 
     def wake(self) -> None:
-        """Something was put into the queue."""
+        """There is something to do."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -118,26 +67,26 @@ class QueueRunner:
         await self._until_ready()
         renewed = self._parts.clock.monotonic()
         while not self._stopping:
-            try:
+            self._wake.clear()
+            found = False
+            with contextlib.suppress(Refusal):
                 found = await self._round()
-            except Refusal:
-                found = False
             if self._broken is not None:
                 raise self._broken
             now = self._parts.clock.monotonic()
-            if now - renewed > RENEW_SECONDS and self._jobs:
+            if now - renewed > RENEW_SECONDS:
                 renewed = now
                 with contextlib.suppress(Refusal):
                     await self._parts.queue.renew(self._worker)
             if not found:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
-            self._wake.clear()
 
     async def stop(self, timeout_s: float = 30.0) -> None:
         """Finish the transfers that run, give back the rest."""
         self._stopping = True
         self._wake.set()
+        self._ready.clear()
         if self._jobs:
             _, running = await asyncio.wait(self._jobs, timeout=timeout_s)
             for job in running:
@@ -157,206 +106,103 @@ class QueueRunner:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _round(self) -> bool:
-        """Start what can be started; whether there was anything."""
+        """Start what can be started; whether to look again at once."""
         queue = self._parts.queue
         reports = await queue.claim_reports(self._worker, 20)
         if reports:
             # a report is submitted only when its reason is durable: else a power cut could send a second one
             await self._durable()
-            for owed in reports:
-                await self._report(owed)
-        room = self._settings.transfers - len(self._jobs)
-        if room <= 0:
-            await asyncio.wait(self._jobs, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_SECONDS)
-            return True
-        claims = await queue.claim(self._worker, room * 10, self._unavailable())
+        for owed in reports:
+            try:
+                await self._transfers.report(owed)
+            except (Refusal, OSError):
+                await queue.report_later(owed.id, REPORT_RETRY_SECONDS)
+        claims = []
+        if sum(map(len, self._ready.values())) < _READY_TRANSFERS:
+            full = [hop for hop, ready in self._ready.items() if len(ready) >= _READY_PER_HOP]
+            claims = await queue.claim(self._worker, _CLAIM_RECIPIENTS, full)
+        back: list[int] = []
         for claim in claims:
-            await self._start(claim)
+            for transfer in divide(claim, self._parts.router):
+                ready = self._ready.setdefault(transfer.hop, deque())
+                # only a hop that is named like its targets can be left out when claiming
+                if len(ready) >= _READY_PER_HOP and transfer.hop == transfer.group[0].target:
+                    back += transfer.ids
+                else:
+                    ready.append(transfer)
+        if back:
+            await queue.put_back(back)
+        await self._start()
         return bool(claims or reports)
 
-    def _unavailable(self) -> list[str]:
-        """Targets that would have to wait because their next hop is busy."""
+    async def _start(self) -> None:
+        """Give places to what is ready, one next hop after the other."""
         now = self._parts.clock.monotonic()
         self._held = {hop: held for hop, held in self._held.items() if held[0] > now}
-        return [hop for hop, running in self._busy.items() if running >= self._settings.transfers_per_hop]
+        for hop in [hop for hop in self._ready if hop in self._held]:
+            # it counts as an attempt: else a long queue behind a dead host would be tried for ever
+            for transfer in self._ready.pop(hop):
+                await self._transfers.settle(transfer, [self._held[hop][1]] * len(transfer.group))
+        started = True
+        while started and len(self._jobs) < self._settings.transfers:
+            started = False
+            for hop in list(self._ready):
+                ready = self._ready[hop]
+                if len(self._jobs) < self._settings.transfers and self._has_place(hop):
+                    self._spawn(ready.popleft())
+                    started = True
+                if not ready:
+                    del self._ready[hop]
 
-    async def _start(self, claim: Claim) -> None:
-        """Divide a claim into transfers; what finds no place goes back untried."""
-        groups: dict[tuple[Work, str, str], list[Waiting]] = {}
-        for waiting in claim.recipients:
-            hop = self._parts.router.key(waiting.target) if waiting.work is Work.RELAY else waiting.target
-            groups.setdefault((waiting.work, hop, waiting.reverse_path), []).append(waiting)
-        back: list[int] = []
-        for (work, hop, _), group in groups.items():
-            held = self._held.get(hop)
-            if held is not None:
-                # it counts as an attempt: else a long queue behind a dead host would be tried for ever
-                await self._settle(claim, group, [held[1]] * len(group))
-                continue
-            if self._busy.get(hop, 0) >= self._settings.transfers_per_hop:
-                back += [w.id for w in group]
-                continue
-            self._busy[hop] = self._busy.get(hop, 0) + 1
-            job = asyncio.create_task(self._job(claim, work, hop, group))
-            self._jobs.add(job)
-            job.add_done_callback(self._jobs.discard)
-        if back:
-            await self._parts.queue.put_back(back, 1.0 + self._parts.entropy.below(1000) / 1000)
+    def _has_place(self, hop: str) -> bool:
+        return self._busy.get(hop, 0) < self._settings.transfers_per_hop
 
-    async def _job(self, claim: Claim, work: Work, hop: str, group: Sequence[Waiting]) -> None:
+    def _spawn(self, transfer: Transfer) -> None:
+        self._busy[transfer.hop] = self._busy.get(transfer.hop, 0) + 1
+        job = asyncio.create_task(self._job(transfer))
+        self._jobs.add(job)
+        job.add_done_callback(self._ended)
+
+    def _ended(self, job: asyncio.Task[None]) -> None:
+        self._jobs.discard(job)
+        self._wake.set()
+
+    async def _job(self, transfer: Transfer) -> None:
         """One transfer, to its end."""
+        queue = self._parts.queue
         try:
-            if work is Work.CATEGORIZE:
-                await self._categorize(claim, group)
-                return
-            if work is Work.RELAY:
-                results = await self._relay(claim, hop, group)
-            else:
-                results = await self._mailbox(claim, group)
-            await self._settle(claim, group, results)
+            # it may have waited here: an administrator may have removed or suspended some of it
+            kept = await queue.still_claimed(self._worker, transfer.ids)
+            group = tuple(w for w in transfer.group if w.id in kept)
+            if group:
+                down = await self._transfers.perform(msgspec.structs.replace(transfer, group=group))
+                if down is not None:
+                    until = self._parts.clock.monotonic() + self._settings.hold_seconds
+                    self._held[transfer.hop] = (until, down)
+        except QueueDiskError as problem:
+            self._broken = problem
         except (Refusal, OSError) as problem:
             # the queue's file or a body could not be read or written: nothing was lost, the claim goes back
             with contextlib.suppress(Refusal):
-                await self._parts.queue.put_back([w.id for w in group], _TRY_AGAIN_SECONDS)
-            self._track("DEFER", claim, [w.recipient.address for w in group], text=str(problem))
+                await queue.put_back(transfer.ids, _TRY_AGAIN_SECONDS)
+            addresses = [w.recipient.address for w in transfer.group]
+            self._transfers.track("DEFER", transfer.claim, addresses, str(problem))
         except Exception:
             # a mistake of ours: the loop's handler reports it, and the mail waits for a version without it
             with contextlib.suppress(Refusal):
-                await self._parts.queue.put_back([w.id for w in group], _TRY_AGAIN_SECONDS * 10)
+                await queue.put_back(transfer.ids, _TRY_AGAIN_SECONDS * 10)
             raise
         finally:
-            self._busy[hop] -= 1
-            if not self._busy[hop]:
-                del self._busy[hop]
-            self._wake.set()
-
-    async def _relay(self, claim: Claim, hop: str, group: Sequence[Waiting]) -> Sequence[Result]:
-        try:
-            next_hop = await self._parts.router.next_hop(group[0].target)
-        except Unroutable as problem:
-            fate = Fate.FAILED if problem.permanent else Fate.DEFERRED
-            return [Result(fate, problem.status, problem.text)] * len(group)
-        recipients = tuple(w.recipient for w in group)
-        envelope = msgspec.structs.replace(claim.envelope, recipients=recipients, reverse_path=group[0].reverse_path)
-        if 0 < next_hop.max_bytes < claim.content.size:
-            text = f"send connector {next_hop.connector} lets out {next_hop.max_bytes} octets at most"
-            return [Result(Fate.FAILED, "5.3.4", text)] * len(group)
-        content = claim.content.prefix + await self._parts.contents.read(claim.content.blob)
-        ours = bool(claim.principal) or claim.key.segment < 0
-        results = await self._parts.smtp.send(next_hop, Outgoing(claim.queue_id, envelope, content, ours))
-        down = next((r for r in results if r.unreachable), None)
-        if down is not None:
-            self._held[hop] = (self._parts.clock.monotonic() + self._settings.hold_seconds, down)
-        return results
-
-    async def _mailbox(self, claim: Claim, group: Sequence[Waiting]) -> Sequence[Result]:
-        return [
-            await self._parts.mailboxes.deliver(
-                LocalCopy(
-                    claim.queue_id,
-                    claim.key,
-                    MailboxId(w.target),
-                    w.recipient,
-                    w.reverse_path,
-                    claim.content,
-                    claim.received_at,
-                )
-            )
-            for w in group
-        ]
-
-    async def _settle(self, claim: Claim, group: Sequence[Waiting], results: Sequence[Result]) -> None:
-        by_id = {w.id: r for w, r in zip(group, results, strict=True)}
-        settled = await self._parts.queue.settle(claim, by_id)
-        # what was relayed is gone for good before anything else is said: a power cut must not send it again
-        if any(result.fate is not Fate.DEFERRED for _, result in settled):
-            await self._durable()
-        for waiting, result in settled:
-            self._parts.tracker.record(
-                _EVENTS[result.fate],
-                claim.queue_id,
-                message_id=claim.message_id,
-                sender=waiting.reverse_path,
-                recipients=(waiting.recipient.address,),
-                size=claim.content.size,
-                source="STORE" if waiting.work is Work.MAILBOX else "SMTP",
-                peer=result.remote,
-                tls=result.tls,
-                status=result.status,
-                text=result.text,
-                related=waiting.asked,
-            )
+            self._busy[transfer.hop] -= 1
+            if not self._busy[transfer.hop]:
+                del self._busy[transfer.hop]
 
     async def _durable(self) -> None:
         try:
-            await self._parts.queue.durable()
-        except OSError as problem:
-            # what the disk has is unknown: only a new start can tell
+            await self._transfers.durable()
+        except QueueDiskError as problem:
             self._broken = problem
             raise
 
-    async def _categorize(self, claim: Claim, group: Sequence[Waiting]) -> None:
-        """Ask the directory again for recipients it could not answer for."""
-        done: list[Waiting] = []
-        outcomes: list[AnyOutcome] = []
-        results: dict[int, Result] = {}
-        for waiting in group:
-            envelope = Envelope(waiting.reverse_path, (waiting.recipient,))
-            found = await categorize(envelope, self._parts.directory, authenticated=bool(claim.principal))
-            later = next((o for o in found if isinstance(o, Defer)), None)
-            if later is not None:
-                results[waiting.id] = Result(Fate.DEFERRED, "4.3.0", later.text)
-            else:
-                done.append(waiting)
-                outcomes += found
-        if done:
-            await self._parts.queue.recategorized(claim, done, outcomes)
-            for outcome in outcomes:
-                if isinstance(outcome, Expand):
-                    self._track("EXPAND", claim, [outcome.recipient.address], f"{outcome.members} members")
-        if results:
-            await self._parts.queue.settle(claim, results)
 
-    async def _report(self, owed: OwedReport) -> None:
-        """Submit a report under its own key, then forget it: after a crash in between the key makes it one."""
-        report, key = owed.report, dsn.key_of(owed.id)
-        try:
-            content = await self._parts.contents.read(report.content.blob)
-            notification = write_report(
-                report, report.content.prefix + content, queue_id(key), self._settings.host_name, self._parts.clock
-            )
-            envelope = Envelope("", (Recipient(report.to, "NEVER"),), notification.body, notification.smtputf8)
-            await self._parts.submit(key, envelope, notification.content)
-            await self._parts.queue.reported(owed.id)
-        except (Refusal, OSError):
-            with contextlib.suppress(Refusal):
-                await self._parts.queue.report_later(owed.id, REPORT_RETRY_SECONDS)
-            return
-        self._parts.tracker.record(
-            "DSN",
-            queue_id(key),
-            recipients=(report.to,),
-            source="DSN",
-            status=report.subjects[0].status,
-            text=", ".join(f"{s.action} {s.recipient.address}" for s in report.subjects[:20]),
-            related=report.queue_id,
-        )
-
-    def _track(self, event: str, claim: Claim, recipients: Sequence[str], text: str) -> None:
-        self._parts.tracker.record(
-            event,
-            claim.queue_id,
-            message_id=claim.message_id,
-            sender=claim.envelope.reverse_path,
-            recipients=tuple(recipients),
-            text=text,
-        )
-
-
-_EVENTS = {
-    Fate.DELIVERED: "DELIVER",
-    Fate.RELAYED: "SEND",
-    Fate.RELAYED_BLIND: "SEND",
-    Fate.DEFERRED: "DEFER",
-    Fate.FAILED: "FAIL",
-}
+__all__ = ["Parts", "QueueRunner", "RunnerSettings", "Submit"]

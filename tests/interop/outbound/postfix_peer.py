@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+import pytest
 
 MAIN = """\
 compatibility_level = 3.6
@@ -123,3 +126,8 @@ class PostfixPeer:
                 return [path.read_bytes() for path in found]
             time.sleep(0.1)
         raise AssertionError(f"{user} has not got {count} messages\n{self.log()[-3000:]}")
+
+
+def need_postfix() -> None:
+    if os.geteuid() != 0 or not Path("/usr/sbin/postfix").exists():
+        pytest.skip("needs Postfix, and root to start it: run scripts/install-test-parts as root")

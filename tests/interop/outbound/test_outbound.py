@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import dkim as oracle
 import pytest
 from dns_double import NameServer
-from postfix_peer import PostfixPeer
+from postfix_peer import PostfixPeer, need_postfix
 
 from postern.delivery.smtp.agent import AgentSettings, NextHopAgent
 from postern.delivery.smtp.signing import DkimKey, Signer
@@ -114,11 +113,6 @@ class Outbound:
                 return
             await asyncio.sleep(0.02)
         raise AssertionError("the queue is not empty")
-
-
-def need_postfix() -> None:
-    if os.geteuid() != 0 or not Path("/usr/sbin/postfix").exists():
-        pytest.skip("needs Postfix, and root to start it: run scripts/install-test-parts as root")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ class FakeServer:
         self.greeting = b"220 hello\r\n"
         self.replies: dict[str, bytes] = {}
         """Verb, or verb and argument, -> reply instead of the usual one; b"" closes the connection."""
+        self.once: dict[str, bytes] = {}
+        """Verb -> reply, for one time."""
         self.after_content: Callable[[int], bytes] = lambda n: b"250 2.0.0 queued\r\n"
         self.close_before_reuse = False
         self.connections = 0
@@ -58,7 +60,7 @@ class FakeServer:
             text = line.decode().rstrip("\r\n")
             self.commands.append(text)
             verb = text.split(" ")[0].upper()
-            reply = self.replies.get(text, self.replies.get(verb))
+            reply = self.once.pop(verb, self.replies.get(text, self.replies.get(verb)))
             if reply is not None:
                 if not reply:
                     return

@@ -81,6 +81,22 @@ async def test_a_connection_the_server_closed_meanwhile_is_replaced(agent: NextH
         assert len(server.messages) == 2
 
 
+async def test_a_server_that_says_421_when_it_is_used_again_is_connected_anew(agent: NextHopAgent) -> None:
+    async with FakeServer(*ALL) as server:
+        await agent.send(hop(server), message("x@far.example"))
+        server.once["MAIL"] = b"421 4.4.2 idle too long\r\n"
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert result.fate is Fate.RELAYED
+        assert server.connections == 2
+
+
+async def test_421_after_the_content_defers(agent: NextHopAgent) -> None:
+    async with FakeServer(*ALL) as server:
+        server.after_content = lambda n: b"421 4.3.2 going down\r\n"
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert (result.fate, result.status) == (Fate.DEFERRED, "4.3.2")
+
+
 async def test_the_next_host_is_tried_and_a_dead_one_comes_last(agent: NextHopAgent) -> None:
     async with FakeServer(*ALL) as dead, FakeServer(*ALL, name="mx2.far.example") as alive:
         dead.greeting = b"421 busy\r\n"

@@ -175,3 +175,28 @@ async def test_journal_numbers_are_never_given_twice(tmp_path):
     assert journal_of(segments(tmp_path)[0]) == numbers[-1] + 5
     (tmp_path / "next").unlink()
     assert allocate_journal(tmp_path) == numbers[-1] + 6
+
+
+async def test_senders_that_come_again_share_syncs(tmp_path):
+    journal = make(tmp_path)
+
+    async def sender(pause_s):
+        for _ in range(30):
+            await journal.append(Kind.ACCEPT, b"", b"body")
+            await asyncio.sleep(pause_s)
+
+    await asyncio.gather(*(sender(number * 0.00005) for number in range(10)))
+    assert journal.records_written == 300
+    assert journal.syncs < 100, "ten senders wait for one sync, not for one each"
+    await journal.close()
+
+
+async def test_a_record_that_nobody_joins_is_written_all_the_same(tmp_path):
+    journal = make(tmp_path)
+    await asyncio.gather(*(journal.append(Kind.ACCEPT, b"", b"body") for _ in range(50)))
+    async with asyncio.timeout(5):
+        await journal.append(Kind.ACCEPT, b"", b"alone")
+    waiting = journal.append(Kind.ACCEPT, b"", b"closing")
+    await journal.close()
+    assert waiting.done()
+    assert journal.records_written == 52

@@ -14,6 +14,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.model.transfer import Fate, LocalCopy, NextHop, Outgoing, Result, StoredContent
 from postern.transport.outcomes import Defer, Deliver, Fail, Relay
 from postern.transport.queue import QueueStore
+from postern.transport.queue_admin import QueueAdmin, Selection
 from postern.transport.queue_rows import NewEntry
 from postern.transport.routing import Router, SendConnector, SmartHost
 from postern.transport.runner import Parts, QueueRunner, RunnerSettings
@@ -53,7 +54,7 @@ class Post:
         return self.local
 
     async def read(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes:
-        if ref.record == 666:
+        if ref.record == 6666:
             raise OSError(5, "broken disk")
         return BODY
 
@@ -224,10 +225,7 @@ async def test_a_next_hop_that_is_down_is_tried_once_for_all_its_mail(world: Wor
     world.post.pause = 0.02
     world.settings = RunnerSettings("mail.here.example", transfers_per_hop=1)
     await world.queue.add([entry(relay(f"x{n}@far.example"), record=n) for n in range(1, 20)])
-    runner = world.start()
-    await world.until(lambda: len(world.events()) == 1)
-    world.clock.time += 3
-    runner.wake()
+    world.start()
     await world.until(lambda: [e for e, _ in world.events()].count("DEFER") == 19)
     assert len(world.post.sent) == 1
     assert await world.queue.length() == 19
@@ -238,11 +236,7 @@ async def test_concurrency_to_one_next_hop_is_limited_and_nothing_is_left(world:
     world.settings = RunnerSettings("mail.here.example", transfers_per_hop=3)
     await world.queue.add([entry(relay(f"x{n}@far.example"), record=n) for n in range(30)])
     world.start()
-    for _ in range(400):
-        world.clock.time += 1
-        await asyncio.sleep(0.01)
-        if not await world.queue.length():
-            break
+    await world.drained()
     assert len(world.post.sent) == 30
     assert world.post.most == 3
 
@@ -276,11 +270,49 @@ async def test_the_directory_is_asked_again(world: World) -> None:
 
 
 async def test_a_body_that_cannot_be_read_now_is_not_lost(world: World) -> None:
-    await world.queue.add([entry(relay("x@far.example"), record=666)])
+    await world.queue.add([entry(relay("x@far.example"), record=6666)])
     world.start()
     await world.until(lambda: ("DEFER", ("x@far.example",)) in world.events())
     assert await world.queue.length() == 1
     assert not world.post.sent
+
+
+async def test_a_slow_next_hop_does_not_stand_in_the_others_way(world: World) -> None:
+    slow = [entry(relay(f"x{n}@slow.example"), record=n) for n in range(600)]
+    await world.queue.add([*slow, entry(relay("a@far.example"), record=700)])
+    release = asyncio.Event()
+    send = world.post.send
+
+    async def held(next_hop: NextHop, message: Outgoing) -> list[Result]:
+        if next_hop.name == "slow.example":
+            await release.wait()
+        return await send(next_hop, message)
+
+    world.post.send = held  # type: ignore[method-assign]
+    world.start()
+    await world.until(lambda: any(hop == "far.example" for hop, _ in world.post.sent))
+    release.set()
+    await world.drained()
+    assert len(world.post.sent) == 601
+
+
+async def test_what_waits_for_a_place_can_still_be_removed_or_suspended(world: World) -> None:
+    world.post.pause = 0.1
+    world.settings = RunnerSettings("mail.here.example", transfers_per_hop=1)
+    await world.queue.add([entry(relay(f"x{n}@far.example"), record=n) for n in range(3)])
+    world.start()
+    await world.until(lambda: world.post.running == 1)
+    admin = QueueAdmin(world.queue.file, world.clock)
+    await admin.remove(Selection(recipient="x1@far.example"), notify=False)
+    await admin.suspend(Selection(recipient="x2@far.example"))
+    await world.until(lambda: len(world.post.sent) == 1)
+    await asyncio.sleep(0.3)
+    assert len(world.post.sent) == 1
+    ((left,),) = [m.recipients for m in await admin.messages(Selection())]
+    assert (left.address, left.state, left.attempts) == ("x2@far.example", "suspended", 0)
+    await admin.resume(Selection())
+    await world.drained()
+    assert [m.envelope.recipients[0].address for _, m in world.post.sent] == ["x0@far.example", "x2@far.example"]
 
 
 async def test_stop_gives_claims_back(world: World) -> None:

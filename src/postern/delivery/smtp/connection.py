@@ -112,8 +112,10 @@ class Connection:
                 raise ConnectionResetError("the server closed the connection")
             self.session.receive(data)
         if reply.code == 421:
-            # RFC 5321 3.8: the server is about to close
+            # RFC 5321 3.8: the server is about to close; before it has the message that is a broken connection
             self.alive = False
+            if not self.committed:
+                raise ConnectionResetError(reply.text)
         return reply
 
     async def transfer(self, envelope: Envelope, content: bytes) -> list[RecipientResult]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_address
 
 from postern.formats.mime import date
@@ -18,6 +19,7 @@ _HEADER_READ_BYTES = 262144
 _FIRST_FIELD = re.compile(rb"[!-9;-~]++[ \t]*+:|\r?\n").match
 
 
+@lru_cache(1024)
 def _literal(address: str) -> str:
     """RFC 5321 4.1.3."""
     try:

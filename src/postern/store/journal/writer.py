@@ -1,7 +1,8 @@
 """A worker's journal: group commit in one thread.
 
 The loop numbers the records and hands everything that waits to the thread as one batch; the thread writes it, syncs it
-once and reports back; meanwhile the next batch gathers. So one connection waits for one sync, and a thousand too.
+once and reports back; meanwhile the next batch gathers. So one connection waits for one sync, and a thousand too. Where
+the last syncs were shared, the next one waits a moment (`GATHER_S`) for as many to come again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ from postern.store.journal.records import (
 )
 from postern.store.journal.segment import SegmentWriter
 
+GATHER_S = 0.002
+"""Under load a batch waits so long for as many records as the last ones had; a disk's flush takes about as long."""
+_GATHER_WITHIN_S = 0.05
+"""A journal that was quiet for so long is not under load."""
 _FULL = {errno.ENOSPC: Reason.DISK_FULL, errno.EDQUOT: Reason.DISK_FULL, errno.EROFS: Reason.READ_ONLY}
 
 
@@ -122,6 +127,9 @@ class Journal:
         self._spools = 0
         self._waiting: list[_Entry] = []
         self._busy = False
+        self._gathering: asyncio.TimerHandle | None = None
+        self._expected = (1, 1)  # sizes of the last two batches: who waited for them is likely to come again
+        self._synced_at = 0.0
         self._failed: OSError | None = None
         self._outstanding: dict[BlobRef, None] = {}
         self._inbox: SimpleQueue[list[_Entry] | None] = SimpleQueue()
@@ -186,7 +194,10 @@ class Journal:
         if not self._busy:
             self._busy = True
             self._idle.clear()
-            # at the end of this turn of the loop, so that whatever else arrived in it shares the sync
+            self._gather()
+        elif self._gathering is not None and len(self._waiting) >= max(self._expected):
+            self._gathering.cancel()
+            self._gathering = None
             self._loop.call_soon(self._hand_over)
         return future
 
@@ -196,21 +207,35 @@ class Journal:
         self._record = 0
         self._offset = SEGMENT_HEADER.size
 
+    def _gather(self) -> None:
+        """Hand over at the end of this turn of the loop, so that what else arrives in it shares the sync, or later.
+
+        Later only where the last syncs were shared and ended a moment ago: a single sender never waits.
+        """
+        expected = max(self._expected)
+        if len(self._waiting) < expected and self._loop.time() - self._synced_at < _GATHER_WITHIN_S:
+            self._gathering = self._loop.call_later(GATHER_S, self._hand_over)
+        else:
+            self._loop.call_soon(self._hand_over)
+
     def _hand_over(self) -> None:
+        self._gathering = None
         batch, self._waiting = self._waiting, []
+        self._expected = (self._expected[1], len(batch))
         self._inbox.put(batch)
 
     def _done(self, batch: list[_Entry], written: int, error: OSError | None, fatal: bool) -> None:
         """In the loop: the first `written` entries are durable, the others met the error."""
         self.syncs += 1
         self.records_written += written
+        self._synced_at = self._loop.time()
         for entry in batch[:written]:
             if not entry.future.done():
                 entry.future.set_result(BlobRef(entry.segment, entry.record))
         if error is not None:
             self._refuse(batch[written:], error, fatal)
         if self._waiting:
-            self._hand_over()
+            self._gather()
         else:
             self._busy = False
             self._idle.set()

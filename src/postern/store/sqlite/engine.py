@@ -34,6 +34,8 @@ _REASONS = {
 }
 DELIVERIES_PER_COMMIT = 200
 """More than this in one transaction would stall the loop; a mailbox that gets more at once takes several commits."""
+COMMIT_COST = 3
+"""What a commit costs beside its deliveries, in deliveries: many mailboxes must not stall the loop either."""
 SYNCS_AT_ONCE = 4
 
 
@@ -111,12 +113,15 @@ class SqliteStore:
         for index, delivery in enumerate(batch):
             by_mailbox.setdefault(delivery.mailbox, []).append(index)
         results: list[Delivered] = [Delivered(None)] * len(batch)
+        since_turn = 0
         for mailbox, indexes in by_mailbox.items():
             for start in range(0, len(indexes), DELIVERIES_PER_COMMIT):
                 part = indexes[start : start + DELIVERIES_PER_COMMIT]
                 for index, result in zip(part, await self._deliver(mailbox, [batch[i] for i in part]), strict=True):
                     results[index] = result
-                if len(part) > DELIVERIES_PER_COMMIT // 4:
+                since_turn += COMMIT_COST + len(part)
+                if since_turn > DELIVERIES_PER_COMMIT // 4:
+                    since_turn = 0
                     await asyncio.sleep(0)
         return results
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from crash.organisation import MAILBOXES, inventory
+from crash.organisation import MAILBOXES, content, inventory
 from postern.model.items import Flag, SpecialUse
 from postern.store.interface import FlagChange
 
@@ -16,28 +16,38 @@ MEMBERS = ((ANNA, BORIS), (CHEN,))
 class Promises:
     """Survives all crashes: it is the world outside."""
 
-    def __init__(self):
+    def __init__(self, log=None):
+        self.log = log
+        """Called with (field, key, value) before anything else happens: a process that is killed cannot tell later."""
         self.next = 0
         self.tried = {}
-        self.ids = {}
-        self.accepted = set()
+        self.accepted = {}
         self.appended = {}
-        self.flagged = set()
-        self.expunged = set()
-        self.expunge_tried = set()
+        self.flagged = {}
+        self.expunged = {}
+        self.expunge_tried = {}
         self.seen = {}
-        self.change_numbers = dict.fromkeys(MAILBOXES, 0)
         self.flags_seen = {}
 
+    def note(self, field, key, value=True):
+        if self.log is not None:
+            self.log(field, key, value)
+        getattr(self, field)[key] = value
+        if field == "tried":
+            self.next = max(self.next, key)
+
     def number(self, recipients):
-        self.next += 1
-        self.tried[self.next] = recipients
-        return self.next
+        number = self.next + 1
+        self.note("tried", number, recipients)
+        return number
 
     def observe(self, address, found):
         """A UID that was once seen with a message never means another one."""
         for uid, (number, _) in found.items():
-            known = self.seen.setdefault((address, uid), number)
+            known = self.seen.get((address, uid))
+            if known is None:
+                self.note("seen", (address, uid), number)
+                continue
             assert known == number, f"{address} UID {uid} was message {known}, now it is {number}"
 
     async def check(self, worker, *, observe_only=False):
@@ -45,8 +55,6 @@ class Promises:
         for address in MAILBOXES:
             found = await inventory(worker, address)
             self.observe(address, found)
-            mailbox = await worker.store.mailbox(MAILBOXES[address])
-            self.change_numbers[address] = max(self.change_numbers[address], await mailbox.change_number())
             boxes[address] = found
         if observe_only:
             return
@@ -54,7 +62,7 @@ class Promises:
         for address, numbers in there.items():
             doubled = {number for number in numbers if numbers.count(number) > 1}
             assert not doubled, f"{address} has {doubled} more than once"
-            assert not self.expunged & {(address, number) for number in numbers}, "an expunged message came back"
+            assert not self.expunged.keys() & {(address, number) for number in numbers}, "an expunged message came back"
         outside = await self._outside(worker)
         for number, recipients in self.tried.items():
             if number in self.accepted:
@@ -94,7 +102,12 @@ class Promises:
 class Traffic:
     """Everything that clients do, at random, all at once."""
 
-    def __init__(self, worker, promises, rng: random.Random, alive):
+    choices = ([ANNA], [BORIS], [ANNA, BORIS, CHEN], [GROUP], [CHEN, OUTSIDE], [OUTSIDE], [ANNA, GROUP])
+
+    def __init__(self, worker, promises, rng: random.Random, alive, *, outside=True):
+        """`outside`: also mail for elsewhere, which stays in the queue and holds its segments."""
+        if not outside:
+            self.choices = [recipients for recipients in self.choices if OUTSIDE not in recipients]
         self.worker = worker
         self.promises = promises
         self.rng = rng
@@ -113,18 +126,13 @@ class Traffic:
                 raise result
 
     async def submit(self):
-        choices = ([ANNA], [BORIS], [ANNA, BORIS, CHEN], [GROUP], [CHEN, OUTSIDE], [OUTSIDE], [ANNA, GROUP])
-        recipients = self.rng.choice(choices)
+        recipients = self.rng.choice(self.choices)
         number = self.promises.number(recipients)
-        self.promises.ids[number] = await self.worker.submit(
-            number, recipients, size=self.rng.choice((0, 100, 3000, 20000))
-        )
+        await self.worker.submit(number, recipients, size=self.rng.choice((0, 100, 3000, 20000)))
         if self.alive():
-            self.promises.accepted.add(number)
+            self.promises.note("accepted", number)
 
     async def append(self):
-        from crash.organisation import content
-
         address = self.rng.choice(list(MAILBOXES))
         number = self.promises.number([])
         mailbox = await self.worker.store.mailbox(MAILBOXES[address])
@@ -132,7 +140,7 @@ class Traffic:
         text = content(number, self.rng.choice((0, 500, 5000)))
         placement = await self.worker.flow.append(mailbox.id, inbox.id, text, 0, (), None)
         if self.alive():
-            self.promises.appended[number] = (address, placement.uid)
+            self.promises.note("appended", number, (address, placement.uid))
             self.promises.observe(address, {placement.uid: (number, 0)})
 
     async def _pick(self):
@@ -149,11 +157,12 @@ class Traffic:
         result = await mailbox.set_flags(inbox, [(uid, uid)], FlagChange(add=Flag.FLAGGED))
         changed = [i for i in result.changed if i.modseq == result.change_number and i.created < i.modseq]
         if changed:
-            known = self.promises.flags_seen.setdefault((address, result.change_number), uid)
+            known = self.promises.flags_seen.get((address, result.change_number), uid)
+            self.promises.note("flags_seen", (address, result.change_number), known)
             assert known == uid, f"change {result.change_number} of {address} was given twice"
         await mailbox.durable()
         if self.alive() and result.changed:
-            self.promises.flagged.add((address, uid))
+            self.promises.note("flagged", (address, uid))
 
     async def expunge(self):
         if self.rng.random() < 0.6:
@@ -162,12 +171,12 @@ class Traffic:
         number = self.promises.seen.get((address, uid))
         if number is None:
             return
-        self.promises.expunge_tried.add((address, number))
+        self.promises.note("expunge_tried", (address, number))
         gone = await mailbox.expunge(inbox, [(uid, uid)], only_deleted=False)
         await mailbox.purge_recoverable(2e9)
         await mailbox.durable()
         if self.alive() and uid in list(gone):
-            self.promises.expunged.add((address, number))
+            self.promises.note("expunged", (address, number))
 
     async def mark(self):
         await self.worker.flow.advance_mark()

@@ -61,21 +61,8 @@ async def live_one(root, target, vfs, promises, rng, epoch):
         worker = Worker(root, epoch=epoch, files=files, segment_bytes=rng.choice((1 << 14, 1 << 16)))
         life = asyncio.create_task(work(worker, disk, promises, rng, progress))
         waiting = asyncio.create_task(dark.wait())
-        await asyncio.wait((life, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        await asyncio.wait((life, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=20)
         alive = not disk.dead
-        if alive and not life.done():
-            for task in asyncio.all_tasks():
-                task.print_stack()
-            print(
-                "JOURNAL",
-                worker.journal._busy,
-                worker.journal._waiting,
-                worker.failures,
-                worker.journal._thread.is_alive(),
-            )
-            import faulthandler
-
-            faulthandler.dump_traceback(all_threads=True)
         disk.cut()
         life.cancel()
         waiting.cancel()

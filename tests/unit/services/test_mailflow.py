@@ -230,3 +230,32 @@ async def test_an_interrupted_replay_is_begun_again(tmp_path):
     assert await numbers(last, ANNA) == list(range(30))
     assert await numbers(last, BORIS) == list(range(30))
     await last.close()
+
+
+async def test_marks_move_one_at_a_time(worker, monkeypatch):
+    """A second caller finds nothing dirty while the first one still syncs: it must not write its mark before."""
+    release = asyncio.Event()
+    dirty = {"mailbox"}
+    synced = set()
+
+    async def sync_dirty():
+        mine = set(dirty)
+        dirty.clear()
+        if mine:
+            await release.wait()
+        synced.update(mine)
+
+    monkeypatch.setattr(worker.store, "sync_dirty", sync_dirty)
+    await worker.submit(1, [ANNA])
+    await worker.settled()
+    first = asyncio.create_task(worker.flow.advance_mark())
+    await asyncio.sleep(0.01)
+    await worker.submit(2, [ANNA])
+    await worker.settled()
+    second = asyncio.create_task(worker.flow.advance_mark())
+    await asyncio.sleep(0.05)
+    assert worker.journal.mark.state.segment == 0
+    release.set()
+    await asyncio.gather(first, second)
+    assert synced
+    assert worker.journal.mark.state == worker.journal.low_water()

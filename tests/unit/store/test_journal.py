@@ -200,3 +200,11 @@ async def test_a_record_that_nobody_joins_is_written_all_the_same(tmp_path):
     await journal.close()
     assert waiting.done()
     assert journal.records_written == 52
+
+
+async def test_a_sidecar_left_by_a_crash_is_no_obstacle(tmp_path):
+    journal = make(tmp_path)
+    (tmp_path / f"{journal.id << 20:016x}.idx").write_bytes(b"of an empty segment that replay removed")
+    ref = await journal.append(Kind.ACCEPT, b"", b"body")
+    assert await SegmentBlobs(tmp_path).read(ref) == b"body"
+    await journal.close()

@@ -25,6 +25,8 @@ class SegmentWriter:
         self.end = SEGMENT_HEADER.size
         self._descriptor = files.create(segment_path(directory, number), size_bytes)
         try:
+            # a crash may have removed an empty segment of that number and not come to its sidecar
+            files.unlink(sidecar_path(directory, number))
             self._sidecar = files.create(sidecar_path(directory, number))
             files.write(self._descriptor, [encode_segment_header(number, created)], 0)
             files.sync_directory(directory)

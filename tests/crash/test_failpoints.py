@@ -1,0 +1,143 @@
+"""Every failpoint kills a real process, again and again, on the same data: nothing promised is lost or doubled.
+
+Each life is a forked process that replays what the one before left, checks all promises, then works until the failpoint
+kills it with SIGKILL. What it was promised goes to the parent over a pipe, before and after each operation.
+"""
+
+import asyncio
+import os
+import pickle
+import random
+import signal
+import struct
+
+import pytest
+
+from crash.model import Promises, Traffic
+from crash.organisation import TickingClock, Worker
+from postern.store import failpoints
+from postern.store.journal.collect import Collector
+from postern.store.journal.layout import journal_directory
+from postern.store.journal.marks import orphans
+
+HITS = int(os.environ.get("POSTERN_FAILPOINT_HITS", "20"))
+ROUNDS = 100
+"""Rounds of traffic in which a failpoint has to be hit once."""
+
+
+def die_at(name, hit, log):
+    """Actions for `failpoints.configure`: SIGKILL at the n-th hit."""
+    left = [hit]
+
+    def action():
+        left[0] -= 1
+        if left[0] <= 0:
+            log("hit", None, None)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return {name: action}
+
+
+async def live(data, promises, rng, name, log):
+    worker = Worker(data, segment_bytes=1 << 14)
+    worker.flow.start()
+    journals = journal_directory(data)
+    for journal in orphans(journals):
+        if journal != worker.journal.id:
+            await worker.flow.replay(journal)
+    await worker.settled()
+    await worker.drain_queue()
+    await promises.check(worker)
+    traffic = Traffic(worker, promises, rng, lambda: True, outside=rng.random() < 0.3)
+    collector = Collector(journals, [worker.store.live, worker.queue_live], dead_share=0.01)
+    for number in range(ROUNDS):
+        if name.startswith("replay") and number > 2:
+            # it is hit at the start or not at all: leave something for the next one
+            await asyncio.wait_for(traffic.run(20), rng.random() / 100)
+        await traffic.run(rng.randint(1, 12))
+        if rng.random() < 0.3:
+            await worker.settled()
+            await worker.flow.advance_mark()
+            await collector.collect()
+
+
+def one_life(data, promises, rng, name):
+    """Run a process until it dies; whether it met the failpoint."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+
+            def log(*event):
+                text = pickle.dumps(event)
+                os.write(writing, struct.pack("<I", len(text)) + text)
+
+            promises.log = log
+            failpoints.configure(die_at(name, 1 if name.startswith("replay") else rng.randint(1, 4), log))
+            asyncio.run(live(data, promises, rng, name, log))
+        except TimeoutError:
+            os.kill(os.getpid(), signal.SIGKILL)
+        except BaseException:
+            import traceback
+
+            log("trouble", None, traceback.format_exc())
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    hit = False
+    while len(told) >= 4:
+        (length,) = struct.unpack_from("<I", told)
+        field, key, value = pickle.loads(told[4 : 4 + length])
+        told = told[4 + length :]
+        if field == "trouble":
+            pytest.fail(f"{name}: {value}")
+        elif field == "hit":
+            hit = True
+        else:
+            promises.note(field, key, value)
+    return hit
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", failpoints.NAMES)
+def test_dying_there_loses_nothing_and_doubles_nothing(name, tmp_path):
+    seed = int(os.environ.get("POSTERN_SEED", "0")) or random.randrange(1 << 32)
+    print(f"POSTERN_SEED={seed}")
+    rng = random.Random(seed)
+    promises = Promises()
+
+    async def create():
+        worker = Worker(tmp_path)
+        await worker.create()
+        await worker.close()
+
+    asyncio.run(create())
+    hits = life = 0
+    while hits < HITS:
+        assert life < 3 * HITS, f"{name} was hit {hits} times in {life} lives"
+        TickingClock.seconds += 1000
+        rng.seed(seed + life)
+        hits += one_life(tmp_path, promises, rng, name)
+        life += 1
+    # the last one's promises, by somebody who lives
+    failpoints.configure({})
+
+    async def finish():
+        worker = Worker(tmp_path)
+        worker.flow.start()
+        for journal in orphans(journal_directory(tmp_path)):
+            if journal != worker.journal.id:
+                await worker.flow.replay(journal)
+        await worker.settled()
+        await worker.drain_queue()
+        await promises.check(worker)
+        await worker.close()
+
+    TickingClock.seconds += 1000
+    asyncio.run(finish())
+    assert promises.accepted

@@ -28,6 +28,7 @@ class Promises:
         self.expunge_tried = {}
         self.seen = {}
         self.flags_seen = {}
+        self.changes_seen = {}
 
     def note(self, field, key, value=True):
         if self.log is not None:
@@ -43,22 +44,35 @@ class Promises:
 
     def observe(self, address, found):
         """A UID that was once seen with a message never means another one."""
-        for uid, (number, _) in found.items():
+        for uid, (number, *_) in found.items():
             known = self.seen.get((address, uid))
             if known is None:
                 self.note("seen", (address, uid), number)
                 continue
             assert known == number, f"{address} UID {uid} was message {known}, now it is {number}"
 
+    def observe_changes(self, address, found):
+        """A change number stands for one commit: what it touched may be touched again later, but nothing joins it."""
+        touched = {}
+        for uid, (_, _, modseq) in found.items():
+            touched.setdefault(modseq, set()).add(uid)
+        for modseq, uids in touched.items():
+            known = self.changes_seen.get((address, modseq))
+            if known is None:
+                self.note("changes_seen", (address, modseq), frozenset(uids))
+            else:
+                assert uids <= known, f"change {modseq} of {address} was given twice: {uids} after {known}"
+
     async def check(self, worker, *, observe_only=False):
         boxes = {}
         for address in MAILBOXES:
             found = await inventory(worker, address)
             self.observe(address, found)
+            self.observe_changes(address, found)
             boxes[address] = found
         if observe_only:
             return
-        there = {address: [number for number, _ in found.values()] for address, found in boxes.items()}
+        there = {address: [number for number, *_ in found.values()] for address, found in boxes.items()}
         for address, numbers in there.items():
             doubled = {number for number in numbers if numbers.count(number) > 1}
             assert not doubled, f"{address} has {doubled} more than once"
@@ -141,7 +155,7 @@ class Traffic:
         placement = await self.worker.flow.append(mailbox.id, inbox.id, text, 0, (), None)
         if self.alive():
             self.promises.note("appended", number, (address, placement.uid))
-            self.promises.observe(address, {placement.uid: (number, 0)})
+            self.promises.observe(address, {placement.uid: (number,)})
 
     async def _pick(self):
         address = self.rng.choice(list(MAILBOXES))
@@ -182,6 +196,6 @@ class Traffic:
         await self.worker.flow.advance_mark()
 
     async def look(self):
-        if self.rng.random() < 0.3:
+        if self.rng.random() < 0.7:
             await self.promises.check(self.worker, observe_only=True)
         self.worker.directory.members = self.rng.choice(MEMBERS)

@@ -193,12 +193,12 @@ def content(number, size=200):
 
 
 async def inventory(worker, address, use=SpecialUse.INBOX):
-    """UID -> (number of the message, flags) of everything in a folder; every body is read and compared."""
+    """UID -> (number of the message, flags, MODSEQ) of everything in a folder; every body is read and compared."""
     mailbox = await worker.store.mailbox(MAILBOXES[address])
     folder = await mailbox.special(use)
     found = {}
-    async for rows in mailbox.items(folder.id, Columns.UID | Columns.FLAGS | Columns.SUBJECT):
-        for uid, flags, subject in rows:
+    async for rows in mailbox.items(folder.id, Columns.UID | Columns.FLAGS | Columns.MODSEQ | Columns.SUBJECT):
+        for uid, flags, modseq, subject in rows:
             number = int(subject.split()[1])
             try:
                 whole = await mailbox.read(folder.id, uid)
@@ -209,5 +209,5 @@ async def inventory(worker, address, use=SpecialUse.INBOX):
             start = whole.index(content(number, 0))
             assert whole[start:] == content(number, len(whole) - start - len(content(number, 0)))
             assert uid not in found
-            found[uid] = (number, flags)
+            found[uid] = (number, flags, modseq)
     return found

@@ -25,7 +25,7 @@ async def worker(tmp_path):
 
 
 async def numbers(worker, address):
-    return sorted(number for number, _ in (await inventory(worker, address)).values())
+    return sorted(number for number, *_ in (await inventory(worker, address)).values())
 
 
 async def test_a_message_goes_to_each_mailbox_once(worker):
@@ -109,8 +109,8 @@ async def test_append_says_where(worker):
         )
     )
     found = await inventory(worker, ANNA)
-    assert {place.uid: i for i, place in enumerate(places)} == {uid: number for uid, (number, _) in found.items()}
-    assert all(flags & Flag.SEEN for _, flags in found.values())
+    assert {place.uid: i for i, place in enumerate(places)} == {uid: number for uid, (number, *_) in found.items()}
+    assert all(flags & Flag.SEEN for _, flags, _ in found.values())
     assert worker.flow.outstanding == 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -34,10 +34,13 @@ def start_demo(data: Path, *arguments: str) -> tuple[subprocess.Popen[str], Demo
             text=True,
         )
     assert process.stdout
-    ready, _, _ = select.select([process.stdout], [], [], 60)
-    line = process.stdout.readline() if ready else ""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        line = process.stdout.readline() if selector.select(60) else ""
     if not line:
         process.kill()
+        process.wait()
+        process.stdout.close()
         raise RuntimeError("the demo did not start:\n" + data.with_suffix(".log").read_text()[-4000:])
     facts = json.loads(line)
     return process, Demo(facts["host"], facts["ports"], facts["users"], Path(facts["data"]), facts["pid"])

@@ -116,14 +116,15 @@ class PostfixPeer:
         log = self._places["log"] / "maillog"
         return log.read_text() if log.exists() else ""
 
-    def received(self, user: str, count: int, timeout_s: float = 20) -> list[bytes]:
-        """Messages in a Maildir, once there are so many."""
+    def received(self, user: str, count: int, having: bytes = b"", timeout_s: float = 20) -> list[bytes]:
+        """Messages in a Maildir with some text in them, once there are so many: Postfix delivers after its 250."""
         box = self._places["mail"] / user / "new"
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
-            found = sorted(box.iterdir()) if box.exists() else []
+            found = [path.read_bytes() for path in sorted(box.iterdir())] if box.exists() else []
+            found = [message for message in found if having in message]
             if len(found) >= count:
-                return [path.read_bytes() for path in found]
+                return found
             time.sleep(0.1)
         raise AssertionError(f"{user} has not got {count} messages\n{self.log()[-3000:]}")
 

@@ -59,6 +59,11 @@ class SegmentWriter:
         """Make everything written durable."""
         self._files.sync(self._descriptor)
 
+    def abandon(self) -> None:
+        """Close the files as they are: unsealed, for a replay."""
+        self._files.close(self._descriptor)
+        self._files.close(self._sidecar)
+
     def seal(self) -> None:
         """Write the index and close. A segment without records is removed."""
         failpoints.hit("journal.sealing")

@@ -311,11 +311,15 @@ class Journal:
             written, error, fatal = self._write_batch(batch)
             self._loop.call_soon_threadsafe(self._done, batch, written, error, fatal)
             del batch
-        if self._writer is not None and self._failed is None:
-            try:
-                self._writer.seal()
-            except OSError as error:
-                self._failed = error  # nothing is lost; the next start replays and seals it
+        if self._writer is None:
+            return
+        if self._failed is not None:
+            self._writer.abandon()
+            return
+        try:
+            self._writer.seal()
+        except OSError as error:
+            self._failed = error  # nothing is lost; the next start replays and seals it
 
     def _write_batch(self, batch: list[_Entry]) -> tuple[int, OSError | None, bool]:
         written = 0

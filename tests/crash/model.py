@@ -29,6 +29,8 @@ class Promises:
         self.seen = {}
         self.flags_seen = {}
         self.changes_seen = {}
+        self.top_seen = {}
+        """(address, UID) -> the highest change number it was seen at."""
 
     def note(self, field, key, value=True):
         if self.log is not None:
@@ -52,7 +54,10 @@ class Promises:
             assert known == number, f"{address} UID {uid} was message {known}, now it is {number}"
 
     def observe_changes(self, address, found):
-        """A change number stands for one commit: what it touched may be touched again later, but nothing joins it."""
+        """A change number stands for one commit: what it touched may be touched again later, but nothing new joins it.
+
+        A power cut may undo a later change that nobody was promised; its item is then back at the earlier number.
+        """
         touched = {}
         for uid, (_, _, modseq) in found.items():
             touched.setdefault(modseq, set()).add(uid)
@@ -61,7 +66,16 @@ class Promises:
             if known is None:
                 self.note("changes_seen", (address, modseq), frozenset(uids))
             else:
-                assert uids <= known, f"change {modseq} of {address} was given twice: {uids} after {known}"
+                new = {uid for uid in uids - known if not self._was_undone(address, uid, modseq)}
+                assert not new, f"change {modseq} of {address} was given twice: {new} after {known}"
+        for uid, (_, _, modseq) in found.items():
+            if modseq > self.top_seen.get((address, uid), 0):
+                self.note("top_seen", (address, uid), modseq)
+
+    def _was_undone(self, address, uid, modseq):
+        """Whether an item was seen at a higher number, or was being expunged: the power cut undid that."""
+        expunged = (address, self.seen.get((address, uid))) in self.expunge_tried
+        return expunged or self.top_seen.get((address, uid), 0) > modseq
 
     async def check(self, worker, *, observe_only=False):
         boxes = {}

@@ -128,7 +128,8 @@ def discrepancies(demo, load: Load) -> list[str]:
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost_or_doubled(tmp_path):
     data = tmp_path / "data"
-    process, demo = start_demo(data, "--port-base", "41000")
+    process, demo = start_demo(data)
+    base = str(demo.ports["smtp"] - 25)
     load = Load(demo)
     threads = [threading.Thread(target=load.send, args=(n,)) for n in range(SENDERS)]
     threads += [threading.Thread(target=load.append, args=(n,)) for n in range(APPENDERS)]
@@ -145,7 +146,7 @@ def test_nothing_acknowledged_is_lost_or_doubled(tmp_path):
                 process.wait(10)
                 assert process.stdout
                 process.stdout.close()
-                process, demo = start_demo(data, "--port-base", "41000")
+                process, demo = start_demo(data, "--port-base", base)
                 load.demo = demo
             elif victims := children_of(demo.pid):
                 with contextlib.suppress(ProcessLookupError):

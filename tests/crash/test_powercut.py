@@ -111,7 +111,7 @@ async def test_power_cuts_lose_nothing_and_double_nothing(vfs, room):
     seed = int(os.environ.get("POSTERN_SEED", "0")) or random.randrange(1 << 32)
     print(f"POSTERN_SEED={seed}")
     rng = random.Random(seed)
-    checked = 0
+    checked = accepted = 0
     for chain in range(-(-CUTS // CHAIN)):
         base = room / f"{chain}-0"
         first = Worker(base)
@@ -124,5 +124,6 @@ async def test_power_cuts_lose_nothing_and_double_nothing(vfs, room):
             checked += await live_one(base, target, vfs, promises, rng, epoch=2 + cut)
             shutil.rmtree(base)
             base = target
-        assert len(promises.accepted) > CHAIN
+        accepted += len(promises.accepted)
+    assert accepted > CUTS // 2, "too little got through to prove anything"
     assert checked > CUTS * 0.3 - 10

@@ -178,6 +178,18 @@ def test_a_second_instance_is_refused(server):
     assert f"another Postern (process {server.process.pid}) already uses the data directory" in server.log.read_text()
 
 
+def test_another_organisation_does_not_share_our_ports(server, tmp_path):
+    """SO_REUSEPORT would give it half of our connections, and its users' passwords would be wrong half of the time."""
+    settings = msgspec.structs.replace(make_settings(tmp_path), listen=server.settings.listen)
+    make_organisation(settings)
+    other = Running(settings)
+    assert other.process.wait(20) == 1
+    other.kill()
+    assert "another program already listens on 127.0.0.1 port" in other.log.read_text()
+    with imap(server):
+        pass
+
+
 def test_a_stop_finishes_commands_in_flight(own_server):
     send(own_server, "before")
     with socket.create_connection(("127.0.0.1", own_server.ports["smtp"]), timeout=10) as sock:

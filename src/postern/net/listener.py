@@ -29,6 +29,23 @@ class BindError(OSError):
     """An address cannot be listened on; the text says what to do about it."""
 
 
+def claim(host: str, port: int) -> None:
+    """Find out whether a port is free. Raises BindError.
+
+    SO_REUSEPORT, which lets workers share a port, would also let a second server in beside the first one, and each
+    would get half of the connections.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise BindError(error.errno, _advice(error, host, port)) from error
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A listening TCP socket, one of several on the same port (SO_REUSEPORT). Raises BindError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

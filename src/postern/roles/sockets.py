@@ -11,7 +11,7 @@ import msgspec
 
 from postern.config.listeners import Listening, listeners
 from postern.config.settings import Settings
-from postern.net.listener import BindError, bind
+from postern.net.listener import BindError, bind, claim
 from postern.net.tls import ServerContext, server_context
 from postern.roles.instance import StartError
 
@@ -41,7 +41,8 @@ def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = (
                 before = kept.get((listening.path.id, address, listening.port))
                 sockets = list(before.sockets[:count]) if before else []
                 while len(sockets) < count:
-                    made = _bind(address, listening.port, optional=address == "::" and len(listening.addresses) > 1)
+                    optional = address == "::" and len(listening.addresses) > 1
+                    made = _bind(address, listening.port, first=not sockets, optional=optional)
                     if made is None:
                         break
                     sockets.append(made)
@@ -55,8 +56,11 @@ def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = (
     return opened
 
 
-def _bind(address: str, port: int, *, optional: bool) -> socket.socket | None:
+def _bind(address: str, port: int, *, first: bool, optional: bool) -> socket.socket | None:
+    """`first`: nobody of ours has the port yet, so nobody may have it."""
     try:
+        if first and port:
+            claim(address, port)
         return bind(address, port)
     except BindError as error:
         if optional and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):

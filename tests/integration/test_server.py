@@ -143,6 +143,9 @@ def test_every_worker_tells_an_idle_client(server):
 
 def test_metrics_and_health(server):
     base = f"http://127.0.0.1:{server.ports['metrics']}"
+    send(server, "counted")
+    with imap(server):
+        pass
     with urllib.request.urlopen(f"{base}/health", timeout=5) as response:
         report = json.load(response)
         assert report["status"] == "ok" and report["serving"] == 3

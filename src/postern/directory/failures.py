@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from postern.directory.schema import refusing
+from postern.directory.wal import use_wal
 
 _BUSY_TIMEOUT_MS = 200
 
@@ -33,7 +34,7 @@ class FailureLog:
     def _open(self) -> None:
         self._db = apsw.Connection(str(self._path))
         self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        self._db.pragma("journal_mode", "wal")
+        use_wal(self._db)
         self._db.pragma("synchronous", "off")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS failures (key TEXT, fingerprint INTEGER, at REAL NOT NULL,"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 
+from postern.directory.wal import use_wal
 from postern.model.refusal import Reason, Refusal
 
 BUSY_TIMEOUT_MS = 3000
@@ -93,7 +94,7 @@ def connect(path: Path) -> apsw.Connection:
     with refusing(path):
         db = apsw.Connection(str(path))
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
-        db.pragma("journal_mode", "wal")
+        use_wal(db)
         # a directory change is rare and must survive a power cut when the administrator's command returns
         db.pragma("synchronous", "full")
         db.pragma("foreign_keys", True)

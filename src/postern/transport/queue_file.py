@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import apsw
 
+from postern.directory.wal import use_wal
 from postern.model.refusal import Reason, Refusal
 
 T = TypeVar("T")
@@ -111,7 +112,7 @@ class QueueFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             db = apsw.Connection(str(self._path))
             db.set_busy_timeout(200)
-            db.execute("PRAGMA journal_mode=WAL")
+            use_wal(db)
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("PRAGMA foreign_keys=ON")
             db.wal_autocheckpoint(0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from postern.catalogue.datapaths import load as load_catalogue
+from postern.catalogue.load import load as load_catalogue
 from postern.config.reference import allowed, fields_at
 from postern.config.settings import Listener, Settings
 
@@ -142,7 +142,7 @@ def _complaints(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _listener_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
-    known = [path.id for path in load_catalogue().paths]
+    known = [path.id for path in load_catalogue().listeners]
     for name, listener in settings.listen.items():
         if name not in known:
             yield f"listen.{name}", f"there is no such data path; known: {', '.join(known)}"
@@ -150,7 +150,7 @@ def _listener_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
         for address in listener.addresses:
             yield from _address(f"listen.{name}.addresses", address)
         if listener.mechanisms:
-            supported = load_catalogue()[name].authentication_supported
+            supported = load_catalogue().listener(name).authentication_supported
             for mechanism in listener.mechanisms:
                 if mechanism not in supported:
                     yield f"listen.{name}.mechanisms", f"{mechanism} is not supported on this data path"

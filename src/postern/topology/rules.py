@@ -8,8 +8,12 @@ from itertools import combinations
 
 import msgspec
 
+from postern.catalogue import roles as catalogue
 from postern.topology.model import EXTERNAL, LAST_PORT, TRUSTS, Host, Topology, Zone
-from postern.topology.vocabulary import EDITIONS, ROLES, ROLES_OF_EDITION, SERVER_ROLES
+
+EDITIONS = tuple(catalogue.EDITIONS)
+ROLES = tuple(catalogue.BY_ID)
+SERVER_ROLES = tuple(role.id for role in catalogue.ROLES if role.kind is catalogue.Kind.SERVER)
 
 
 class Complaint(msgspec.Struct, frozen=True):
@@ -44,6 +48,25 @@ def complaints(topology: Topology) -> Iterator[Complaint]:
             if address in owners:
                 yield Complaint(f"{here}.addresses", f"{address} is also the address of {owners[address]}")
             owners[address] = host.name
+    yield from _own(topology)
+
+
+def _own(topology: Topology) -> Iterator[Complaint]:
+    known = [host.name for host in topology.hosts] + [zone.name for zone in topology.zones]
+    seen: set[str] = set()
+    for index, flow in enumerate(topology.own):
+        here = f"flow[{index}]"
+        if flow.name in seen or not flow.name.strip():
+            yield Complaint(f"{here}.name", f"there are two flows {flow.name}" if flow.name else "must not be empty")
+        seen.add(flow.name)
+        for key, names in (("from", flow.sources), ("to", flow.destinations)):
+            if not names:
+                yield Complaint(f"{here}.{key}", "needs a host or a zone", allowed=known)
+            for name in names:
+                if name not in known:
+                    yield Complaint(f"{here}.{key}", f"there is no host or zone {name!r}", name, known)
+        if not flow.ports or any(not 0 < first <= last <= LAST_PORT for _, first, last in flow.ports):
+            yield Complaint(f"{here}.ports", "is not a list of ports, for example 22/tcp, 5060-5070/udp")
 
 
 def _zones(zones: Sequence[Zone]) -> Iterator[Complaint]:
@@ -150,7 +173,7 @@ def _roles(here: str, host: Host, zone: Zone | None) -> Iterator[Complaint]:
         return
     if host.edition and not servers:
         yield Complaint(f"{here}.edition", f"{host.name} has no role of a mail server, so no edition")
-    allowed = ROLES_OF_EDITION.get(host.edition, ())
+    allowed = catalogue.SERVER_ROLES.get(host.edition, ())
     for role in servers:
         if host.edition and role not in allowed:
             problem = f"edition {host.edition} has no role {role}"

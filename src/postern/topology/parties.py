@@ -1,0 +1,105 @@
+"""Who can be at the ends of a data path in a topology: its hosts, and the people and machines of its zones."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from postern.catalogue.roles import INTERNAL as INTERNAL_ROLES
+from postern.catalogue.roles import effective_roles
+from postern.catalogue.schema import DataPath, Port
+from postern.topology.model import Endpoint, Host, Topology, Zone, host_endpoint, zone_endpoint
+
+EDGE = "edge-transport"
+OLDEST = "2003-2007"
+EDGE_OF_OLDEST = "2010"
+"""The reference tells of no Edge of 2007; it used the ports of 2010."""
+
+
+class Party(msgspec.Struct, frozen=True):
+    """A host or a zone with what it plays."""
+
+    end: Endpoint
+    roles: frozenset[str]
+    """With those that the edition's roles include: a Mailbox server of 2016 is a Client Access server too."""
+    edition: str
+    host: Host | None
+
+    @classmethod
+    def of(cls, host: Host) -> Party:
+        """A host."""
+        return cls(host_endpoint(host), effective_roles(host.edition, host.roles), host.edition, host)
+
+    @classmethod
+    def of_zone(cls, zone: Zone) -> Party:
+        """Everybody in a zone."""
+        return cls(zone_endpoint(zone), frozenset(zone.roles), "", None)
+
+    @property
+    def server(self) -> bool:
+        """Whether it is a mail server inside the organisation."""
+        return not INTERNAL_ROLES.isdisjoint(self.roles)
+
+
+def parties(topology: Topology, *, everybody: bool = False) -> tuple[Party, ...]:
+    """Hosts in the order of the file, then zones that play roles, or all of them."""
+    hosts = [Party.of(host) for host in topology.hosts]
+    zones = [Party.of_zone(zone) for zone in topology.zones if zone.roles or everybody]
+    return (*hosts, *zones)
+
+
+def connects(row: DataPath, source: Party, destination: Party, topology: Topology) -> bool:
+    """Whether a data path leads from one party to another."""
+    if source.host is None and destination.host is None:
+        return False
+    if not (row.filtered or row.port_text == "configurable") or any(port.any for port in row.ports):
+        return False
+    if _left_out(row, source, destination):
+        return False
+    ways = [(row.source_roles, row.destination_roles)]
+    if row.both_ways:
+        ways.append((row.destination_roles, row.source_roles))
+    found = any(_match(way, source, destination, topology) for way in ways)
+    return found and not _editions(source, destination, topology).isdisjoint(row.editions)
+
+
+def _match(way: tuple[tuple[str, ...], tuple[str, ...]], source: Party, destination: Party, topology: Topology) -> bool:
+    opens, listens = source.roles.intersection(way[0]), destination.roles.intersection(way[1])
+    if not opens or not listens:
+        return False
+    return not (_around_the_edge(opens, destination, topology) or _around_the_edge(listens, source, topology))
+
+
+def ports_of(row: DataPath, source: Party, destination: Party) -> tuple[Port, ...]:
+    """The row's ports, with what the hosts say of chosen ports and of the range for RPC."""
+    for party in (destination, source):
+        for path_id, number in party.host.path_ports if party.host else ():
+            if path_id == row.id:
+                return (Port(number, number, row.ports[0].transport if row.ports else "tcp"),)
+    rpc = destination.host.rpc_ports if destination.host else None
+    if rpc is None:
+        return row.ports
+    return tuple(msgspec.structs.replace(p, first=rpc[0], last=rpc[1]) if p.dynamic else p for p in row.ports)
+
+
+def _editions(source: Party, destination: Party, topology: Topology) -> set[str]:
+    """Whose tables tell of a connection: those of the server that listens, else of the server that connects."""
+    edition = destination.edition or source.edition
+    if not edition:
+        return {host.edition for host in topology.hosts}
+    if edition == OLDEST and EDGE in source.roles | destination.roles:
+        return {EDGE_OF_OLDEST}
+    return {edition}
+
+
+def _left_out(row: DataPath, source: Party, destination: Party) -> bool:
+    patterns = [pattern for party in (source, destination) if party.host for pattern in party.host.without]
+    return any(fnmatchcase(row.id, pattern) for pattern in patterns)
+
+
+def _around_the_edge(matched: frozenset[str], peer: Party, topology: Topology) -> bool:
+    """With an Edge server, mail from and to the Internet passes through it and nowhere else."""
+    if matched != {"internet-smtp"} or not peer.server or (peer.host and peer.host.internet_mail):
+        return False
+    return any(EDGE in host.roles for host in topology.hosts)

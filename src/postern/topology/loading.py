@@ -43,6 +43,7 @@ class _Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles: tuple[str, ...]
     edition: str = ""
     without: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     rpc_ports: str = ""
     ports: dict[str, int] = {}
     internet_mail: bool = False
@@ -115,6 +116,7 @@ def _host(raw: _Host) -> Host:
         _edition(raw.edition),
         tuple(_role(word) for word in raw.roles),
         raw.without,
+        raw.also,
         rpc,
         tuple(sorted(raw.ports.items())),
         raw.internet_mail,
@@ -163,10 +165,14 @@ def _explain(message: str, text: str, file: str) -> TopologyError:
     return TopologyError(file, line_of(text, key), key, problem)
 
 
+_MANY = 40
+"""More names than this are not listed."""
+
+
 def nearest(given: str, known: Iterable[str]) -> str:
     """What was probably meant, else all that is known; empty if nothing is."""
     names = list(known)
     close = get_close_matches(given.lower(), names, n=3, cutoff=0.5)
     if close:
-        return f"Did you mean {' or '.join(close)}?" + (f" Known: {', '.join(names)}" if len(names) <= 40 else "")
-    return f"Known: {', '.join(names)}" if names else ""
+        return f"Did you mean {' or '.join(close)}?" + (f" Known: {', '.join(names)}" if len(names) <= _MANY else "")
+    return f"Known: {', '.join(names)}" if 0 < len(names) <= _MANY else ""

@@ -48,6 +48,8 @@ class Host(msgspec.Struct, frozen=True):
     roles: tuple[str, ...]
     without: tuple[str, ...] = ()
     """Data paths that this host does not use: ids or patterns such as `*.imap*`."""
+    also: tuple[str, ...] = ()
+    """Data paths, in the same way, that it uses although they are off by default."""
     rpc_ports: tuple[int, int] | None = None
     """First and last port that its RPC services are given, where it is not the edition's own range."""
     path_ports: tuple[tuple[str, int], ...] = ()

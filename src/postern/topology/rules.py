@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from itertools import combinations
 
 import msgspec
 
 from postern.catalogue import roles as catalogue
+from postern.catalogue.load import all_rows
 from postern.topology.model import EXTERNAL, LAST_PORT, TRUSTS, Host, Topology, Zone
 
 EDITIONS = tuple(catalogue.EDITIONS)
@@ -137,11 +139,23 @@ def _host(here: str, host: Host, topology: Topology) -> Iterator[Complaint]:
     for address in host.addresses:
         yield from _address(f"{here}.addresses", address, zone)
     yield from _roles(here, host, zone)
+    yield from _paths(here, host)
     if host.rpc_ports and not 1024 <= host.rpc_ports[0] <= host.rpc_ports[1] <= LAST_PORT:
         yield Complaint(f"{here}.rpc_ports", "is not a range of ports from 1024 on, for example 49152-65535")
     for path, port in host.path_ports:
         if not 0 < port <= LAST_PORT:
             yield Complaint(f"{here}.ports", f"{path} = {port} is not a port")
+
+
+def _paths(here: str, host: Host) -> Iterator[Complaint]:
+    known = [row.id for row in all_rows()]
+    for key in ("also", "without"):
+        for pattern in getattr(host, key):
+            if not any(fnmatchcase(path_id, pattern) for path_id in known):
+                yield Complaint(f"{here}.{key}", f"no data path is called {pattern!r}", pattern, known)
+    for path_id, _ in host.path_ports:
+        if path_id not in known:
+            yield Complaint(f"{here}.ports.{path_id}", f"no data path is called {path_id!r}", path_id, known)
 
 
 def _address(key: str, text: str, zone: Zone | None) -> Iterator[Complaint]:

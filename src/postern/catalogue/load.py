@@ -17,7 +17,7 @@ import msgspec
 
 from postern.catalogue.checking import problems
 from postern.catalogue.roles import edition as edition_id
-from postern.catalogue.schema import DataPath, Edition, Encryption, Level, Listener, Names, Port
+from postern.catalogue.schema import DataPath, Edition, Encryption, Level, Listener, Port
 
 POSTERN = "postern"
 FILES: dict[str, str] = {

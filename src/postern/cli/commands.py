@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from postern import __version__
-from postern.cli import alias, domain, group, launch, mailbox, ports
+from postern.cli import alias, domain, group, launch, mailbox, ports, settings
 from postern.cli.language import _
 from postern.cli.organisation import Config
 from postern.cli.quickstart import quickstart
@@ -60,11 +60,9 @@ def build() -> App:
             "\n\nExample: postern quickstart admin@example.org"
         ),
     )
+    app.command(ports.app)
     app.command(
-        ports.ports, help=_("List the listeners with port, encryption and purpose.\n\nExample: postern ports --json")
-    )
-    app.command(
-        ports.settings,
+        settings.settings,
         help=_("Check the settings file, or print the reference of all keys.\n\nExample: postern settings --reference"),
     )
     for noun in (mailbox.app, alias.app, group.app, domain.app):

@@ -8,13 +8,13 @@ from postern.catalogue.load import all_rows
 from postern.catalogue.roles import EDITIONS, effective_roles
 from postern.catalogue.roles import edition as edition_id
 from postern.catalogue.roles import role as role_of
-from postern.catalogue.schema import DataPath, Level
+from postern.catalogue.schema import DataPath, Level, Port
 
 ALL = "all"
 INWARD, OUTWARD = "in", "out"
 
 
-def rows(
+def rows(  # noqa: PLR0913 - every filter is one, by name
     edition: str = ALL,
     *,
     role: str = "",
@@ -30,7 +30,7 @@ def rows(
 
     `edition` is `all` or editions separated by commas. Roles may be any word that `roles.role` knows; a server of
     2013 and later answers for all roles it plays. `direction` is `in`, `out` or empty and is seen from `role`.
-    `encryption` is met by any of a row's ports. Raises UnknownNameError.
+    `port` is met by `named_ports`, `encryption` by any of a row's ports. Raises UnknownNameError.
     """
     wanted = editions_of(edition)
     found = [path for path in all_rows() if wanted & set(path.editions)]
@@ -42,7 +42,7 @@ def rows(
     if destination:
         found = to_role(found, role_of(destination).id, wanted)
     if port:
-        found = [path for path in found if _has_port(path, port, transport)]
+        found = [path for path in found if named_ports(path, port, transport)]
     if protocol:
         plain = protocol.lower()
         found = [path for path in found if any(plain in protocol_words(one) for one in path.protocols)]
@@ -68,13 +68,7 @@ def explain(port: int, transport: str = "") -> tuple[DataPath, ...]:
     named = [
         (min(one.last - one.first for one in hits), place, path)
         for place, path in enumerate(all_rows())
-        if (
-            hits := [
-                one
-                for one in path.ports
-                if one.covers(port) and not one.dynamic and not one.any and transport in {"", one.transport}
-            ]
-        )
+        if (hits := named_ports(path, port, transport))
     ]
     return tuple(path for _, _, path in sorted(named, key=lambda item: item[:2]))
 
@@ -106,7 +100,9 @@ def levels(path: DataPath) -> frozenset[Level]:
     return frozenset(path.level_of(port) for port in path.ports) or frozenset({path.level})
 
 
-def from_role(found: Iterable[DataPath], role_id: str, editions: frozenset[str] = frozenset(EDITIONS)) -> list[DataPath]:
+def from_role(
+    found: Iterable[DataPath], role_id: str, editions: frozenset[str] = frozenset(EDITIONS)
+) -> list[DataPath]:
     """Rows that a role opens."""
     return [path for path in found if _plays(path, role_id, editions, source=True)]
 
@@ -145,5 +141,10 @@ def _touches(path: DataPath, role_id: str, direction: str, editions: frozenset[s
     return {INWARD: inward, OUTWARD: outward}.get(direction, inward or outward)
 
 
-def _has_port(path: DataPath, port: int, transport: str) -> bool:
-    return any(one.covers(port) and transport in {"", one.transport} for one in path.ports)
+def named_ports(path: DataPath, port: int, transport: str = "") -> list[Port]:
+    """A row's ports and ranges that contain a port; dynamic RPC and "any port" name none."""
+    return [
+        one
+        for one in path.ports
+        if one.covers(port) and not one.dynamic and not one.any and transport in {"", one.transport}
+    ]

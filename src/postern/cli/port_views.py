@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from postern.catalogue.query import named_ports
 from postern.catalogue.roles import BY_ID, EDITIONS
 from postern.catalogue.schema import DataPath, Level, Names
 from postern.cli.language import _, language
@@ -22,12 +23,14 @@ from postern.topology.report import BAD, FAIR, GOOD, html_page
 
 PLAIN_WIDTH = 160
 """Columns where the output is no terminal."""
+NARROW = 120
+"""A terminal with fewer columns shows neither authentication nor confidence."""
 SHORT = 44
 """A printed name longer than this gives way to its roles' names."""
 WIDE = 100
 """A range of more ports than this is told in one line."""
 _COLOURS = {Level.NONE: "red", Level.OPTIONAL: "yellow", Level.REQUIRED: "green", Level.UNKNOWN: ""}
-_SAYS_NOTHING = frozenset({"", "no", "none", "unknown", "not applicable"})
+_SAYS_NOTHING = frozenset({"", "no", "none", "none (HTTP)", "unknown", "not applicable"})
 
 
 def facts(path: DataPath) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def _row(path: DataPath) -> dict[str, str]:
         "authentication": "; ".join(path.authentication_default),
         "encryption": encryption_words(path),
         "purpose": path.purpose.of(language()),
-        "confidence": _(path.confidence),
+        "confidence": confidence_word(path.confidence),
     }
 
 
@@ -110,7 +113,18 @@ def ports_words(path: DataPath) -> str:
 
 def level_word(level: Level) -> str:
     """A level of encryption in words."""
-    return _(level.value)
+    words = {
+        Level.NONE: _("none"),
+        Level.OPTIONAL: _("optional"),
+        Level.REQUIRED: _("required"),
+        Level.UNKNOWN: _("unknown"),
+    }
+    return words[level]
+
+
+def confidence_word(confidence: str) -> str:
+    """How sure a row is, in words."""
+    return {"high": _("high"), "medium": _("medium"), "low": _("low")}[confidence]
 
 
 def encryption_words(path: DataPath) -> str:
@@ -120,10 +134,10 @@ def encryption_words(path: DataPath) -> str:
 
 
 _CSV = (
-    "id", "editions", "table", "section", "names", "source", "destination", "source_roles", "destination_roles", "ports",
-    "protocols", "authentication_default", "authentication_supported", "encryption", "encrypted_by_default", "level",
-    "on_by_default", "default_state", "service", "rule_name", "program", "purpose", "breaks", "notes", "provenance",
-    "confidence",
+    "id", "editions", "table", "section", "names", "source", "destination", "source_roles", "destination_roles",
+    "ports", "protocols", "authentication_default", "authentication_supported", "encryption", "encrypted_by_default",
+    "level", "on_by_default", "default_state", "service", "rule_name", "program", "purpose", "breaks", "notes",
+    "provenance", "confidence",
 )  # fmt: skip
 
 
@@ -150,34 +164,39 @@ def console() -> Console:
     return Console(file=sys.stdout, width=max(width, 60), highlight=False, soft_wrap=False)
 
 
+_WIDEST = {"source": 24, "destination": 24, "ports": 18, "authentication": 22, "encryption": 22}
+
+
 def _table(rows: Sequence[DataPath]) -> None:
+    out = console()
     columns = headings()
-    if not any(path.authentication_default for path in rows):
+    if out.width < NARROW or not any(path.authentication_default for path in rows):
         del columns["authentication"]
-    if all(path.confidence == "high" for path in rows):
+    if out.width < NARROW or all(path.confidence == "high" for path in rows):
         del columns["confidence"]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for key, heading in columns.items():
-        table.add_column(heading, overflow="fold", ratio=3 if key == "purpose" else None)
+        table.add_column(heading, no_wrap=key in {"id", "confidence"}, overflow="fold", max_width=_WIDEST.get(key))
     for path in rows:
         cells: dict[str, Text] = {key: Text(text) for key, text in _row(path).items()}
         cells["encryption"].stylize(_COLOURS[path.level])
         table.add_row(*(cells[key] for key in columns))
-    out = console()
     out.print(table)
     out.print(Text(_("{count} data paths", count=len(rows))))
 
 
-def explain(
-    asked: str, number: int, rows: Sequence[DataPath], dynamic: Sequence[str], nearest: Sequence[int]
-) -> None:
+def explain(asked: str, number: int, rows: Sequence[DataPath], dynamic: Sequence[str], nearest: Sequence[int]) -> None:
     """What a port is for: rows that name it, rows whose range covers it, editions that hand it out by RPC."""
     out = console()
     exact = [path for path in rows if _span(path, number) < WIDE]
     for path in exact:
         editions = ", ".join(EDITIONS[edition].of(language()) for edition in path.editions)
         out.print(Text(f"{editions}: {path.names.of(language())}", style="bold"))
-        ends = _("from {source} to {destination}", source=path.source.of(language()), destination=path.destination.of(language()))
+        ends = _(
+            "from {source} to {destination}",
+            source=path.source.of(language()),
+            destination=path.destination.of(language()),
+        )
         out.print(Text(f"  {ends}"))
         for label, text in _told(path).items():
             if text:
@@ -189,7 +208,16 @@ def explain(
         out.print(Text(_("No data path names port {port}. Nearest: {near}.", port=asked, near=near)))
     for path in rows:
         if path not in exact:
-            out.print(Text(_("Also inside a range: {ports}, {name} ({id})", ports=ports_words(path), name=path.names.of(language()), id=path.id)))
+            out.print(
+                Text(
+                    _(
+                        "Also inside a range: {ports}, {name} ({id})",
+                        ports=ports_words(path),
+                        name=path.names.of(language()),
+                        id=path.id,
+                    )
+                )
+            )
     if dynamic:
         names = ", ".join(EDITIONS[edition].of(language()) for edition in dynamic)
         out.print(Text(_("The RPC endpoint mapper (135) may hand it out in: {editions}.", editions=names)))
@@ -210,7 +238,7 @@ def _told(path: DataPath) -> dict[str, str]:
 
 
 def _span(path: DataPath, number: int) -> int:
-    return min(port.last - port.first for port in path.ports if port.covers(number) and not port.dynamic and not port.any)
+    return min(port.last - port.first for port in named_ports(path, number))
 
 
 def show_matrix(members: Sequence[str], cells: Mapping[tuple[str, str], DataPath], kind: str) -> None:
@@ -224,7 +252,10 @@ def show_matrix(members: Sequence[str], cells: Mapping[tuple[str, str], DataPath
     ]
     legend = [
         _("Traffic goes from the column's member to the row's. Columns have the numbers of the rows."),
-        _("AD: 389, 3268, 88, 53, 135 (LDAP, global catalog, Kerberos, DNS, RPC netlogon). dyn: dynamic RPC. -: no direct connection."),
+        _(
+            "AD: 389, 3268, 88, 53, 135 (LDAP, global catalog, Kerberos, DNS, RPC netlogon)."
+            " dyn: dynamic RPC. -: no direct connection."
+        ),
     ]
     if kind == "html":
         title = _("Exchange 2003 and 2007 in one organisation")

@@ -19,13 +19,7 @@ from postern.cli.output import fail, print_json
 
 EX_USAGE = 2
 
-app = App(
-    name="ports",
-    help=_(
-        "Which ports, authentication and encryption: Exchange 2003 to 2019 and Postern."
-        "\n\nExample: postern ports --edition 2016,postern --source outlook"
-    ),
-)
+app = App(name="ports")
 
 
 @dataclass(frozen=True)
@@ -42,9 +36,9 @@ class Filters:
     role: Annotated[str, Parameter(help=_("Data paths that begin or end at this role, for example mailbox."))] = ""
     source: Annotated[str, Parameter(help=_("Who opens the connection, for example outlook."))] = ""
     destination: Annotated[str, Parameter(help=_("Who listens, for example client-access."))] = ""
-    between: Annotated[
-        tuple[str, str] | None, Parameter(help=_("Two roles: everything between them, either way."))
-    ] = None
+    between: Annotated[tuple[str, str] | None, Parameter(help=_("Two roles: everything between them, either way."))] = (
+        None
+    )
     direction: Annotated[str, Parameter(help=_("in or out, seen from --role."))] = ""
     port: Annotated[str, Parameter(help=_("A port, for example 587 or 53/udp."))] = ""
     protocol: Annotated[str, Parameter(help=_("A protocol, for example smtp."))] = ""

@@ -22,7 +22,7 @@ _MEMBER = (
     " WHERE x.source = ?1 AND x.grp = ?2 AND a.removed_at IS NULL"
 )
 _MEMBERS = (
-    f"{_MEMBER.format(key='anchor')} UNION {_MEMBER.format(key='dn')}"
+    f"{_MEMBER.format(key='anchor')} UNION {_MEMBER.format(key='dn')}"  # noqa: S608 - constants only
     " UNION SELECT member FROM mirrored_members WHERE source = ?1 AND grp = ?2"
     " AND instr(member, '@') AND NOT instr(member, '=')"
 )

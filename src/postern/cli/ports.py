@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from postern.catalogue.load import load
 from postern.cli.language import _, language
 from postern.cli.organisation import Config, Json, load_settings
 from postern.cli.output import print_json, show_list
@@ -29,8 +30,8 @@ def ports(*, config: Config = None, json: Json = False) -> None:
             "protocol": one.path.protocol,
             "encryption": one.path.encryption_default.value,
             "mechanisms": list(one.mechanisms),
-            "role": one.path.destination,
-            "purpose": one.path.purpose.of(language()),
+            "role": one.path.role,
+            "purpose": load()[f"postern.{one.path.id}"].purpose.of(language()),
         }
         for one in listeners(settings)
     ]

@@ -117,15 +117,20 @@ def without(whole: Box, hole: Box) -> list[Box]:
     if both is None:
         return [whole]
     parts = []
-    rest = whole
-    for axis in ("source", "destination", "ports"):
-        (low, high), (start, end) = getattr(rest, axis), getattr(both, axis)
-        if low < start:
-            parts.append(rest._replace(**{axis: (low, start - 1)}))
-        if end < high:
-            parts.append(rest._replace(**{axis: (end + 1, high)}))
-        rest = rest._replace(**{axis: (start, end)})
+    for piece in _beside(whole.source, both.source):
+        parts.append(whole._replace(source=piece))
+    for piece in _beside(whole.destination, both.destination):
+        parts.append(whole._replace(source=both.source, destination=piece))
+    for piece in _beside(whole.ports, both.ports):
+        parts.append(both._replace(ports=piece))
     return parts
+
+
+def _beside(outer: Interval, inner: Interval) -> list[Interval]:
+    """What of an interval lies before and after one inside it."""
+    before = [(outer[0], inner[0] - 1)] if outer[0] < inner[0] else []
+    after = [(inner[1] + 1, outer[1])] if inner[1] < outer[1] else []
+    return before + after
 
 
 def minus(whole: Iterable[Box], holes: Iterable[Box]) -> list[Box]:
@@ -142,10 +147,7 @@ def addresses(interval: Interval, family: int) -> tuple[str, ...]:
     """An interval as networks; single addresses without a prefix length."""
     kind = ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address
     networks = ipaddress.summarize_address_range(kind(interval[0]), kind(interval[1]))
-    return tuple(
-        str(net.network_address) if net.prefixlen == net.max_prefixlen else str(net)
-        for net in networks
-    )
+    return tuple(str(net.network_address) if net.prefixlen == net.max_prefixlen else str(net) for net in networks)
 
 
 def port_text(ports: Interval, transport: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from postern.firewall.readers.packets import (
     EVERYTHING,
@@ -13,7 +14,7 @@ from postern.firewall.readers.packets import (
     RATE,
     SOURCE_PORT,
     UNKNOWN_WORD,
-    NotUnderstood,
+    NotUnderstoodError,
     complement_ports,
     port_ranges,
     shortened,
@@ -85,7 +86,7 @@ class _Section:
         self.table = table
         self.lines = lines
         words = [word for _line, text in lines for word in text.split()]
-        after = {b for a, b in zip(words, words[1:], strict=False) if a in ("-s", "-d", "--source", "--destination")}
+        after = {b for a, b in pairwise(words) if a in ("-s", "-d", "--source", "--destination")}
         six = six or any(":" in word for word in after) or "ipv6-icmp" in words or "icmp6-port-unreachable" in words
         self.family = 6 if six else 4
         self.policies: dict[str, tuple[str, int]] = {}
@@ -101,8 +102,8 @@ class _Section:
                 elif self.table == "filter":
                     self.rule(number, text)
                 elif " -j DNAT " in text or " -j REDIRECT" in text or " -j TPROXY" in text:
-                    raise NotUnderstood(TRANSLATION, self.table)
-            except NotUnderstood as problem:
+                    raise NotUnderstoodError(TRANSLATION, self.table)
+            except NotUnderstoodError as problem:
                 remarks.append(Remark(number, shortened(text), problem.reason, problem.detail))
             except ValueError:
                 remarks.append(Remark(number, shortened(text), UNKNOWN_WORD))
@@ -112,7 +113,7 @@ class _Section:
         if words[0].startswith("["):  # iptables-save -c prints counters first
             words = words[1:]
         if len(words) < 2 or words[0] not in ("-A", "--append"):
-            raise NotUnderstood(UNKNOWN_WORD, words[0])
+            raise NotUnderstoodError(UNKNOWN_WORD, words[0])
         line = _Line(words[2:], self.family)
         line.read()
         if not line.target or not line.packets:
@@ -125,7 +126,7 @@ class _Section:
             self.chains.setdefault(words[1], []).append(Rule(tuple(line.packets), verdict, number, name))
         elif line.target not in _IDLE_TARGETS:
             if line.target not in self.policies:
-                raise NotUnderstood(UNKNOWN_WORD, line.target)
+                raise NotUnderstoodError(UNKNOWN_WORD, line.target)
             jump = Rule(tuple(line.packets), GOTO if line.goes else JUMP, number, name, line.target)
             self.chains.setdefault(words[1], []).append(jump)
 
@@ -148,7 +149,7 @@ class _Line:
         self.words = iter(words)
         self.family = family
         self.packets: list[Box] = [box for box in EVERYTHING if box.family == family]
-        self.doubt: NotUnderstood | None = None
+        self.doubt: NotUnderstoodError | None = None
         self.target = ""
         self.goes = False
         self.comment = ""
@@ -161,14 +162,14 @@ class _Line:
                 continue
             try:
                 self.option(word, negated)
-            except NotUnderstood as problem:
+            except NotUnderstoodError as problem:
                 self.doubt = self.doubt or problem
             negated = False
 
     def value(self) -> str:
         found = next(self.words, None)
         if found is None:
-            raise NotUnderstood(UNKNOWN_WORD, "end of the line")
+            raise NotUnderstoodError(UNKNOWN_WORD, "end of the line")
         return found
 
     def option(self, word: str, negated: bool) -> None:
@@ -185,12 +186,12 @@ class _Line:
             mask, wanted = self.value(), self.value()
             opens = "SYN" in wanted.split(",") and not {"ACK", "RST", "FIN"} & set(wanted.split(","))
             if mask not in ("FIN,SYN,RST,ACK", "SYN,RST,ACK,FIN", "SYN,RST,ACK") and opens:
-                raise NotUnderstood(UNKNOWN_WORD, f"{word} {mask} {wanted}")
+                raise NotUnderstoodError(UNKNOWN_WORD, f"{word} {mask} {wanted}")
             self.keep(list(EVERYTHING) if opens != negated else [])
         elif word in _IDLE_OPTIONS:
             self.value()
         elif word not in _IDLE_FLAGS:
-            raise NotUnderstood(UNKNOWN_WORD, word)
+            raise NotUnderstoodError(UNKNOWN_WORD, word)
 
     def keep(self, packets: list[Box]) -> None:
         self.packets = common(self.packets, packets)
@@ -211,11 +212,11 @@ class _Line:
         self.keep(boxes(None, None, ports=complement_ports(ranges) if negated else ranges))
 
     def source_ports(self, value: str, _negated: bool) -> None:
-        raise NotUnderstood(SOURCE_PORT, value)
+        raise NotUnderstoodError(SOURCE_PORT, value)
 
     def interface(self, value: str, negated: bool) -> None:
         if value != "lo":
-            raise NotUnderstood(INTERFACE, value)
+            raise NotUnderstoodError(INTERFACE, value)
         if not negated:
             self.keep([])
 
@@ -225,14 +226,14 @@ class _Line:
 
     def module(self, value: str, _negated: bool) -> None:
         if value in ("limit", "hashlimit", "recent", "connlimit", "statistic"):
-            raise NotUnderstood(RATE, value)
+            raise NotUnderstoodError(RATE, value)
         if value not in _MODULES:
-            raise NotUnderstood(UNKNOWN_WORD, f"-m {value}")
+            raise NotUnderstoodError(UNKNOWN_WORD, f"-m {value}")
 
     def destination_type(self, value: str, negated: bool) -> None:
         if value == "LOCAL" and not negated:
             return
-        raise NotUnderstood(NEGATED if negated else UNKNOWN_WORD, f"--dst-type {value}")
+        raise NotUnderstoodError(NEGATED if negated else UNKNOWN_WORD, f"--dst-type {value}")
 
 
 _OPTIONS: dict[str, Callable[[_Line, str, bool], None]] = {
@@ -249,7 +250,8 @@ _OPTIONS: dict[str, Callable[[_Line, str, bool], None]] = {
 
 
 def _sections(text: str) -> Iterator[_Section]:
-    table, lines, six, header = "", [], False, False
+    table, six, header = "", False, False
+    lines: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if stripped.startswith("#"):

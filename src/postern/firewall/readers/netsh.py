@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TypeVar
 
-from postern.firewall.readers.packets import UNKNOWN_WORD, NotUnderstood, shortened
+from postern.firewall.readers.packets import UNKNOWN_WORD, NotUnderstoodError, shortened
 from postern.firewall.readers.ruleset import ALLOW, DENY, IN, OUT, Reading, Remark, Rule, RulesetError
-from postern.firewall.readers.windows import DOMAIN, Defaults, Entry, filters, profiles, words
-
-T = TypeVar("T")
+from postern.firewall.readers.windows import DOMAIN, RPC, Defaults, Entry, choose, filters, profiles, words
+from postern.firewall.region import Interval
 
 _LABELS = {
     "rule name": "name", "имя правила": "name",
@@ -43,18 +41,18 @@ _POLICY = re.compile(r"\badvfirewall\s+set\s+\S+\s+firewallpolicy\s+(\w+),(\w+)"
 _PAIR = re.compile(r'(\w+)\s*=\s*("[^"]*"|[^\s"]+)')
 
 
-def read(text: str, profile: str = DOMAIN) -> Reading:
+def read(text: str, profile: str = DOMAIN, rpc: Interval = RPC) -> Reading:
     """The rules in force in a profile. Raises RulesetError."""
     lines = list(enumerate(text.splitlines(), 1))
     listing = any(_label(line) == "name" for _number, line in lines)
-    defaults, remarks = Defaults(), []
+    defaults, remarks = Defaults(), list[Remark]()
     found: list[tuple[str, Rule]] = []
     for number, source, fields in _listing(lines, remarks) if listing else _script(lines, defaults):
         try:
             entry = _entry(number, fields)
             if entry.holds(profile):
-                found.append((entry.direction, entry.rule()))
-        except NotUnderstood as problem:
+                found.append((entry.direction, entry.rule(rpc)))
+        except NotUnderstoodError as problem:
             remarks.append(Remark(number, shortened(source), problem.reason, problem.detail))
     if not found and not remarks:
         raise RulesetError("line 1: no rule of `netsh advfirewall firewall` in force is in this file")
@@ -125,13 +123,13 @@ def _joined(lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
 
 
 def _entry(number: int, fields: dict[str, str]) -> Entry:
-    """The fields as an entry. Raises NotUnderstood."""
+    """The fields as an entry. Raises NotUnderstoodError."""
     return Entry(
         line=number,
         name=fields.get("name", ""),
-        direction=_choose(_DIRECTIONS, fields.get("dir", "")),
-        action=_choose(_ACTIONS, fields.get("action", "")),
-        enabled=_choose(_YES, fields.get("enable", "yes")),
+        direction=choose(_DIRECTIONS, fields.get("dir", "")),
+        action=choose(_ACTIONS, fields.get("action", "")),
+        enabled=choose(_YES, fields.get("enable", "yes")),
         profiles=profiles(fields.get("profile", "any")),
         protocol=fields.get("protocol", "any"),
         local_ports=words(fields.get("localport", "")),
@@ -141,10 +139,3 @@ def _entry(number: int, fields: dict[str, str]) -> Entry:
         interfaces=fields.get("interfacetype", "any"),
         secured=fields.get("security", "NotRequired").lower() not in ("notrequired", "не требуется"),
     )
-
-
-def _choose(table: dict[str, T], word: str) -> T:
-    found = table.get(word.strip().lower())
-    if found is None:
-        raise NotUnderstood(UNKNOWN_WORD, word or "?")
-    return found

@@ -12,7 +12,7 @@ from postern.firewall.readers.packets import (
     UNKNOWN_ADDRESS,
     UNKNOWN_PROTOCOL,
     UNKNOWN_WORD,
-    NotUnderstood,
+    NotUnderstoodError,
     complement_ports,
     interval,
     transports,
@@ -38,21 +38,21 @@ def fields(left: object) -> list[str]:
         case {"concat": [*parts]}:
             return [name for part in parts for name in fields(part)]
         case dict() if len(left) == 1:
-            raise NotUnderstood(UNKNOWN_WORD, next(iter(left)))
-    raise NotUnderstood(UNKNOWN_WORD, left)
+            raise NotUnderstoodError(UNKNOWN_WORD, next(iter(left)))
+    raise NotUnderstoodError(UNKNOWN_WORD, left)
 
 
 def condition(names: Sequence[str], atoms: Sequence[object], negated: bool = False) -> list[Box]:
-    """The packets whose fields have one of the values. Raises NotUnderstood."""
+    """The packets whose fields have one of the values. Raises NotUnderstoodError."""
     if len(names) == 1:
         return single(names[0], atoms, negated)
     if negated:
-        raise NotUnderstood(NEGATED, " . ".join(names))
+        raise NotUnderstoodError(NEGATED, " . ".join(names))
     found: list[Box] = []
     for atom in atoms:
         values = atom.get("concat") if isinstance(atom, dict) else None
         if not isinstance(values, list) or len(values) != len(names):
-            raise NotUnderstood(UNKNOWN_WORD, atom)
+            raise NotUnderstoodError(UNKNOWN_WORD, atom)
         both = list(EVERYTHING)
         for name, value in zip(names, values, strict=True):
             both = common(both, single(name, [value], False))
@@ -71,7 +71,7 @@ def single(name: str, atoms: Sequence[object], negated: bool) -> list[Box]:
             ranges = complement_ports(ranges)
         return boxes(None, None, TRANSPORTS if protocol == "th" else (protocol,), ranges)
     if field == "sport" and protocol in (*TRANSPORTS, "th"):
-        raise NotUnderstood(SOURCE_PORT, atoms[0] if atoms else "")
+        raise NotUnderstoodError(SOURCE_PORT, atoms[0] if atoms else "")
     if name in ("meta l4proto", "ip protocol", "ip6 nexthdr"):
         families = {"ip": (4,), "ip6": (6,)}.get(protocol, (4, 6))
         return boxes(None, None, _protocols(atoms, negated), families=families)
@@ -90,16 +90,16 @@ def _circumstances(name: str, words: list[str], negated: bool) -> list[Box]:
     if name in ("meta iifname", "meta iif", "meta oifname", "meta oif") and words == ["lo"]:
         return list(EVERYTHING) if negated else []
     if name in ("meta iifname", "meta iif", "meta oifname", "meta oif"):
-        raise NotUnderstood(INTERFACE, ", ".join(words))
+        raise NotUnderstoodError(INTERFACE, ", ".join(words))
     if name == "fib daddr type" and words == ["local"] and not negated:
         return list(EVERYTHING)
-    raise NotUnderstood(UNKNOWN_WORD, name)
+    raise NotUnderstoodError(UNKNOWN_WORD, name)
 
 
 def _addresses(family: int, field: str, atoms: Sequence[object], negated: bool) -> list[Box]:
     found = [_span(atom) for atom in atoms]
     if any(part.family != family for part in found):
-        raise NotUnderstood(UNKNOWN_ADDRESS, atoms[0])
+        raise NotUnderstoodError(UNKNOWN_ADDRESS, atoms[0])
     if negated:
         found = complement(found, family)
     return boxes(found, None, families=(family,)) if field == "saddr" else boxes(None, found, families=(family,))
@@ -116,7 +116,7 @@ def _span(atom: object) -> Span:
                 return span(f"{first}-{last}")
     except ValueError:
         pass
-    raise NotUnderstood(UNKNOWN_ADDRESS, atom)
+    raise NotUnderstoodError(UNKNOWN_ADDRESS, atom)
 
 
 def _ports(atom: object) -> Interval:
@@ -125,7 +125,7 @@ def _ports(atom: object) -> Interval:
             return interval(first, last)
         case int() | str():
             return interval(atom, atom)
-    raise NotUnderstood(UNKNOWN_WORD, atom)
+    raise NotUnderstoodError(UNKNOWN_WORD, atom)
 
 
 def _protocols(atoms: Sequence[object], negated: bool) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _protocols(atoms: Sequence[object], negated: bool) -> tuple[str, ...]:
     for atom in atoms:
         try:
             found |= set(transports(str(atom)))
-        except NotUnderstood as problem:
+        except NotUnderstoodError as problem:
             if problem.reason != UNKNOWN_PROTOCOL or (len(atoms) == 1 and not negated):
                 raise
     return tuple(name for name in TRANSPORTS if (name in found) != negated)

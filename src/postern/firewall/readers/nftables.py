@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from postern.firewall.readers.nft_conditions import condition, fields
-from postern.firewall.readers.packets import EVERYTHING, RATE, UNKNOWN_WORD, NotUnderstood, shortened
+from postern.firewall.readers.packets import EVERYTHING, RATE, UNKNOWN_WORD, NotUnderstoodError, shortened
 from postern.firewall.readers.positions import Object, parse
 from postern.firewall.readers.ruleset import (
     ALLOW,
@@ -88,7 +88,7 @@ class _Reader:
                 continue
             try:
                 self.chains.setdefault((_table(value), str(value.get("chain"))), []).extend(self.rule(value))
-            except NotUnderstood as problem:
+            except NotUnderstoodError as problem:
                 self.remark(value, problem.reason, problem.detail)
         filters = [made for base in self.bases for made in self.filters(base)]
         return Reading("nftables", tuple(filters), tuple(self.remarks))
@@ -116,7 +116,7 @@ class _Reader:
         expressions = value.get("expr")
         packets = list(EVERYTHING)
         found: list[Rule] = []
-        doubt: NotUnderstood | None = None
+        doubt: NotUnderstoodError | None = None
         for statement in expressions if isinstance(expressions, list) else []:
             kind, content = next(iter(statement.items())) if isinstance(statement, dict) and statement else ("", None)
             try:
@@ -127,12 +127,12 @@ class _Reader:
                 elif kind == "vmap":
                     found += self.verdict_map(value, content, packets, name)
                 elif kind == "limit":
-                    raise NotUnderstood(RATE, kind)
+                    raise NotUnderstoodError(RATE, kind)
                 elif kind in ("dnat", "redirect", "tproxy"):
-                    raise NotUnderstood(TRANSLATION, kind)
+                    raise NotUnderstoodError(TRANSLATION, kind)
                 elif kind not in _IDLE and kind not in ("masquerade", "snat"):
-                    raise NotUnderstood(UNKNOWN_WORD, kind)
-            except NotUnderstood as problem:
+                    raise NotUnderstoodError(UNKNOWN_WORD, kind)
+            except NotUnderstoodError as problem:
                 doubt = doubt or problem
             if not packets:
                 return found  # whatever else it says: it is no rule for the first packet of a flow
@@ -145,8 +145,8 @@ class _Reader:
             case {"op": ("==" | "in" | "!=") as operator, "left": left, "right": right}:
                 return condition(fields(left), self.atoms(value, right), operator == "!=")
             case {"op": str(operator)}:
-                raise NotUnderstood(UNKNOWN_WORD, operator)
-        raise NotUnderstood(UNKNOWN_WORD, "match")
+                raise NotUnderstoodError(UNKNOWN_WORD, operator)
+        raise NotUnderstoodError(UNKNOWN_WORD, "match")
 
     def atoms(self, rule: Object, right: object) -> list[object]:
         """The values on the right of a comparison, one by one; sets are looked up in the rule's table."""
@@ -154,9 +154,9 @@ class _Reader:
             case str() if right.startswith("@"):
                 named = self.sets.get((_table(rule), right[1:]))
                 if named is None:
-                    raise NotUnderstood(UNKNOWN_WORD, right)
+                    raise NotUnderstoodError(UNKNOWN_WORD, right)
                 if "dynamic" in str(named.get("flags", "")) or "timeout" in named:
-                    raise NotUnderstood(CHANGING, right)
+                    raise NotUnderstoodError(CHANGING, right)
                 return self.atoms(rule, {"set": named.get("elem", [])})
             case {"set": [*items]}:
                 return [atom for item in items for atom in self.atoms(rule, item)]
@@ -173,23 +173,23 @@ class _Reader:
             case {"key": key, "data": data}:
                 names = fields(key)
             case _:
-                raise NotUnderstood(UNKNOWN_WORD, "vmap")
+                raise NotUnderstoodError(UNKNOWN_WORD, "vmap")
         if isinstance(data, str):
             named = self.sets.get((_table(rule), data.removeprefix("@")))
             pairs = named.get("elem", []) if named is not None else None
         else:
             pairs = data.get("set") if isinstance(data, dict) else None
         if not isinstance(pairs, list):
-            raise NotUnderstood(UNKNOWN_WORD, data)
+            raise NotUnderstoodError(UNKNOWN_WORD, data)
         found = []
         for pair in pairs:
             match pair:
                 case [key, dict() as verdict] if verdict:
                     kind, content = next(iter(verdict.items()))
                 case _:
-                    raise NotUnderstood(UNKNOWN_WORD, pair)
+                    raise NotUnderstoodError(UNKNOWN_WORD, pair)
             if kind not in _VERDICTS:
-                raise NotUnderstood(UNKNOWN_WORD, kind)
+                raise NotUnderstoodError(UNKNOWN_WORD, kind)
             chosen = common(packets, condition(names, self.atoms(rule, key)))
             if chosen:
                 found.append(Rule(tuple(chosen), _VERDICTS[kind], rule.line, name, _target(content)))

@@ -15,7 +15,7 @@ _WITHOUT_PORTS = {"icmp", "icmpv4", "icmpv6", "ipv6-icmp", "icmp6", "1", "58", "
 """What carries no data path and is not judged: error messages, neighbour discovery, multicast membership."""
 
 
-class NotUnderstood(ValueError):
+class NotUnderstoodError(ValueError):
     """A part of a rule that has no meaning here: reason (translated) and detail (as written)."""
 
     def __init__(self, reason: str, detail: object = "") -> None:
@@ -35,7 +35,7 @@ NEGATED = "a negation of this kind is not understood"
 
 
 def transports(word: str) -> tuple[str, ...]:
-    """The transports that a protocol's name or number stands for; none for ICMP and IGMP. Raises NotUnderstood."""
+    """The transports that a protocol's name or number stands for; none for ICMP and IGMP. Raises NotUnderstoodError."""
     word = word.strip().lower()
     if word in _ANY:
         return TRANSPORTS
@@ -43,17 +43,17 @@ def transports(word: str) -> tuple[str, ...]:
         return (_NUMBERS[word],)
     if word.split(":")[0] in _WITHOUT_PORTS:
         return ()
-    raise NotUnderstood(UNKNOWN_PROTOCOL, word)
+    raise NotUnderstoodError(UNKNOWN_PROTOCOL, word)
 
 
 def interval(first: object, last: object) -> Interval:
-    """A range of ports. Raises NotUnderstood."""
+    """A range of ports. Raises NotUnderstoodError."""
     try:
         low, high = int(str(first)), int(str(last))
     except ValueError:
-        raise NotUnderstood(UNKNOWN_PORT, f"{first}-{last}" if first != last else first) from None
+        raise NotUnderstoodError(UNKNOWN_PORT, f"{first}-{last}" if first != last else first) from None
     if not 0 <= low <= high <= LAST_PORT:
-        raise NotUnderstood(UNKNOWN_PORT, f"{low}-{high}")
+        raise NotUnderstoodError(UNKNOWN_PORT, f"{low}-{high}")
     return low, high
 
 
@@ -85,7 +85,7 @@ def complement_ports(ranges: Iterable[Interval]) -> tuple[Interval, ...]:
 
 
 def spans(words: Iterable[str]) -> list[Span] | None:
-    """Addresses, networks and ranges; None when one word is everything. Raises NotUnderstood."""
+    """Addresses, networks and ranges; None when one word is everything. Raises NotUnderstoodError."""
     found: list[Span] = []
     for word in words:
         text = word.strip()
@@ -94,7 +94,7 @@ def spans(words: Iterable[str]) -> list[Span] | None:
         try:
             found.append(span(text))
         except ValueError:
-            raise NotUnderstood(UNKNOWN_ADDRESS, text) from None
+            raise NotUnderstoodError(UNKNOWN_ADDRESS, text) from None
     return None if {everything(4), everything(6)} <= set(found) else found
 
 
@@ -107,5 +107,5 @@ def shortened(text: str, limit: int = 160) -> str:
 def packets(
     sources: Iterable[str], destinations: Iterable[str], protocol: str, ports: Iterable[Interval] = ALL_PORTS
 ) -> tuple[Box, ...]:
-    """A rule of words. Raises NotUnderstood."""
+    """A rule of words. Raises NotUnderstoodError."""
     return tuple(boxes(spans(sources), spans(destinations), transports(protocol), ports))

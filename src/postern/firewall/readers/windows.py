@@ -7,6 +7,7 @@ allowing one, whatever their order.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -14,19 +15,21 @@ from postern.firewall.readers.packets import (
     INTERFACE,
     SOURCE_PORT,
     UNKNOWN_WORD,
-    NotUnderstood,
+    NotUnderstoodError,
     packets,
     port_ranges,
 )
 from postern.firewall.readers.ruleset import ALLOW, DENY, IN, OUT, Filter, Rule
+from postern.firewall.region import Interval
 
-DYNAMIC_RPC = "49152-65535"
-"""Where Windows since Server 2008 hands out ports to RPC services (the keyword RPC in a rule)."""
-KEYWORDS = {"rpc": DYNAMIC_RPC, "rpcepmap": "135", "rpc-epmap": "135"}
+RPC = (49152, 65535)
+"""Where Windows since Server 2008 hands out ports to RPC services, unless a product's setup changes it."""
+ENDPOINT_MAPPER = "135"
 IPSEC = "it holds only for connections that IPsec authenticates"
 PROFILES = ("domain", "private", "public")
 DOMAIN = PROFILES[0]
 
+T = TypeVar("T")
 _ANY = ("any", "любой", "*", "")
 
 
@@ -48,22 +51,21 @@ class Entry(msgspec.Struct):
     interfaces: str = "any"
     secured: bool = False
 
-    def rule(self) -> Rule:
-        """The entry as packets. Raises NotUnderstood."""
+    def rule(self, rpc: Interval = RPC) -> Rule:
+        """The entry as packets; `rpc` is what the word RPC stands for on this host. Raises NotUnderstoodError."""
         if self.direction not in (IN, OUT):
-            raise NotUnderstood(UNKNOWN_WORD, self.direction or "direction")
+            raise NotUnderstoodError(UNKNOWN_WORD, self.direction or "direction")
         if self.interfaces.lower() not in _ANY:
-            raise NotUnderstood(INTERFACE, self.interfaces)
+            raise NotUnderstoodError(INTERFACE, self.interfaces)
         if self.secured and self.action == ALLOW:
-            raise NotUnderstood(IPSEC, self.name)
+            raise NotUnderstoodError(IPSEC, self.name)
         inbound = self.direction == IN
-        ports, sources = (
-            (self.local_ports, self.remote_ports) if inbound else (self.remote_ports, self.local_ports)
-        )
+        ports, sources = (self.local_ports, self.remote_ports) if inbound else (self.remote_ports, self.local_ports)
         if not set(map(str.lower, sources)) <= set(_ANY):
-            raise NotUnderstood(SOURCE_PORT, ", ".join(sources))
+            raise NotUnderstoodError(SOURCE_PORT, ", ".join(sources))
         near, far = self.local_addresses, self.remote_addresses
-        ranges = port_ranges([KEYWORDS.get(word.strip().lower(), word) for word in ports or ("any",)])
+        keywords = {"rpc": f"{rpc[0]}-{rpc[1]}", "rpcepmap": ENDPOINT_MAPPER, "rpc-epmap": ENDPOINT_MAPPER}
+        ranges = port_ranges([keywords.get(word.strip().lower(), word) for word in ports or ("any",)])
         found = packets(
             (far if inbound else near) or ("any",), (near if inbound else far) or ("any",), self.protocol, ranges
         )
@@ -109,3 +111,11 @@ def profiles(text: str) -> tuple[str, ...]:
 
 
 _PROFILES = {"доменный": "domain", "домен": "domain", "частный": "private", "общий": "public", "публичный": "public"}
+
+
+def choose(table: dict[str, T], word: str) -> T:
+    """The meaning of a word. Raises NotUnderstoodError."""
+    found = table.get(word.strip().lower())
+    if found is None:
+        raise NotUnderstoodError(UNKNOWN_WORD, word or "?")
+    return found

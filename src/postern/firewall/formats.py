@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from postern.firewall import firewalld, iptables, netsh, nftables, powershell, ufw
+from postern.firewall.errors import FormatError
 from postern.topology.model import Flow, Host, Topology
+
+__all__ = ["FORMATS", "FormatError", "Writer"]
 
 Writer = Callable[[Topology, Sequence[Flow], Host | None], str]
 """(topology, its required flows, host) -> the text of one rule set, the same for the same input.
@@ -13,6 +17,7 @@ Writer = Callable[[Topology, Sequence[Flow], Host | None], str]
 With a host: the rules of that computer's own packet filter. Without: the rules of a device between the zones, for
 flows that cross from zone to zone. A writer that can do only one of the two raises FormatError for the other.
 """
+
 
 
 def _elsewhere(module: str, function: str = "write") -> Writer:
@@ -26,6 +31,12 @@ def _elsewhere(module: str, function: str = "write") -> Writer:
 
 
 FORMATS: dict[str, Writer] = {
+    "nftables": nftables.write,
+    "iptables": iptables.write,
+    "ufw": ufw.write,
+    "firewalld": firewalld.write,
+    "netsh": netsh.write,
+    "powershell": powershell.write,
     "cisco": _elsewhere("devices.writers", "cisco"),
     "juniper": _elsewhere("devices.writers", "juniper"),
     "juniper-srx": _elsewhere("devices.writers", "juniper_srx"),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from postern.firewall.clouds.ends import VERSIONS, Side, sides
-from postern.firewall.failures import FormatError
+from postern.firewall.errors import FormatError
 from postern.firewall.labels import describe, rule_name
 from postern.firewall.readers.azure import PREFIX, TAG
 from postern.topology.model import Flow, Host, Topology

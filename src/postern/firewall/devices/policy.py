@@ -13,7 +13,7 @@ from absl import logging as absl_logging
 from aerleon import api
 from aerleon.lib import naming
 
-from postern.firewall.failures import FormatError
+from postern.firewall.errors import FormatError
 from postern.firewall.labels import describe, plain, rule_name
 from postern.topology.model import Endpoint, Flow
 

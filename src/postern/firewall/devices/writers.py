@@ -16,7 +16,7 @@ from postern.firewall.devices.policy import (
     shared,
     term,
 )
-from postern.firewall.failures import FormatError
+from postern.firewall.errors import FormatError
 from postern.firewall.labels import plain, title
 from postern.topology.flows import by_zone
 from postern.topology.model import Flow, Host, Topology

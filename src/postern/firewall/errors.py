@@ -1,4 +1,6 @@
-"""What a writer of rules can refuse."""
+"""What a format cannot say."""
+
+from __future__ import annotations
 
 
 class FormatError(ValueError):

@@ -27,6 +27,8 @@ from postern.topology.model import Endpoint, Flow, Host, Topology
 MISSING, SURPLUS, UNENCRYPTED = "missing", "surplus", "unencrypted"
 REAL_PORTS = ((1, LAST_PORT),)
 """Port 0 is never listened on; rules that say `any` include it, data paths do not."""
+_LOOPBACK = [span("127.0.0.0/8"), span("::1")]
+"""Never on a wire (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
 CLEAR_LEVELS = ("none", "optional")
 
 
@@ -131,7 +133,8 @@ class _Side:
         self.topology = topology
         own = [span(address) for address in topology.host(host).addresses] if host else None
         near, far = (None, own) if direction == IN else (own, None)
-        self.universe = boxes(near, far, TRANSPORTS, REAL_PORTS, families)
+        whole = boxes(near, far, TRANSPORTS, REAL_PORTS, families)
+        self.universe = minus(whole, [*boxes(_LOOPBACK, None), *boxes(None, _LOOPBACK)])
         self.open = self._passing(filters)
 
     def _passing(self, filters: Sequence[Filter]) -> list[Opening]:

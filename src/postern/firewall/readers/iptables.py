@@ -82,13 +82,14 @@ def _widened(of: Filter) -> Filter:
 class _Section:
     """The lines from `*table` to COMMIT."""
 
-    def __init__(self, table: str, lines: list[tuple[int, str]], six: bool) -> None:
+    def __init__(self, table: str, lines: list[tuple[int, str]], family: int) -> None:
+        """`family` 0: to be recognised by the addresses."""
         self.table = table
         self.lines = lines
         words = [word for _line, text in lines for word in text.split()]
         after = {b for a, b in pairwise(words) if a in ("-s", "-d", "--source", "--destination")}
-        six = six or any(":" in word for word in after) or "ipv6-icmp" in words or "icmp6-port-unreachable" in words
-        self.family = 6 if six else 4
+        six = any(":" in word for word in after) or "ipv6-icmp" in words or "icmp6-port-unreachable" in words
+        self.family = family or (6 if six else 4)
         self.policies: dict[str, tuple[str, int]] = {}
         self.chains: dict[str, list[Rule]] = {}
 
@@ -249,6 +250,16 @@ _OPTIONS: dict[str, Callable[[_Line, str, bool], None]] = {
 }
 
 
+def _versions(table: str, lines: list[tuple[int, str]], six: bool) -> Iterator[_Section]:
+    """One section, or two where lines are marked -4 and -6, as iptables-restore and ip6tables-restore both take them."""
+    if not any(text.startswith(("-4 ", "-6 ")) for _line, text in lines):
+        yield _Section(table, lines, 6 if six else 0)
+        return
+    for family, other in ((4, "-6 "), (6, "-4 ")):
+        own = [(line, text.removeprefix(f"-{family} ")) for line, text in lines if not text.startswith(other)]
+        yield _Section(table, own, family)
+
+
 def _sections(text: str) -> Iterator[_Section]:
     table, six, header = "", False, False
     lines: list[tuple[int, str]] = []
@@ -260,7 +271,7 @@ def _sections(text: str) -> Iterator[_Section]:
             table, lines, six = stripped[1:], [], header
         elif stripped == "COMMIT":
             if table:
-                yield _Section(table, lines, six)
+                yield from _versions(table, lines, six)
             table, header = "", False
         elif stripped:
             if not table:

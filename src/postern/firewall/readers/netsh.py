@@ -54,8 +54,8 @@ def read(text: str, profile: str = DOMAIN, rpc: Interval = RPC) -> Reading:
                 found.append((entry.direction, entry.rule(rpc)))
         except NotUnderstoodError as problem:
             remarks.append(Remark(number, shortened(source), problem.reason, problem.detail))
-    if not found and not remarks:
-        raise RulesetError("line 1: no rule of `netsh advfirewall firewall` in force is in this file")
+    if not listing and "advfirewall" not in text.lower():
+        raise RulesetError("line 1: neither a listing of `netsh advfirewall firewall show rule` nor a script of it")
     return Reading("netsh", filters(found, defaults), tuple(remarks))
 
 

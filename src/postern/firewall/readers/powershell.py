@@ -41,16 +41,14 @@ def read(text: str, profile: str = DOMAIN, rpc: Interval = RPC) -> Reading:
     defaults, remarks = Defaults(), list[Remark]()
     found: list[tuple[str, Rule]] = []
     exported = text.lstrip("\ufeff \t\r\n")[:1] in "[{"
-    seen = 0
     for line, source, fields in _exported(text) if exported else _script(text, defaults):
-        seen += 1
         try:
             entry = _entry(line, fields)
             if entry.holds(profile):
                 found.append((entry.direction, entry.rule(rpc)))
         except NotUnderstoodError as problem:
             remarks.append(Remark(line, shortened(source), problem.reason, problem.detail))
-    if not seen:
+    if not exported and "netfirewall" not in text.lower():
         raise RulesetError("line 1: no rule of Windows Firewall is in this file; docs/firewall.md has the export")
     return Reading("powershell", filters(found, defaults), tuple(remarks))
 

@@ -30,9 +30,7 @@ EX_DATAERR = 65
 NAMES = 4
 """Networks and ports that a line shows; JSON has all."""
 
-Ruleset = Annotated[
-    str, Parameter(help=_("File with the rules as the firewall prints them; - reads standard input."))
-]
+Ruleset = Annotated[str, Parameter(help=_("File with the rules as the firewall prints them; - reads standard input."))]
 AuditHost = Annotated[
     str, Parameter(name="--host", help=_("The host whose rules these are. Without it, a device's between the zones."))
 ]
@@ -105,7 +103,7 @@ def _facts(report: Report, strict: bool) -> dict[str, Any]:
         "agrees": _agrees(report, strict),
         **{kind: [_fact(finding) for finding in report.of(kind)] for kind in (MISSING, SURPLUS, UNENCRYPTED)},
         "not_understood": [
-            {"line": one.line, "text": one.text, "reason": _(one.reason), "detail": one.detail}
+            {"line": one.line, "text": one.text, "reason": one.reason.of(language()), "detail": one.detail}
             for one in report.not_understood
         ],
     }
@@ -120,7 +118,7 @@ def _fact(finding: Finding) -> dict[str, Any]:
         "destination": finding.destination,
     }
     if finding.kind == SURPLUS:
-        return {**facts, "rule": finding.rule, "line": finding.line, "needed_from": finding.needed}
+        return {**facts, "rule": finding.rule, "line": finding.line, "needed_for": finding.needed}
     facts |= {"partly": finding.partly, "paths": finding.paths, "purpose": finding.purpose.of(language())}
     return {**facts, "breaks": finding.breaks.of(language())} if finding.kind == MISSING else facts
 
@@ -173,7 +171,7 @@ def _surplus(finding: Finding) -> Iterator[str]:
     line = _(", line {line}", line=finding.line) if finding.line else ""
     yield f"  {_ends(finding)}  {_few(finding.ports)}"
     if finding.needed:
-        yield "      " + _("rule {rule}{line}; needed only from {needed}", rule=finding.rule, line=line,
+        yield "      " + _("rule {rule}{line}; needed only for {needed}", rule=finding.rule, line=line,
                            needed=_few(finding.needed))  # fmt: skip
     else:
         yield "      " + _("rule {rule}{line}; needed by no data path", rule=finding.rule, line=line)
@@ -187,7 +185,7 @@ def _unencrypted(finding: Finding) -> Iterator[str]:
 def _remark(remark: Remark) -> Iterator[str]:
     where = _("line {line}", line=remark.line) if remark.line else "-"
     yield f"  {where}: {remark.text}"
-    yield f"      {_(remark.reason)}{': ' + remark.detail if remark.detail else ''}"
+    yield f"      {remark.reason.of(language())}{': ' + remark.detail if remark.detail else ''}"
 
 
 def _ends(finding: Finding) -> str:

@@ -13,6 +13,7 @@ from postern.firewall.region import (
     LAST_PORT,
     TRANSPORTS,
     Box,
+    Interval,
     Span,
     addresses,
     boxes,
@@ -46,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True):
     direction: str
     ports: tuple[str, ...]
     source: tuple[str, ...]
-    """Names of the topology where it has them, else networks."""
+    """MISSING, UNENCRYPTED: the name of the flow's end. SURPLUS: the networks that the rule opens."""
     destination: tuple[str, ...]
     partly: bool = False
     """MISSING: some of the packets pass. UNENCRYPTED: encryption is offered, but clear text works too."""
@@ -58,7 +59,7 @@ class Finding(msgspec.Struct, frozen=True):
     """SURPLUS: the rule that opens it."""
     line: int = 0
     needed: tuple[str, ...] = ()
-    """SURPLUS: from whom these ports are needed; nobody else should reach them."""
+    """SURPLUS: from whom (OUT: to whom) these ports are needed; nobody else should get through."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -133,8 +134,7 @@ class _Side:
         self.topology = topology
         own = [span(address) for address in topology.host(host).addresses] if host else None
         near, far = (None, own) if direction == IN else (own, None)
-        whole = boxes(near, far, TRANSPORTS, REAL_PORTS, families)
-        self.universe = minus(whole, [*boxes(_LOOPBACK, None), *boxes(None, _LOOPBACK)])
+        self.universe = boxes(near, far, TRANSPORTS, REAL_PORTS, families)
         self.open = self._passing(filters)
 
     def _passing(self, filters: Sequence[Filter]) -> list[Opening]:
@@ -192,40 +192,57 @@ class _Side:
         """Packets that pass though no flow needs them, by the rule that opens them."""
         needed = [(flow, self.packets(flow)) for flow in flows if self.concerns(flow)]
         held = [box for _flow, packets in needed for box in packets]
-        by_rule: dict[tuple[str, int], list[Box]] = {}
+        held += [*boxes(_LOOPBACK, None), *boxes(None, _LOOPBACK)]
+        by_rule: dict[tuple[str, int], list[tuple[Box, Box]]] = {}
         for packets, rule in self.open:
-            rest = minus([packets], _touching([packets], held))
-            if rest:
-                by_rule.setdefault((rule.name, rule.line), []).extend(rest)
+            for rest in minus([packets], _touching([packets], held)):
+                by_rule.setdefault((rule.name, rule.line), []).append((packets, rest))
         return [
-            finding for (name, line), rest in by_rule.items() for finding in self._exposed(name, line, rest, needed)
+            finding for (name, line), pairs in by_rule.items() for finding in self._exposed(name, line, pairs, needed)
         ]
 
-    def _exposed(self, rule: str, line: int, rest: list[Box], needed: list[tuple[Flow, list[Box]]]) -> list[Finding]:
-        """One finding for each pair of source and destination of a rule."""
-        by_ends: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Box]] = {}
-        by_ports: dict[tuple[str, tuple[int, int]], list[Box]] = {}
-        for box in rest:
-            by_ports.setdefault((box.transport, box.ports), []).append(box)
-        for group in by_ports.values():
+    def _exposed(
+        self, rule: str, line: int, pairs: list[tuple[Box, Box]], needed: list[tuple[Flow, list[Box]]]
+    ) -> list[Finding]:
+        """One finding for each source and destination that a rule opens: (opened, what of it is surplus)."""
+        by_ports: dict[tuple[str, Interval], list[Box]] = {}
+        for opened, rest in pairs:
+            by_ports.setdefault((rest.transport, rest.ports), []).append(opened)
+        by_ends: dict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[str, Interval]]] = {}
+        for ports, group in by_ports.items():
             source = _networks((box.source, box.family) for box in group)
             destination = _networks((box.destination, box.family) for box in group)
-            by_ends.setdefault((source, destination), []).extend(group)
+            by_ends.setdefault((source, destination), []).append(ports)
         found = []
-        for (source, destination), group in by_ends.items():
-            wanted = {
-                flow.source.name
-                for flow, packets in needed
-                if any(box.transport == one.transport and _overlap(box, one) for box in packets for one in group)
-            }
+        for (source, destination), surplus in by_ends.items():
+            surplus.sort()
             found.append(
                 Finding(
-                    SURPLUS, self.host, self.direction, _texts(group), source,
-                    (self.host,) if self.direction == IN else destination, rule=rule, line=line,
-                    needed=tuple(sorted(wanted)),
+                    SURPLUS,
+                    self.host,
+                    self.direction,
+                    tuple(port_text(ports, transport) for transport, ports in surplus),
+                    source,
+                    (self.host,) if self.direction == IN else destination,
+                    rule=rule,
+                    line=line,
+                    needed=self._users(needed, surplus),
                 )
-            )  # fmt: skip
+            )
         return found
+
+    def _users(self, needed: list[tuple[Flow, list[Box]]], ports: list[tuple[str, Interval]]) -> tuple[str, ...]:
+        """Who needs one of the ports: the far ends of the flows."""
+        found = set()
+        for flow, packets in needed:
+            far = flow.destination if self.direction == OUT else flow.source
+            if any(
+                box.transport == transport and box.ports[0] <= last and first <= box.ports[1]
+                for box in packets
+                for transport, (first, last) in ports
+            ):
+                found.add(far.name)
+        return tuple(sorted(found))
 
     def unencrypted(self, flows: Iterable[Flow]) -> list[Finding]:
         """Flows that pass and are or may be in clear text."""
@@ -248,10 +265,6 @@ class _Side:
 def _touching(whole: Sequence[Box], held: Iterable[Box]) -> list[Box]:
     """The boxes that have anything in common with the others: the rest need not be taken out."""
     return [box for box in held if any(meet(box, one) is not None for one in whole)]
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a.family == b.family and a.ports[0] <= b.ports[1] and b.ports[0] <= a.ports[1]
 
 
 def _spans(end: Endpoint) -> list[Span]:

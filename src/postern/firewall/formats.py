@@ -19,7 +19,6 @@ flows that cross from zone to zone. A writer that can do only one of the two rai
 """
 
 
-
 def _elsewhere(module: str, function: str = "write") -> Writer:
     """A writer whose module is imported when it is used: aerleon alone takes longer than all the others together."""
 

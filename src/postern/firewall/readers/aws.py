@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from postern.catalogue.schema import Names
 from postern.firewall.readers.packets import (
     UNKNOWN_ADDRESS,
     UNKNOWN_WORD,
@@ -27,7 +28,10 @@ from postern.firewall.region import ALL_PORTS, Span, boxes
 TAG = "postern:host"
 PREFIX = "postern-"
 TEMPLATE_TYPE = "AWS::EC2::SecurityGroup"
-NO_HOST = "this security group belongs to no host of the topology: tag it postern:host, or give --host"
+NO_HOST = Names(
+    "this security group belongs to no host of the topology: tag it postern:host, or give --host",
+    "группа безопасности не относится ни к одному узлу топологии: поставьте метку postern:host или задайте --host",
+)
 NOTHING_OUT = "127.0.0.1/32"
 """CloudFormation adds a rule that lets everything out unless one is written; this one lets nothing out."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from postern.firewall.readers.aws import Hosts
+from postern.firewall.readers.aws import NO_HOST, Hosts
 from postern.firewall.readers.packets import (
     SOURCE_PORT,
     UNKNOWN_ADDRESS,
@@ -27,7 +27,6 @@ from postern.firewall.region import boxes
 RESOURCE = "microsoft.network/networksecuritygroups"
 TAG = "postern:host"
 PREFIX = "postern-"
-NO_HOST = "this security group belongs to no host of the topology: tag it postern:host, or give --host"
 _DIRECTIONS = {"inbound": IN, "outbound": OUT}
 _ACTIONS = {"allow": ALLOW, "deny": DENY}
 

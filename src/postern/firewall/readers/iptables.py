@@ -13,6 +13,7 @@ from postern.firewall.readers.packets import (
     NEGATED,
     RATE,
     SOURCE_PORT,
+    TRANSLATION,
     UNKNOWN_WORD,
     NotUnderstoodError,
     complement_ports,
@@ -39,7 +40,6 @@ from postern.firewall.readers.ruleset import (
 from postern.firewall.region import TRANSPORTS, Box, Interval, boxes, common, complement
 
 DIRECTIONS = {"INPUT": IN, "OUTPUT": OUT, "FORWARD": FORWARD}
-TRANSLATION = "it changes where packets go, which the audit does not follow"
 
 _TARGETS = {"ACCEPT": ALLOW, "DROP": DENY, "REJECT": DENY, "RETURN": RETURN}
 _IDLE_TARGETS = {"LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TCPMSS", "CLASSIFY", "AUDIT", "NOTRACK", "CT"}
@@ -251,7 +251,7 @@ _OPTIONS: dict[str, Callable[[_Line, str, bool], None]] = {
 
 
 def _versions(table: str, lines: list[tuple[int, str]], six: bool) -> Iterator[_Section]:
-    """One section, or two where lines are marked -4 and -6, as iptables-restore and ip6tables-restore both take them."""
+    """One section, or two where lines are marked -4 and -6: iptables-restore and ip6tables-restore take their own."""
     if not any(text.startswith(("-4 ", "-6 ")) for _line, text in lines):
         yield _Section(table, lines, 6 if six else 0)
         return

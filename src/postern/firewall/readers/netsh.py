@@ -80,7 +80,7 @@ def _listing(lines: list[tuple[int, str]], remarks: list[Remark]) -> Iterator[tu
             if fields:
                 yield start, fields["name"], fields
             fields, start = {}, number
-        if key:
+        if key and (fields or key == "name"):
             fields[key] = found["value"].strip()
         elif label not in _IDLE and fields:
             remarks.append(Remark(number, shortened(line), UNKNOWN_WORD, found["label"].strip()))

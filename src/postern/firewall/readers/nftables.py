@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from postern.catalogue.schema import Names
 from postern.firewall.readers.nft_conditions import condition, fields
-from postern.firewall.readers.packets import EVERYTHING, RATE, UNKNOWN_WORD, NotUnderstoodError, shortened
+from postern.firewall.readers.packets import EVERYTHING, RATE, TRANSLATION, UNKNOWN_WORD, NotUnderstoodError, shortened
 from postern.firewall.readers.positions import Object, parse
 from postern.firewall.readers.ruleset import (
     ALLOW,
@@ -32,10 +33,18 @@ HOOKS = {
     "prerouting": (IN, FORWARD),
     "postrouting": (OUT, FORWARD),
 }
-TRANSLATION = "it changes where packets go, which the audit does not follow"
-CHANGING = "the set is filled while the firewall runs, so its elements are not in the file"
-FAMILY = "the audit reads tables of the families ip, ip6 and inet"
-DORMANT = "the table is switched off"
+CHANGING = Names(
+    "the set is filled while the firewall runs, so its elements are not in the file",
+    "множество наполняется во время работы, и его элементов в файле нет",
+)
+FAMILY = Names(
+    "the audit reads tables of the families ip, ip6 and inet",
+    "проверка читает таблицы семейств ip, ip6 и inet",
+)
+DORMANT = Names(
+    "the table is switched off",
+    "таблица выключена",
+)
 
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
 _IDLE = {"counter", "log", "comment", "notrack", "mangle", "meta", "ct helper", "ct timeout", "secmark", "flow"}
@@ -78,7 +87,7 @@ class _Reader:
         elif kind == "table" and "dormant" in str(value.get("flags", "")):
             self.remark(value, DORMANT)
 
-    def remark(self, value: Object, reason: str, detail: str = "") -> None:
+    def remark(self, value: Object, reason: Names, detail: str = "") -> None:
         self.remarks.append(Remark(value.line, shortened(json.dumps(value, ensure_ascii=False)), reason, detail))
 
     def reading(self) -> Reading:
@@ -114,7 +123,8 @@ class _Reader:
         """The rules that one rule stands for: several when a verdict map decides."""
         name = str(value.get("comment") or f"{_table(value)} {value.get('chain')} handle {value.get('handle')}")
         expressions = value.get("expr")
-        packets = list(EVERYTHING)
+        families = _FAMILIES[str(value.get("family"))]
+        packets = [box for box in EVERYTHING if box.family in families]
         found: list[Rule] = []
         doubt: NotUnderstoodError | None = None
         for statement in expressions if isinstance(expressions, list) else []:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from postern.catalogue.schema import Names
 from postern.firewall.region import ALL_PORTS, LAST_PORT, TRANSPORTS, Box, Interval, Span, boxes, everything, span
 
 EVERYTHING = tuple(boxes(None, None))
@@ -16,22 +17,50 @@ _WITHOUT_PORTS = {"icmp", "icmpv4", "icmpv6", "ipv6-icmp", "icmp6", "1", "58", "
 
 
 class NotUnderstoodError(ValueError):
-    """A part of a rule that has no meaning here: reason (translated) and detail (as written)."""
+    """A part of a rule that has no meaning here: reason and detail (as written)."""
 
-    def __init__(self, reason: str, detail: object = "") -> None:
-        super().__init__(reason)
+    def __init__(self, reason: Names, detail: object = "") -> None:
+        super().__init__(reason.en)
         self.reason = reason
         self.detail = str(detail)
 
 
-UNKNOWN_WORD = "this word or condition is not known"
-UNKNOWN_ADDRESS = "these addresses are not in the file"
-UNKNOWN_PORT = "these ports are not numbers"
-UNKNOWN_PROTOCOL = "a protocol without ports cannot be compared with data paths"
-SOURCE_PORT = "it depends on the source port"
-INTERFACE = "it depends on a network interface, and the file does not say which networks are behind it"
-RATE = "it passes only some of the packets"
-NEGATED = "a negation of this kind is not understood"
+UNKNOWN_WORD = Names(
+    "this word or condition is not known",
+    "это слово или условие неизвестно",
+)
+UNKNOWN_ADDRESS = Names(
+    "these addresses are not in the file",
+    "этих адресов нет в файле",
+)
+UNKNOWN_PORT = Names(
+    "these ports are not numbers",
+    "эти порты — не числа",
+)
+UNKNOWN_PROTOCOL = Names(
+    "a protocol without ports cannot be compared with data paths",
+    "протокол без портов нельзя сравнить с путями данных",
+)
+SOURCE_PORT = Names(
+    "it depends on the source port",
+    "зависит от порта источника",
+)
+INTERFACE = Names(
+    "it depends on a network interface, and the file does not say which networks are behind it",
+    "зависит от сетевого интерфейса, а в файле не сказано, какие сети за ним",
+)
+RATE = Names(
+    "it passes only some of the packets",
+    "пропускает только часть пакетов",
+)
+TRANSLATION = Names(
+    "it changes where packets go, which the audit does not follow",
+    "меняет адрес назначения пакетов, чего проверка не отслеживает",
+)
+NEGATED = Names(
+    "a negation of this kind is not understood",
+    "такое отрицание не понято",
+)
 
 
 def transports(word: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from postern.catalogue.schema import Names
 from postern.firewall.region import Box, boxes, common, minus
 
 ALLOW, DENY, RETURN, JUMP, GOTO = "allow", "deny", "return", "jump", "goto"
@@ -23,8 +24,8 @@ class Remark(msgspec.Struct, frozen=True):
     """From 1; 0 where the format has none."""
     text: str
     """The rule as written, shortened."""
-    reason: str
-    """Why it was not understood; an English text that the command line translates."""
+    reason: Names
+    """Why it was not understood."""
     detail: str = ""
     """What exactly: the word, the condition, the name."""
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from postern.catalogue.schema import Names
 from postern.firewall.readers.packets import (
     INTERFACE,
     SOURCE_PORT,
@@ -25,7 +26,10 @@ from postern.firewall.region import Interval
 RPC = (49152, 65535)
 """Where Windows since Server 2008 hands out ports to RPC services, unless a product's setup changes it."""
 ENDPOINT_MAPPER = "135"
-IPSEC = "it holds only for connections that IPsec authenticates"
+IPSEC = Names(
+    "it holds only for connections that IPsec authenticates",
+    "действует только для соединений с проверкой подлинности IPsec",
+)
 PROFILES = ("domain", "private", "public")
 DOMAIN = PROFILES[0]
 

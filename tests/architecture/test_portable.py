@@ -10,7 +10,14 @@ import pytest
 from postern.cli.main import run
 
 UNIX = ("fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "syslog", "uvloop", "curses", "readline", "apsw")
-COMMANDS = [["firewall", "--help"], ["--help"]]
+COMMANDS = [
+    ["ports", "--edition", "all"],
+    ["ports", "--html"],
+    ["ports", "explain", "25"],
+    ["ports", "matrix"],
+    ["firewall", "--help"],
+    ["--help"],
+]
 """One line for each: a command line that imports all that the command needs."""
 
 SCRIPT = """

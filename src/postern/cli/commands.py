@@ -59,12 +59,7 @@ def build() -> App:
         ),
     )
     app.command(
-        "postern.cli.ports:ports",
-        name="ports",
-        help=_("List the listeners with port, encryption and purpose.\n\nExample: postern ports --json"),
-    )
-    app.command(
-        "postern.cli.ports:settings",
+        "postern.cli.settings:settings",
         name="settings",
         help=_("Check the settings file, or print the reference of all keys.\n\nExample: postern settings --reference"),
     )
@@ -84,6 +79,10 @@ def _nouns() -> dict[str, str]:
         "trace": _(
             "Every event of every message that fits, in order of time."
             "\n\nExample: postern trace --sender anna@example.org --since 2h"
+        ),
+        "ports": _(
+            "Which ports, authentication and encryption: Exchange 2003 to 2019 and Postern."
+            "\n\nExample: postern ports --edition 2016,postern --source outlook"
         ),
         "firewall": _(
             "Write the rules of a packet filter: what the topology's data paths need, and nothing else."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from tests.unit.firewall.exports import EXPORTS
+from tests.unit.firewall.migration import FLOWS, HOSTS, PATHS, TOPOLOGY
 
 from postern.catalogue.schema import Names
 from postern.firewall.audit import MISSING, SURPLUS, UNENCRYPTED, AuditError, audit
@@ -12,8 +14,6 @@ from postern.firewall.readers.aws import Hosts
 from postern.firewall.readers.detect import Context, read
 from postern.topology.model import Flow, host_endpoint, zone_endpoint
 from postern.topology.parties import Party, rpc_ports
-from tests.unit.firewall.exports import EXPORTS
-from tests.unit.firewall.migration import FLOWS, HOSTS, PATHS, TOPOLOGY
 
 OWN = ("iptables", "netsh", "powershell", "aws", "azure")
 """Formats that both can be written and are read as they are written."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.firewall.exports import EXPORTS
+from tests.unit.firewall.migration import FLOWS, HOSTS, TOPOLOGY
 
 from postern.firewall.readers.aws import Hosts
 from postern.firewall.readers.detect import READERS, Context, decode, read, recognise
 from postern.firewall.readers.ruleset import RulesetError
-from tests.unit.firewall.exports import EXPORTS
-from tests.unit.firewall.migration import FLOWS, HOSTS, TOPOLOGY
 
 GIVEN = Context(Hosts(HOSTS, "post"))
 KINDS = {"iptables-save": "iptables", "netsh-russian": "netsh"}

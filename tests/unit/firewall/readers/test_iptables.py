@@ -123,7 +123,9 @@ def test_both_versions_in_one_file():
 
 
 def test_marked_lines_are_of_one_version():
-    reading = read("-4 -A INPUT -p tcp --dport 25 -j ACCEPT", "-6 -A INPUT -p tcp --dport 26 -j ACCEPT",
+    reading = read(
+        "-4 -A INPUT -p tcp --dport 25 -j ACCEPT",
+        "-6 -A INPUT -p tcp --dport 26 -j ACCEPT",
         "-6 -A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 135 -m hl --hl-eq 255 -j ACCEPT",
     )
     assert reading.families == (4, 6)

@@ -110,7 +110,9 @@ def _colours(shades: dict[str, str]) -> str:
 def _subtitle(shown: Picture, language: str) -> str:
     if not shown.links and not shown.meshes:
         return _nothing(language)
-    return cards.say("Hosts that are alike share a box.", language)
+    if any(len(node.hosts) > 1 for node in shown.nodes):
+        return cards.say("Hosts that are alike share a box.", language)
+    return ""
 
 
 def _nothing(language: str) -> str:

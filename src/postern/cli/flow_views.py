@@ -8,8 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from postern.catalogue.schema import Level
+from postern.cli import port_views
 from postern.cli.language import _, language
-from postern.cli.output import fail, print_json, show_list
+from postern.cli.output import fail, print_json
 from postern.topology.drawing import draw
 from postern.topology.flows import required_flows
 from postern.topology.loading import TopologyError, load
@@ -53,28 +59,49 @@ def _print(topology: Topology, flows: Sequence[Flow], kind: str, *, asked: bool)
         print_json([facts(flow) for flow in flows])
         return
     rows = [_row(flow) for flow in flows]
-    columns = {
-        "source": _("FROM"),
-        "destination": _("TO"),
-        "port": _("PORT"),
-        "encryption": _("ENCRYPTION"),
-        "authentication": _("AUTHENTICATION"),
-        "purpose": _("PURPOSE"),
-    }
+    columns = headings()
     if kind == "html":
         drawn = draw(topology, flows, language(), involved_only=asked)
         title = _("Data paths of {organisation}", organisation=topology.organisation)
-        tones = {level_name("required"): GOOD, level_name("optional"): FAIR, level_name("none"): BAD}
-        headings = {key: heading.capitalize() for key, heading in columns.items()}
-        sys.stdout.write(html_page(title, drawn, headings, rows, language(), tones=tones))
+        tones = {_word("required"): GOOD, _word("optional"): FAIR, _word("none"): BAD}
+        sys.stdout.write(html_page(title, drawn, columns, rows, language(), tones=tones))
     elif kind == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([row[key] for key in columns] for row in rows)
     elif kind == "markdown":
-        sys.stdout.write(markdown([heading.capitalize() for heading in columns.values()], rows, list(columns)))
+        sys.stdout.write(port_views.markdown(rows, columns))
+    elif not rows:
+        sys.stdout.write(_("No data path fits.") + "\n")
     else:
-        show_list(rows, columns, json=False)
+        _table(flows)
+
+
+def headings() -> dict[str, str]:
+    """Columns for people."""
+    return {
+        "source": _("FROM"),
+        "destination": _("TO"),
+        "port": _("PORTS"),
+        "encryption": _("ENCRYPTION"),
+        "authentication": _("AUTHENTICATION"),
+        "purpose": _("PURPOSE"),
+    }
+
+
+def _table(flows: Sequence[Flow]) -> None:
+    """Without the authentication, for which a line has no room; every other form has it."""
+    columns = {key: heading for key, heading in headings().items() if key != "authentication"}
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for key, heading in columns.items():
+        table.add_column(heading, overflow="fold", no_wrap=key == "port", ratio=1 if key == "purpose" else None)
+    for flow in flows:
+        cells = {key: Text(text) for key, text in _row(flow).items()}
+        cells["encryption"].stylize(port_views.colour(Level(flow.encryption)))
+        table.add_row(*(cells[key] for key in columns))
+    out = port_views.console()
+    out.print(table)
+    out.print(Text(_("{count} flows", count=len(flows))))
 
 
 def facts(flow: Flow) -> dict[str, Any]:
@@ -98,21 +125,12 @@ def _row(flow: Flow) -> dict[str, str]:
     return {
         "source": flow.source.name,
         "destination": flow.destination.name,
-        "port": _("all") if flow.unfiltered else flow.port_text,
-        "encryption": level_name(flow.encryption),
+        "port": _("all ports") if flow.unfiltered else flow.port_text,
+        "encryption": _word(flow.encryption),
         "authentication": flow.authentication,
         "purpose": flow.purpose.of(language()),
     }
 
 
-def level_name(level: str) -> str:
-    """A level of encryption in words."""
-    names = {"required": _("always"), "optional": _("possible"), "none": _("never"), "unknown": _("not stated")}
-    return names.get(level, level)
-
-
-def markdown(headings: Sequence[str], rows: Sequence[dict[str, str]], keys: Sequence[str]) -> str:
-    """A Markdown table; `|` in a cell would end it (GitHub Flavored Markdown 4.10)."""
-    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
-    lines += ["| " + " | ".join(row[key].replace("|", "\\|") for key in keys) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+def _word(level: str) -> str:
+    return port_views.level_word(Level(level))

@@ -92,7 +92,7 @@ class _Reader:
 
     def reading(self) -> Reading:
         for value in self.rules:
-            if value.get("family") not in _FAMILIES:
+            if str(value.get("family")) not in _FAMILIES:
                 self.remark(value, FAMILY, str(value.get("family")))
                 continue
             try:

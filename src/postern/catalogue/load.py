@@ -17,19 +17,20 @@ import msgspec
 
 from postern.catalogue.checking import problems
 from postern.catalogue.roles import edition as edition_id
-from postern.catalogue.schema import DataPath, Edition, Encryption, Level, Listener, Names, Port
+from postern.catalogue.schema import DataPath, Edition, Encryption, Level, Listener, Port
 
 POSTERN = "postern"
-TABLES: dict[str, str] = {
-    "data-paths": "exchange-2010.csv",
-    "windows-firewall": "windows-firewall-2010.csv",
-    "ports-2013": "exchange-2013.csv",
-    "ports": "exchange-2016-2019.csv",
-    "matrix": "mixed-2003-2007.csv",
-    "internal": "internal-2010-2019.csv",
-    POSTERN: "postern.toml",
+FILES: dict[str, str] = {
+    "exchange-2010.csv": "data-paths",
+    "windows-firewall-2010.csv": "windows-firewall",
+    "exchange-2013.csv": "ports",
+    "exchange-2016-2019.csv": "ports",
+    "mixed-2003-2007.csv": "matrix",
+    "internal-2010-2019.csv": "internal",
+    "postern.toml": POSTERN,
 }
-"""The tables in the order they are listed, and their files under `editions`."""
+"""The files under `editions`, in the order they are listed, and the table each belongs to."""
+TABLES = tuple(dict.fromkeys(FILES.values()))
 
 DYNAMIC = {"2003-2007": (1024, 65535), "domain-controller": (49152, 65535), "": (6005, 65534)}
 """Where RPC's dynamic ports lie: Windows Server 2003 for the oldest edition, the system's own range (RFC 6335) on a
@@ -45,7 +46,7 @@ _LISTS = (
 _TEXTS = (
     "id", "section", "encryption", "direction", "rule_name", "rule_name_ru", "program", "provenance", "confidence",
 )  # fmt: skip
-_FLAGS = ("both_ways", "on_by_default", "encrypted_by_default")
+_FLAGS = ("both_ways", "same_host", "on_by_default", "encrypted_by_default")
 
 
 class CatalogueError(ValueError):
@@ -57,33 +58,29 @@ def load(edition: str = POSTERN) -> Edition:
     """An edition's data paths, in the order of the tables. Raises UnknownNameError (a KeyError), CatalogueError."""
     wanted = edition_id(edition)
     if wanted == POSTERN:
-        return Edition(POSTERN, table(POSTERN))
+        return Edition(POSTERN, _file("postern.toml"))
     return Edition(wanted, tuple(path for path in all_rows() if wanted in path.editions))
 
 
 @cache
 def all_rows() -> tuple[DataPath, ...]:
     """Every row of every edition. Raises CatalogueError."""
-    rows = tuple(path for name in TABLES for path in table(name))
+    rows = tuple(path for name in FILES for path in _file(name))
     _check_ids(rows, "catalogue")
     return rows
 
 
 @cache
-def table(name: str) -> tuple[DataPath, ...]:
-    """One table. Raises CatalogueError; KeyError for a name that is not in TABLES."""
-    resource = files("postern.catalogue").joinpath("editions", TABLES[name])
-    if not resource.is_file():
-        return ()
-    text = resource.read_text("utf-8")
-    return parse_toml(text, name) if TABLES[name].endswith(".toml") else parse_csv(text, name)
+def _file(name: str) -> tuple[DataPath, ...]:
+    text = files("postern.catalogue").joinpath("editions", name).read_text("utf-8")
+    return parse_toml(text, name) if name.endswith(".toml") else parse_csv(text, name)
 
 
 def parse_toml(text: str, name: str = POSTERN) -> tuple[DataPath, ...]:
     """Read and check a table of Postern's own edition. Raises CatalogueError."""
     try:
-        rows = [_own_row(row, name) for row in tomllib.loads(text).get("path", [])]
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as problem:
+        rows = [_own_row(row) for row in tomllib.loads(text).get("path", [])]
+    except ValueError as problem:  # msgspec's and tomllib's errors among them
         raise CatalogueError(f"{name}: {problem}") from problem
     return _checked(rows, name)
 
@@ -94,9 +91,9 @@ def parse_csv(text: str, name: str) -> tuple[DataPath, ...]:
     reader = csv.DictReader(text.splitlines(), strict=True, restkey="too many cells")
     try:
         for row in reader:
-            rows.append(_csv_row(row, name))
-    except (csv.Error, msgspec.ValidationError, ValueError) as problem:
-        raise CatalogueError(f"{TABLES.get(name, name)}, line {reader.line_num}: {problem}") from problem
+            rows.append(_csv_row(row, FILES.get(name, "data-paths")))
+    except (csv.Error, ValueError) as problem:
+        raise CatalogueError(f"{name}, line {reader.line_num}: {problem}") from problem
     return _checked(rows, name)
 
 
@@ -141,9 +138,11 @@ def _check_ids(rows: tuple[DataPath, ...], name: str) -> None:
         seen.add(path.id)
 
 
-def _csv_row(row: dict[str, str], name: str) -> DataPath:
-    values: dict[str, Any] = {"table": name, "port_text": row.pop("ports")}
+def _csv_row(row: dict[str, str], table: str) -> DataPath:
+    values: dict[str, Any] = {"table": table, "port_text": row.pop("ports")}
     values |= {key: {"en": row.pop(key, ""), "ru": row.pop(f"{key}_ru", "")} for key in _BOTH}
+    if not values["purpose"]["en"]:
+        values["purpose"] = values["names"]
     values |= {key: tuple(part.strip() for part in row.pop(key, "").split(";") if part.strip()) for key in _LISTS}
     values |= {key: row.pop(key) for key in _TEXTS if key in row}
     for key in _FLAGS:
@@ -161,12 +160,12 @@ def _dynamic(values: dict[str, Any]) -> tuple[int, int]:
     """The dynamic range of whoever listens."""
     if "2003-2007" in values["editions"]:
         return DYNAMIC["2003-2007"]
-    return DYNAMIC["domain-controller" if values["destination_roles"] == ("domain-controller",) else ""]
+    return DYNAMIC["domain-controller" if "domain-controller" in values["destination_roles"] else ""]
 
 
-def _own_row(row: dict[str, Any], name: str) -> DataPath:
+def _own_row(row: dict[str, Any]) -> DataPath:
     """A row of Postern's edition: what the listener says is not said twice."""
-    values: dict[str, Any] = {"editions": [POSTERN], "table": name, "section": "", **row}
+    values: dict[str, Any] = {"editions": [POSTERN], "table": POSTERN, **row}
     if "listener" in row:
         listener = msgspec.convert(row["listener"], Listener, strict=True)
         values |= {
@@ -175,19 +174,12 @@ def _own_row(row: dict[str, Any], name: str) -> DataPath:
             "authentication_default": listener.authentication_default,
             "authentication_supported": listener.authentication_supported,
             "on_by_default": listener.on_by_default,
+            "same_host": listener.loopback_only,
             "level": _level(listener).value,
             "encrypted_by_default": listener.encryption_default is not Encryption.NONE,
             "encryption": _WORDS[listener.encryption_default],
         }
-    values.setdefault(
-        "ports",
-        msgspec.to_builtins(
-            parse_ports(
-                values.get("port_text", ""),
-                _dynamic({**values, "destination_roles": tuple(values.get("destination_roles", ()))}),
-            )
-        ),
-    )
+    values["ports"] = msgspec.to_builtins(parse_ports(values.get("port_text", "")))
     return msgspec.convert(values, DataPath, strict=True)
 
 
@@ -200,8 +192,3 @@ def _level(listener: Listener) -> Level:
         return Level.NONE
     optional = listener.encryption_default is Encryption.STARTTLS and "anonymous" in listener.authentication_default
     return Level.OPTIONAL if optional else Level.REQUIRED
-
-
-def names(path: DataPath) -> Names:
-    """What to call a row in one line."""
-    return path.names or path.purpose

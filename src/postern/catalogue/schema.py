@@ -124,7 +124,7 @@ class DataPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     editions: tuple[str, ...]
     """Ids from `roles.EDITIONS` it holds in."""
     table: str
-    """One of `load.TABLES`."""
+    """data-paths, windows-firewall, ports, matrix, internal or postern (`load.TABLES`)."""
     section: str
     """Part of the table: transport, clients, hybrid, ...; the server of the mixed matrix."""
     names: Names
@@ -151,6 +151,8 @@ class DataPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     level: Level = Level.UNKNOWN
     both_ways: bool = False
     """Either end may open the connection."""
+    same_host: bool = False
+    """Both ends are on the same computer: no network device sees it, and no firewall rule is wanted."""
     on_by_default: bool = True
     default_state: Names = Names()
     """In words, where it is more than on or off."""
@@ -181,8 +183,8 @@ class DataPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def filtered(self) -> bool:
-        """Whether a network device ever sees it: it names ports, and not the same computer's."""
-        return bool(self.ports) and not (self.listener is not None and self.listener.loopback_only)
+        """Whether a network device ever sees it: it names ports, and is not within one computer."""
+        return bool(self.ports) and not self.same_host
 
     def level_of(self, port: Port) -> Level:
         """Encryption on one of the row's ports: 993 is always encrypted where 143 need not be."""

@@ -30,8 +30,9 @@ from postern.telemetry import log
 
 LATE_IMPORTS = ("encodings.idna", "stringprep", "unicodedata", "concurrent.futures.thread", "dns.asyncbackend")
 """Modules that would otherwise be imported after the fork, by each process for itself."""
-ORPHANS_EVERY_S = 5.0
-"""How often the first worker looks for journals whose owner died and whose successor never came."""
+UPKEEP_EVERY_S = 5.0
+"""How often files that garbage collection replaced are let go, and the first worker looks for journals whose owner
+died and whose successor never came."""
 ORPHANED_GRACE_S = 1.0
 """The supervisor is gone: finish quickly, the next one waits for us."""
 
@@ -115,8 +116,7 @@ class Worker:
         tasks = [asyncio.create_task(self._pulse.run())]
         await self._replay_orphans(parts)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
-        if self._index == 0:
-            tasks.append(asyncio.create_task(self._watch_orphans(parts)))
+        tasks.append(asyncio.create_task(self._upkeep(parts)))
         for endpoint in endpoints:
             await self._serve(endpoint, frontends, tls)
         self._pulse.report()
@@ -202,10 +202,12 @@ class Worker:
                 if count:
                     self._log.warning("journal.replayed", journal=f"{journal:x}", messages=count)
 
-    async def _watch_orphans(self, parts: Parts) -> None:
+    async def _upkeep(self, parts: Parts) -> None:
         while True:
-            await asyncio.sleep(ORPHANS_EVERY_S)
-            await self._replay_orphans(parts)
+            await asyncio.sleep(UPKEEP_EVERY_S)
+            parts.blobs.trim()
+            if self._index == 0:
+                await self._replay_orphans(parts)
 
     # --- metrics
 

@@ -46,6 +46,7 @@ def test_paths_of_roles():
 ROW = """
 [[path]]
 id = "postern.a"
+section = "clients"
 names = { en = "a", ru = "а" }
 source = { en = "a", ru = "а" }
 source_roles = ["mail-client"]

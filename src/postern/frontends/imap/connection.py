@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from postern.frontends.imap.ports import Authentication, Mailbox, Mailboxes, Stream
+from postern.frontends.imap.ports import Mailbox, Mailboxes
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.settings import ImapSettings
 from postern.frontends.imap.sites import Site
+from postern.frontends.ports import Authentication, Stream
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import render

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from postern.frontends.imap import append, authenticate, fetch, folders, idle, listing, search, select, store, transfer
 from postern.frontends.imap.connection import Connection, Handler, Shared
-from postern.frontends.imap.ports import Authentication, Mailboxes, Stream
+from postern.frontends.imap.ports import Mailboxes
 from postern.frontends.imap.settings import ImapSettings
+from postern.frontends.ports import Authentication, Stream
 from postern.model.ports import Entropy
 from postern.model.refusal import Refusal
 from postern.net.stream import Stopping

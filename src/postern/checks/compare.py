@@ -9,6 +9,7 @@ from typing import Protocol
 from postern.catalogue.schema import Level
 from postern.checks import wording
 from postern.checks.model import Expectation, Finding, Reach, Seen, Service, Severity, Tls
+from postern.checks.speaking import SCHEMES
 from postern.checks.tls import covers
 
 ENDS_SOON = timedelta(days=30)
@@ -126,8 +127,11 @@ def _rest(service: Service, seen: Seen, make: _Make) -> Iterator[Finding]:
             yield make("directory-missing", expected=one.path, found=str(one.status))
         elif one.status >= 500:
             yield make("directory-broken", expected=one.path, found=str(one.status))
-        elif service.directories and one.status == 200:
-            yield make("directory-open", expected=one.path, found=str(one.status), severity=Severity.NOTICE)
+        elif one.path in SCHEMES and one.status == 200:
+            yield make("directory-open", expected=one.path, found=str(one.status))
+        elif one.status == 401 and SCHEMES.get(one.path, frozenset()).isdisjoint(map(str.upper, one.schemes)):
+            listed = " / ".join(sorted(SCHEMES.get(one.path, ())))
+            yield make("challenge-missing", expected=listed, found=f"{one.path}: {', '.join(one.schemes) or '-'}")
     if seen.missing_records:
         yield make("no-records", found=", ".join(seen.missing_records))
     if seen.skew_s is not None and abs(seen.skew_s) > SKEW_LIMIT.total_seconds():

@@ -176,6 +176,16 @@ _TEXTS: dict[str, tuple[Severity, Names, Names]] = {
             "Отключите там анонимный доступ, если пароль не спрашивает форма.",
         ),
     ),
+    "challenge-missing": (
+        W,
+        Names(
+            "the challenge has none of {expected}: {found}", "в запросе проверки подлинности нет {expected}: {found}"
+        ),
+        Names(
+            "Allow one of {expected} for this virtual directory of {host} (Set-...VirtualDirectory).",
+            "Разрешите что-либо из {expected} для этого виртуального каталога {host} (Set-...VirtualDirectory).",
+        ),
+    ),
     "no-records": (
         W,
         Names("the server has no {found}", "на сервере нет {found}"),

@@ -6,10 +6,10 @@ import contextlib
 
 from postern.checks.model import Seen, Service, Tls
 from postern.checks.tls import examine, handshake, straight_away
-from postern.checks.wire import TROUBLE, Tools, Wire, opened
+from postern.checks.wire import TROUBLE, Tools, Wire, ask_datagram, opened
 from postern.model.refusal import ProtocolViolation
 from postern.protocols.ldap import controls
-from postern.protocols.ldap.client import ClientSession, Disconnected
+from postern.protocols.ldap.client import ClientSession, Disconnected, Found
 from postern.protocols.ldap.operations import Scope, SearchRequest
 
 ROOT_DSE = SearchRequest(
@@ -28,6 +28,9 @@ _LIMIT_BYTES = 256 * 1024
 async def probe(service: Service, tools: Tools, seen: Seen) -> None:
     """Fill in what a directory says of itself. Raises TROUBLE."""
     implicit = service.tls is Tls.IMPLICIT
+    if service.transport == "udp":
+        await _datagram(service, tools, seen)
+        return
     async with opened(service, tools) as wire:
         name = service.names[0] if service.names else ""
         if implicit and not await handshake(wire, name, seen):
@@ -37,13 +40,14 @@ async def probe(service: Service, tools: Tools, seen: Seen) -> None:
         seen.mechanisms = seen.facts.get("supportedSASLMechanisms", ())
         if not implicit:
             seen.mechanisms_clear = seen.mechanisms
-            seen.starttls = controls.STARTTLS in seen.facts.get("supportedExtension", ())
-            if seen.starttls:
-                seen.starttls_failure = await _starttls(wire, session)
-                if not seen.starttls_failure and await handshake(wire, name, seen):
-                    session.tls_started()
-                    await _root(wire, session, seen)
-                    seen.mechanisms = seen.facts.get("supportedSASLMechanisms", ())
+            refused = await _starttls(wire, session)
+            # not every server that has it says so: Samba does not
+            seen.starttls = not refused or controls.STARTTLS in seen.facts.get("supportedExtension", ())
+            seen.starttls_failure = refused if seen.starttls else ""
+            if not refused and await handshake(wire, name, seen):
+                session.tls_started()
+                await _root(wire, session, seen)
+                seen.mechanisms = seen.facts.get("supportedSASLMechanisms", ())
         if not seen.tls_failure:
             with contextlib.suppress(*TROUBLE):
                 await wire.send(session.unbind())
@@ -55,6 +59,25 @@ async def _root(wire: Wire, session: ClientSession, seen: Seen) -> None:
         found = await wire.drive(session.search(ROOT_DSE), session.receive, session.next_message)
     except Disconnected as notice:
         raise ProtocolViolation(str(notice)) from notice
+    _note(seen, found)
+
+
+async def _datagram(service: Service, tools: Tools, seen: Seen) -> None:
+    """CLDAP (MS-ADTS 6.3.3): the same question in one datagram, which domain controllers answer."""
+    session = ClientSession(_LIMIT_BYTES)
+    operation = session.search(ROOT_DSE)
+    question = next(operation)
+    session.receive(await ask_datagram(service, tools, lambda _: question))
+    try:
+        while (answer := session.next_message()) is not None:
+            operation.send(answer)
+    except StopIteration as stop:
+        _note(seen, stop.value)
+        return
+    raise ProtocolViolation("an answer that does not end")
+
+
+def _note(seen: Seen, found: Found) -> None:
     if not found.result.ok or not found.entries:
         raise ProtocolViolation(f"no root DSE: {found.result.name} {found.result.diagnostic}".strip())
     wanted = {attribute.lower(): attribute for attribute in ROOT_DSE.attributes}

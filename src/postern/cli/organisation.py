@@ -7,11 +7,11 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from postern.cli.language import _
+from postern.cli.options import Config as Config
+from postern.cli.options import Json as Json
 from postern.cli.output import fail
 from postern.cli.serve import EX_CONFIG, config_path
 from postern.config.loading import SettingsError, load
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from postern.roles.parts import Parts
 
 T = TypeVar("T")
-
-Config = Annotated[Path | None, Parameter(name=["--config", "-c"], help=_("Settings file (postern.toml)."))]
-Json = Annotated[bool, Parameter(name="--json", negative="", help=_("Print JSON."))]
 
 
 def load_settings(given: Path | None) -> Settings:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from postern.firewall import firewalld, iptables, netsh, nftables, powershell, ufw
+from postern.firewall.errors import FormatError
 from postern.topology.model import Flow, Host, Topology
+
+__all__ = ["FORMATS", "FormatError", "Writer"]
 
 Writer = Callable[[Topology, Sequence[Flow], Host | None], str]
 """(topology, its required flows, host) -> the text of one rule set, the same for the same input.
@@ -13,9 +17,12 @@ With a host: the rules of that computer's own packet filter. Without: the rules 
 flows that cross from zone to zone. A writer that can do only one of the two raises FormatError for the other.
 """
 
-FORMATS: dict[str, Writer] = {}
+FORMATS: dict[str, Writer] = {
+    "nftables": nftables.write,
+    "iptables": iptables.write,
+    "ufw": ufw.write,
+    "firewalld": firewalld.write,
+    "netsh": netsh.write,
+    "powershell": powershell.write,
+}
 """By the name on the command line."""
-
-
-class FormatError(ValueError):
-    """The format cannot say this; the text says what to do instead."""

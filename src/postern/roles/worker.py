@@ -140,7 +140,7 @@ class Worker:
         listening = endpoint.listening
         if listening.path.protocol == HTTP or self._index >= len(endpoint.sockets):
             return
-        handler, limit = frontends.handler(listening)
+        handler, limit, full = frontends.handler(listening)
         self._listeners.append(
             (
                 listening.path.id,
@@ -150,6 +150,7 @@ class Worker:
                     tls if listening.path.implicit_tls else None,
                     on_error=self._session_failed,
                     limit=limit,
+                    full=full,
                 ),
             )
         )

@@ -44,14 +44,30 @@ class Host(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...]
     zone: str
     edition: str
-    """`2003` ... `2019`, `postern`; empty for what is no mail server of ours (domain controller, gateway)."""
+    """An id of the catalogue: `2003-2007` ... `2019`, `postern`; empty for what is no mail server of ours."""
     roles: tuple[str, ...]
     without: tuple[str, ...] = ()
     """Data paths that this host does not use: ids or patterns such as `*.imap*`."""
+    also: tuple[str, ...] = ()
+    """Data paths, in the same way, that it uses although they are off by default."""
     rpc_ports: tuple[int, int] | None = None
     """First and last port that its RPC services are given, where it is not the edition's own range."""
     path_ports: tuple[tuple[str, int], ...] = ()
     """Chosen port of data paths whose port the administrator sets: (id, port)."""
+    internet_mail: bool = False
+    """Whether it speaks SMTP with the Internet although there is an Edge server."""
+
+
+class OwnFlow(msgspec.Struct, frozen=True):
+    """A flow that no data path needs but the administrator does: management, time, monitoring."""
+
+    name: str
+    sources: tuple[str, ...]
+    """Names of hosts and zones."""
+    destinations: tuple[str, ...]
+    ports: tuple[tuple[str, int, int], ...]
+    """(transport, first, last)."""
+    purpose: str
 
 
 class Topology(msgspec.Struct, frozen=True):
@@ -62,6 +78,7 @@ class Topology(msgspec.Struct, frozen=True):
     hosts: tuple[Host, ...]
     path: str = ""
     """The file it was read from."""
+    own: tuple[OwnFlow, ...] = ()
 
     def zone(self, name: str) -> Zone:
         """A zone by name. Raises KeyError."""
@@ -125,7 +142,7 @@ class Flow(msgspec.Struct, frozen=True):
     last: int
     """Last destination port, inclusive."""
     path_ids: tuple[str, ...]
-    """The data paths that need it, sorted."""
+    """The data paths that need it, sorted; with transport `any` the ground rules come first."""
     purpose: Names
     encryption: str
     """The weakest of its data paths: `none`, `optional`, `required`, `unknown`."""

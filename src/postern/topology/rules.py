@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from itertools import combinations
 
 import msgspec
 
+from postern.catalogue import roles as catalogue
+from postern.catalogue.load import all_rows
 from postern.topology.model import EXTERNAL, LAST_PORT, TRUSTS, Host, Topology, Zone
-from postern.topology.vocabulary import EDITIONS, ROLES, ROLES_OF_EDITION, SERVER_ROLES
+
+EDITIONS = tuple(catalogue.EDITIONS)
+ROLES = tuple(catalogue.BY_ID)
+SERVER_ROLES = tuple(role.id for role in catalogue.ROLES if role.kind is catalogue.Kind.SERVER)
 
 
 class Complaint(msgspec.Struct, frozen=True):
@@ -44,6 +50,25 @@ def complaints(topology: Topology) -> Iterator[Complaint]:
             if address in owners:
                 yield Complaint(f"{here}.addresses", f"{address} is also the address of {owners[address]}")
             owners[address] = host.name
+    yield from _own(topology)
+
+
+def _own(topology: Topology) -> Iterator[Complaint]:
+    known = [host.name for host in topology.hosts] + [zone.name for zone in topology.zones]
+    seen: set[str] = set()
+    for index, flow in enumerate(topology.own):
+        here = f"flow[{index}]"
+        if flow.name in seen or not flow.name.strip():
+            yield Complaint(f"{here}.name", f"there are two flows {flow.name}" if flow.name else "must not be empty")
+        seen.add(flow.name)
+        for key, names in (("from", flow.sources), ("to", flow.destinations)):
+            if not names:
+                yield Complaint(f"{here}.{key}", "needs a host or a zone", allowed=known)
+            for name in names:
+                if name not in known:
+                    yield Complaint(f"{here}.{key}", f"there is no host or zone {name!r}", name, known)
+        if not flow.ports or any(not 0 < first <= last <= LAST_PORT for _, first, last in flow.ports):
+            yield Complaint(f"{here}.ports", "is not a list of ports, for example 22/tcp, 5060-5070/udp")
 
 
 def _zones(zones: Sequence[Zone]) -> Iterator[Complaint]:
@@ -114,11 +139,23 @@ def _host(here: str, host: Host, topology: Topology) -> Iterator[Complaint]:
     for address in host.addresses:
         yield from _address(f"{here}.addresses", address, zone)
     yield from _roles(here, host, zone)
+    yield from _paths(here, host)
     if host.rpc_ports and not 1024 <= host.rpc_ports[0] <= host.rpc_ports[1] <= LAST_PORT:
         yield Complaint(f"{here}.rpc_ports", "is not a range of ports from 1024 on, for example 49152-65535")
     for path, port in host.path_ports:
         if not 0 < port <= LAST_PORT:
             yield Complaint(f"{here}.ports", f"{path} = {port} is not a port")
+
+
+def _paths(here: str, host: Host) -> Iterator[Complaint]:
+    known = [row.id for row in all_rows()]
+    for key in ("also", "without"):
+        for pattern in getattr(host, key):
+            if not any(fnmatchcase(path_id, pattern) for path_id in known):
+                yield Complaint(f"{here}.{key}", f"no data path is called {pattern!r}", pattern, known)
+    for path_id, _ in host.path_ports:
+        if path_id not in known:
+            yield Complaint(f"{here}.ports.{path_id}", f"no data path is called {path_id!r}", path_id, known)
 
 
 def _address(key: str, text: str, zone: Zone | None) -> Iterator[Complaint]:
@@ -150,7 +187,7 @@ def _roles(here: str, host: Host, zone: Zone | None) -> Iterator[Complaint]:
         return
     if host.edition and not servers:
         yield Complaint(f"{here}.edition", f"{host.name} has no role of a mail server, so no edition")
-    allowed = ROLES_OF_EDITION.get(host.edition, ())
+    allowed = catalogue.SERVER_ROLES.get(host.edition, ())
     for role in servers:
         if host.edition and role not in allowed:
             problem = f"edition {host.edition} has no role {role}"

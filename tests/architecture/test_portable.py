@@ -16,6 +16,7 @@ COMMANDS = [
     ["ports", "explain", "25"],
     ["ports", "matrix"],
     ["firewall", "--help"],
+    ["check", "--help"],
     ["--help"],
 ]
 """One line for each: a command line that imports all that the command needs."""

@@ -15,9 +15,7 @@ from postern.net.clock import SystemClock, SystemEntropy
 def ask():
     """Ask one service as `postern check` does; the outcome."""
 
-    async def call(
-        address, port, protocol, tls=Tls.NONE, *, transport="tcp", names=(), trust=None, expect=None, **more
-    ):
+    async def call(address, port, protocol, tls=Tls.NONE, *, names=(), trust=None, expect=None, **more):
         wanted = Expectation("test", Names("test"), tls, Level.OPTIONAL, **(expect or {}))
         service = Service(
             host="server", address=address, port=port, protocol=protocol, tls=tls, names=names,

@@ -197,10 +197,11 @@ class Stream(asyncio.BufferedProtocol):
         if early:
             self._incoming.write(early)
         end = self._loop.time() + timeout_s
-        while not self._handshake():
-            if self._eof:
-                raise TlsFailure("the peer closed the connection during the handshake")
+        done = False
+        while self._tls is not None and not (done := self._handshake()) and not self._eof:
             await self._wait(max(0.0, end - self._loop.time()))
+        if self._tls is None or not done:  # the connection may be gone while we waited
+            raise TlsFailure("the peer closed the connection during the handshake")
         binding = getattr(context, "end_point", b"") if server_side else b""
         cipher = self._tls.cipher()
         certificate = self._tls.getpeercert(binary_form=True) or b""

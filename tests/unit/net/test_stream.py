@@ -257,3 +257,20 @@ async def test_a_taken_port_is_explained() -> None:
         taken.listen()
         with pytest.raises(BindError, match="another program already listens"):
             bind("127.0.0.1", taken.getsockname()[1])
+
+
+async def test_a_peer_that_answers_a_handshake_with_clear_text_and_goes() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(5)
+        writer.write(b"554 no TLS here")
+        writer.transport.abort() if len(refused) % 2 else writer.close()
+
+    refused: list[int] = []
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        for attempt in range(6):
+            client = await connect("127.0.0.1", server.sockets[0].getsockname()[1], 5)
+            with pytest.raises(TlsFailure):
+                await client.start_tls(client_context(), server_side=False)
+            client.abort()
+            refused.append(attempt)

@@ -51,7 +51,7 @@ class Stream(Protocol):
         """At least one octet; empty at the end. Raises TimeoutError, ConnectionError."""
         ...
 
-    def write(self, data: bytes | list[bytes]) -> None:
+    def write(self, data: bytes | list[bytes | memoryview]) -> None:
         """Queue octets."""
         ...
 
@@ -89,7 +89,8 @@ class Mailbox(Protocol):
     ) -> Sequence[Uid]: ...
     async def read(self, folder: FolderId, uid: Uid) -> bytes: ...  # noqa: D102
     async def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes: ...  # noqa: D102
-    async def read_bodies(self, refs: Sequence[BlobRef]) -> list[bytes]: ...  # noqa: D102
+    async def read_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes]: ...  # noqa: D102
+    async def view_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]: ...  # noqa: D102
     async def set_flags(  # noqa: D102
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
     ) -> FlagResult: ...

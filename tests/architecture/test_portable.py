@@ -19,6 +19,9 @@ COMMANDS = [
     ["ports", "matrix"],
     ["ports", "--topology", str(EXAMPLES / "migration.toml"), "--html"],
     ["firewall", "--help"],
+    ["firewall", "--format", "cisco", "--topology", str(EXAMPLES / "migration.toml")],
+    ["firewall", "--format", "kubernetes", "--topology", str(EXAMPLES / "migration.toml")],
+    ["firewall", "audit", "--help"],
     ["--help"],
 ]
 """One line for each: a command line that imports all that the command needs."""

@@ -13,6 +13,7 @@ from postern.catalogue import query
 from postern.catalogue.load import TABLES, all_rows
 from postern.catalogue.roles import UnknownNameError
 from postern.catalogue.schema import DataPath, Level
+from postern.cli import port_matrix as matrix_views
 from postern.cli import port_views as views
 from postern.cli.language import _
 from postern.cli.output import fail, print_json
@@ -111,7 +112,7 @@ def show_matrix(*, output: Annotated[Output, Parameter(name="*")] = AS_TABLE) ->
     if kind in {"json", "csv"}:
         views.show(tuple(cells.values()), kind, title="")
     else:
-        views.show_matrix(members, cells, kind)
+        matrix_views.show_matrix(members, cells, kind)
 
 
 app.command(

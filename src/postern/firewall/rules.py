@@ -173,7 +173,8 @@ def joined_networks(texts: Iterable[str]) -> tuple[str, ...]:
     """Sorted CIDR of one IP version, without those that lie in another."""
     kept: list[Network] = []
     for network in sorted({ipaddress.ip_network(text) for text in texts}, key=_network_order):
-        if not any(network.subnet_of(other) for other in kept):  # type: ignore[arg-type]  # one version each
+        # the wider of two with the same beginning comes first
+        if not kept or int(network.network_address) > int(kept[-1].broadcast_address):
             kept.append(network)
     return tuple(str(network) for network in kept)
 

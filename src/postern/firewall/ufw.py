@@ -16,7 +16,6 @@ _EVERYBODY = {4: "0.0.0.0/0", 6: "::/0"}
 
 def write(topology: Topology, flows: Sequence[Flow], host: Host | None) -> str:
     """A shell script; it forgets all earlier rules of ufw."""
-    routed = "deny" if host is None else "disabled"
     lines = [
         "#!/bin/sh -e",
         f"# {heading(topology, host)}",
@@ -24,7 +23,6 @@ def write(topology: Topology, flows: Sequence[Flow], host: Host | None) -> str:
         "ufw --force reset",
         f"ufw default deny {'incoming' if host else 'routed'}",
         *(["ufw default deny outgoing"] if host else []),
-        *([f"ufw default {routed} routed"] if host else []),
     ]
     for rule in rules_for(flows, host):
         lines += _lines(rule)

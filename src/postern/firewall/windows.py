@@ -20,6 +20,7 @@ TABLE = "windows-firewall"
 MAPPER = 135
 DYNAMIC, ENDPOINT_MAPPER = "RPC", "RPCEPMap"
 """What Windows calls the ports that RPC hands out, and the service that tells them (New-NetFirewallRule)."""
+_EVERY = dict(zip((4, 6), EVERYWHERE, strict=True))
 DESCRIPTION = 400
 """Characters of a description."""
 
@@ -58,7 +59,7 @@ def inbound(flows: Sequence[Flow], host: Host) -> tuple[WindowsRule, ...]:
     """A host's rules: the documented ones in the catalogue's order, then those for what they leave."""
     needs = _needs(rule for rule in host_rules(flows, host) if rule.direction == IN)
     documented = [rule for row in documented_rows(host) for rule in _documented(row, needs, host)]
-    covered = _covered(documented_rows(host))
+    covered = _covered(documented_rows(host), host)
     return (*documented, *_numbered(rule for need in needs for rule in _plain(need, covered, host)))
 
 
@@ -93,21 +94,19 @@ def _addresses(sides: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[str, ...]:
     """Both versions in one list; empty if it is every address of both."""
     found: dict[int, set[str]] = {4: set(), 6: set()}
     for version, networks in sides:
-        found[version].update(networks or (EVERYWHERE[VERSIONS_INDEX[version]],))
+        found[version].update(networks or (_EVERY[version],))
     joined = (*joined_networks(found[4]), *joined_networks(found[6]))
     return () if joined == EVERYWHERE else joined
 
 
-VERSIONS_INDEX = {4: 0, 6: 1}
-
-
 def _documented(row: DataPath, needs: Sequence[_Need], host: Host) -> Iterator[WindowsRule]:
     """The row's rule for those who need one of its ports; nothing if nobody does."""
-    using = [need for need in needs if _uses(row, need)]
+    row_ports = _row_ports(row, host)
+    using = [need for need in needs if _uses(row_ports, need)]
     if not using:
         return
     ports: list[str] = []
-    for port in row.ports:
+    for port in row_ports:
         wanted = [need for need in using if _meets(port, need)]
         ports += _words(port) if wanted else []
     ids = dict.fromkeys([row.id, *(path_id for need in using for path_id in need.path_ids)])
@@ -116,7 +115,7 @@ def _documented(row: DataPath, needs: Sequence[_Need], host: Host) -> Iterator[W
         row.id,
         label(tuple(ids), row.purpose.en or using[0].purpose.en, DESCRIPTION),
         "TCP",
-        () if any(port.any for port in row.ports) else tuple(dict.fromkeys(ports)),
+        () if any(port.any for port in row_ports) else tuple(dict.fromkeys(ports)),
         _host_addresses(host),
         _all_remote(using),
         "" if row.program == "any" else row.program,
@@ -141,11 +140,19 @@ def _version(networks: tuple[str, ...], version: int) -> tuple[str, ...]:
     return tuple(text for text in networks if (":" in text) == (version == 6))
 
 
-def _uses(row: DataPath, need: _Need) -> bool:
+def _row_ports(row: DataPath, host: Host) -> tuple[Port, ...]:
+    """The row's ports with the range that this host's RPC services are given."""
+    if host.rpc_ports is None:
+        return row.ports
+    first, last = host.rpc_ports
+    return tuple(msgspec.structs.replace(port, first=first, last=last) if port.dynamic else port for port in row.ports)
+
+
+def _uses(ports: Sequence[Port], need: _Need) -> bool:
     """A rule for all ports is for those only between whom nothing is filtered."""
-    if any(port.any for port in row.ports):
+    if any(port.any for port in ports):
         return need.transport == ANY
-    return any(_meets(port, need) for port in row.ports)
+    return any(_meets(port, need) for port in ports)
 
 
 def _meets(port: Port, need: _Need) -> bool:
@@ -162,11 +169,11 @@ def _words(port: Port) -> list[str]:
     return [ENDPOINT_MAPPER] if port.first == port.last == MAPPER else port_words([(port.first, port.last)])
 
 
-def _covered(rows: Sequence[DataPath]) -> dict[str, tuple[tuple[int, int], ...]]:
+def _covered(rows: Sequence[DataPath], host: Host) -> dict[str, tuple[tuple[int, int], ...]]:
     """Ports that documented rules open, by transport."""
     found: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
-        for port in row.ports:
+        for port in _row_ports(row, host):
             if not port.any:
                 found.setdefault(port.transport, []).append((port.first, port.last))
     return {transport: joined_ports(ports) for transport, ports in found.items()}

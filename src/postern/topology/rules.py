@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -58,8 +59,10 @@ def _own(topology: Topology) -> Iterator[Complaint]:
     seen: set[str] = set()
     for index, flow in enumerate(topology.own):
         here = f"flow[{index}]"
-        if flow.name in seen or not flow.name.strip():
-            yield Complaint(f"{here}.name", f"there are two flows {flow.name}" if flow.name else "must not be empty")
+        if flow.name in seen:
+            yield Complaint(f"{here}.name", f"there are two flows {flow.name}")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", flow.name):
+            yield Complaint(f"{here}.name", "is not a name of letters, digits, dots and hyphens, for example ssh")
         seen.add(flow.name)
         for key, names in (("from", flow.sources), ("to", flow.destinations)):
             if not names:

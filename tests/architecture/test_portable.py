@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from postern.cli.main import run
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 UNIX = ("fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "syslog", "uvloop", "curses", "readline", "apsw")
 COMMANDS = [
     ["ports", "--edition", "all"],
     ["ports", "--html"],
     ["ports", "explain", "25"],
     ["ports", "matrix"],
+    ["ports", "--topology", str(EXAMPLES / "migration.toml"), "--html"],
     ["firewall", "--help"],
     ["--help"],
 ]

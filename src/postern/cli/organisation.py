@@ -21,7 +21,8 @@ from postern.directory.interface import Account
 from postern.directory.passwords import HashCost
 from postern.directory.sqlite import SqliteDirectory
 from postern.model.refusal import Reason, Refusal
-from postern.net.clock import SystemEntropy
+from postern.net.clock import SystemClock, SystemEntropy
+from postern.roles.bus import SharedBus
 
 if TYPE_CHECKING:
     from postern.roles.parts import Parts
@@ -67,11 +68,15 @@ def require_organisation(settings: Settings) -> None:
 async def open_directory(settings: Settings) -> AsyncIterator[SqliteDirectory]:
     """The directory of an organisation that exists. Raises Refusal."""
     require_organisation(settings)
-    directory = SqliteDirectory(settings.data_dir / "directory.db", SystemEntropy())
+    bus = SharedBus(settings.data_dir / "bus", None)
+    directory = SqliteDirectory(
+        settings.data_dir / "directory.db", SystemEntropy(), SystemClock(), lambda number: bus.publish(0, number)
+    )
     try:
         yield directory
     finally:
         await directory.close()
+        bus.close()
 
 
 @asynccontextmanager

@@ -134,6 +134,11 @@ def confidence_word(confidence: str) -> str:
     return {"high": _("high"), "medium": _("medium"), "low": _("low")}[confidence]
 
 
+def colour(level: Level) -> str:
+    """A level's colour on a terminal, a rich style."""
+    return _COLOURS[level]
+
+
 def encryption_words(path: DataPath) -> str:
     """The level, and by what means if the source says."""
     text = path.encryption.removeprefix("yes: ")

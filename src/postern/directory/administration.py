@@ -93,6 +93,10 @@ class AdministrationTables(PermissionTables):
         rights: frozenset[AdminRight] = self._rights[key]
         return rights
 
+    async def covers(self, scope: str, on: AccountId) -> bool:
+        """Whether a role's scope has a recipient in it."""
+        return self._covers(scope, on)
+
     async def holds_role(self, account: AccountId) -> bool:
         """Whether somebody is an administrator of any kind."""
         self._refresh()
@@ -134,7 +138,8 @@ class AdministrationTables(PermissionTables):
         )
         if not self._db.changes():
             raise Refusal(Reason.NO_SUCH_RECIPIENT, f"{grantee} does not have the role {role.value} with that scope")
-        self._check_somebody_left()
+        if role is AdminRole.ORGANISATION:
+            self._check_somebody_left()
         self._touch(number, end=False)
         self._next_generation("rights")
 

@@ -179,6 +179,8 @@ class DirectoryFile:
     def _account_of(self, row: tuple[Any, ...]) -> Account:
         """A row of ACCOUNTS."""
         protocols = ALL_PROTOCOLS if not row[11] else ALL_PROTOCOLS.difference(row[11].split())
+        policy = self._policy(row[18])
+        max_age_s = policy.password_max_age_s
         return Account(
             id=AccountId(row[0]),
             address=row[1],
@@ -189,13 +191,14 @@ class DirectoryFile:
             enabled=bool(row[8]),
             kind=RecipientKind(row[9]),
             admin=bool(row[10]),
-            protocols=protocols & self._policy(row[18]).protocols,
+            protocols=protocols & policy.protocols,
             forward_to=tuple(row[12].split("\n")) if row[12] else (),
             forward_keep=bool(row[13]),
             hidden=bool(row[14]),
             expires_at=row[15],
             generation=row[16],
             password_at=row[17],
+            password_expires_at=row[17] + max_age_s if max_age_s and row[17] is not None and not row[19] else None,
             policy=row[18],
             source=self._source_name(row[19]) if row[19] else "",
         )

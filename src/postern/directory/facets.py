@@ -101,6 +101,10 @@ class Administration(Protocol):
         """What an administrator may do to a recipient; None: to the organisation itself (scoped roles do not count)."""
         ...
 
+    async def covers(self, scope: str, on: AccountId) -> bool:
+        """Whether a role's scope has a recipient in it."""
+        ...
+
     async def holds_role(self, account: AccountId) -> bool:
         """Whether somebody is an administrator of any kind."""
         ...

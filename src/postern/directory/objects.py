@@ -88,6 +88,8 @@ class Account(msgspec.Struct, frozen=True):
     """Grows whenever everything that was signed in before has to end: password, disabling, withdrawal of a role."""
     password_at: float | None = None
     """When the password was set, if known."""
+    password_expires_at: float | None = None
+    """When its password has to be a new one, by its policy."""
     policy: str = ""
     """Name of its policy; empty: the default one."""
     source: str = EMBEDDED

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
+
+from postern.model.refusal import Reason
 
 if TYPE_CHECKING:
     import ssl
@@ -68,6 +71,14 @@ class Stream(Protocol):
         """Send what is queued and close."""
         ...
 
+    def end(self, reason: Reason) -> None:
+        """Have the reader stop with `net.stream.Ended`."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
+
 
 class Authentication(Protocol):
     """services.authentication.Authentication."""
@@ -76,6 +87,10 @@ class Authentication(Protocol):
         self, user: str, password: str, peer_address: str, protocol: str, authzid: str = ""
     ) -> Principal:
         """Raises Refusal."""
+        ...
+
+    async def watch(self, principal: Principal, protocol: str, session: Stream) -> Callable[[], None]:
+        """End the session when its account ends; the way to forget it. Raises Refusal."""
         ...
 
     async def scram(self, user: str, peer_address: str = "") -> ScramCredentials:

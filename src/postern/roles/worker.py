@@ -19,6 +19,7 @@ from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
 from postern.roles.sockets import HTTP, Endpoint
+from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.services.permissions import Permissions
@@ -101,19 +102,21 @@ class Worker:
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
         smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
+        permissions = Permissions(parts.directory)
+        sessions = Sessions(parts.directory, permissions, parts.clock)
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
-            mailboxes=Mailboxes(parts.store, parts.bus, Permissions(parts.directory), mailflow),
-            authentication=parts.authentication(),
+            mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
+            authentication=parts.authentication(sessions),
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,
             metrics=self._metrics,
             tls=tls,
         )
-        tasks = [asyncio.create_task(self._pulse.run())]
+        tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
         await self._replay_orphans(parts)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
         tasks.append(asyncio.create_task(self._upkeep(parts)))

@@ -66,7 +66,7 @@ def render(shown: Picture, language: str) -> str:
         *(_text(line) for line in texts([(title, "title")], MARGIN, 14)),
         *(_text(line) for line in texts([(_subtitle(shown, language), "subtitle")], MARGIN, 40)),
         *(_area(area) for area in drawing.areas),
-        *(_route(shown.links[route.link], route, described[route.link]) for route in drawing.routes),
+        *(_route(shown.links[route.link], route, described[route.link], language) for route in drawing.routes),
         *(f'<circle class="pp-dot-{kind}" cx="{_n(x)}" cy="{_n(y)}" r="3"/>' for (x, y), kind in drawing.dots),
         *legend,
         "</svg>",
@@ -101,7 +101,7 @@ def _colours(shades: dict[str, str]) -> str:
     for level in LEVELS:
         dash = f";stroke-dasharray:{DASHES[level]}" if DASHES[level] else ""
         rules += [
-            f".pp-line-{level}{{fill:none;stroke:{shades[level]};stroke-width:1.8{dash}}}",
+            f".pp-line-{level}{{fill:none;stroke:{shades[level]};stroke-width:2{dash}}}",
             f".pp-head-{level},.pp-dot-{level},.pp .pp-label-{level}{{fill:{shades[level]}}}",
         ]
     return "".join(rules)
@@ -110,7 +110,9 @@ def _colours(shades: dict[str, str]) -> str:
 def _subtitle(shown: Picture, language: str) -> str:
     if not shown.links and not shown.meshes:
         return _nothing(language)
-    return cards.say("Hosts that are alike share a box.", language)
+    if any(len(node.hosts) > 1 for node in shown.nodes):
+        return cards.say("Hosts that are alike share a box.", language)
+    return ""
 
 
 def _nothing(language: str) -> str:
@@ -126,6 +128,7 @@ def _text(line: Text, level: str = "") -> str:
     look = cards.STYLES[line.style]
     weight = ' font-weight="bold"' if look.bold else ""
     kind = f"{line.style}-{level}" if level else line.style
+    weight += ' text-anchor="end"' if line.right else ""
     place = f'x="{_n(line.x)}" y="{_n(line.y)}" font-size="{look.size}"'
     return f'<text class="pp-{kind}" {place}{weight}>{escape(line.text)}</text>'
 
@@ -141,7 +144,9 @@ def _area(area: Area) -> str:
     return f"<g data-{area.kind}={quoteattr(area.name)}>{rect}{''.join(_text(line) for line in area.texts)}</g>"
 
 
-def _route(link: Link, route: Route, described: str) -> str:
+def _route(link: Link, route: Route, described: str, language: str) -> str:
+    """An arrow; hovering over it tells what it is for."""
+    told = "\n".join([described, *dict.fromkeys(purpose.of(language) for purpose in link.purposes)])
     heads = head(route.points[-2], route.points[-1])
     points = list(route.points)
     points[-1] = _shorten(points[-2], points[-1])
@@ -151,7 +156,7 @@ def _route(link: Link, route: Route, described: str) -> str:
         points[0] = _shorten(points[1], points[0])
     labels = "".join(_text(line, link.level) for line in route.label)
     line = f'<path class="pp-line-{link.level}" d="{bends(points)}"/>'
-    return f"<g><title>{escape(described)}</title>{line}{found}{labels}</g>"
+    return f"<g><title>{escape(told)}</title>{line}{found}{labels}</g>"
 
 
 def _shorten(before: Point, end: Point) -> Point:

@@ -143,6 +143,8 @@ async def _response(connection: Connection, challenge: bytes) -> bytes:
 
 
 async def _admitted(connection: Connection, principal: Principal, command: bytes) -> bytes:
+    connection.release()
+    connection.release = await connection.shared.authentication.watch(principal, "imap", connection.stream)
     connection.home = Site(await connection.shared.mailboxes.open(principal))
     connection.principal = principal
     connection.user = principal.address

@@ -79,6 +79,7 @@ class Connection:
         "out",
         "principal",
         "queued",
+        "release",
         "selected",
         "session",
         "shared",
@@ -100,6 +101,8 @@ class Connection:
         self.others: dict[str, Site] = {}
         """Other users' mailboxes opened so far, by address."""
         self.principal: Principal | None = None
+        self.release: Callable[[], object] = bool
+        """Tells the life cycle that the session is over; until somebody is signed in it does nothing."""
         self.user = ""
         self.selected: SelectedFolder | None = None
         self.condstore = False

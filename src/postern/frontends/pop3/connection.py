@@ -54,7 +54,7 @@ class Connection:
     """State of one connection. Replies gather in `_out` and leave as one write a batch of pipelined commands."""
 
     __slots__ = ("_bad", "_drop", "_login", "_name", "_out", "_pending", "_release", "_session", "_shared", "_size",
-                 "_stream", "user")  # fmt: skip
+                 "_stream", "_unwatch", "user")  # fmt: skip
 
     def __init__(self, shared: Shared, stream: Stream) -> None:
         self._shared = shared
@@ -65,6 +65,7 @@ class Connection:
         self._pending: list[int] = []
         self._drop: Maildrop | None = None
         self._release: Callable[[], None] | None = None
+        self._unwatch: Callable[[], object] = bool
         self._login: SignIn | None = None
         self._name = ""
         self._bad = 0
@@ -95,7 +96,9 @@ class Connection:
                 return
 
     def release(self) -> None:
-        """Give the maildrop back."""
+        """Give the maildrop back, and forget who was signed in."""
+        self._unwatch()
+        self._unwatch = bool
         if self._release is not None:
             self._release()
             self._release = None
@@ -234,6 +237,8 @@ class Connection:
     async def _admit(self, principal: Principal) -> None:
         if principal.mailbox is None:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, principal.address)
+        self._unwatch()
+        self._unwatch = await self._shared.authentication.watch(principal, PROTOCOL, self._stream)
         release = self._shared.maildrops.acquire(principal.slot)
         if release is None:
             raise Refusal(Reason.IN_USE, principal.address)

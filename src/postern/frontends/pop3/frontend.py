@@ -14,6 +14,7 @@ from postern.frontends.pop3.settings import Pop3Settings
 from postern.frontends.ports import Authentication, Stream
 from postern.model.ports import Entropy
 from postern.model.refusal import Reason, Refusal
+from postern.net.stream import Ended
 from postern.protocols.pop3.replies import error, ok
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Pop3Frontend:
             await connection.run()
         except TimeoutError:
             stream.write(error("nothing was heard for too long", "SYS/TEMP"))
+        except Ended as ended:
+            stream.write(REPLIES[ended.reason])
         except ConnectionResetError:
             pass
         except (ConnectionError, asyncio.CancelledError) as stopping:

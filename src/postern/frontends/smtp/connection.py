@@ -21,6 +21,7 @@ from postern.frontends.smtp.replies import (
     STOPPING,
     TIMEOUT,
     Stage,
+    ended_reply,
     reply_to,
 )
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
@@ -28,6 +29,7 @@ from postern.model.addresses import is_loopback
 from postern.model.envelope import Peer
 from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.net.stream import Ended
 from postern.protocols.smtp import reply
 from postern.protocols.smtp.commands import Auth, AuthResponse, Closed, Event, Mail, Message, Rcpt, StartTls
 from postern.protocols.smtp.dialogue import Limits
@@ -70,6 +72,7 @@ class Connection:
         self._address = stream.peer[0]
         self._id = shared.entropy.token(_SESSION_ID_BYTES).hex()
         self._principal: Principal | None = None
+        self._unwatch: Callable[[], object] = bool
         self._login: SignIn | None = None
         self._routes: list[Any] = []
         self._peers: dict[bool, Peer] = {}
@@ -119,6 +122,8 @@ class Connection:
                 session.receive(data)
         except TimeoutError:
             return self._end(TIMEOUT, "timeout")
+        except Ended as ended:
+            return self._end(ended_reply(ended.reason), "ended")
         except ConnectionResetError:
             return "reset"
         except ConnectionError:
@@ -134,6 +139,7 @@ class Connection:
 
     def finished(self) -> None:
         """The connection is over."""
+        self._unwatch()
         if self._lookup is not None:
             self._lookup.cancel()
 
@@ -225,6 +231,8 @@ class Connection:
         except (ConnectionError, TimeoutError) as error:
             shared.log.info("smtp.tls_failed", session=self._id, peer=self._address, detail=str(error))
             raise ConnectionResetError("TLS handshake failed") from error
+        self._unwatch()
+        self._unwatch = bool
         self._principal = None
         self._peers.clear()
         self._session.tls_started(self._capabilities())
@@ -239,6 +247,8 @@ class Connection:
             else:
                 assert self._login is not None
                 outcome = await self._login.go_on(event.data)
+            if not isinstance(outcome, bytes):
+                self._unwatch = await shared.authentication.watch(outcome, PROTOCOL, self._stream)
         except ProtocolViolation as violation:
             self._not_signed_in(Refusal(Reason.BAD_CREDENTIALS, str(violation)), AUTH_MALFORMED)
             return

@@ -68,6 +68,11 @@ AUTHENTICATED = Reply(235, "2.7.0", "Authentication succeeded")
 AUTH_MALFORMED = Reply(501, "5.5.2", "Malformed authentication exchange")
 
 
+def ended_reply(reason: Reason) -> Reply:
+    """Why a session is closed whose user may not go on (RFC 5321 3.8)."""
+    return Reply(421, "4.7.0", REPLIES[reason].text)
+
+
 def reply_to(reason: Reason, stage: Stage) -> Reply:
     """What a peer is told of a refusal."""
     return _AT_STAGE.get((stage, reason)) or REPLIES[reason]

@@ -92,6 +92,9 @@ class FakeAuthentication:
 
         return Keys()
 
+    async def watch(self, principal, protocol, session):
+        return lambda: None
+
     async def finish_scram(self, user, ok, peer_address, protocol="", authzid=""):
         self.finished.append((user, ok))
         if not ok:

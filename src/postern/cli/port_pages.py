@@ -71,7 +71,11 @@ def _joined(parts: Iterator[str]) -> str:
 def _index(code: str) -> Iterator[str]:
     yield "# " + _("Data paths: which ports, which authentication, which encryption")
     yield _("Made from the catalogue by `make docs`; `postern ports` answers the same questions on the command line.")
-    yield "\n".join(f"- [{title.of(code)}]({name}.{code}.md)" for name, _table, _edition, title in PAGES)
+    links = [
+        ("outlook", _("Which ports does Outlook use?")),
+        *((name, title.of(code)) for name, _t, _e, title in PAGES),
+    ]
+    yield "\n".join(f"- [{title}]({name}.{code}.md)" for name, title in links)
     yield "## " + _("How to read the tables")
     yield "\n".join(
         f"- {line}"

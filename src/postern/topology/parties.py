@@ -87,7 +87,7 @@ def ports_of(row: DataPath, source: Party, destination: Party) -> tuple[Port, ..
         for path_id, number in party.host.path_ports if party.host else ():
             if path_id == row.id:
                 return (Port(number, number, row.ports[0].transport if row.ports else "tcp"),)
-    first, last = _rpc_ports(destination)
+    first, last = rpc_ports(destination)
     ports = [msgspec.structs.replace(p, first=first, last=last) if p.dynamic else p for p in row.ports]
     if any(p.covers(MAPPER) for p in ports) and not any(p.dynamic for p in ports):
         # the endpoint mapper only tells the port on which the call itself goes on
@@ -95,7 +95,8 @@ def ports_of(row: DataPath, source: Party, destination: Party) -> tuple[Port, ..
     return tuple(ports)
 
 
-def _rpc_ports(destination: Party) -> tuple[int, int]:
+def rpc_ports(destination: Party) -> tuple[int, int]:
+    """First and last port on which RPC services of a party answer."""
     if destination.host and destination.host.rpc_ports:
         return destination.host.rpc_ports
     if destination.edition == OLDEST:

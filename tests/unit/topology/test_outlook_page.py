@@ -36,7 +36,7 @@ def test_pictures_and_answers_of_the_documentation_are_current(monkeypatch):
     made = dict(pages())
     assert len(made) == 5
     old = [name for name, text in made.items() if (ROOT / name).read_text("utf-8") != text]
-    assert not old, "run make docs"
+    assert not old, "write them again: python -m postern.cli.picture_pages (or make docs)"
 
 
 @pytest.mark.parametrize("command", PICTURES.values())

@@ -26,6 +26,7 @@ check: $(DEV_STAMP) ## lint, types, import contracts, the catalogue's rules
 
 docs: $(STAMP) ## write the pages that are made from code: docs/datapaths, docs/settings.md
 	$(BIN)/python -m postern.cli.port_pages docs/datapaths
+	$(BIN)/python -m postern.cli.picture_pages
 	$(BIN)/postern settings --reference > docs/settings.md
 	for code in en ru; do $(BIN)/postern --lang $$code ports --topology examples/outlook.toml --source outlook \
 		--draw docs/datapaths/outlook.$$code.svg > /dev/null; done

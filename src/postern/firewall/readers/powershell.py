@@ -1,6 +1,6 @@
 """Reads what PowerShell says of Windows Firewall: JSON of the rules in force, and scripts of New-NetFirewallRule.
 
-docs/firewall-audit.md has the one-line export. Values of enumerations may be names or numbers, and a list may be wrapped in
+docs/firewall-audit.md has the export. Values of enumerations may be names or numbers, and a list may be wrapped in
 `{"value": [...], "Count": n}`, as Windows PowerShell 5.1 does.
 """
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help run test check bench
+.PHONY: help run test check docs bench
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 12
@@ -22,6 +22,10 @@ check: $(DEV_STAMP) ## lint, types, import contracts
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP) ## write the pages that are made from code: docs/datapaths, docs/settings.md
+	$(BIN)/python -m postern.cli.port_pages docs/datapaths
+	$(BIN)/postern settings --reference > docs/settings.md
 
 bench: $(DEV_STAMP) ## measure against Postfix and Dovecot in one run (needs the load generator, see docs/performance.md)
 	@scripts/install-test-parts

@@ -15,6 +15,7 @@ from postern.catalogue.load import TABLES, all_rows
 from postern.catalogue.roles import UnknownNameError, role
 from postern.catalogue.schema import DataPath, Level
 from postern.cli import flow_views
+from postern.cli import port_matrix as matrix_views
 from postern.cli import port_views as views
 from postern.cli.language import _
 from postern.cli.output import fail, print_json
@@ -125,7 +126,7 @@ def show_matrix(*, output: Annotated[Output, Parameter(name="*")] = AS_TABLE) ->
     if kind in {"json", "csv"}:
         views.show(tuple(cells.values()), kind, title="")
     else:
-        views.show_matrix(members, cells, kind)
+        matrix_views.show_matrix(members, cells, kind)
 
 
 app.command(

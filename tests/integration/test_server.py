@@ -236,6 +236,61 @@ def test_a_crashed_worker_comes_back_with_its_mail(own_server):
     assert own_server.stop() == 0
 
 
+def test_a_connection_too_many_is_told_so(tmp_path):
+    from postern.config.settings import Imap, Pop3
+
+    settings = make_settings(tmp_path, workers=1, imap=Imap(max_connections=1), pop3=Pop3(max_connections=1))
+    make_organisation(settings)
+    running = Running(settings)
+    try:
+        running.wait_ready()
+        for path, welcome, refusal in (
+            ("imap", b"* OK", b"* BYE [UNAVAILABLE] Too many"),
+            ("pop3", b"+OK", b"-ERR [SYS/TEMP] too many"),
+        ):
+            where = ("127.0.0.1", running.ports[path])
+            with socket.create_connection(where, 10) as first, socket.create_connection(where, 10) as second:
+                assert first.recv(500).startswith(welcome)
+                told = b"".join(iter(lambda second=second: second.recv(500), b""))
+                assert told.startswith(refusal)
+                assert told.endswith(b"try again later\r\n")
+
+            def accepts(where=where, welcome=welcome) -> bool:
+                with socket.create_connection(where, 10) as third:
+                    return third.recv(500).startswith(welcome)
+
+            wait_for(accepts)
+    finally:
+        running.kill()
+
+
+def test_files_that_garbage_collection_replaced_are_let_go(own_server):
+    """Otherwise their space is free only after a restart."""
+    send(own_server, "read by a worker")
+    wait_for(lambda: "read by a worker" in subjects(own_server))
+    with imap(own_server) as client:
+        client.select("INBOX")
+        assert b"read by a worker" in client.fetch("1", "(BODY.PEEK[])")[1][0][1]
+
+        def held() -> list[str]:
+            files = []
+            for pid in own_server.children().values():
+                for link in Path(f"/proc/{pid}/fd").iterdir():
+                    with contextlib.suppress(FileNotFoundError):
+                        files.append(str(link.readlink()))
+            return [file for file in files if ".seg" in file]
+
+        segments = list((own_server.settings.data_dir / "journal").glob("*.seg"))
+        for segment in segments:  # as the collector replaces one: a new file under the name
+            copy = segment.with_suffix(".new")
+            copy.write_bytes(segment.read_bytes())
+            copy.rename(segment)
+        before = sum("(deleted)" in file for file in held())
+        # the writer of an active segment keeps its own; the readers let go
+        wait_for(lambda: sum("(deleted)" in file for file in held()) < before, timeout=12)
+        assert b"read by a worker" in client.fetch("1", "(BODY.PEEK[])")[1][0][1]
+
+
 def test_a_killed_supervisor_takes_its_workers_along(own_server):
     send(own_server, "kept")
     os.kill(own_server.process.pid, signal.SIGKILL)

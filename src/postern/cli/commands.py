@@ -1,27 +1,24 @@
-"""All commands, put together. Imported once the language is chosen."""
+"""All commands, put together. Imported once the language is chosen.
+
+Each command's module is imported when the command is given: those that need no server run on every system.
+"""
 
 from __future__ import annotations
 
-import importlib
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from postern import __version__
-from postern.cli import alias, domain, group, launch, mailbox, ports
+from postern.cli import launch
 from postern.cli.language import _
-from postern.cli.organisation import Config
-from postern.cli.quickstart import quickstart
+from postern.cli.options import Config
 
 Base = Annotated[int | None, Parameter(help=_("First port: 25 becomes BASE+25, 143 BASE+143, and so on."))]
 Place = Annotated[Path | None, Parameter(help=_("Keep the organisation in this directory; without it, it is removed."))]
 Workers = Annotated[int, Parameter(help=_("Worker processes."))]
 Line = Annotated[bool, Parameter(name="--json", negative="", help=_("Print one line of JSON when ready."))]
-
-NOUNS = ("queue", "trace")
-"""Commands of other packages' modules: each has an `app`."""
 
 
 def serve(*, config: Config = None) -> None:  # noqa: D103 - help is in the table
@@ -54,22 +51,41 @@ def build() -> App:
         ),
     )
     app.command(
-        quickstart,
+        "postern.cli.quickstart:quickstart",
+        name="quickstart",
         help=_(
             "Write a new organisation: settings, certificate, DKIM key, administrator, DNS records, systemd unit."
             "\n\nExample: postern quickstart admin@example.org"
         ),
     )
     app.command(
-        ports.ports, help=_("List the listeners with port, encryption and purpose.\n\nExample: postern ports --json")
-    )
-    app.command(
-        ports.settings,
+        "postern.cli.settings:settings",
+        name="settings",
         help=_("Check the settings file, or print the reference of all keys.\n\nExample: postern settings --reference"),
     )
-    for noun in (mailbox.app, alias.app, group.app, domain.app):
-        app.command(noun)
-    for name in NOUNS:
-        if find_spec(f"postern.cli.{name}") is not None:
-            app.command(importlib.import_module(f"postern.cli.{name}").app)
+    for noun, text in _nouns().items():
+        app.command(f"postern.cli.{noun}:app", name=noun, help=text)
     return app
+
+
+def _nouns() -> dict[str, str]:
+    """Modules with an `app` of the same name, and what the list of commands says of each."""
+    return {
+        "mailbox": _("Users and shared mailboxes."),
+        "alias": _("Further addresses of mailboxes and groups."),
+        "group": _("Distribution groups."),
+        "domain": _("Accepted domains."),
+        "queue": _("Mail that waits for its next hop."),
+        "trace": _(
+            "Every event of every message that fits, in order of time."
+            "\n\nExample: postern trace --sender anna@example.org --since 2h"
+        ),
+        "ports": _(
+            "Which ports, authentication and encryption: Exchange 2003 to 2019 and Postern."
+            "\n\nExample: postern ports --edition 2016,postern --source outlook"
+        ),
+        "firewall": _(
+            "Write the rules of a packet filter: what the topology's data paths need, and nothing else."
+            "\n\nExample: postern firewall --format nftables --topology topology.toml --host mail1"
+        ),
+    }

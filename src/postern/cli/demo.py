@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from postern.catalogue.datapaths import load as load_catalogue
+from postern.catalogue.load import load as load_catalogue
 from postern.cli.language import _, language
 from postern.cli.output import fail, print_json
 from postern.cli.serve import serve_settings
@@ -97,7 +97,7 @@ def prepare(place: Path, port_base: int | None, workers: int) -> Settings:
 
 def render_config(base: int, workers: int) -> str:
     """postern.toml with every listener moved to base + its port (of the last three digits)."""
-    ports = {path.id: base + path.port % 1000 for path in load_catalogue().paths}
+    ports = {path.id: base + path.port % 1000 for path in load_catalogue().listeners}
     if max(ports.values()) > 65535 or base < 0:
         fail(_("--port-base must be from 0 to 64540"))
     listeners = "".join(f"\n[listen.{name}]\nport = {port}\n" for name, port in ports.items())
@@ -106,7 +106,7 @@ def render_config(base: int, workers: int) -> str:
 
 def free_base() -> int:
     """The first base whose ports are all free."""
-    numbers = [path.port % 1000 for path in load_catalogue().paths]
+    numbers = [path.port % 1000 for path in load_catalogue().listeners]
     for base in BASES:
         if all(is_free(base + number) for number in numbers):
             return base

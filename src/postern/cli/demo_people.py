@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from postern.config.settings import Settings
-from postern.directory.interface import Account, Alias, Domain, NewAccount
+from postern.directory.interface import Account, Alias, Domain, NewAccount, RecipientKind
 from postern.directory.passwords import HashCost, new_credentials
 from postern.formats.sample import samples
 from postern.model.items import Flag, Quota, SpecialUse
@@ -71,7 +71,7 @@ async def _people(organisation: Parts) -> Sequence[Account]:
         NewAccount(address, name, password_hash=stored, scram=keys, admin=number == 0, quota=_QUOTA)
         for number, ((address, name), (stored, keys)) in enumerate(zip(PEOPLE, hashed, strict=True))
     ]
-    accounts = await organisation.directory.create_accounts([*new, NewAccount(*SHARED, shared=True)])
+    accounts = await organisation.directory.create_accounts([*new, NewAccount(*SHARED, kind=RecipientKind.SHARED)])
     for account in accounts:
         assert account.mailbox
         await organisation.store.create_mailbox(account.mailbox, account.slot, account.quota)

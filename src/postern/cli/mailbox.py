@@ -26,7 +26,7 @@ from postern.cli.organisation import (
 )
 from postern.cli.output import done, fail, parse_size, show_list, show_one, size
 from postern.config.settings import Settings
-from postern.directory.interface import ALL_PROTOCOLS, Account, AccountChange, NewAccount
+from postern.directory.interface import ALL_PROTOCOLS, Account, AccountChange, NewAccount, RecipientKind
 from postern.directory.passwords import check_hash, new_credentials
 from postern.model.items import Quota
 from postern.model.refusal import Reason, Refusal
@@ -190,7 +190,7 @@ def add(  # noqa: D103
             password_hash=hashed,
             scram=keys,
             quota=limits,
-            shared=shared,
+            kind=RecipientKind.SHARED if shared else RecipientKind.USER,
             admin=bool(admin),
         )
         return (await create(settings, [new]))[0]

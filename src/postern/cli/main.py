@@ -12,6 +12,9 @@ from postern.cli import language, launch
 if TYPE_CHECKING:
     from cyclopts import App
 
+UNIX_ONLY = frozenset({"fcntl", "grp", "pwd", "resource", "termios", "uvloop"})
+"""Modules that other systems lack; commands that work with an organisation's files need them."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line; ends the process with its status."""
@@ -30,6 +33,14 @@ def run(app: App, given: Sequence[str]) -> None:
     """Run a command of the library; what is left of a broken pipe or Ctrl-C is silence."""
     try:
         app(given)
+    except ImportError as problem:
+        # the library wraps what a command's module raises
+        missing = problem.__cause__ or problem
+        if not isinstance(missing, ModuleNotFoundError) or missing.name not in UNIX_ONLY:
+            raise
+        from postern.cli.output import fail
+
+        fail(language._("this command runs on Unix systems only: there is no {module} here", module=missing.name))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None

@@ -7,11 +7,11 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from postern.cli.language import _
+from postern.cli.options import Config as Config
+from postern.cli.options import Json as Json
 from postern.cli.output import fail
 from postern.cli.serve import EX_CONFIG, config_path
 from postern.config.loading import SettingsError, load
@@ -21,15 +21,13 @@ from postern.directory.interface import Account
 from postern.directory.passwords import HashCost
 from postern.directory.sqlite import SqliteDirectory
 from postern.model.refusal import Reason, Refusal
-from postern.net.clock import SystemEntropy
+from postern.net.clock import SystemClock, SystemEntropy
+from postern.roles.bus import SharedBus
 
 if TYPE_CHECKING:
     from postern.roles.parts import Parts
 
 T = TypeVar("T")
-
-Config = Annotated[Path | None, Parameter(name=["--config", "-c"], help=_("Settings file (postern.toml)."))]
-Json = Annotated[bool, Parameter(name="--json", negative="", help=_("Print JSON."))]
 
 
 def load_settings(given: Path | None) -> Settings:
@@ -70,11 +68,15 @@ def require_organisation(settings: Settings) -> None:
 async def open_directory(settings: Settings) -> AsyncIterator[SqliteDirectory]:
     """The directory of an organisation that exists. Raises Refusal."""
     require_organisation(settings)
-    directory = SqliteDirectory(settings.data_dir / "directory.db", SystemEntropy())
+    bus = SharedBus(settings.data_dir / "bus", None)
+    directory = SqliteDirectory(
+        settings.data_dir / "directory.db", SystemEntropy(), SystemClock(), lambda number: bus.publish(0, number)
+    )
     try:
         yield directory
     finally:
         await directory.close()
+        bus.close()
 
 
 @asynccontextmanager

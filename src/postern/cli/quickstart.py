@@ -64,7 +64,6 @@ language = "{language}"
 UNIT = """\
 [Unit]
 Description=Postern mail server
-Documentation=man:postern(1)
 After=network-online.target
 Wants=network-online.target
 

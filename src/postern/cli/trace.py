@@ -14,13 +14,7 @@ from postern.cli.organisation import Config, Json, load_settings
 from postern.cli.output import fail, print_json
 from postern.transport.tracking import Event, TraceQuery, search
 
-app = App(
-    name="trace",
-    help=_(
-        "Every event of every message that fits, in order of time."
-        "\n\nExample: postern trace --sender anna@example.org --since 2h"
-    ),
-)
+app = App(name="trace")
 
 TRACKING_DIRECTORY = "tracking"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from postern.catalogue.datapaths import load
-from postern.catalogue.schema import DataPath
+from postern.catalogue.load import load
+from postern.catalogue.schema import Listener
 from postern.config.settings import Settings
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -14,7 +14,7 @@ LOOPBACK = ("127.0.0.1", "::1")
 class Listening(msgspec.Struct, frozen=True):
     """One data path and where it is served."""
 
-    path: DataPath
+    path: Listener
     addresses: tuple[str, ...]
     port: int
     mechanisms: tuple[str, ...]
@@ -24,8 +24,8 @@ class Listening(msgspec.Struct, frozen=True):
 def listeners(settings: Settings, roles: frozenset[str] | None = None) -> tuple[Listening, ...]:
     """Everything to be opened, in the catalogue's order; `roles` limits it to their data paths."""
     opened = []
-    for path in load().paths:
-        if roles is not None and path.destination not in roles:
+    for path in load().listeners:
+        if roles is not None and path.role not in roles:
             continue
         own = settings.listen.get(path.id)
         if not (own.enabled if own else path.on_by_default):

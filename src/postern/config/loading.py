@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from postern.catalogue.datapaths import load as load_catalogue
+from postern.catalogue.load import load as load_catalogue
 from postern.config.reference import allowed, fields_at
 from postern.config.settings import Listener, Settings
+from postern.model.places import line_of, line_of_error
 
 DEFAULT_PATHS = (Path("postern.toml"), Path("/etc/postern/postern.toml"))
 
@@ -49,10 +50,7 @@ def parse(text: str, file: str = "postern.toml", base: Path | None = None) -> Se
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        found = re.search(r"at line (\d+)", str(problem))
-        # at the end of the document tomllib names no line
-        line = int(found[1]) if found else text.count("\n") + 1
-        raise SettingsError(file, line, "", f"not TOML: {problem}") from problem
+        raise SettingsError(file, line_of_error(text, problem), "", f"not TOML: {problem}") from problem
     try:
         settings = msgspec.convert(tree, Settings, strict=True)
     except msgspec.ValidationError as problem:
@@ -89,41 +87,6 @@ def _map_key(tree: dict[str, Any], problem: str) -> str:
     return ""
 
 
-def line_of(text: str, key: str) -> int | None:
-    """The line (from 1) where a dotted key such as `smtp.max_recipients` or `dkim[1].key` is set, or its table."""
-    wanted = [part for part in re.split(r"\.|(?=\[)", key) if part]
-    best: tuple[int, int] | None = None
-    for number, here in _keys(text):
-        depth = 0
-        while depth < min(len(wanted), len(here)) and wanted[depth] == here[depth]:
-            depth += 1
-        if depth and depth == len(here) and (best is None or depth > best[0]):
-            best = (depth, number)
-    return best[1] if best else None
-
-
-def _keys(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and the full path set on each; enough of TOML for files that parsed."""
-    table: list[str] = []
-    counts: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if found := re.match(r"\[\[\s*([^\]]+?)\s*\]\]", stripped):
-            index = counts.get(found[1], -1) + 1
-            counts[found[1]] = index
-            table = [*_split(found[1]), f"[{index}]"]
-            yield number, table
-        elif found := re.match(r"\[\s*([^\]]+?)\s*\]", stripped):
-            table = _split(found[1])
-            yield number, table
-        elif found := re.match(r"([A-Za-z0-9_\-.\"' ]+?)\s*=", stripped):
-            yield number, [*table, *_split(found[1])]
-
-
-def _split(dotted: str) -> list[str]:
-    return [part.strip().strip("\"'") for part in dotted.split(".")]
-
-
 def _complaints(settings: Settings) -> Iterator[tuple[str, str]]:
     """What types cannot say."""
     yield from _listener_complaints(settings)
@@ -142,7 +105,7 @@ def _complaints(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _listener_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
-    known = [path.id for path in load_catalogue().paths]
+    known = [path.id for path in load_catalogue().listeners]
     for name, listener in settings.listen.items():
         if name not in known:
             yield f"listen.{name}", f"there is no such data path; known: {', '.join(known)}"
@@ -150,7 +113,7 @@ def _listener_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
         for address in listener.addresses:
             yield from _address(f"listen.{name}.addresses", address)
         if listener.mechanisms:
-            supported = load_catalogue()[name].authentication_supported
+            supported = load_catalogue().listener(name).authentication_supported
             for mechanism in listener.mechanisms:
                 if mechanism not in supported:
                     yield f"listen.{name}.mechanisms", f"{mechanism} is not supported on this data path"

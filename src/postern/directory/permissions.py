@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from postern.directory.base import ACCOUNTS, DirectoryFile, account_of_row
-from postern.directory.interface import (
+from postern.directory.base import ACCOUNTS, DirectoryFile
+from postern.directory.objects import (
     ANONYMOUS_MEMBER,
     DEFAULT_MEMBER,
     Account,
@@ -13,14 +13,17 @@ from postern.directory.interface import (
     MailboxPermission,
 )
 from postern.model.ids import AccountId, MailboxId
+from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight, MailboxRight
 
 # the account itself and every group it is in, however deep; UNION stops at loops
-_GRANTEES = """
+GRANTEES = """
 WITH RECURSIVE held(id) AS (
     SELECT ?1
     UNION
     SELECT m.grp FROM held h JOIN objects o ON o.id = h.id JOIN members m ON m.address = o.address
+    UNION
+    SELECT m.grp FROM held h JOIN proxies p ON p.object = h.id JOIN members m ON m.address = p.address
 )
 """
 
@@ -34,7 +37,7 @@ class PermissionTables(DirectoryFile):
         key = ("mailbox", owner, account)
         if key not in self._rights:
             rows = self._rows(
-                f"{_GRANTEES} SELECT DISTINCT p.right_name FROM mailbox_permissions p"  # noqa: S608
+                f"{GRANTEES} SELECT DISTINCT p.right_name FROM recipient_permissions p"  # noqa: S608
                 " JOIN accounts a ON a.id = p.owner WHERE a.mailbox = ?2 AND p.grantee IN (SELECT id FROM held)",
                 (account, owner),
             )
@@ -48,7 +51,7 @@ class PermissionTables(DirectoryFile):
         key = ("folder", owner, account)
         if key not in self._rights:
             rows = self._rows(
-                f"{_GRANTEES} SELECT p.folder, p.grantee, p.rights FROM folder_permissions p"  # noqa: S608
+                f"{GRANTEES} SELECT p.folder, p.grantee, p.rights FROM folder_permissions p"  # noqa: S608
                 " JOIN accounts a ON a.id = p.owner"
                 " WHERE a.mailbox = ?2 AND (p.grantee = ?3 OR p.grantee IN (SELECT id FROM held))",
                 (account, owner, DEFAULT_MEMBER),
@@ -66,20 +69,23 @@ class PermissionTables(DirectoryFile):
         """Other accounts in whose mailboxes an account has FULL_ACCESS or any folder right of its own."""
         self._refresh()
         rows = self._rows(
-            f"{_GRANTEES} {ACCOUNTS} WHERE o.id <> ?1 AND (o.id IN (SELECT owner FROM mailbox_permissions"  # noqa: S608
+            f"{GRANTEES} {ACCOUNTS} WHERE o.id <> ?1 AND (o.id IN (SELECT owner FROM recipient_permissions"  # noqa: S608
             "   WHERE right_name = ?2 AND grantee IN (SELECT id FROM held))"
             " OR o.id IN (SELECT owner FROM folder_permissions"
             "   WHERE rights <> 0 AND grantee IN (SELECT id FROM held))) ORDER BY o.address",
             (account, MailboxRight.FULL_ACCESS.value),
         )
-        return [account_of_row(row) for row in rows]
+        return [self._account_of(row) for row in rows]
 
     async def mailbox_permissions(self, owner: MailboxId) -> Sequence[MailboxPermission]:
         """The table as granted."""
+        return self._granted_on(self._owner_id(owner))
+
+    def _granted_on(self, owner: int) -> list[MailboxPermission]:
         rows = self._rows(
-            "SELECT p.grantee, o.address, p.right_name FROM mailbox_permissions p JOIN objects o ON o.id = p.grantee"
+            "SELECT p.grantee, o.address, p.right_name FROM recipient_permissions p JOIN objects o ON o.id = p.grantee"
             " WHERE p.owner = ? ORDER BY o.address, p.right_name",
-            (self._owner_id(owner),),
+            (owner,),
         )
         return [MailboxPermission(AccountId(g), address, MailboxRight(name)) for g, address, name in rows]
 
@@ -95,27 +101,77 @@ class PermissionTables(DirectoryFile):
             for folder, grantee, address, rights in rows
         ]
 
+    async def recipient_rights(self, on: AccountId, account: AccountId) -> frozenset[MailboxRight]:
+        """What was granted to an account on a group or account, also by way of its groups."""
+        self._refresh()
+        key = ("recipient", on, account)
+        if key not in self._rights:
+            rows = self._rows(
+                f"{GRANTEES} SELECT DISTINCT right_name FROM recipient_permissions"  # noqa: S608
+                " WHERE owner = ?2 AND grantee IN (SELECT id FROM held)",
+                (account, on),
+            )
+            self._rights[key] = frozenset(MailboxRight(name) for (name,) in rows)
+        rights: frozenset[MailboxRight] = self._rights[key]
+        return rights
+
+    async def recipient_permissions(self, on: AccountId) -> Sequence[MailboxPermission]:
+        """The table of a recipient as granted."""
+        return self._granted_on(on)
+
+    async def groups_of(self, account: AccountId) -> Mapping[AccountId, str]:
+        """Every static group it is in, however deep: number -> address."""
+        self._refresh()
+        key = ("groups", account)
+        if key not in self._rights:
+            rows = self._rows(
+                f"{GRANTEES} SELECT o.id, o.address FROM held h JOIN objects o USING (id) WHERE o.id <> ?1",  # noqa: S608
+                (account,),
+            )
+            self._rights[key] = {AccountId(number): address for number, address in rows}
+        groups: Mapping[AccountId, str] = self._rights[key]
+        return groups
+
     async def grant(self, owner: MailboxId, grantee: str, right: MailboxRight, *, granted: bool = True) -> None:
         """Give or take a right on a mailbox. Raises Refusal(NO_SUCH_RECIPIENT)."""
         with self._writing():
-            row = (self._owner_id(owner), self._object_id(grantee), right.value)
-            if granted:
-                self._db.execute("INSERT OR IGNORE INTO mailbox_permissions VALUES (?, ?, ?)", row)
-            else:
-                self._db.execute(
-                    "DELETE FROM mailbox_permissions WHERE owner = ? AND grantee = ? AND right_name = ?", row
-                )
+            self._grant(self._owner_id(owner), grantee, right, granted=granted)
+
+    async def grant_on(self, address: str, grantee: str, right: MailboxRight, *, granted: bool = True) -> None:
+        """The same on whatever has an address. Raises Refusal(NO_SUCH_RECIPIENT, BAD_VALUE)."""
+        with self._writing():
+            owner = self._object_id(address)
+            row = self._row("SELECT kind FROM objects WHERE id = ?", (owner,))
+            if right is MailboxRight.FULL_ACCESS and row is not None and row[0] != "account":
+                raise Refusal(Reason.BAD_VALUE, f"{address} has no mailbox: full-access is for mailboxes")
+            self._grant(owner, grantee, right, granted=granted)
+
+    def _grant(self, owner: int, grantee: str, right: MailboxRight, *, granted: bool) -> None:
+        row = (owner, self._grantee_id(grantee), right.value)
+        if granted:
+            self._db.execute("INSERT OR IGNORE INTO recipient_permissions VALUES (?, ?, ?)", row)
+            return
+        self._db.execute("DELETE FROM recipient_permissions WHERE owner = ? AND grantee = ? AND right_name = ?", row)
+        self._next_generation("rights")
+
+    def _grantee_id(self, address: str) -> AccountId:
+        """Raises Refusal(NOT_SUPPORTED) for a dynamic group: who is in it changes with every change of a person."""
+        number = self._object_id(address)
+        if self._row("SELECT 1 FROM groups WHERE id = ? AND filter <> ''", (number,)):
+            raise Refusal(Reason.NOT_SUPPORTED, f"{address} is a dynamic group: rights are given to static ones")
+        return number
 
     async def set_folder_rights(self, owner: MailboxId, folder: int, grantee: str, rights: FolderRight | None) -> None:
         """Set a row; None removes it. Raises Refusal(NO_SUCH_RECIPIENT)."""
         with self._writing():
             special = {"default": DEFAULT_MEMBER, "anonymous": ANONYMOUS_MEMBER}
-            member = special[grantee] if grantee in special else self._object_id(grantee)
+            member = special[grantee] if grantee in special else self._grantee_id(grantee)
             place = (self._owner_id(owner), folder, member)
             if rights is None:
                 self._db.execute("DELETE FROM folder_permissions WHERE owner = ? AND folder = ? AND grantee = ?", place)
             else:
                 self._db.execute("INSERT OR REPLACE INTO folder_permissions VALUES (?, ?, ?, ?)", (*place, int(rights)))
+            self._next_generation("rights")
 
 
 def _special(grantee: int) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
-from postern.directory.base import ACCOUNTS, MAX_CACHED, account_of_row
-from postern.directory.interface import Account, Alias, Domain, DomainKind, Group, Resolution, Via
+from postern.directory.base import ACCOUNT_COLUMNS, ACCOUNTS, MAX_CACHED
+from postern.directory.objects import Account, Alias, Contact, Domain, DomainKind, Group, Resolution, Via
 from postern.directory.permissions import PermissionTables
 from postern.model.addresses import normalise, normalise_domain, split
 from postern.model.credentials import ScramCredentials
@@ -14,6 +16,10 @@ from postern.model.refusal import Refusal
 
 _NOWHERE = Domain("", DomainKind.AUTHORITATIVE)
 """Domain of an address that cannot be parsed: an unknown recipient of ours, so that it is never relayed."""
+
+CONTACTS = (
+    "SELECT o.id, o.address, o.display_name, c.target, o.hidden, o.source FROM contacts c JOIN objects o USING (id)"
+)
 
 _ROLES = frozenset({"postmaster", "abuse"})
 
@@ -58,22 +64,24 @@ class Resolving(PermissionTables):
         account = self._account_at(key)
         if account is not None:
             return Resolution(asked, domain, account=account, via=via, tag=tag)
-        group = self._group_at(key)
-        if group is not None:
-            return Resolution(asked, domain, group=group, via=via, tag=tag)
-        targets = self._alias_at(key)
-        if not targets:
-            return None
-        if via is Via.EXACT:
-            via = Via.ALIAS
-        if len(targets) == 1:
-            account = self._account_at(targets[0])
-            if account is not None:
-                return Resolution(asked, domain, account=account, via=via, tag=tag)
-            group = self._group_at(targets[0])
-            if group is not None:
-                return Resolution(asked, domain, group=group, via=via, tag=tag)
-        return Resolution(asked, domain, targets=targets, via=via, tag=tag)
+        found = self._object_at(key)
+        targets: tuple[str, ...] = ()
+        if found is None:
+            targets = self._alias_at(key)
+            if not targets:
+                return None
+            found = self._object_at(targets[0]) if len(targets) == 1 else None
+        through = Via.ALIAS if via is Via.EXACT and (found is None or found[2] != key) else via
+        if found is None:
+            return Resolution(asked, domain, targets=targets, via=through, tag=tag)
+        number, kind, _ = found
+        if kind == "account":
+            return Resolution(asked, domain, account=self._account_numbered(number), via=through, tag=tag)
+        if kind == "group":
+            return Resolution(asked, domain, group=self._group_numbered(number), via=through, tag=tag)
+        target = self._row("SELECT target FROM contacts WHERE id = ?", (number,))
+        assert target is not None
+        return Resolution(asked, domain, targets=(target[0],), via=through, tag=tag)
 
     def _plus(self, key: str, local: str, name: str, domain: Domain) -> Resolution | None:
         base, plus, tag = local.partition("+")
@@ -89,8 +97,8 @@ class Resolving(PermissionTables):
         if setting is not None:
             found = self._direct(key, setting[0], domain, Via.ROLE)
             return found or Resolution(key, domain, targets=(setting[0],), via=Via.ROLE)
-        row = self._row(f"{ACCOUNTS} ORDER BY a.admin DESC, a.shared, o.id LIMIT 1")
-        return Resolution(key, domain, account=account_of_row(row), via=Via.ROLE) if row else None
+        row = self._row(f"{ACCOUNTS} WHERE a.removed_at IS NULL ORDER BY a.admin DESC, a.kind <> 'user', o.id LIMIT 1")
+        return Resolution(key, domain, account=self._account_of(row), via=Via.ROLE) if row else None
 
     def _catch_all(self, key: str, domain: Domain) -> Resolution | None:
         if not domain.catch_all:
@@ -119,6 +127,9 @@ class Resolving(PermissionTables):
         return self._logins[name]
 
     def _find_login(self, name: str) -> Account | None:
+        row = self._row("SELECT object FROM login_names WHERE name = ?", (name,))
+        if row is not None:
+            return self._account_numbered(row[0])
         try:
             key = normalise(name)
         except Refusal:
@@ -130,9 +141,13 @@ class Resolving(PermissionTables):
         return found.account if found else None
 
     async def account(self, account: AccountId) -> Account | None:
-        """By number."""
-        row = self._row(f"{ACCOUNTS} WHERE o.id = ?", (account,))
-        return account_of_row(row) if row else None
+        """By number; cached."""
+        self._refresh()
+        if account not in self._by_number:
+            if len(self._by_number) >= MAX_CACHED:
+                self._by_number.clear()
+            self._by_number[account] = self._account_numbered(account)
+        return self._by_number[account]
 
     async def account_of(self, mailbox: MailboxId) -> Account | None:
         """Whose mailbox that is; cached."""
@@ -141,7 +156,7 @@ class Resolving(PermissionTables):
             if len(self._by_mailbox) >= MAX_CACHED:
                 self._by_mailbox.clear()
             row = self._row(f"{ACCOUNTS} WHERE a.mailbox = ?", (mailbox,))
-            self._by_mailbox[mailbox] = account_of_row(row) if row else None
+            self._by_mailbox[mailbox] = self._account_of(row) if row else None
         return self._by_mailbox[mailbox]
 
     async def password_hash(self, account: AccountId) -> str:
@@ -181,17 +196,38 @@ class Resolving(PermissionTables):
 
     async def accounts(self) -> Sequence[Account]:
         """All, by address."""
-        return [account_of_row(row) for row in self._rows(f"{ACCOUNTS} ORDER BY o.address")]
+        rows = self._rows(f"{ACCOUNTS} WHERE a.removed_at IS NULL ORDER BY o.address")
+        return [self._account_of(row) for row in rows]
+
+    async def disconnected(self) -> Sequence[tuple[Account, float]]:
+        """Accounts that their source has no more, and since when."""
+        rows = self._rows(
+            f"SELECT {ACCOUNT_COLUMNS}, a.removed_at FROM accounts a JOIN objects o USING (id)"  # noqa: S608
+            " WHERE a.removed_at IS NOT NULL ORDER BY o.address"
+        )
+        return [(self._account_of(row[:-1]), float(row[-1])) for row in rows]
 
     async def groups(self) -> Sequence[Group]:
         """All, by address."""
-        rows = self._rows("SELECT address FROM objects WHERE kind = 'group' ORDER BY address")
-        return [group for (address,) in rows if (group := self._group_at(address)) is not None]
+        rows = self._rows("SELECT id FROM objects WHERE kind = 'group' ORDER BY address")
+        return [group for (number,) in rows if (group := self._group_numbered(number)) is not None]
 
     async def aliases(self) -> Sequence[Alias]:
+        """All, by address: proxy addresses too."""
+        rows = self._rows(
+            "SELECT address, targets FROM aliases UNION ALL"
+            " SELECT p.address, json_array(o.address) FROM proxies p JOIN objects o ON o.id = p.object ORDER BY 1"
+        )
+        return [Alias(address, tuple(json.loads(targets))) for address, targets in rows]
+
+    async def contacts(self) -> Sequence[Contact]:
         """All, by address."""
-        rows = self._rows("SELECT address FROM aliases ORDER BY address")
-        return [Alias(address, self._alias_at(address)) for (address,) in rows]
+        rows = self._rows(f"{CONTACTS} ORDER BY o.address")
+        return [self._contact_of(row) for row in rows]
+
+    def _contact_of(self, row: tuple[Any, ...]) -> Contact:
+        number, address, name, target, hidden, source = row
+        return Contact(AccountId(number), address, name, target, bool(hidden), self._source_name(source))
 
     async def domains(self) -> Sequence[Domain]:
         """All, the default domain first."""

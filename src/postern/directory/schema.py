@@ -1,75 +1,20 @@
-"""Tables of the embedded directory (directory.db) and the steps from one layout to the next."""
+"""Opening the embedded directory (directory.db) and bringing it to the present layout."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
+from postern.directory.layouts import MIGRATIONS
 from postern.directory.wal import use_wal
 from postern.model.refusal import Reason, Refusal
 
 BUSY_TIMEOUT_MS = 3000
 """Writes are rare and short; readers never wait (WAL)."""
-
-MIGRATIONS = (
-    """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-    INSERT INTO meta VALUES ('next_slot', '1');
-    CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE domains (
-        position INTEGER PRIMARY KEY, -- the first one is the default domain
-        name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, catch_all TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE objects (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        kind TEXT NOT NULL CHECK (kind IN ('account', 'group')),
-        address TEXT NOT NULL UNIQUE,
-        display_name TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE accounts (
-        id INTEGER PRIMARY KEY REFERENCES objects ON DELETE CASCADE,
-        mailbox TEXT NOT NULL UNIQUE,
-        slot INTEGER NOT NULL UNIQUE,
-        warn_bytes INTEGER, no_send_bytes INTEGER, no_receive_bytes INTEGER,
-        enabled INTEGER NOT NULL, shared INTEGER NOT NULL, admin INTEGER NOT NULL,
-        protocols TEXT NOT NULL,
-        forward_to TEXT NOT NULL DEFAULT '', forward_keep INTEGER NOT NULL DEFAULT 1
-    ) STRICT;
-    CREATE TABLE credentials (
-        account INTEGER PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
-        password TEXT NOT NULL,
-        scram_salt BLOB, scram_iterations INTEGER, scram_stored BLOB, scram_server BLOB
-    ) STRICT;
-    CREATE TABLE groups (
-        id INTEGER PRIMARY KEY REFERENCES objects ON DELETE CASCADE,
-        authenticated_only INTEGER NOT NULL, owner TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE members (
-        grp INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
-        address TEXT NOT NULL,
-        PRIMARY KEY (grp, address)
-    ) STRICT;
-    CREATE INDEX members_by_address ON members (address);
-    CREATE TABLE aliases (address TEXT PRIMARY KEY, targets TEXT NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE mailbox_permissions (
-        owner INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
-        grantee INTEGER NOT NULL REFERENCES objects ON DELETE CASCADE,
-        right_name TEXT NOT NULL,
-        PRIMARY KEY (owner, grantee, right_name)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE folder_permissions (
-        owner INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
-        folder INTEGER NOT NULL,
-        grantee INTEGER NOT NULL,
-        rights INTEGER NOT NULL,
-        PRIMARY KEY (owner, folder, grantee)
-    ) STRICT, WITHOUT ROWID;
-    """,
-)
-"""Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""
 
 
 @contextmanager
@@ -97,15 +42,30 @@ def connect(path: Path) -> apsw.Connection:
         use_wal(db)
         # a directory change is rare and must survive a power cut when the administrator's command returns
         db.pragma("synchronous", "full")
-        db.pragma("foreign_keys", True)
+        # steps rebuild tables: their references are only followed afterwards
+        db.pragma("foreign_keys", False)
         migrate(db, path)
+        db.pragma("foreign_keys", True)
+        # SQLite's own comparison knows the case of ASCII letters only
+        db.create_scalar_function("casefold", _casefold, 1, deterministic=True)
         return db
 
 
+def _casefold(*values: apsw.SQLiteValue) -> apsw.SQLiteValue:
+    (value,) = values
+    return value.casefold() if isinstance(value, str) else value
+
+
 def migrate(db: apsw.Connection, path: Path) -> None:
-    """Apply the missing steps, in one transaction. Raises Refusal(CONFLICT) for a file of a newer Postern."""
-    if int(db.pragma("user_version")) == len(MIGRATIONS):
+    """Apply the missing steps, in one transaction, after a copy beside the file (`directory.db.layout-1`).
+
+    Raises Refusal(CONFLICT) for a file of a newer Postern.
+    """
+    layout = int(db.pragma("user_version"))
+    if layout == len(MIGRATIONS):
         return
+    if 0 < layout < len(MIGRATIONS):
+        _copy(db, path.with_name(f"{path.name}.layout-{layout}"))
     db.execute("BEGIN IMMEDIATE")
     try:
         layout = int(db.pragma("user_version"))
@@ -113,8 +73,24 @@ def migrate(db: apsw.Connection, path: Path) -> None:
             raise Refusal(Reason.CONFLICT, f"{path} has layout {layout}, this Postern knows {len(MIGRATIONS)}")
         for step in MIGRATIONS[layout:]:
             db.execute(step)
+        broken = db.execute("PRAGMA foreign_key_check").fetchone()
+        if broken is not None:
+            raise Refusal(Reason.CORRUPT, f"{path}: table {broken[0]} has rows that belong to nothing")
         db.pragma("user_version", len(MIGRATIONS))
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
         raise
+
+
+def _copy(db: apsw.Connection, target: Path) -> None:
+    """A copy that appears whole or not at all."""
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+    copy = apsw.Connection(str(unfinished))
+    try:
+        with copy.backup("main", db, "main") as backup:
+            backup.step()
+    finally:
+        copy.close()
+    unfinished.chmod(0o600)
+    unfinished.replace(target)

@@ -18,6 +18,10 @@ class Reason(Enum):
     SENDER_NOT_ALLOWED = "sender_not_allowed"
     BAD_CREDENTIALS = "bad_credentials"
     ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_EXPIRED = "account_expired"
+    PASSWORD_EXPIRED = "password_expired"  # noqa: S105 - the name of a reason
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a reason
+    RIGHT_WITHDRAWN = "right_withdrawn"
     ENCRYPTION_REQUIRED = "encryption_required"
     OVER_QUOTA = "over_quota"
     TOO_LARGE = "too_large"

@@ -50,3 +50,63 @@ ROLES: dict[str, FolderRight] = {
     "owner": FolderRight(0x7FB),
 }
 """Outlook's permission levels by name."""
+
+
+class AdminRight(Enum):
+    """What administrators may do, asked for an object or for the whole organisation."""
+
+    VIEW_RECIPIENTS = "view_recipients"
+    VIEW_CONFIGURATION = "view_configuration"
+    VIEW_LOGS = "view_logs"
+    """Message tracking and sign-ins."""
+    MANAGE_RECIPIENTS = "manage_recipients"
+    RESET_PASSWORDS = "reset_passwords"
+    MANAGE_CONFIGURATION = "manage_configuration"
+    MANAGE_ROLES = "manage_roles"
+    SEARCH_MAILBOXES = "search_mailboxes"
+    EXPORT_MAIL = "export_mail"
+    HOLD_MAIL = "hold_mail"
+    IMPERSONATE = "impersonate"
+    """Act in a mailbox as its owner (Exchange's ApplicationImpersonation)."""
+
+
+class AdminRole(Enum):
+    """Exchange's role groups, as far as they differ here."""
+
+    ORGANISATION = "organisation"
+    RECIPIENTS = "recipients"
+    HELP_DESK = "help_desk"
+    VIEW_ONLY = "view_only"
+    COMPLIANCE = "compliance"
+    IMPERSONATION = "impersonation"
+
+
+_VIEW = frozenset({AdminRight.VIEW_RECIPIENTS, AdminRight.VIEW_CONFIGURATION, AdminRight.VIEW_LOGS})
+_SECRETS = frozenset(
+    {AdminRight.SEARCH_MAILBOXES, AdminRight.EXPORT_MAIL, AdminRight.HOLD_MAIL, AdminRight.IMPERSONATE}
+)
+
+ADMIN_ROLES: dict[AdminRole, frozenset[AdminRight]] = {
+    # whoever runs the organisation does not read its mail; the role to do so is given visibly, if need be to oneself
+    AdminRole.ORGANISATION: frozenset(AdminRight) - _SECRETS,
+    AdminRole.RECIPIENTS: frozenset(
+        {
+            AdminRight.VIEW_RECIPIENTS,
+            AdminRight.VIEW_LOGS,
+            AdminRight.MANAGE_RECIPIENTS,
+            AdminRight.RESET_PASSWORDS,
+        }
+    ),
+    AdminRole.HELP_DESK: frozenset({AdminRight.VIEW_RECIPIENTS, AdminRight.VIEW_LOGS, AdminRight.RESET_PASSWORDS}),
+    AdminRole.VIEW_ONLY: _VIEW,
+    AdminRole.COMPLIANCE: frozenset(
+        {
+            AdminRight.VIEW_RECIPIENTS,
+            AdminRight.VIEW_LOGS,
+            AdminRight.SEARCH_MAILBOXES,
+            AdminRight.EXPORT_MAIL,
+            AdminRight.HOLD_MAIL,
+        }
+    ),
+    AdminRole.IMPERSONATION: frozenset({AdminRight.IMPERSONATE}),
+}

@@ -93,6 +93,7 @@ class Listener:
         tls: ssl.SSLContext | None,
         on_error: OnError | None,
         limit: int,
+        full: bytes,
     ) -> None:
         self.sock = sock
         self.connections: dict[Stream, asyncio.Task[None]] = {}
@@ -105,6 +106,7 @@ class Listener:
         self._handler = handler
         self._on_error = on_error
         self._limit = limit
+        self._full = full
         self._server: asyncio.Server | None = None
 
     async def _start(self) -> None:
@@ -115,7 +117,11 @@ class Listener:
         self.accepted += 1
         if len(self.connections) >= self._limit:
             self.refused += 1
-            stream.abort()
+            if self._full and self.tls is None:
+                stream.write(self._full)
+                stream.close()
+            else:  # a handshake for a farewell would cost more than the connection
+                stream.abort()
             return
         self.connections[stream] = asyncio.get_running_loop().create_task(self._run(stream))
 
@@ -170,11 +176,14 @@ async def serve(
     *,
     on_error: OnError | None = None,
     limit: int = 20000,
+    full: bytes = b"",
 ) -> Listener:
     """Start a task of `handler` for each connection of a listening socket; with `tls`, after a handshake.
 
+    A connection above `limit` is sent `full` and closed; without TLS, that is: with it, it is only closed.
+
     The handler may let ConnectionError, TimeoutError and Stopping pass; the stream is closed when it returns.
     """
-    listener = Listener(sock, handler, tls, on_error, limit)
+    listener = Listener(sock, handler, tls, on_error, limit, full)
     await listener._start()
     return listener

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
+from postern.model.refusal import Reason
 from postern.net.tls import TlsFacts, TlsFailure
 
 RECEIVE_BYTES = 256 * 1024
@@ -33,6 +34,14 @@ QUIET_S = 0.5
 
 class Stopping(ConnectionError):  # noqa: N818 - a notice, not an error
     """Raised by `read` when the server stops: say goodbye and return."""
+
+
+class Ended(ConnectionError):  # noqa: N818 - a notice, not an error
+    """Raised by `read` when whoever is signed in may be so no more: say why and return."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
 
 
 class _Scratch(threading.local):
@@ -59,6 +68,7 @@ class Stream(asyncio.BufferedProtocol):
         "_eof",
         "_incoming",
         "_loop",
+        "_notice",
         "_on_lost",
         "_on_made",
         "_outgoing",
@@ -94,6 +104,7 @@ class Stream(asyncio.BufferedProtocol):
         self._eof = False
         self._closed = False
         self._stop = False
+        self._notice: Ended | None = None
         self._reading = True
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -112,7 +123,9 @@ class Stream(asyncio.BufferedProtocol):
     # --- what front ends use
 
     async def read(self, timeout_s: float) -> bytes:
-        """All bytes that are there, at least one; b"" at the end. Raises TimeoutError, Stopping, TlsFailure."""
+        """All bytes that are there, at least one; b"" at the end. Raises TimeoutError, Stopping, Ended, TlsFailure."""
+        if self._notice is not None:
+            raise self._notice
         if not self._chunks:
             if self._eof:
                 return b""
@@ -221,6 +234,11 @@ class Stream(asyncio.BufferedProtocol):
             self._transport.abort()
         self._wake()
 
+    def end(self, reason: Reason) -> None:
+        """Have the reader stop with `Ended`, whatever else has come: nothing of it is carried out any more."""
+        self._notice = Ended(reason)
+        self._wake()
+
     @property
     def is_closed(self) -> bool:
         """Whether close() was called or the connection is gone."""
@@ -320,10 +338,12 @@ class Stream(asyncio.BufferedProtocol):
         finally:
             self._waiter = None
             self._deadline = 0.0
-        if not self._chunks and not self._eof:
+        if self._notice is not None or (not self._chunks and not self._eof):
             self._raise_stop()
 
     def _raise_stop(self) -> None:
+        if self._notice is not None:
+            raise self._notice
         if self._stop:
             raise Stopping
 

@@ -54,6 +54,10 @@ class SmtpCounters:
         self._metrics.smtp_refusals[reason].add()
 
 
+IMAP_FULL = b"* BYE [UNAVAILABLE] Too many connections, try again later\r\n"  # RFC 5530 3
+POP3_FULL = b"-ERR [SYS/TEMP] too many connections, try again later\r\n"  # RFC 3206 4
+
+
 class Frontends(msgspec.Struct):
     """Makes handlers."""
 
@@ -68,15 +72,15 @@ class Frontends(msgspec.Struct):
     metrics: ServerMetrics
     tls: ssl.SSLContext
 
-    def handler(self, listening: Listening) -> tuple[Handler, int]:
-        """A data path's handler, and how many connections it may have in this worker."""
+    def handler(self, listening: Listening) -> tuple[Handler, int, bytes]:
+        """A data path's handler, how many connections it may have in this worker, and what the next one is told."""
         make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3}[listening.path.protocol]
         return make(listening)
 
     def _context(self) -> ssl.SSLContext:
         return self.tls
 
-    def _smtp(self, listening: Listening) -> tuple[Handler, int]:
+    def _smtp(self, listening: Listening) -> tuple[Handler, int, bytes]:
         own = self.settings.smtp
         settings = SmtpSettings(
             data_path=listening.path.id,
@@ -119,9 +123,9 @@ class Frontends(msgspec.Struct):
             log=log.logger(part="smtp"),
         )
         # a connection above the limit is told so by the front end; the listener only stops floods
-        return frontend.handle, own.max_connections * 2
+        return frontend.handle, own.max_connections * 2, b""
 
-    def _imap(self, listening: Listening) -> tuple[Handler, int]:
+    def _imap(self, listening: Listening) -> tuple[Handler, int, bytes]:
         own = self.settings.imap
         settings = ImapSettings(
             server_name=self.settings.server.hostname,
@@ -132,9 +136,9 @@ class Frontends(msgspec.Struct):
             append_bytes=own.max_append_bytes,
         )
         frontend = ImapFrontend(settings, self.mailboxes, self.authentication, self.parts.entropy, self._context)
-        return frontend.handle, own.max_connections
+        return frontend.handle, own.max_connections, IMAP_FULL
 
-    def _pop3(self, listening: Listening) -> tuple[Handler, int]:
+    def _pop3(self, listening: Listening) -> tuple[Handler, int, bytes]:
         own = self.settings.pop3
         settings = Pop3Settings(
             server_name=self.settings.server.hostname,
@@ -147,7 +151,7 @@ class Frontends(msgspec.Struct):
         frontend = Pop3Frontend(
             settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context
         )
-        return frontend.handle, own.max_connections
+        return frontend.handle, own.max_connections, POP3_FULL
 
     def close(self) -> None:
         """Release what front ends share."""

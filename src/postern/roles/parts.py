@@ -15,6 +15,7 @@ from postern.net.clock import SystemClock, SystemEntropy
 from postern.roles.bus import SharedBus
 from postern.roles.outbound import schedule
 from postern.services.authentication import Authentication, AuthenticationSettings
+from postern.services.lifecycle import DIRECTORY_SLOT, Sessions
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.engine import SqliteStore
@@ -60,14 +61,16 @@ class Parts(msgspec.Struct):
             clock=clock,
             entropy=entropy,
             bus=bus,
-            directory=SqliteDirectory(data / DIRECTORY_FILE, entropy),
+            directory=SqliteDirectory(
+                data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
+            ),
             blobs=blobs,
             store=SqliteStore(data, blobs, bus, clock, epoch),
             queue=QueueStore(data / QUEUE_FILE, clock, entropy, schedule(settings)),
             tracker=Tracker(data / TRACKING_DIRECTORY, clock, name),
         )
 
-    def authentication(self) -> Authentication:
+    def authentication(self, sessions: Sessions | None = None) -> Authentication:
         """A new verifier with its threads."""
         own = self.settings.authentication
         return Authentication(
@@ -85,6 +88,7 @@ class Parts(msgspec.Struct):
                 threads=own.threads,
                 cost=HashCost(own.argon2_passes, own.argon2_memory_kib, own.scram_iterations),
             ),
+            sessions=sessions,
         )
 
     async def close(self) -> None:

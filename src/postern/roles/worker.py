@@ -19,6 +19,7 @@ from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
 from postern.roles.sockets import HTTP, Endpoint
+from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.services.permissions import Permissions
@@ -30,8 +31,9 @@ from postern.telemetry import log
 
 LATE_IMPORTS = ("encodings.idna", "stringprep", "unicodedata", "concurrent.futures.thread", "dns.asyncbackend")
 """Modules that would otherwise be imported after the fork, by each process for itself."""
-ORPHANS_EVERY_S = 5.0
-"""How often the first worker looks for journals whose owner died and whose successor never came."""
+UPKEEP_EVERY_S = 5.0
+"""How often files that garbage collection replaced are let go, and the first worker looks for journals whose owner
+died and whose successor never came."""
 ORPHANED_GRACE_S = 1.0
 """The supervisor is gone: finish quickly, the next one waits for us."""
 
@@ -100,23 +102,24 @@ class Worker:
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
         smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
+        permissions = Permissions(parts.directory)
+        sessions = Sessions(parts.directory, permissions, parts.clock)
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
-            mailboxes=Mailboxes(parts.store, parts.bus, Permissions(parts.directory), mailflow),
-            authentication=parts.authentication(),
+            mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
+            authentication=parts.authentication(sessions),
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,
             metrics=self._metrics,
             tls=tls,
         )
-        tasks = [asyncio.create_task(self._pulse.run())]
+        tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
         await self._replay_orphans(parts)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
-        if self._index == 0:
-            tasks.append(asyncio.create_task(self._watch_orphans(parts)))
+        tasks.append(asyncio.create_task(self._upkeep(parts)))
         for endpoint in endpoints:
             await self._serve(endpoint, frontends, tls)
         self._pulse.report()
@@ -140,7 +143,7 @@ class Worker:
         listening = endpoint.listening
         if listening.path.protocol == HTTP or self._index >= len(endpoint.sockets):
             return
-        handler, limit = frontends.handler(listening)
+        handler, limit, full = frontends.handler(listening)
         self._listeners.append(
             (
                 listening.path.id,
@@ -150,6 +153,7 @@ class Worker:
                     tls if listening.path.implicit_tls else None,
                     on_error=self._session_failed,
                     limit=limit,
+                    full=full,
                 ),
             )
         )
@@ -202,10 +206,12 @@ class Worker:
                 if count:
                     self._log.warning("journal.replayed", journal=f"{journal:x}", messages=count)
 
-    async def _watch_orphans(self, parts: Parts) -> None:
+    async def _upkeep(self, parts: Parts) -> None:
         while True:
-            await asyncio.sleep(ORPHANS_EVERY_S)
-            await self._replay_orphans(parts)
+            await asyncio.sleep(UPKEEP_EVERY_S)
+            parts.blobs.trim()
+            if self._index == 0:
+                await self._replay_orphans(parts)
 
     # --- metrics
 

@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import msgspec
 
@@ -19,24 +19,24 @@ from postern.directory import passwords
 from postern.directory.failures import FailureLog
 from postern.directory.interface import Account, Directory
 from postern.model.credentials import ScramCredentials
-from postern.model.ids import AccountId, MailboxId
 from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import MailboxRight
+from postern.services.lifecycle import Session, Sessions
+from postern.services.permissions import Permissions
+from postern.services.principal import Principal, standing
+
+__all__ = ["Authentication", "AuthenticationSettings", "PasswordSource", "Principal"]
 
 _MAX_CACHED = 20_000
 
 
-class Principal(msgspec.Struct, frozen=True):
-    """Who is authenticated."""
+class PasswordSource(Protocol):
+    """Where passwords of mirrored accounts are checked: the directory they come from."""
 
-    account: AccountId
-    address: str
-    """Primary address of the account."""
-    mailbox: MailboxId | None
-    """The mailbox to open by default: the account's own, or the one it acts as (SASL authorization identity)."""
-    slot: int
-    """Bus slot of that mailbox."""
+    async def verify(self, account: Account, password: str) -> bool:
+        """Whether that is the account's password, which is never empty. Raises Refusal(TRY_LATER)."""
+        ...
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True):
@@ -69,7 +69,13 @@ class Authentication:
         entropy: Entropy,
         settings: AuthenticationSettings | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sessions: Sessions | None = None,
     ) -> None:
+        """With `sessions`, what is signed in ends with its account."""
+        self.password_sources: dict[str, PasswordSource] = {}
+        """By name of the source (`Account.source`)."""
+        self.permissions = Permissions(directory)
+        self._sessions = sessions
         self._directory = directory
         self._failures = failures
         self._clock = clock
@@ -92,9 +98,10 @@ class Authentication:
     ) -> Principal:
         """Check a password.
 
-        `protocol` is `smtp`, `imap` or `pop3`. `authzid` names whose mailbox to open instead of the account's own.
-        Raises Refusal: BAD_CREDENTIALS (after a delay), TOO_MANY_FAILURES, ACCOUNT_DISABLED (only to someone who
-        knows the password), NOT_PERMITTED (authzid).
+        `protocol` is one of ALL_PROTOCOLS. `authzid` names whose mailbox to open instead of the account's own.
+        Raises Refusal: BAD_CREDENTIALS (after a delay), TOO_MANY_FAILURES, ACCOUNT_DISABLED, ACCOUNT_EXPIRED,
+        PASSWORD_EXPIRED (only to someone who knows the password), NOT_PERMITTED (authzid), TRY_LATER (the directory
+        that knows the password does not answer).
         """
         account = await self._directory.login(user)
         keys = self._keys(account, user, peer_address)
@@ -103,7 +110,10 @@ class Authentication:
         for key in keys:
             self._pending[key] = self._pending.get(key, 0) + 1
         try:
-            right = await self._matches(password, stored)
+            if account is not None and account.source and not account.shared:
+                right = await self._matches_elsewhere(account, password)
+            else:
+                right = await self._matches(password, stored)
         finally:
             for key in keys:
                 self._pending[key] -= 1
@@ -112,7 +122,13 @@ class Authentication:
         if not right or account is None:
             await self._fail(keys, password)
         assert account is not None
-        return await self._admit(account, protocol, authzid)
+        self._check_age(account)
+        return await self.admit(account, protocol, authzid)
+
+    def _check_age(self, account: Account) -> None:
+        """Raises Refusal(PASSWORD_EXPIRED)."""
+        if account.password_expires_at is not None and account.password_expires_at <= self._clock.timestamp():
+            raise Refusal(Reason.PASSWORD_EXPIRED, f"the password of {account.address} is too old")
 
     async def _matches(self, password: str, stored: str) -> bool:
         now = self._clock.monotonic()
@@ -124,13 +140,34 @@ class Authentication:
         right = await loop.run_in_executor(self._threads, passwords.verify, password, compared)
         # whatever an unknown user's password was compared with, the answer is no
         right = right and bool(stored)
-        if right and self._settings.cache_s > 0:
-            if len(self._cache) >= _MAX_CACHED:
-                self._cache = {tag: until for tag, until in self._cache.items() if until > now}
-                if len(self._cache) >= _MAX_CACHED:
-                    self._cache.clear()
-            self._cache[tag] = now + self._settings.cache_s
+        if right:
+            self._remember(tag, now)
         return right
+
+    async def _matches_elsewhere(self, account: Account, password: str) -> bool:
+        """Ask the directory that an account is mirrored from. A changed account is asked for anew."""
+        source = self.password_sources.get(account.source)
+        if source is None:
+            raise Refusal(Reason.TRY_LATER, f"{account.source} is not connected: nobody else knows the password")
+        now = self._clock.monotonic()
+        facts = f"{account.source}\0{account.id}\0{account.generation}\0{password}"
+        tag = hmac.digest(self._key, facts.encode(errors="surrogatepass"), "sha256")
+        if self._cache.get(tag, 0.0) > now:
+            return True
+        # a simple bind with an empty password succeeds as anonymous (RFC 4513 5.1.2)
+        right = bool(password) and await source.verify(account, password)
+        if right:
+            self._remember(tag, now)
+        return right
+
+    def _remember(self, tag: bytes, now: float) -> None:
+        if self._settings.cache_s <= 0:
+            return
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache = {tag: until for tag, until in self._cache.items() if until > now}
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+        self._cache[tag] = now + self._settings.cache_s
 
     def _decoy(self) -> str:
         """A hash for an organisation that has no password yet."""
@@ -161,27 +198,52 @@ class Authentication:
             # a failed proof does not tell wrong passwords apart, so each counts
             await self._fail(keys, self._entropy.token(8).hex())
         assert account is not None
-        return await self._admit(account, protocol, authzid)
+        self._check_age(account)
+        return await self.admit(account, protocol, authzid)
 
     # --- shared steps
-    async def _admit(self, account: Account, protocol: str, authzid: str) -> Principal:
-        if not account.enabled:
-            raise Refusal(Reason.ACCOUNT_DISABLED, f"{account.address} is disabled")
-        if protocol and protocol not in account.protocols:
-            raise Refusal(Reason.ACCOUNT_DISABLED, f"{protocol} is switched off for {account.address}")
+    async def admit(self, account: Account, protocol: str, authzid: str = "") -> Principal:
+        """What follows every mechanism once it is proved who is there. Raises Refusal as `verify_password` does."""
+        reason = standing(account, protocol, self._clock.timestamp())
+        if reason is not None:
+            raise Refusal(reason, f"{account.address} may not use {protocol or 'this'}")
         opened = account
         if authzid and authzid != account.address:
             target = await self._directory.login(authzid)
             if target is None:
                 raise Refusal(Reason.NOT_PERMITTED, f"{account.address} may not act as {authzid}: no such account")
             if target.id != account.id:
-                rights = (
-                    await self._directory.mailbox_rights(target.mailbox, account.id) if target.mailbox else frozenset()
-                )
-                if MailboxRight.FULL_ACCESS not in rights:
-                    raise Refusal(Reason.NOT_PERMITTED, f"{account.address} has no full access to {target.address}")
+                held = await self._directory.recipient_rights(target.id, account.id)
+                if MailboxRight.FULL_ACCESS not in held:
+                    return await self._impersonate(account, target, protocol)
                 opened = target
-        return Principal(account.id, account.address, opened.mailbox, opened.slot)
+        return Principal(
+            account.id, account.address, opened.mailbox, opened.slot, account.generation, account.expires_at
+        )
+
+    async def _impersonate(self, actor: Account, target: Account, protocol: str) -> Principal:
+        if not await self.permissions.may_impersonate(actor.id, target):
+            raise Refusal(Reason.NOT_PERMITTED, f"{actor.address} has no full access to {target.address}")
+        reason = standing(target, protocol, self._clock.timestamp())
+        if reason is not None:
+            raise Refusal(reason, f"{target.address} may not use {protocol}")
+        ends = [at for at in (actor.expires_at, target.expires_at) if at is not None]
+        return Principal(
+            target.id,
+            target.address,
+            target.mailbox,
+            target.slot,
+            target.generation,
+            min(ends, default=None),
+            actor.id,
+            actor.generation,
+        )
+
+    async def watch(self, principal: Principal, protocol: str, session: Session) -> Callable[[], None]:
+        """From now on a session ends when its account does; returns the way to forget it. Raises Refusal."""
+        if self._sessions is None:
+            return _nothing
+        return await self._sessions.watch(principal, protocol, session)
 
     def _keys(self, account: Account | None, user: str, peer_address: str) -> tuple[str, str]:
         """Counters that an attempt falls under. An unknown user has one too: a lock must not tell who exists."""
@@ -206,6 +268,10 @@ class Authentication:
         delay = self._settings.failure_delay_s * 2 ** min(max(count - 1, 0), 16)
         await self._sleep(min(delay, self._settings.failure_delay_max_s))
         raise Refusal(Reason.BAD_CREDENTIALS, f"wrong password or no such user: {keys[1]} from {keys[0]}")
+
+
+def _nothing() -> None:
+    """Where nobody watches there is nothing to forget."""
 
 
 def _network(address: str) -> str:

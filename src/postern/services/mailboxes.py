@@ -17,6 +17,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.model.rights import MailboxRight
 from postern.services.authentication import Principal
 from postern.services.delegate_access import DelegateAccess
+from postern.services.lifecycle import Sessions
 from postern.services.mailbox_access import Appender, MailboxAccess
 from postern.services.permissions import Permissions
 from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Ranges, Store, normalise
@@ -32,7 +33,15 @@ class OtherMailbox(NamedTuple):
 class Mailboxes:
     """One a worker."""
 
-    def __init__(self, store: Store, bus: Bus, permissions: Permissions, mailflow: Appender) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        permissions: Permissions,
+        mailflow: Appender,
+        sessions: Sessions | None = None,
+    ) -> None:
+        self._sessions = sessions
         self._store = store
         self._bus = bus
         self._permissions = permissions
@@ -55,6 +64,8 @@ class Mailboxes:
             slot = reachable[mailbox]
         opened = await self._store.mailbox(mailbox)
         if full:
+            if owner is not None and owner != principal.mailbox and self._sessions is not None:
+                self._sessions.opened(principal, owner)
             return MailboxAccess(opened, self._store, self._bus, slot, self._mailflow)
         access = DelegateAccess(opened, self._store, self._bus, slot, self._mailflow)
         access.principal, access.permissions = principal, self._permissions

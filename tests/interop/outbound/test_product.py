@@ -46,7 +46,7 @@ class Product:
         self.facts = json.loads(
             self.postern("quickstart", "admin@here.example", "--data", str(root / "data"), "--json").stdout
         )
-        known = json.loads(self.postern("ports", "--json").stdout)
+        known = json.loads(self.postern("ports", "listening", "--json").stdout)
         listening = [row["id"] for row in known]
         self.ports = dict(zip(listening, free_ports(len(listening)), strict=True))
         settings = self.config.read_text().replace("[server]\n", "[server]\nworkers = 1\nbackground = false\n")

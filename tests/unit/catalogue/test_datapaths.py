@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from postern.catalogue.datapaths import CatalogueError, load, parse
+from postern.catalogue.load import CatalogueError, load, parse_toml
 from postern.catalogue.schema import Encryption
 
 
 def test_the_listeners_of_the_first_edition():
-    ports = {path.id: path.port for path in load().paths}
+    ports = {one.id: one.port for one in load().listeners}
     assert ports == {
         "smtp": 25,
         "submission": 587,
@@ -28,29 +28,36 @@ def test_every_row_has_both_languages_and_its_source():
 
 
 def test_no_password_travels_in_clear():
-    for path in load().paths:
-        assert not path.authentication_in_clear, path.id
-        if path.mechanisms:
-            assert path.encryption_default is not Encryption.NONE, path.id
+    for one in load().listeners:
+        assert not one.authentication_in_clear, one.id
+        if one.mechanisms:
+            assert one.encryption_default is not Encryption.NONE, one.id
 
 
 def test_port_25_offers_no_authentication():
-    assert load()["smtp"].mechanisms == ()
+    assert load().listener("smtp").mechanisms == ()
 
 
 def test_paths_of_roles():
-    assert [p.id for p in load().listening(frozenset({"transport"}))] == ["smtp", "submission", "submissions"]
+    assert [one.id for one in load().listening(frozenset({"transport"}))] == ["smtp", "submission", "submissions"]
     assert not load().listening(frozenset({"edge"}))
 
 
 ROW = """
 [[path]]
-id = "a"
-source = "client"
-destination = "transport"
+id = "postern.a"
+section = "clients"
 names = { en = "a", ru = "а" }
+source = { en = "a", ru = "а" }
+source_roles = ["mail-client"]
+destination = { en = "a", ru = "а" }
+destination_roles = ["hub-transport"]
 purpose = { en = "a", ru = "а" }
-ports = [{ number = 25 }]
+
+[path.listener]
+id = "a"
+role = "transport"
+port = 25
 protocol = "smtp"
 encryption_supported = ["none", "starttls"]
 encryption_default = "starttls"
@@ -62,29 +69,32 @@ authentication_default = ["PLAIN"]
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('destination = "transport"', 'destination = "nobody"', "destination"),
-        ('source = "client"', 'source = "nobody"', "source"),
-        ("number = 25", "number = 70000", "ports"),
+        ('["hub-transport"]', '["nobody"]', "destination"),
+        ('["mail-client"]', '["nobody"]', "source"),
+        ('role = "transport"', 'role = "nobody"', "role"),
+        ("port = 25", "port = 70000", "ports"),
         ('protocol = "smtp"', 'protocol = "uucp"', "protocol"),
         ('encryption_default = "starttls"', 'encryption_default = "implicit"', "encryption"),
         ('encryption_default = "starttls"', 'encryption_default = "none"', "passwords"),
         ('authentication_default = ["PLAIN"]', 'authentication_default = ["LOGIN"]', "LOGIN"),
         ('"PLAIN"', '"ROT13"', "ROT13"),
-        ('id = "a"', 'id = "a"\ncolour = "red"', "colour"),
-        ('id = "a"', "", "id"),
+        ('id = "postern.a"', 'id = "postern.a"\ncolour = "red"', "colour"),
+        ('id = "postern.a"', "", "id"),
+        ('id = "postern.a"', 'id = "a b"', "id"),
+        ('names = { en = "a", ru = "а" }', 'names = { en = "a" }', "one language"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_name(old, new, says):
-    parse(ROW, "test")
+    parse_toml(ROW, "test")
     with pytest.raises(CatalogueError, match=says):
-        parse(ROW.replace(old, new), "test")
+        parse_toml(ROW.replace(old, new), "test")
 
 
 def test_an_id_is_there_once():
     with pytest.raises(CatalogueError, match="twice"):
-        parse(ROW + ROW, "test")
+        parse_toml(ROW + ROW, "test")
 
 
 def test_an_unknown_edition():
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="exchange-2099"):
         load("exchange-2099")

@@ -147,10 +147,12 @@ def test_commands_without_an_organisation_make_none(postern, tmp_path, monkeypat
 
 
 def test_ports_and_settings(postern, tmp_path):
-    rows = postern("ports", "--json").json
+    rows = postern("ports", "listening", "--json").json
     assert {row["id"]: row["port"] for row in rows}["imaps"] == 993
     (tmp_path / "p.toml").write_text("[listen.pop3]\nenabled = false\n")
-    assert "pop3" not in {row["id"] for row in postern("ports", "-c", str(tmp_path / "p.toml"), "--json").json}
+    assert "pop3" not in {
+        row["id"] for row in postern("ports", "listening", "-c", str(tmp_path / "p.toml"), "--json").json
+    }
     assert "is good" in postern("settings", "-c", str(tmp_path / "p.toml")).out
     assert postern("settings", "--reference").out.startswith("# Settings")
 

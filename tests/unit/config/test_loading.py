@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postern.config.listeners import listeners
-from postern.config.loading import SettingsError, line_of, load, parse
+from postern.config.loading import SettingsError, load, parse
 from postern.config.reference import render
 from postern.config.settings import Settings
+from postern.model.places import line_of
 
 
 def test_an_empty_file_is_all_defaults():

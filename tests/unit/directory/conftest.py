@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from postern.directory.interface import Domain, NewAccount
+from postern.directory.interface import Domain, NewAccount, RecipientKind
 from postern.directory.passwords import CHEAP, new_credentials
 from postern.directory.sqlite import SqliteDirectory
 
@@ -60,7 +60,7 @@ async def directory(tmp_path, chance):
         [
             NewAccount("Ann@Example.org", "Ann", hashed, scram, admin=True),
             NewAccount("bob@example.org", "Bob"),
-            NewAccount("sales@example.org", "Sales", shared=True),
+            NewAccount("sales@example.org", "Sales", kind=RecipientKind.SHARED),
         ]
     )
     yield made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 _MONTHS = {
     name: number
@@ -65,8 +65,3 @@ def render(when: datetime) -> str:
         f"{_DAY_NAMES[when.weekday()]}, {when.day:02d} {_MONTH_NAMES[when.month]} {when.year:04d} "
         f"{when.hour:02d}:{when.minute:02d}:{when.second:02d} {sign}{hours:02d}{minutes:02d}"
     )
-
-
-def render_timestamp(seconds: float) -> str:
-    """Seconds since the epoch as RFC 5322 writes them, in UTC."""
-    return render(datetime.fromtimestamp(seconds, UTC))

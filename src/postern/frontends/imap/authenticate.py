@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.sites import Site
-from postern.model.addresses import is_loopback
+from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.imap.commands.connection import Authenticate, Login
 from postern.protocols.imap.session import State
 from postern.protocols.sasl import encoding, server
-from postern.protocols.sasl.outcome import Challenge, ChannelBinding, Done, Failed, NeedScram, Outcome, Verify
 
 if TYPE_CHECKING:
     from postern.services.authentication import Principal
 
+PROTOCOL = "imap"
 _ALWAYS = b"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE"
 _AFTER_LOGIN = (
     _ALWAYS + b" IDLE NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT UIDPLUS MOVE ESEARCH CONDSTORE"
@@ -23,25 +23,17 @@ _AFTER_LOGIN = (
 )
 
 
-def clear_text_allowed(connection: Connection) -> bool:
+def password_allowed(connection: Connection) -> bool:
     """Whether a password may cross this connection."""
-    if connection.stream.tls is not None:
-        return True
-    return connection.shared.settings.cleartext_login == "loopback" and is_loopback(connection.stream.peer[0])
-
-
-def binding(connection: Connection) -> ChannelBinding | None:
-    """What a mechanism can be bound to."""
-    tls = connection.stream.tls
-    return ChannelBinding(server_end_point=tls.server_end_point) if tls is not None and tls.server_end_point else None
+    return clear_text_allowed(connection.stream, connection.shared.settings.cleartext_login)
 
 
 def mechanisms(connection: Connection) -> tuple[str, ...]:
     """SASL mechanisms offered on this connection now."""
     return server.offered(
         connection.shared.settings.mechanisms,
-        clear_text=clear_text_allowed(connection),
-        binding=binding(connection),
+        clear_text=password_allowed(connection),
+        binding=channel_binding(connection.stream),
     )
 
 
@@ -52,7 +44,7 @@ def capabilities(connection: Connection) -> bytes:
     names = [_ALWAYS]
     if connection.stream.tls is None and connection.shared.tls() is not None:
         names.append(b"STARTTLS")
-    if not clear_text_allowed(connection):
+    if not password_allowed(connection):
         names.append(b"LOGINDISABLED")
     names += [b"AUTH=" + name.encode("ascii") for name in mechanisms(connection)]
     return b" ".join(names)
@@ -113,11 +105,11 @@ async def start_tls(connection: Connection, _arguments: None, _uid: bool) -> byt
 
 async def login(connection: Connection, arguments: Login, _uid: bool) -> bytes:
     """RFC 9051 6.2.3."""
-    if not clear_text_allowed(connection):
+    if not password_allowed(connection):
         raise Refusal(Reason.ENCRYPTION_REQUIRED)
     await connection.flush()
     principal = await connection.shared.authentication.verify_password(
-        arguments.user, arguments.password, connection.stream.peer[0], "imap"
+        arguments.user, arguments.password, connection.stream.peer[0], PROTOCOL
     )
     return await _admitted(connection, principal, b"LOGIN")
 
@@ -128,40 +120,15 @@ async def authenticate(connection: Connection, arguments: Authenticate, _uid: bo
     known = server.MECHANISMS.get(name)
     if known is None or name not in connection.shared.settings.mechanisms:
         return b"NO [CANNOT] Mechanism not supported"
-    if known.clear_text and not clear_text_allowed(connection):
+    if known.clear_text and not password_allowed(connection):
         raise Refusal(Reason.ENCRYPTION_REQUIRED)
-    bound = binding(connection) if "SCRAM-SHA-256-PLUS" in connection.shared.settings.mechanisms else None
-    exchange = server.start(name, bound, connection.shared.entropy)
-    if exchange is None:
-        return b"NO [CANNOT] Mechanism not supported"
+    shared = connection.shared
+    sign_in = SignIn(shared.authentication, shared.entropy, connection.stream, PROTOCOL)
     first = None if arguments.initial is None else encoding.decode_initial(arguments.initial)
-    outcome: Outcome = exchange.step(first)
-    authentication, peer = connection.shared.authentication, connection.stream.peer[0]
-    while True:
-        if isinstance(outcome, Challenge):
-            outcome = exchange.step(await _response(connection, outcome.data))
-        elif isinstance(outcome, NeedScram):
-            outcome = exchange.resume(await authentication.scram(outcome.authcid, peer))
-        elif isinstance(outcome, Verify):
-            principal = await authentication.verify_password(
-                outcome.authcid, outcome.password, peer, "imap", outcome.authzid
-            )
-            return await _admitted(connection, principal, b"AUTHENTICATE")
-        elif isinstance(outcome, Done):
-            if outcome.server_final and await _response(connection, outcome.server_final):
-                raise ProtocolViolation("expected an empty response")
-            principal = await authentication.finish_scram(outcome.authcid, True, peer, "imap", outcome.authzid)
-            return await _admitted(connection, principal, b"AUTHENTICATE")
-        else:
-            await _failed(connection, outcome)
-
-
-async def _failed(connection: Connection, outcome: Failed) -> NoReturn:
-    if outcome.malformed:
-        raise ProtocolViolation(outcome.reason)
-    if outcome.authcid:
-        await connection.shared.authentication.finish_scram(outcome.authcid, False, connection.stream.peer[0], "imap")
-    raise Refusal(Reason.BAD_CREDENTIALS, outcome.reason)
+    step = await sign_in.begin(name, first, mechanisms(connection))
+    while isinstance(step, bytes):
+        step = await sign_in.go_on(await _response(connection, step))
+    return await _admitted(connection, step, b"AUTHENTICATE")
 
 
 async def _response(connection: Connection, challenge: bytes) -> bytes:
@@ -176,6 +143,8 @@ async def _response(connection: Connection, challenge: bytes) -> bytes:
 
 
 async def _admitted(connection: Connection, principal: Principal, command: bytes) -> bytes:
+    connection.release()
+    connection.release = await connection.shared.authentication.watch(principal, "imap", connection.stream)
     connection.home = Site(await connection.shared.mailboxes.open(principal))
     connection.principal = principal
     connection.user = principal.address

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from postern.frontends.imap.ports import Authentication, Mailbox, Mailboxes, Stream
+from postern.frontends.imap.ports import Mailbox, Mailboxes
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.settings import ImapSettings
 from postern.frontends.imap.sites import Site
+from postern.frontends.ports import Authentication, Stream
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import render
@@ -78,6 +79,7 @@ class Connection:
         "out",
         "principal",
         "queued",
+        "release",
         "selected",
         "session",
         "shared",
@@ -99,6 +101,8 @@ class Connection:
         self.others: dict[str, Site] = {}
         """Other users' mailboxes opened so far, by address."""
         self.principal: Principal | None = None
+        self.release: Callable[[], object] = bool
+        """Tells the life cycle that the session is over; until somebody is signed in it does nothing."""
         self.user = ""
         self.selected: SelectedFolder | None = None
         self.condstore = False

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from postern.frontends.imap import append, authenticate, fetch, folders, idle, listing, search, select, store, transfer
 from postern.frontends.imap.connection import Connection, Handler, Shared
-from postern.frontends.imap.ports import Authentication, Mailboxes, Stream
+from postern.frontends.imap.ports import Mailboxes
 from postern.frontends.imap.settings import ImapSettings
+from postern.frontends.ports import Authentication, Stream
 from postern.model.ports import Entropy
 from postern.model.refusal import Refusal
-from postern.net.stream import Stopping
+from postern.net.stream import Ended, Stopping
+from postern.protocols.imap import render
 
 if TYPE_CHECKING:
     import ssl
@@ -85,6 +87,8 @@ class ImapFrontend:
             await connection.run()
         except TimeoutError:
             stream.write(b"* BYE [UNAVAILABLE] Nothing was heard for too long\r\n")
+        except Ended as ended:
+            stream.write(b"* BYE [%b] %b\r\n" % render.CODES[ended.reason])
         except (Stopping, asyncio.CancelledError) as stopping:
             stream.write(b"* BYE [UNAVAILABLE] The server is stopping, connect again\r\n")
             if isinstance(stopping, asyncio.CancelledError):
@@ -102,4 +106,5 @@ class ImapFrontend:
             for _, work in connection.appending:
                 work.cancel()
             connection.selected = None
+            connection.release()
             stream.close()

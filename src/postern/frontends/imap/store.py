@@ -33,6 +33,7 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
     """Flags of many messages in one commit."""
     selected = connection.view
     writable(selected)
+    said = len(connection.out)
     ranges = await ranges_of(connection, arguments.messages, uid=uid)
     since = arguments.unchanged_since
     if since is not None:
@@ -41,6 +42,7 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
         return b"OK STORE completed"
     if not uid:
         await selected.sync(connection.out, expunge=False)
+    quiet = len(connection.out) == said
     system, keywords = arguments.flags
     if arguments.mode == b"-":
         change = FlagChange(remove=system, remove_keywords=keywords)
@@ -54,7 +56,10 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
         connection.out.append(
             await selected.flag_responses(result.changed, with_uid=uid, with_flags=not arguments.silent)
         )
-    selected.own(result, silent=arguments.silent)
+    if quiet or not arguments.silent:
+        # otherwise others' news came with this answer: a client that had made the silent change in its own copy
+        # before has now lost it there, so that it has to be told the flags as they are
+        selected.own(result, silent=arguments.silent)
     if result.failed:
         failed = [n for n in ((u if uid else selected.number(u)) for u in result.failed) if n]
         if failed:

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from postern.frontends.pop3.login import PROTOCOL, Login
 from postern.frontends.pop3.maildrop import Maildrop
-from postern.frontends.pop3.ports import Authentication, Mailboxes, Maildrops, Stream
+from postern.frontends.pop3.ports import Mailboxes, Maildrops
 from postern.frontends.pop3.replies import REPLIES, reply_to
 from postern.frontends.pop3.settings import Pop3Settings
-from postern.model.addresses import is_loopback
+from postern.frontends.ports import Authentication, Stream
+from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.pop3.commands import Command, State
 from postern.protocols.pop3.replies import error, lines, ok, stuffed, top
 from postern.protocols.pop3.session import Bad, Response, Session
 from postern.protocols.sasl.encoding import decode_initial, encode
-from postern.protocols.sasl.server import ChannelBinding, offered
+from postern.protocols.sasl.server import offered
 
 if TYPE_CHECKING:
     import ssl
 
     from postern.services.authentication import Principal
 
+PROTOCOL = "pop3"
 _NO_MESSAGE = error("no such message")
 _MAX_BATCH = 256
 """RETRs answered from one look into the mailbox."""
@@ -53,7 +54,7 @@ class Connection:
     """State of one connection. Replies gather in `_out` and leave as one write a batch of pipelined commands."""
 
     __slots__ = ("_bad", "_drop", "_login", "_name", "_out", "_pending", "_release", "_session", "_shared", "_size",
-                 "_stream", "user")  # fmt: skip
+                 "_stream", "_unwatch", "user")  # fmt: skip
 
     def __init__(self, shared: Shared, stream: Stream) -> None:
         self._shared = shared
@@ -64,7 +65,8 @@ class Connection:
         self._pending: list[int] = []
         self._drop: Maildrop | None = None
         self._release: Callable[[], None] | None = None
-        self._login: Login | None = None
+        self._unwatch: Callable[[], object] = bool
+        self._login: SignIn | None = None
         self._name = ""
         self._bad = 0
         self.user = ""
@@ -94,7 +96,9 @@ class Connection:
                 return
 
     def release(self) -> None:
-        """Give the maildrop back."""
+        """Give the maildrop back, and forget who was signed in."""
+        self._unwatch()
+        self._unwatch = bool
         if self._release is not None:
             self._release()
             self._release = None
@@ -130,6 +134,7 @@ class Connection:
                 await self._flush()
             return going_on is not False
         except ProtocolViolation as violation:
+            self._login = None
             return self._refuse(str(violation))
         except Refusal as refusal:
             self._login = None
@@ -146,14 +151,9 @@ class Connection:
 
     # --- AUTHORIZATION
 
-    @property
-    def _binding(self) -> ChannelBinding | None:
-        tls = self._stream.tls
-        return ChannelBinding(tls.server_end_point) if tls and tls.server_end_point else None
-
     def _mechanisms(self) -> tuple[str, ...]:
         allowed = self._shared.settings.mechanisms
-        return offered(allowed, clear_text=self._clear_text_allowed(), binding=self._binding)
+        return offered(allowed, clear_text=self._clear_text_allowed(), binding=channel_binding(self._stream))
 
     def _can_start_tls(self) -> bool:
         settings = self._shared.settings
@@ -200,9 +200,7 @@ class Connection:
 
     def _clear_text_allowed(self) -> bool:
         """Whether a password may cross this connection."""
-        if self._stream.tls is not None:
-            return True
-        return self._shared.settings.cleartext_login == "loopback" and is_loopback(self._stream.peer[0])
+        return clear_text_allowed(self._stream, self._shared.settings.cleartext_login)
 
     def _require_tls(self) -> None:
         if not self._clear_text_allowed():
@@ -217,9 +215,8 @@ class Connection:
         if mechanism not in mechanisms:
             raise Refusal(Reason.NOT_SUPPORTED if self._stream.tls else Reason.ENCRYPTION_REQUIRED, mechanism)
         initial = decode_initial(command.arguments[1]) if len(command.arguments) > 1 else None
-        login = self._login = Login(self._shared.authentication, self._stream.peer[0])
-        binding = self._binding if "SCRAM-SHA-256-PLUS" in mechanisms else None
-        await self._follow(await login.begin(mechanism, initial, binding, self._shared.entropy))
+        login = self._login = SignIn(self._shared.authentication, self._shared.entropy, self._stream, PROTOCOL)
+        await self._follow(await login.begin(mechanism, initial, mechanisms))
 
     async def _sasl_response(self, response: Response) -> bool:
         if response.data is None:
@@ -240,6 +237,8 @@ class Connection:
     async def _admit(self, principal: Principal) -> None:
         if principal.mailbox is None:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, principal.address)
+        self._unwatch()
+        self._unwatch = await self._shared.authentication.watch(principal, PROTOCOL, self._stream)
         release = self._shared.maildrops.acquire(principal.slot)
         if release is None:
             raise Refusal(Reason.IN_USE, principal.address)

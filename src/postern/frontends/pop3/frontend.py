@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from postern.frontends.pop3.connection import Connection, Shared
-from postern.frontends.pop3.ports import Authentication, Mailboxes, Maildrops, Stream
+from postern.frontends.pop3.ports import Mailboxes, Maildrops
 from postern.frontends.pop3.replies import REPLIES, reply_to
 from postern.frontends.pop3.settings import Pop3Settings
+from postern.frontends.ports import Authentication, Stream
 from postern.model.ports import Entropy
 from postern.model.refusal import Reason, Refusal
+from postern.net.stream import Ended
 from postern.protocols.pop3.replies import error, ok
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Pop3Frontend:
             await connection.run()
         except TimeoutError:
             stream.write(error("nothing was heard for too long", "SYS/TEMP"))
+        except Ended as ended:
+            stream.write(REPLIES[ended.reason])
         except ConnectionResetError:
             pass
         except (ConnectionError, asyncio.CancelledError) as stopping:

@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from postern.formats.mime.trace import complete_submission
-from postern.frontends.smtp.authenticate import Login
+from postern.frontends.ports import Authentication, Stream
+from postern.frontends.signin import SignIn, channel_binding
 from postern.frontends.smtp.connectors import capabilities
-from postern.frontends.smtp.ports import Authentication, Log, Mailflow, Metrics, Stream
-from postern.frontends.smtp.replies import AUTHENTICATED, FAILURE, NO_PROGRESS, STOPPING, TIMEOUT, Stage, reply_to
+from postern.frontends.smtp.ports import Log, Mailflow, Metrics
+from postern.frontends.smtp.replies import (
+    AUTH_MALFORMED,
+    AUTHENTICATED,
+    FAILURE,
+    NO_PROGRESS,
+    STOPPING,
+    TIMEOUT,
+    Stage,
+    ended_reply,
+    reply_to,
+)
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.addresses import is_loopback
 from postern.model.envelope import Peer
 from postern.model.ports import Clock, Entropy, Resolver
-from postern.model.refusal import Reason, Refusal
-from postern.protocols.sasl.server import ChannelBinding
+from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.net.stream import Ended
 from postern.protocols.smtp import reply
 from postern.protocols.smtp.commands import Auth, AuthResponse, Closed, Event, Mail, Message, Rcpt, StartTls
 from postern.protocols.smtp.dialogue import Limits
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
 
     from postern.services.authentication import Principal
 
+PROTOCOL = "smtp"
 _SESSION_ID_BYTES = 6
 
 
@@ -60,7 +72,8 @@ class Connection:
         self._address = stream.peer[0]
         self._id = shared.entropy.token(_SESSION_ID_BYTES).hex()
         self._principal: Principal | None = None
-        self._login: Login | None = None
+        self._unwatch: Callable[[], object] = bool
+        self._login: SignIn | None = None
         self._routes: list[Any] = []
         self._peers: dict[bool, Peer] = {}
         self._reverse_name = ""
@@ -109,6 +122,8 @@ class Connection:
                 session.receive(data)
         except TimeoutError:
             return self._end(TIMEOUT, "timeout")
+        except Ended as ended:
+            return self._end(ended_reply(ended.reason), "ended")
         except ConnectionResetError:
             return "reset"
         except ConnectionError:
@@ -124,6 +139,7 @@ class Connection:
 
     def finished(self) -> None:
         """The connection is over."""
+        self._unwatch()
         if self._lookup is not None:
             self._lookup.cancel()
 
@@ -215,37 +231,44 @@ class Connection:
         except (ConnectionError, TimeoutError) as error:
             shared.log.info("smtp.tls_failed", session=self._id, peer=self._address, detail=str(error))
             raise ConnectionResetError("TLS handshake failed") from error
+        self._unwatch()
+        self._unwatch = bool
         self._principal = None
         self._peers.clear()
         self._session.tls_started(self._capabilities())
 
     async def _auth(self, event: Auth | AuthResponse) -> None:
         shared = self._shared
-        if isinstance(event, Auth):
-            self._login = Login(shared.authentication, self._address)
-            binding = self._binding() if "SCRAM-SHA-256-PLUS" in self._session.capabilities.mechanisms else None
-            outcome = await self._login.begin(event, binding, shared.entropy)
-        else:
-            assert self._login is not None
-            outcome = await self._login.go_on(event)
+        try:
+            if isinstance(event, Auth):
+                self._login = SignIn(shared.authentication, shared.entropy, self._stream, PROTOCOL)
+                offered = self._session.capabilities.mechanisms
+                outcome = await self._login.begin(event.mechanism, event.initial, offered)
+            else:
+                assert self._login is not None
+                outcome = await self._login.go_on(event.data)
+            if not isinstance(outcome, bytes):
+                self._unwatch = await shared.authentication.watch(outcome, PROTOCOL, self._stream)
+        except ProtocolViolation as violation:
+            self._not_signed_in(Refusal(Reason.BAD_CREDENTIALS, str(violation)), AUTH_MALFORMED)
+            return
+        except Refusal as refusal:
+            self._not_signed_in(refusal, reply_to(refusal.reason, Stage.AUTH))
+            return
         if isinstance(outcome, bytes):
             self._session.challenge(outcome)
             return
-        login, self._login = self._login, None
-        if isinstance(outcome, Reply):
-            refusal = login.refusal or Refusal(Reason.BAD_CREDENTIALS, "malformed exchange")
-            self._refused(Stage.AUTH, refusal, login.user)
-            self._session.reply(outcome)
-            return
+        self._login = None
         self._principal = outcome
         self._peers.clear()
         self._session.reply(AUTHENTICATED)
 
-    # --- facts
+    def _not_signed_in(self, refusal: Refusal, reply: Reply) -> None:
+        login, self._login = self._login, None
+        self._refused(Stage.AUTH, refusal, login.user if login else "")
+        self._session.reply(reply)
 
-    def _binding(self) -> ChannelBinding | None:
-        tls = self._stream.tls
-        return ChannelBinding(server_end_point=tls.server_end_point) if tls and tls.server_end_point else None
+    # --- facts
 
     def _capabilities(self) -> Capabilities:
         settings = self._shared.settings
@@ -255,7 +278,7 @@ class Connection:
             self._address,
             tls=self._stream.tls is not None,
             starttls=settings.starttls and self._shared.tls() is not None,
-            binding=self._binding(),
+            binding=channel_binding(self._stream),
         )
 
     def _peer(self, smtputf8: bool) -> Peer:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from postern.frontends.ports import Authentication, Stream
 from postern.frontends.smtp.connection import Connection, Shared
 from postern.frontends.smtp.connectors import Connectors
-from postern.frontends.smtp.ports import Authentication, Log, Mailflow, Metrics, Silent, Stream
+from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Silent
 from postern.frontends.smtp.replies import NO_SERVICE, REPLIES, Stage
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.ports import Clock, Entropy, Resolver

@@ -28,6 +28,10 @@ REPLIES: dict[Reason, Reply] = {
     Reason.SENDER_NOT_ALLOWED: Reply(550, "5.7.1", "Not allowed to send as this address"),
     Reason.BAD_CREDENTIALS: Reply(535, "5.7.8", "Authentication credentials invalid"),
     Reason.ACCOUNT_DISABLED: Reply(525, "5.7.13", "User account disabled"),
+    Reason.ACCOUNT_EXPIRED: Reply(525, "5.7.13", "User account expired"),
+    Reason.PASSWORD_EXPIRED: Reply(535, "5.7.8", "The password has expired, set a new one"),
+    Reason.PASSWORD_CHANGED: Reply(535, "5.7.8", "The password was changed, sign in again"),
+    Reason.RIGHT_WITHDRAWN: Reply(550, "5.7.1", "A right was withdrawn, sign in again"),
     Reason.ENCRYPTION_REQUIRED: Reply(538, "5.7.11", "Encryption required for requested authentication mechanism"),
     Reason.OVER_QUOTA: Reply(552, "5.2.2", "Mailbox full"),
     Reason.TOO_LARGE: Reply(552, "5.3.4", "Message too big for this system"),
@@ -62,6 +66,11 @@ STOPPING = Reply(421, "4.3.2", "Service is stopping, connect again")
 NO_SERVICE = Reply(554, "5.7.1", "No service for you here")
 AUTHENTICATED = Reply(235, "2.7.0", "Authentication succeeded")
 AUTH_MALFORMED = Reply(501, "5.5.2", "Malformed authentication exchange")
+
+
+def ended_reply(reason: Reason) -> Reply:
+    """Why a session is closed whose user may not go on (RFC 5321 3.8)."""
+    return Reply(421, "4.7.0", REPLIES[reason].text)
 
 
 def reply_to(reason: Reason, stage: Stage) -> Reply:

@@ -43,10 +43,6 @@ class Scanner:
         """The next octet, empty at the end."""
         return self.text[self.position : self.position + 1]
 
-    def at_end(self) -> bool:
-        """Whether nothing is left."""
-        return self.position >= len(self.text)
-
     def end(self) -> None:
         """Nothing may be left."""
         if self.position < len(self.text):

@@ -8,8 +8,8 @@ import ssl
 
 import trustme
 from fake_mailbox import FakeMailbox
+from imap_world import MESSAGE, FakeAuthentication, FakeMailboxes, FixedEntropy
 
-from conftest import MESSAGE, FakeAuthentication, FakeMailboxes, FixedEntropy
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
 from postern.net.listener import bind, serve

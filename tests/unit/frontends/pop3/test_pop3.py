@@ -104,6 +104,9 @@ class FakeMailbox:
 
 
 class FakeAuthentication:
+    async def watch(self, principal, protocol, session):
+        return lambda: None
+
     async def verify_password(self, user, password, peer_address, protocol, authzid=""):
         assert peer_address == "192.0.2.1" and protocol == "pop3"
         if (user, password) != ("anna", "two words"):

@@ -41,6 +41,9 @@ class Credentials(NamedTuple):
 
 
 class FakeAuthentication:
+    async def watch(self, principal, protocol, session):
+        return lambda: None
+
     def __init__(self) -> None:
         self.failures: list[str] = []
 

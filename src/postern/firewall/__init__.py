@@ -1,0 +1,1 @@
+"""Rules for packet filters, written from the flows of a topology."""

@@ -1,0 +1,104 @@
+"""What every front end needs from below, as it uses it; `net.stream` and `services.authentication` fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from postern.model.refusal import Reason
+
+if TYPE_CHECKING:
+    import ssl
+
+    from postern.protocols.sasl.outcome import ScramCredentials
+    from postern.services.authentication import Principal
+
+
+class TlsFacts(Protocol):
+    """What TLS gives to a session."""
+
+    @property
+    def version(self) -> str:
+        """Such as TLSv1.3."""
+        ...
+
+    @property
+    def cipher(self) -> str:
+        """OpenSSL's name."""
+        ...
+
+    @property
+    def server_end_point(self) -> bytes:
+        """Channel binding (RFC 5929 4)."""
+        ...
+
+
+class Stream(Protocol):
+    """net.stream.Stream."""
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """Remote address and port."""
+        ...
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Our address and port."""
+        ...
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        """None without TLS."""
+        ...
+
+    async def read(self, timeout_s: float) -> bytes:
+        """At least one octet; empty at the end. Raises TimeoutError, ConnectionError."""
+        ...
+
+    def write(self, data: bytes | list[bytes]) -> None:
+        """Queue octets."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the peer takes more."""
+        ...
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Handshake as a server."""
+        ...
+
+    def close(self) -> None:
+        """Send what is queued and close."""
+        ...
+
+    def end(self, reason: Reason) -> None:
+        """Have the reader stop with `net.stream.Ended`."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
+
+
+class Authentication(Protocol):
+    """services.authentication.Authentication."""
+
+    async def verify_password(
+        self, user: str, password: str, peer_address: str, protocol: str, authzid: str = ""
+    ) -> Principal:
+        """Raises Refusal."""
+        ...
+
+    async def watch(self, principal: Principal, protocol: str, session: Stream) -> Callable[[], None]:
+        """End the session when its account ends; the way to forget it. Raises Refusal."""
+        ...
+
+    async def scram(self, user: str, peer_address: str = "") -> ScramCredentials:
+        """Raises Refusal."""
+        ...
+
+    async def finish_scram(
+        self, user: str, ok: bool, peer_address: str, protocol: str = "", authzid: str = ""
+    ) -> Principal:
+        """Raises Refusal."""
+        ...

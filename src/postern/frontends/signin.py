@@ -1,0 +1,101 @@
+"""Sign-in by SASL: a mechanism's exchange with the authentication service, the same for every protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from postern.frontends.ports import Authentication, Stream
+from postern.model.addresses import is_loopback
+from postern.model.ports import Entropy
+from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.protocols.sasl.server import (
+    Challenge,
+    ChannelBinding,
+    Done,
+    Exchange,
+    Failed,
+    NeedScram,
+    Outcome,
+    Verify,
+    start,
+)
+
+if TYPE_CHECKING:
+    from postern.services.authentication import Principal
+
+PLUS = "SCRAM-SHA-256-PLUS"
+
+
+def channel_binding(stream: Stream) -> ChannelBinding | None:
+    """What a mechanism can be bound to on this connection."""
+    tls = stream.tls
+    return ChannelBinding(server_end_point=tls.server_end_point) if tls is not None and tls.server_end_point else None
+
+
+def clear_text_allowed(stream: Stream, cleartext_login: str) -> bool:
+    """Whether a password may cross this connection: under TLS, and where the setting says so within the machine."""
+    return stream.tls is not None or (cleartext_login == "loopback" and is_loopback(stream.peer[0]))
+
+
+class SignIn:
+    """One run of AUTH or AUTHENTICATE on one connection."""
+
+    def __init__(self, authentication: Authentication, entropy: Entropy, stream: Stream, protocol: str) -> None:
+        self._authentication = authentication
+        self._entropy = entropy
+        self._stream = stream
+        self._peer = stream.peer[0]
+        self._protocol = protocol
+        self._exchange: Exchange | None = None
+        self._done: Done | None = None
+        self.user = ""
+        """Who is trying, for the log."""
+
+    async def begin(self, mechanism: str, initial: bytes | None, offered: tuple[str, ...]) -> bytes | Principal:
+        """A challenge to send, or who it is.
+
+        `offered` are the mechanisms that the client has seen: SCRAM notices if -PLUS was taken off the list on the way.
+        Raises Refusal, ProtocolViolation for a client that breaks the mechanism's syntax.
+        """
+        self._exchange = start(mechanism, channel_binding(self._stream) if PLUS in offered else None, self._entropy)
+        if self._exchange is None:
+            raise Refusal(Reason.NOT_SUPPORTED, mechanism)
+        return await self._follow(self._exchange, self._exchange.step(initial))
+
+    async def go_on(self, response: bytes) -> bytes | Principal:
+        """The same, after a response. Raises Refusal, ProtocolViolation."""
+        assert self._exchange is not None
+        if self._done is None:
+            return await self._follow(self._exchange, self._exchange.step(response))
+        if response:
+            raise ProtocolViolation("expected an empty response")
+        return await self._finish(self._done)
+
+    async def _follow(self, exchange: Exchange, outcome: Outcome) -> bytes | Principal:
+        if isinstance(outcome, NeedScram):
+            self.user = outcome.authcid
+            outcome = exchange.resume(await self._authentication.scram(outcome.authcid, self._peer))
+        match outcome:
+            case Challenge(data):
+                return data
+            case Verify(authcid, authzid, password):
+                self.user = authcid
+                return await self._authentication.verify_password(
+                    authcid, password, self._peer, self._protocol, authzid
+                )
+            case Done():
+                if not outcome.server_final:
+                    return await self._finish(outcome)
+                self._done = outcome
+                return outcome.server_final
+            case Failed(reason, authcid, malformed):
+                if malformed:
+                    raise ProtocolViolation(reason)
+                if authcid:
+                    await self._authentication.finish_scram(authcid, False, self._peer, self._protocol)
+                raise Refusal(Reason.BAD_CREDENTIALS, reason)
+            case _:
+                raise Refusal(Reason.BAD_CREDENTIALS, "an exchange without an outcome")
+
+    async def _finish(self, done: Done) -> Principal:
+        return await self._authentication.finish_scram(done.authcid, True, self._peer, self._protocol, done.authzid)

@@ -19,6 +19,7 @@ COMMANDS = [
     ["ports", "matrix"],
     ["ports", "--topology", str(EXAMPLES / "migration.toml"), "--html"],
     ["firewall", "--help"],
+    ["check", "--help"],
     ["firewall", "--format", "cisco", "--topology", str(EXAMPLES / "migration.toml")],
     ["firewall", "--format", "kubernetes", "--topology", str(EXAMPLES / "migration.toml")],
     ["firewall", "audit", "--help"],
@@ -48,6 +49,14 @@ def test_a_command_runs_without_the_modules_of_unix(arguments: list[str]) -> Non
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_a_check_asks_without_the_modules_of_unix() -> None:
+    # nothing listens there: every service is asked and found closed
+    script = SCRIPT.format(unix=UNIX, arguments=["check", "--host", "127.0.0.1", "--port-base", "1", "--json"])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert '"closed"' in done.stdout
 
 
 def test_other_commands_say_that_they_cannot(capsys: pytest.CaptureFixture[str]) -> None:

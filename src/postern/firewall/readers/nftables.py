@@ -162,9 +162,9 @@ class _Reader:
             if not packets:
                 return found  # whatever else it says: it is no rule for the first packet of a flow
         # a rule that only counts or logs leaves the packet's fate alone, whatever its conditions
-        problem = strange or (doubt if found or decides else None)
-        if problem is not None:
-            raise problem
+        left_out = strange or (doubt if found or decides else None)
+        if left_out is not None:
+            raise left_out
         return found
 
     def match(self, value: Object, content: object) -> list[Box]:

@@ -30,7 +30,12 @@ EX_DATAERR = 65
 NAMES = 4
 """Networks and ports that a line shows; JSON has all."""
 
-Ruleset = Annotated[str, Parameter(help=_("File with the rules as the firewall prints them; - reads standard input."))]
+Ruleset = Annotated[
+    str,
+    Parameter(
+        allow_leading_hyphen=True, help=_("File with the rules as the firewall prints them; - reads standard input.")
+    ),
+]
 AuditHost = Annotated[
     str, Parameter(name="--host", help=_("The host whose rules these are. Without it, a device's between the zones."))
 ]

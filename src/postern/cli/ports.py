@@ -15,6 +15,7 @@ from postern.catalogue.load import TABLES, all_rows
 from postern.catalogue.roles import UnknownNameError, role
 from postern.catalogue.schema import DataPath, Level
 from postern.cli import flow_views
+from postern.cli import port_matrix as matrix_views
 from postern.cli import port_views as views
 from postern.cli.language import _
 from postern.cli.output import fail, print_json
@@ -39,9 +40,9 @@ class Filters:
     role: Annotated[str, Parameter(help=_("Data paths that begin or end at this role, for example mailbox."))] = ""
     source: Annotated[str, Parameter(help=_("Who opens the connection, for example outlook."))] = ""
     destination: Annotated[str, Parameter(help=_("Who listens, for example client-access."))] = ""
-    between: Annotated[tuple[str, str] | None, Parameter(help=_("Two roles: everything between them, either way."))] = (
-        None
-    )
+    between: Annotated[
+        tuple[str, str] | None, Parameter(negative="", help=_("Two roles: everything between them, either way."))
+    ] = None
     direction: Annotated[str, Parameter(help=_("in or out, seen from --role."))] = ""
     port: Annotated[str, Parameter(help=_("A port, for example 587 or 53/udp."))] = ""
     protocol: Annotated[str, Parameter(help=_("A protocol, for example smtp."))] = ""
@@ -77,8 +78,8 @@ NO_FILTERS, AS_TABLE = Filters(), Output()
 @app.default
 def ports(  # noqa: D103 - help is above
     *,
-    filters: Annotated[Filters, Parameter(name="*")] = NO_FILTERS,
-    output: Annotated[Output, Parameter(name="*")] = AS_TABLE,
+    filters: Annotated[Filters, Parameter(name="*", show_default=False)] = NO_FILTERS,
+    output: Annotated[Output, Parameter(name="*", show_default=False)] = AS_TABLE,
     topology: TopologyFile = None,
     draw: Annotated[Path | None, Parameter(help=_("Draw what --topology needs into this file (SVG)."))] = None,
 ) -> None:
@@ -119,13 +120,13 @@ def explain(  # noqa: D103 - help is above
         "\n\nExample: postern ports matrix --markdown"
     ),
 )
-def show_matrix(*, output: Annotated[Output, Parameter(name="*")] = AS_TABLE) -> None:  # noqa: D103 - help is above
+def show_matrix(*, output: Annotated[Output, Parameter(name="*", show_default=False)] = AS_TABLE) -> None:  # noqa: D103 - help is above
     kind = output.kind
     members, cells = query.matrix()
     if kind in {"json", "csv"}:
         views.show(tuple(cells.values()), kind, title="")
     else:
-        views.show_matrix(members, cells, kind)
+        matrix_views.show_matrix(members, cells, kind)
 
 
 app.command(

@@ -91,7 +91,7 @@ def audit(
     for name, direction, group in _groups(topology, reading, host):
         side = _Side(name, direction, group, reading.families, topology)
         findings += side.missing(required)
-        if direction != OUT or all(one.default == DENY for one in group):
+        if direction != OUT or (group and all(one.default == DENY for one in group)):
             findings += side.surplus(required)
         if direction != OUT:
             findings += side.unencrypted(paths)
@@ -215,7 +215,7 @@ class _Side:
             by_ends.setdefault((source, destination), []).append(ports)
         found = []
         for (source, destination), surplus in by_ends.items():
-            surplus.sort()
+            surplus = _joined(surplus)
             found.append(
                 Finding(
                     SURPLUS,
@@ -265,6 +265,17 @@ class _Side:
 def _touching(whole: Sequence[Box], held: Iterable[Box]) -> list[Box]:
     """The boxes that have anything in common with the others: the rest need not be taken out."""
     return [box for box in held if any(meet(box, one) is not None for one in whole)]
+
+
+def _joined(ports: Iterable[tuple[str, Interval]]) -> list[tuple[str, Interval]]:
+    """Sorted, with ports of a transport put together where they touch."""
+    found: list[tuple[str, Interval]] = []
+    for transport, (first, last) in sorted(ports):
+        if found and found[-1][0] == transport and first <= found[-1][1][1] + 1:
+            found[-1] = transport, (found[-1][1][0], max(last, found[-1][1][1]))
+        else:
+            found.append((transport, (first, last)))
+    return found
 
 
 def _spans(end: Endpoint) -> list[Span]:

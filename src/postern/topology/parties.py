@@ -105,10 +105,16 @@ def rpc_ports(destination: Party) -> tuple[int, int]:
 
 
 def _editions(source: Party, destination: Party, topology: Topology) -> set[str]:
-    """Whose tables tell of a connection: Postern's if it takes part, else the listening server's, else the other's."""
+    """Whose tables tell of a connection: Postern's if it takes part, else the listening server's, else the other's.
+
+    Between an Edge and an inside server it is the inside server's: what sends its mail to the Edge is a Hub Transport
+    in 2010 and a Mailbox in 2016, and a Mailbox of 2010 speaks to no Edge, whatever the Edge's edition.
+    """
     if POSTERN in (source.edition, destination.edition):
         return {POSTERN}
     edition = destination.edition or source.edition
+    if EDGE in source.roles | destination.roles:
+        edition = next((party.edition for party in (source, destination) if party.server), edition)
     if not edition:
         return {host.edition for host in topology.hosts}
     if edition == OLDEST and EDGE in source.roles | destination.roles:

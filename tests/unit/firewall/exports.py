@@ -66,7 +66,7 @@ def _windows(network: str) -> str:
 
 
 def powershell_json(flows, host) -> str:
-    """The export of docs/firewall.md, as Windows PowerShell 5.1 writes it."""
+    """The export of docs/firewall-audit.md, as Windows PowerShell 5.1 writes it."""
     rules = []
     for flow, inbound, networks in _sides(flows, host):
         if inbound:

@@ -143,6 +143,7 @@ def test_no_filter_at_all_opens_everything():
     report = compare('{"nftables": []}', POST)
     assert report.of(MISSING) == ()
     assert {finding.rule for finding in report.of(SURPLUS)} == {"no filter at all"}
+    assert {finding.direction for finding in report.of(SURPLUS)} == {"in"}
 
 
 def test_what_leaves_a_host_is_judged_only_where_it_is_filtered():

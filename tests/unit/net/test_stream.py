@@ -109,6 +109,29 @@ async def test_large_transfers_pass_back_pressure(context: ServerContext, tls: b
         client.close()
 
 
+async def test_pieces_arrive_in_order_whatever_their_size() -> None:
+    large = bytes(range(256)) * 8192
+    pieces: list[bytes | memoryview] = [b"head ", memoryview(large)[7:], b"", b" middle ", large, b" end"]
+    expected = b"".join(pieces) + b"ab" + b"".join(pieces)
+
+    async def handler(stream: Stream) -> None:
+        out = list(pieces)
+        stream.write(out)
+        out.clear()  # the list is its owner's again, as soon as it is written
+        stream.write([b"a", b"b"])
+        stream.write(list(pieces))
+        stream.write([])
+        await stream.drain()
+
+    async with listening(handler) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        received = b""
+        while data := await client.read(5):
+            received += data
+        assert received == expected
+        client.close()
+
+
 async def test_implicit_tls_facts(context: ServerContext) -> None:
     facts = asyncio.get_running_loop().create_future()
 

@@ -73,3 +73,12 @@ def test_a_picture_names_only_those_who_take_part():
     shown = narrowed_zones(MIGRATION, answer, question)
     assert shown.zone("Internet").roles == ("outlook",)
     assert shown.zone("Perimeter") == MIGRATION.zone("Perimeter")
+
+
+def test_the_edge_speaks_with_those_inside_servers_that_transport_mail_in_their_own_edition():
+    """A Hub Transport of 2010 sends to an Edge of 2016; a Mailbox of 2010 does not, one of 2016 does."""
+    to_edge = {(f.source.name, f.first) for f in FLOWS if f.destination.name == "edge1" and f.source.name != "Internet"}
+    expected = {(name, port) for name in ("cas1", "cas2", "ex1", "ex2") for port in (25, 50636)}
+    assert to_edge == expected | {("postern1", 25), ("postern2", 25)}
+    from_edge = {f.destination.name for f in FLOWS if f.source.name == "edge1" and f.first == 25}
+    assert from_edge == {"Internet", "cas1", "cas2", "ex1", "ex2", "postern1", "postern2"}

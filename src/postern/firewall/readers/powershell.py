@@ -1,6 +1,6 @@
 """Reads what PowerShell says of Windows Firewall: JSON of the rules in force, and scripts of New-NetFirewallRule.
 
-docs/firewall.md has the one-line export. Values of enumerations may be names or numbers, and a list may be wrapped in
+docs/firewall-audit.md has the export. Values of enumerations may be names or numbers, and a list may be wrapped in
 `{"value": [...], "Count": n}`, as Windows PowerShell 5.1 does.
 """
 
@@ -49,7 +49,7 @@ def read(text: str, profile: str = DOMAIN, rpc: Interval = RPC) -> Reading:
         except NotUnderstoodError as problem:
             remarks.append(Remark(line, shortened(source), problem.reason, problem.detail))
     if not exported and "netfirewall" not in text.lower():
-        raise RulesetError("line 1: no rule of Windows Firewall is in this file; docs/firewall.md has the export")
+        raise RulesetError("line 1: no rule of Windows Firewall is in this file; docs/firewall-audit.md has the export")
     return Reading("powershell", filters(found, defaults), tuple(remarks))
 
 
@@ -59,7 +59,7 @@ def _exported(text: str) -> Iterator[tuple[int, str, dict[str, list[str]]]]:
         if not isinstance(item, Object) or not {"Direction", "Action"} <= set(item):
             raise RulesetError(
                 f"line {getattr(item, 'line', 1)}: a rule with Direction and Action is expected; "
-                "docs/firewall.md has the export"
+                "docs/firewall-audit.md has the export"
             )
         fields = {key.lower(): _texts(value) for key, value in item.items()}
         name = next((fields[key][0] for key in ("displayname", "name") if fields.get(key)), "")

@@ -111,10 +111,10 @@ class _Section:
 
     def rule(self, number: int, text: str) -> None:
         words = shlex.split(text)
-        if words[0].startswith("["):  # iptables-save -c prints counters first
+        if words and words[0].startswith("["):  # iptables-save -c prints counters first
             words = words[1:]
         if len(words) < 2 or words[0] not in ("-A", "--append"):
-            raise NotUnderstoodError(UNKNOWN_WORD, words[0])
+            raise NotUnderstoodError(UNKNOWN_WORD, " ".join(words[:1]))
         line = _Line(words[2:], self.family)
         line.read()
         if not line.target or not line.packets:

@@ -99,3 +99,10 @@ def test_ufw_runs_with_a_ufw_that_only_writes_down(tmp_path: Path) -> None:
         r"<allow><(in|out)>(<proto><(tcp|udp)>)?<from><[\da-f.:/]+><to><[\da-f.:/]+>(<port><[\d,:]+>)?<comment><[^<>]+>"
     )
     assert [line for line in rules if not re.fullmatch(pattern, line)] == []
+
+
+def test_no_comment_of_a_route_rule_reads_as_an_interface_clause() -> None:
+    """ufw refuses `in` and `out` anywhere in such a line, the comment included."""
+    lines = [line for line in written("ufw", "").splitlines() if line.startswith("ufw route")]
+    assert lines
+    assert [line for line in lines if re.search(r" (in|out|on) ", line)] == []

@@ -75,6 +75,7 @@ def _nouns() -> dict[str, str]:
         "alias": _("Further addresses of mailboxes and groups."),
         "group": _("Distribution groups."),
         "domain": _("Accepted domains."),
+        "cert": _("Certificates: list, check, make, request, import, issue, renew."),
         "queue": _("Mail that waits for its next hop."),
         "trace": _(
             "Every event of every message that fits, in order of time."

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help run test check bench
+.PHONY: help run test check docs bench
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 12
@@ -17,11 +17,20 @@ test: $(DEV_STAMP) ## every test: unit, integration, crash and real mail program
 	@scripts/install-test-parts
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(DEV_STAMP) ## lint, types, import contracts
+check: $(DEV_STAMP) ## lint, types, import contracts, the catalogue's rules
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/postern ports --edition all --json > /dev/null
+
+docs: $(STAMP) ## write the pages that are made from code: docs/datapaths, docs/settings.md
+	$(BIN)/python -m postern.cli.port_pages docs/datapaths
+	$(BIN)/python -m postern.cli.picture_pages
+	$(BIN)/postern settings --reference > docs/settings.md
+	for code in en ru; do $(BIN)/postern --lang $$code ports --topology examples/outlook.toml --source outlook \
+		--draw docs/datapaths/outlook.$$code.svg > /dev/null; done
+	$(BIN)/postern --lang en ports --topology examples/migration.toml --draw docs/migration.en.svg > /dev/null
 
 bench: $(DEV_STAMP) ## measure against Postfix and Dovecot in one run (needs the load generator, see docs/performance.md)
 	@scripts/install-test-parts

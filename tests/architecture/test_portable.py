@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from postern.cli.main import run
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 UNIX = ("fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "syslog", "uvloop", "curses", "readline", "apsw")
 COMMANDS = [
     ["ports", "--edition", "all"],
     ["ports", "--html"],
     ["ports", "explain", "25"],
     ["ports", "matrix"],
+    ["ports", "--topology", str(EXAMPLES / "migration.toml"), "--html"],
     ["firewall", "--help"],
+    ["check", "--help"],
+    ["firewall", "--format", "cisco", "--topology", str(EXAMPLES / "migration.toml")],
+    ["firewall", "--format", "kubernetes", "--topology", str(EXAMPLES / "migration.toml")],
+    ["firewall", "audit", "--help"],
     ["--help"],
 ]
 """One line for each: a command line that imports all that the command needs."""
@@ -42,6 +49,14 @@ def test_a_command_runs_without_the_modules_of_unix(arguments: list[str]) -> Non
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_a_check_asks_without_the_modules_of_unix() -> None:
+    # nothing listens there: every service is asked and found closed
+    script = SCRIPT.format(unix=UNIX, arguments=["check", "--host", "127.0.0.1", "--port-base", "1", "--json"])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert '"closed"' in done.stdout
 
 
 def test_other_commands_say_that_they_cannot(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+from tests.interop import samba
 from tests.interop.demo import start_demo, stop_demo
 
 
@@ -15,6 +16,16 @@ def demo(tmp_path_factory):
     process, facts = start_demo(tmp_path_factory.mktemp("demo") / "data")
     yield facts
     stop_demo(process)
+
+
+@pytest.fixture(scope="session")
+def domain_controller(tmp_path_factory):
+    """An Active Directory domain controller, shared by all tests of a session."""
+    if why := samba.missing():
+        pytest.skip(why)
+    controller = samba.start(tmp_path_factory.mktemp("samba"))
+    yield controller
+    samba.stop(controller)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from postern.catalogue.schema import DataPath, Encryption, Level, Listener
 PROCESS_ROLES = ("edge", "transport", "mailbox", "client-access", "um", "directory")
 """Roles of Postern's processes."""
 MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"})
+CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"})
+"""Mechanisms that show the password."""
 PROTOCOLS = frozenset({"smtp", "imap", "pop3", "http"})
 CONFIDENCE = ("high", "medium", "low")
 PORTLESS = ("none", "local", "configurable")
@@ -70,5 +72,8 @@ def _listener(one: Listener) -> Iterator[str]:
     unknown = set(one.authentication_supported) - MECHANISMS - {"anonymous"}
     if unknown:
         yield f"unknown mechanism {', '.join(sorted(unknown))}"
+    shown = set(one.authentication_before_tls) - (set(one.authentication_default) - CLEAR_TEXT)
+    if shown:
+        yield f"offers {', '.join(sorted(shown))} before TLS"
     if one.encryption_default is Encryption.NONE and one.mechanisms and not one.loopback_only:
         yield "takes passwords without encryption from outside"

@@ -187,8 +187,9 @@ _WORDS = {Encryption.NONE: "none", Encryption.STARTTLS: "STARTTLS", Encryption.I
 
 
 def _level(listener: Listener) -> Level:
-    """STARTTLS where nothing but TLS is let in counts as required: passwords and mail never travel in clear."""
+    """STARTTLS counts as required where nothing but the upgrade is let in before it."""
     if listener.encryption_default is Encryption.NONE:
         return Level.NONE
-    optional = listener.encryption_default is Encryption.STARTTLS and "anonymous" in listener.authentication_default
+    clear = "anonymous" in listener.authentication_default or listener.authentication_before_tls
+    optional = listener.encryption_default is Encryption.STARTTLS and clear
     return Level.OPTIONAL if optional else Level.REQUIRED

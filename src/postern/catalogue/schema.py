@@ -90,8 +90,8 @@ class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """SASL mechanisms by name; `anonymous` where none is needed."""
     authentication_default: tuple[str, ...]
     """What is offered unless settings say otherwise."""
-    authentication_in_clear: bool = False
-    """Whether mechanisms that show the password are offered before TLS."""
+    authentication_before_tls: tuple[str, ...] = ()
+    """What is offered before STARTTLS too: only mechanisms that do not show the password."""
     on_by_default: bool = True
     loopback_only: bool = False
     """Never bound to an address that others can reach."""

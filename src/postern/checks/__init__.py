@@ -1,1 +1,1 @@
-"""Real handshakes on the data paths of a topology, beside what the catalogue says."""
+"""The check of data paths: does the real handshake of each and compares what is found with what is catalogued."""

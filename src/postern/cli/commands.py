@@ -91,6 +91,11 @@ def _nouns() -> dict[str, str]:
             "Which ports, authentication and encryption: Exchange 2003 to 2019 and Postern."
             "\n\nExample: postern ports --edition 2016,postern --source outlook"
         ),
+        "check": _(
+            "Ask every service by its real handshake and show what differs from the catalogue."
+            " Without arguments: this server's own listeners."
+            "\n\nExample: postern check --topology topology.toml --html report.html"
+        ),
         "firewall": _(
             "Write the rules of a packet filter: what the topology's data paths need, and nothing else."
             "\n\nExample: postern firewall --format nftables --topology topology.toml --host mail1"

@@ -16,6 +16,14 @@ from postern.topology.loading import TopologyError, load, nearest
 from postern.topology.model import Host, Topology
 
 app = App(name="firewall")
+app.command(
+    "postern.cli.firewall_audit:command",
+    name="audit",
+    help=_(
+        "Compare the rules of a firewall with what the topology needs: what is missing, surplus, unencrypted."
+        "\n\nExample: nft -j list ruleset | postern firewall audit - --topology topology.toml --host mail1"
+    ),
+)
 
 EX_USAGE = 2
 EX_CONFIG = 78

@@ -46,10 +46,10 @@ def show(rows: Sequence[DataPath], kind: str, *, title: str) -> None:
     elif kind == "csv":
         _csv(rows)
     elif kind == "markdown":
-        sys.stdout.write(markdown([_row(path) for path in rows], headings()))
+        sys.stdout.write(markdown([row(path) for path in rows], headings()))
     elif kind == "html":
         tones = {level_word(Level.NONE): BAD, level_word(Level.OPTIONAL): FAIR, level_word(Level.REQUIRED): GOOD}
-        cells = [_row(path) | {"level": level_word(path.level)} for path in rows]
+        cells = [row(path) | {"level": level_word(path.level)} for path in rows]
         columns = headings() | {"level": _("ENCRYPTED"), "encryption": _("HOW")}
         sys.stdout.write(html_page(title, "", columns, cells, language(), tones=tones))
     elif not rows:
@@ -72,16 +72,23 @@ def headings() -> dict[str, str]:
     }
 
 
+def escaped(text: str) -> str:
+    """Markdown of a text; code in backticks stays as it is."""
+    if text.startswith("`"):
+        return text
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+
+
 def markdown(rows: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
-    for row in rows:
-        cells = [row[key].replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for key in columns]
-        lines.append("| " + " | ".join(cells) + " |")
+    for one in rows:
+        lines.append("| " + " | ".join(escaped(one[key]) for key in columns) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _row(path: DataPath) -> dict[str, str]:
+def row(path: DataPath) -> dict[str, str]:
+    """A row in words, by the keys of `headings`."""
     return {
         "id": path.id,
         "source": end(path.source, path.source_roles),
@@ -125,6 +132,11 @@ def level_word(level: Level) -> str:
 def confidence_word(confidence: str) -> str:
     """How sure a row is, in words."""
     return {"high": _("high"), "medium": _("medium"), "low": _("low")}[confidence]
+
+
+def colour(level: Level) -> str:
+    """A level's colour on a terminal, a rich style."""
+    return _COLOURS[level]
 
 
 def encryption_words(path: DataPath) -> str:
@@ -178,7 +190,7 @@ def _table(rows: Sequence[DataPath]) -> None:
     for key, heading in columns.items():
         table.add_column(heading, no_wrap=key in {"id", "confidence"}, overflow="fold", max_width=_WIDEST.get(key))
     for path in rows:
-        cells: dict[str, Text] = {key: Text(text) for key, text in _row(path).items()}
+        cells: dict[str, Text] = {key: Text(text) for key, text in row(path).items()}
         cells["encryption"].stylize(_COLOURS[path.level])
         table.add_row(*(cells[key] for key in columns))
     out.print(table)
@@ -239,45 +251,3 @@ def _told(path: DataPath) -> dict[str, str]:
 
 def _span(path: DataPath, number: int) -> int:
     return min(port.last - port.first for port in named_ports(path, number))
-
-
-def show_matrix(members: Sequence[str], cells: Mapping[tuple[str, str], DataPath], kind: str) -> None:
-    """The matrix as `markdown`, `html` or `table`: a row for each server, a column for each peer."""
-    titles = {member: cells[member, member].destination.of(language()) for member in members}
-    numbers = {member: str(place) for place, member in enumerate(members, 1)}
-    columns = {"server": _("TO (server), FROM (columns)")} | numbers
-    rows = [
-        {"server": f"{numbers[server]} {titles[server]}"} | {peer: _cell(cells[server, peer]) for peer in members}
-        for server in members
-    ]
-    legend = [
-        _("Traffic goes from the column's member to the row's. Columns have the numbers of the rows."),
-        _(
-            "AD: 389, 3268, 88, 53, 135 (LDAP, global catalog, Kerberos, DNS, RPC netlogon)."
-            " dyn: dynamic RPC. -: no direct connection."
-        ),
-    ]
-    if kind == "html":
-        title = _("Exchange 2003 and 2007 in one organisation")
-        sys.stdout.write(html_page(title, "", columns, rows, language(), intro="\n".join(legend)))
-        return
-    if kind == "markdown":
-        sys.stdout.write(markdown(rows, columns) + "\n" + "\n\n".join(legend) + "\n")
-        return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for key, heading in columns.items():
-        table.add_column(heading, max_width=None if key == "server" else 6)
-    for row in rows:
-        table.add_row(*(Text(row[key]) for key in columns))
-    out = console()
-    out.print(table)
-    for line in legend:
-        out.print(Text(line))
-
-
-def _cell(path: DataPath) -> str:
-    """A cell of the matrix, short."""
-    if path.none:
-        return "-"
-    numbers = dict.fromkeys("dyn" if port.dynamic else str(port.first) for port in path.ports)
-    return "AD" if "389" in numbers else " ".join(numbers)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
 from postern.catalogue import query
 from postern.catalogue.load import TABLES, all_rows
-from postern.catalogue.roles import UnknownNameError
+from postern.catalogue.roles import UnknownNameError, role
 from postern.catalogue.schema import DataPath, Level
+from postern.cli import flow_views
+from postern.cli import port_matrix as matrix_views
 from postern.cli import port_views as views
 from postern.cli.language import _
 from postern.cli.output import fail, print_json
+from postern.topology.selecting import Question
 
 EX_USAGE = 2
 
@@ -36,9 +40,9 @@ class Filters:
     role: Annotated[str, Parameter(help=_("Data paths that begin or end at this role, for example mailbox."))] = ""
     source: Annotated[str, Parameter(help=_("Who opens the connection, for example outlook."))] = ""
     destination: Annotated[str, Parameter(help=_("Who listens, for example client-access."))] = ""
-    between: Annotated[tuple[str, str] | None, Parameter(help=_("Two roles: everything between them, either way."))] = (
-        None
-    )
+    between: Annotated[
+        tuple[str, str] | None, Parameter(negative="", help=_("Two roles: everything between them, either way."))
+    ] = None
     direction: Annotated[str, Parameter(help=_("in or out, seen from --role."))] = ""
     port: Annotated[str, Parameter(help=_("A port, for example 587 or 53/udp."))] = ""
     protocol: Annotated[str, Parameter(help=_("A protocol, for example smtp."))] = ""
@@ -64,16 +68,27 @@ class Output:
         return chosen[0] if chosen else "table"
 
 
+TopologyFile = Annotated[
+    Path | None,
+    Parameter(name=["--topology", "-t"], help=_("A file with hosts and zones (TOML): the flows that they need.")),
+]
 NO_FILTERS, AS_TABLE = Filters(), Output()
 
 
 @app.default
 def ports(  # noqa: D103 - help is above
     *,
-    filters: Annotated[Filters, Parameter(name="*")] = NO_FILTERS,
-    output: Annotated[Output, Parameter(name="*")] = AS_TABLE,
+    filters: Annotated[Filters, Parameter(name="*", show_default=False)] = NO_FILTERS,
+    output: Annotated[Output, Parameter(name="*", show_default=False)] = AS_TABLE,
+    topology: TopologyFile = None,
+    draw: Annotated[Path | None, Parameter(help=_("Draw what --topology needs into this file (SVG)."))] = None,
 ) -> None:
     kind = output.kind
+    if topology:
+        flow_views.show_topology(topology, question(filters), kind, draw)
+        return
+    if draw:
+        fail(_("--draw needs --topology: a file with hosts and zones, see examples/outlook.toml"), EX_USAGE)
     views.show(select(filters), kind, title=_("Data paths"))
 
 
@@ -105,13 +120,13 @@ def explain(  # noqa: D103 - help is above
         "\n\nExample: postern ports matrix --markdown"
     ),
 )
-def show_matrix(*, output: Annotated[Output, Parameter(name="*")] = AS_TABLE) -> None:  # noqa: D103 - help is above
+def show_matrix(*, output: Annotated[Output, Parameter(name="*", show_default=False)] = AS_TABLE) -> None:  # noqa: D103 - help is above
     kind = output.kind
     members, cells = query.matrix()
     if kind in {"json", "csv"}:
         views.show(tuple(cells.values()), kind, title="")
     else:
-        views.show_matrix(members, cells, kind)
+        matrix_views.show_matrix(members, cells, kind)
 
 
 app.command(
@@ -119,6 +134,29 @@ app.command(
     name="listening",
     help=_("List what the server of the settings file opens.\n\nExample: postern ports listening --json"),
 )
+
+
+def question(filters: Filters) -> Question | None:
+    """The filters as a question to a topology; none if nothing is filtered."""
+    if filters == NO_FILTERS:
+        return None
+    rows = select(filters)
+    number, transport = parse_port(filters.port) if filters.port else (0, "")
+    inward, outward = filters.direction == query.INWARD, filters.direction == query.OUTWARD
+    return Question(
+        rows=rows,
+        role=_role_id(filters.role),
+        source=_role_id(filters.source or (filters.role if outward else "")),
+        destination=_role_id(filters.destination or (filters.role if inward else "")),
+        between=(_role_id(filters.between[0]), _role_id(filters.between[1])) if filters.between else None,
+        port=number,
+        transport=transport,
+        level=Level(filters.encryption) if filters.encryption else None,
+    )
+
+
+def _role_id(word: str) -> str:
+    return role(word).id if word else ""
 
 
 def select(filters: Filters) -> tuple[DataPath, ...]:

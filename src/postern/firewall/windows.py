@@ -100,26 +100,30 @@ def _addresses(sides: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[str, ...]:
 
 
 def _documented(row: DataPath, needs: Sequence[_Need], host: Host) -> Iterator[WindowsRule]:
-    """The row's rule for those who need one of its ports; nothing if nobody does."""
-    row_ports = _row_ports(row, host)
-    using = [need for need in needs if _uses(row_ports, need)]
-    if not using:
-        return
-    ports: list[str] = []
-    for port in row_ports:
-        wanted = [need for need in using if _meets(port, need)]
-        ports += _words(port) if wanted else []
-    ids = dict.fromkeys([row.id, *(path_id for need in using for path_id in need.path_ids)])
-    yield WindowsRule(
-        row.rule_name,
-        row.id,
-        label(tuple(ids), row.purpose.en or using[0].purpose.en, DESCRIPTION),
-        "TCP",
-        () if any(port.any for port in row_ports) else tuple(dict.fromkeys(ports)),
-        _host_addresses(host),
-        _all_remote(using),
-        "" if row.program == "any" else row.program,
-    )
+    """The row's rule for those who need its ports, once for each circle of them; nothing if nobody does.
+
+    587 is for mail programs and 25 is not, so that one rule for both would let each use the other's port.
+    """
+    circles: dict[tuple[str, ...], tuple[list[Port], list[_Need]]] = {}
+    for port in _row_ports(row, host):
+        using = [need for need in needs if _uses(port, need)]
+        if using:
+            ports, known = circles.setdefault(_all_remote(using), ([], []))
+            ports.append(port)
+            known += [need for need in using if need not in known]
+    for number, (remote, (ports, using)) in enumerate(circles.items(), 1):
+        ids = dict.fromkeys([row.id, *(path_id for need in using for path_id in need.path_ids)])
+        words = [word for port in ports if not port.any for word in _words(port)]
+        yield WindowsRule(
+            row.rule_name,
+            row.id if number == 1 else f"{row.id}-{number}",
+            label(tuple(ids), row.purpose.en or using[0].purpose.en, DESCRIPTION),
+            "TCP",
+            tuple(dict.fromkeys(words)),
+            _host_addresses(host),
+            remote,
+            "" if row.program == "any" else row.program,
+        )
 
 
 def _host_addresses(host: Host) -> tuple[str, ...]:
@@ -148,11 +152,9 @@ def _row_ports(row: DataPath, host: Host) -> tuple[Port, ...]:
     return tuple(msgspec.structs.replace(port, first=first, last=last) if port.dynamic else port for port in row.ports)
 
 
-def _uses(ports: Sequence[Port], need: _Need) -> bool:
+def _uses(port: Port, need: _Need) -> bool:
     """A rule for all ports is for those only between whom nothing is filtered."""
-    if any(port.any for port in ports):
-        return need.transport == ANY
-    return any(_meets(port, need) for port in ports)
+    return need.transport == ANY if port.any else _meets(port, need)
 
 
 def _meets(port: Port, need: _Need) -> bool:

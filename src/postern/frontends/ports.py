@@ -55,7 +55,7 @@ class Stream(Protocol):
         """At least one octet; empty at the end. Raises TimeoutError, ConnectionError."""
         ...
 
-    def write(self, data: bytes | list[bytes]) -> None:
+    def write(self, data: bytes | list[bytes] | list[bytes | memoryview]) -> None:
         """Queue octets."""
         ...
 

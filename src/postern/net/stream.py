@@ -23,6 +23,8 @@ BACKLOG_BYTES = 1024 * 1024
 """Received, not yet read by the front end: reading from the socket pauses above."""
 RECORD_BYTES = 16384
 """One TLS record's plain text (RFC 8446 5.1); BIOs are fed in slices of it, so that they stay small."""
+GATHER_BYTES = 2048
+"""Buffers of this size on average are given to the kernel as they are; joining smaller ones costs less."""
 HANDSHAKE_TIMEOUT_S = 30.0
 DRAIN_TIMEOUT_S = 300.0
 """A peer that reads nothing for this long is gone (RFC 5321 4.5.3.2 gives senders as much)."""
@@ -142,13 +144,16 @@ class Stream(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         return data
 
-    def write(self, data: bytes | list[bytes]) -> None:
+    def write(self, data: bytes | list[bytes] | list[bytes | memoryview]) -> None:
         """Queue bytes; nothing happens on a connection that is gone (the next `drain` says so)."""
         transport = self._transport
         self._answered = len(self._chunks)
         if self._closed or transport is None:
             return
         if isinstance(data, list):
+            if self._tls is None and sum(map(len, data)) >= GATHER_BYTES * len(data) > 0:
+                transport.writelines(data)
+                return
             data = b"".join(data)
         if not data:
             return
@@ -197,10 +202,11 @@ class Stream(asyncio.BufferedProtocol):
         if early:
             self._incoming.write(early)
         end = self._loop.time() + timeout_s
-        while not self._handshake():
-            if self._eof:
-                raise TlsFailure("the peer closed the connection during the handshake")
+        done = False
+        while self._tls is not None and not (done := self._handshake()) and not self._eof:
             await self._wait(max(0.0, end - self._loop.time()))
+        if self._tls is None or not done:  # the connection may be gone while we waited
+            raise TlsFailure("the peer closed the connection during the handshake")
         binding = getattr(context, "end_point", b"") if server_side else b""
         cipher = self._tls.cipher()
         certificate = self._tls.getpeercert(binary_form=True) or b""

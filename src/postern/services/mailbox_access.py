@@ -102,9 +102,13 @@ class MailboxAccess:
         """Part of a body whose reference came from `items`."""
         return self._blobs.read(ref, offset, length)
 
-    def read_bodies(self, refs: Sequence[BlobRef]) -> Reply[list[bytes]]:
+    def read_bodies(self, refs: Sequence[tuple[int, int]]) -> Reply[list[bytes]]:
         """Whole bodies whose references came from `items`."""
         return self._blobs.read_many(refs)
+
+    def view_bodies(self, refs: Sequence[tuple[int, int]]) -> Reply[list[bytes | memoryview]]:
+        """The same to be written soon: several may share the memory of what was read at once."""
+        return self._blobs.read_views(refs)
 
     def used_bytes(self) -> Reply[int]:
         """Octets that count against the quota."""

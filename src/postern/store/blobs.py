@@ -97,38 +97,41 @@ class SegmentBlobs:
             return await self._read_spooled(ref, offset, wanted)
         return bytes(await self._read_span(segment, start + offset, wanted))
 
-    async def read_many(self, refs: Sequence[BlobRef]) -> list[bytes]:
+    async def read_many(self, refs: Sequence[tuple[int, int]]) -> list[bytes]:
         """Whole bodies, in the order asked."""
-        results: list[bytes] = []
-        append = results.append
+        return [bytes(body) for body in await self.read_views(refs)]
+
+    async def read_views(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
+        """Whole bodies, in the order asked; what was read at once is not copied apart."""
+        results: list[bytes | memoryview] = []
         position, count = 0, len(refs)
         while position < count:
             segment, start, size = self._locate(refs[position])
             if start == SPOOLED_OFFSET:
-                append(await self._read_spooled(refs[position], 0, size))
+                results.append(await self._read_spooled(refs[position], 0, size))
                 position += 1
                 continue
-            places = [(start, size)]
-            end = start + size
+            places = [(0, size)]
+            end, limit = start + size, start + _SPAN_BYTES
             position += 1
-            find, number = segment.find, segment.number
-            while position < count and refs[position][0] == number:
-                next_start, next_size = find(refs[position][1])
-                # behind the last one, close by, and not so much at once that it stalls the loop
-                if not end <= next_start <= end + _GAP_BYTES or next_start + next_size - start > _SPAN_BYTES:
+            number, entries, known = segment.number, segment.entries, len(segment.entries) // 2
+            while position < count:
+                other, record = refs[position]
+                if other != number or record >= known:
                     break
-                places.append((next_start, next_size))
-                end = next_start + next_size
+                next_start = entries[record * 2]
+                next_end = next_start + entries[record * 2 + 1]
+                # behind the last one, close by, and not so much at once that it stalls the loop
+                if not end <= next_start <= end + _GAP_BYTES or next_end > limit:
+                    break
+                places.append((next_start - start, next_end - start))
+                end = next_end
                 position += 1
-            data = await self._read_span(segment, start, end - start)
-            if len(places) == 1:
-                append(bytes(data))
-            else:
-                view = memoryview(data)
-                results.extend([bytes(view[at - start : at - start + length]) for at, length in places])
+            view = memoryview(await self._read_span(segment, start, end - start))
+            results.extend([view[low:high] for low, high in places])
         return results
 
-    def _locate(self, ref: BlobRef) -> tuple[_Segment, int, int]:
+    def _locate(self, ref: tuple[int, int]) -> tuple[_Segment, int, int]:
         number, record = ref
         segment = self._open.get(number)
         if segment is None:
@@ -173,11 +176,11 @@ class SegmentBlobs:
         finally:
             os.close(descriptor)
 
-    async def _read_spooled(self, ref: BlobRef, offset: int, length: int) -> bytes:
+    async def _read_spooled(self, ref: tuple[int, int], offset: int, length: int) -> bytes:
         try:
             descriptor = os.open(body_path(self._directory, *ref), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise Refusal(Reason.CORRUPT, f"no body {ref.segment:x}.{ref.record:x}") from None
+            raise Refusal(Reason.CORRUPT, f"no body {ref[0]:x}.{ref[1]:x}") from None
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(None, _read_fully, descriptor, offset, length)

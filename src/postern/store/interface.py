@@ -221,8 +221,12 @@ class Blobs(Protocol):
         """Part of a body, to its end by default."""
         ...
 
-    async def read_many(self, refs: Sequence[BlobRef]) -> list[bytes]:
-        """Whole bodies, in the order asked; the hot path of FETCH BODY[]."""
+    async def read_many(self, refs: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Whole bodies, in the order asked. A reference may be a plain pair: bulk reads make no object of each."""
+        ...
+
+    async def read_views(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
+        """As `read_many`, without a copy of each body: several may share what one call read. For FETCH BODY[]."""
         ...
 
 

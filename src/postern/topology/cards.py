@@ -36,7 +36,7 @@ STYLES = {
 }
 CARD_TEXT = 190
 """Widest text on a card."""
-LABEL_TEXT = 170
+LABEL_TEXT = 200
 """Widest text on an arrow."""
 
 SERVICES = {

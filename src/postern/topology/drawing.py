@@ -16,6 +16,7 @@ from postern.topology.layout import lay_out, texts
 from postern.topology.model import Flow, Topology
 from postern.topology.picture import LEVELS, Link, Picture, picture
 from postern.topology.routing import MARGIN
+from postern.topology.strokes import CORNER, length, strokes, towards
 from postern.topology.textsize import width, wrap
 
 FONT = '"Segoe UI", "Helvetica Neue", Roboto, "Noto Sans", "Liberation Sans", Arial, "DejaVu Sans", sans-serif'
@@ -38,8 +39,6 @@ LEGEND = {
 }
 HEAD, HALF = 9, 4.5
 """Length and half the breadth of an arrow's head."""
-CORNER = 6
-"""Radius of a bend."""
 NARROWEST = 640
 """The legend needs this much."""
 
@@ -55,6 +54,7 @@ def render(shown: Picture, language: str) -> str:
     wide = max(drawing.width, NARROWEST)
     title = cards.say("Data paths: {organisation}", language, organisation=shown.topology.organisation or "-")
     legend, high = _legend(shown, drawing, language, wide)
+    lines = strokes(drawing.routes)
     described = [describe(shown, link, language) for link in shown.links]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(wide)} {_n(high)}" width="{_n(wide)}"'
@@ -66,7 +66,10 @@ def render(shown: Picture, language: str) -> str:
         *(_text(line) for line in texts([(title, "title")], MARGIN, 14)),
         *(_text(line) for line in texts([(_subtitle(shown, language), "subtitle")], MARGIN, 40)),
         *(_area(area) for area in drawing.areas),
-        *(_route(shown.links[route.link], route, described[route.link]) for route in drawing.routes),
+        *(
+            _route(shown.links[route.link], route, line, described[route.link], language)
+            for route, line in zip(drawing.routes, lines, strict=True)
+        ),
         *(f'<circle class="pp-dot-{kind}" cx="{_n(x)}" cy="{_n(y)}" r="3"/>' for (x, y), kind in drawing.dots),
         *legend,
         "</svg>",
@@ -101,7 +104,7 @@ def _colours(shades: dict[str, str]) -> str:
     for level in LEVELS:
         dash = f";stroke-dasharray:{DASHES[level]}" if DASHES[level] else ""
         rules += [
-            f".pp-line-{level}{{fill:none;stroke:{shades[level]};stroke-width:1.8{dash}}}",
+            f".pp-line-{level}{{fill:none;stroke:{shades[level]};stroke-width:2{dash}}}",
             f".pp-head-{level},.pp-dot-{level},.pp .pp-label-{level}{{fill:{shades[level]}}}",
         ]
     return "".join(rules)
@@ -110,7 +113,9 @@ def _colours(shades: dict[str, str]) -> str:
 def _subtitle(shown: Picture, language: str) -> str:
     if not shown.links and not shown.meshes:
         return _nothing(language)
-    return cards.say("Hosts that are alike share a box.", language)
+    if any(len(node.hosts) > 1 for node in shown.nodes):
+        return cards.say("Hosts that are alike share a box.", language)
+    return ""
 
 
 def _nothing(language: str) -> str:
@@ -126,6 +131,7 @@ def _text(line: Text, level: str = "") -> str:
     look = cards.STYLES[line.style]
     weight = ' font-weight="bold"' if look.bold else ""
     kind = f"{line.style}-{level}" if level else line.style
+    weight += ' text-anchor="end"' if line.right else ""
     place = f'x="{_n(line.x)}" y="{_n(line.y)}" font-size="{look.size}"'
     return f'<text class="pp-{kind}" {place}{weight}>{escape(line.text)}</text>'
 
@@ -141,9 +147,10 @@ def _area(area: Area) -> str:
     return f"<g data-{area.kind}={quoteattr(area.name)}>{rect}{''.join(_text(line) for line in area.texts)}</g>"
 
 
-def _route(link: Link, route: Route, described: str) -> str:
+def _route(link: Link, route: Route, points: list[Point], described: str, language: str) -> str:
+    """An arrow; hovering over it tells what it is for."""
+    told = "\n".join([described, *dict.fromkeys(purpose.of(language) for purpose in link.purposes)])
     heads = head(route.points[-2], route.points[-1])
-    points = list(route.points)
     points[-1] = _shorten(points[-2], points[-1])
     found = f'<polygon class="pp-head-{link.level}" points="{heads}"/>'
     if link.both:
@@ -151,7 +158,7 @@ def _route(link: Link, route: Route, described: str) -> str:
         points[0] = _shorten(points[1], points[0])
     labels = "".join(_text(line, link.level) for line in route.label)
     line = f'<path class="pp-line-{link.level}" d="{bends(points)}"/>'
-    return f"<g><title>{escape(described)}</title>{line}{found}{labels}</g>"
+    return f"<g><title>{escape(told)}</title>{line}{found}{labels}</g>"
 
 
 def _shorten(before: Point, end: Point) -> Point:
@@ -170,19 +177,10 @@ def bends(points: list[Point]) -> str:
     """A path with rounded corners."""
     text = f"M{_n(points[0][0])} {_n(points[0][1])}"
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        radius = min(CORNER, _length(before, corner) / 2, _length(corner, after) / 2)
-        start, end = _towards(corner, before, radius), _towards(corner, after, radius)
+        radius = min(CORNER, length([before, corner]) / 2, length([corner, after]) / 2)
+        start, end = towards(corner, before, radius), towards(corner, after, radius)
         text += f"L{_n(start[0])} {_n(start[1])}Q{_n(corner[0])} {_n(corner[1])} {_n(end[0])} {_n(end[1])}"
     return text + f"L{_n(points[-1][0])} {_n(points[-1][1])}"
-
-
-def _length(a: Point, b: Point) -> float:
-    return abs(a[0] - b[0]) + abs(a[1] - b[1])
-
-
-def _towards(a: Point, b: Point, distance: float) -> Point:
-    whole = _length(a, b) or 1.0
-    return a[0] + (b[0] - a[0]) * distance / whole, a[1] + (b[1] - a[1]) * distance / whole
 
 
 def _legend(shown: Picture, drawing: Drawing, language: str, wide: float) -> tuple[list[str], float]:

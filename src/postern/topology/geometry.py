@@ -45,11 +45,13 @@ class Text(msgspec.Struct, frozen=True):
     style: str
     """Key of `cards.STYLES`."""
     x: float
-    """Its left end."""
+    """Where it begins, or where it ends if `right`."""
     y: float
     """Its base line."""
     box: Box
     """What it covers at most."""
+    right: bool = False
+    """Whether it is set flush right."""
 
 
 class Area(msgspec.Struct, frozen=True):

@@ -87,7 +87,7 @@ def ports_of(row: DataPath, source: Party, destination: Party) -> tuple[Port, ..
         for path_id, number in party.host.path_ports if party.host else ():
             if path_id == row.id:
                 return (Port(number, number, row.ports[0].transport if row.ports else "tcp"),)
-    first, last = _rpc_ports(destination)
+    first, last = rpc_ports(destination)
     ports = [msgspec.structs.replace(p, first=first, last=last) if p.dynamic else p for p in row.ports]
     if any(p.covers(MAPPER) for p in ports) and not any(p.dynamic for p in ports):
         # the endpoint mapper only tells the port on which the call itself goes on
@@ -95,7 +95,8 @@ def ports_of(row: DataPath, source: Party, destination: Party) -> tuple[Port, ..
     return tuple(ports)
 
 
-def _rpc_ports(destination: Party) -> tuple[int, int]:
+def rpc_ports(destination: Party) -> tuple[int, int]:
+    """First and last port on which RPC services of a party answer."""
     if destination.host and destination.host.rpc_ports:
         return destination.host.rpc_ports
     if destination.edition == OLDEST:
@@ -104,10 +105,16 @@ def _rpc_ports(destination: Party) -> tuple[int, int]:
 
 
 def _editions(source: Party, destination: Party, topology: Topology) -> set[str]:
-    """Whose tables tell of a connection: Postern's if it takes part, else the listening server's, else the other's."""
+    """Whose tables tell of a connection: Postern's if it takes part, else the listening server's, else the other's.
+
+    Between an Edge and an inside server it is the inside server's: what sends its mail to the Edge is a Hub Transport
+    in 2010 and a Mailbox in 2016, and a Mailbox of 2010 speaks to no Edge, whatever the Edge's edition.
+    """
     if POSTERN in (source.edition, destination.edition):
         return {POSTERN}
     edition = destination.edition or source.edition
+    if EDGE in source.roles | destination.roles:
+        edition = next((party.edition for party in (source, destination) if party.server), edition)
     if not edition:
         return {host.edition for host in topology.hosts}
     if edition == OLDEST and EDGE in source.roles | destination.roles:

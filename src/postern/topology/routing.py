@@ -188,7 +188,8 @@ class Router:
             own = width(text, cards.STYLES[style].size, bold=cards.STYLES[style].bold)
             x = left + wide - own if side == LEFT else left
             y += leading
-            texts.append(Text(text, style, x, y - 4, Box(x, y - leading, own, leading)))
+            anchor = left + wide if side == LEFT else left
+            texts.append(Text(text, style, anchor, y - 4, Box(x, y - leading, own, leading), side == LEFT))
         return tuple(texts), box
 
     def dots(self) -> list[tuple[Point, str]]:

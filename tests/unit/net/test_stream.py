@@ -109,6 +109,29 @@ async def test_large_transfers_pass_back_pressure(context: ServerContext, tls: b
         client.close()
 
 
+async def test_pieces_arrive_in_order_whatever_their_size() -> None:
+    large = bytes(range(256)) * 8192
+    pieces: list[bytes | memoryview] = [b"head ", memoryview(large)[7:], b"", b" middle ", large, b" end"]
+    expected = b"".join(pieces) + b"ab" + b"".join(pieces)
+
+    async def handler(stream: Stream) -> None:
+        out = list(pieces)
+        stream.write(out)
+        out.clear()  # the list is its owner's again, as soon as it is written
+        stream.write([b"a", b"b"])
+        stream.write(list(pieces))
+        stream.write([])
+        await stream.drain()
+
+    async with listening(handler) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        received = b""
+        while data := await client.read(5):
+            received += data
+        assert received == expected
+        client.close()
+
+
 async def test_implicit_tls_facts(context: ServerContext) -> None:
     facts = asyncio.get_running_loop().create_future()
 
@@ -257,3 +280,20 @@ async def test_a_taken_port_is_explained() -> None:
         taken.listen()
         with pytest.raises(BindError, match="another program already listens"):
             bind("127.0.0.1", taken.getsockname()[1])
+
+
+async def test_a_peer_that_answers_a_handshake_with_clear_text_and_goes() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(5)
+        writer.write(b"554 no TLS here")
+        writer.transport.abort() if len(refused) % 2 else writer.close()
+
+    refused: list[int] = []
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        for attempt in range(6):
+            client = await connect("127.0.0.1", server.sockets[0].getsockname()[1], 5)
+            with pytest.raises(TlsFailure):
+                await client.start_tls(client_context(), server_side=False)
+            client.abort()
+            refused.append(attempt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -17,6 +17,7 @@ from postern.topology.geometry import Box, Drawing
 from postern.topology.layout import lay_out
 from postern.topology.model import EVERYWHERE, Host, Topology, Zone
 from postern.topology.picture import LEVELS, Picture, picture
+from postern.topology.strokes import CORNER, strokes
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -91,6 +92,34 @@ def check_geometry(shown: Picture, made: Drawing) -> None:
                 assert not any(_runs_along(a, b) for b in other.pieces()), "a line runs along another one"
 
 
+def check_strokes(made: Drawing) -> None:
+    """What is drawn has every piece of every line, and next to nothing of it twice."""
+    drawn = strokes(made.routes)
+    for route in made.routes:
+        mine = [line for line, other in zip(drawn, made.routes, strict=True) if other.points[0] == route.points[0]]
+        for a, b in zip(route.points, route.points[1:], strict=False):
+            for part in range(1, 5):
+                x, y = a[0] + (b[0] - a[0]) * part / 5, a[1] + (b[1] - a[1]) * part / 5
+                assert any(_on(x, y, one, other) for line in mine for one, other in pairwise(line))
+    for first in {route.points[0] for route in made.routes}:
+        lines = [line for line, route in zip(drawn, made.routes, strict=True) if route.points[0] == first]
+        pieces = [piece for line in lines for piece in pairwise(line)]
+        for (a, b), (c, d) in combinations(pieces, 2):
+            assert _shared(a, b, c, d) <= CORNER, "a piece is drawn twice"
+
+
+def _on(x: float, y: float, a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return min(a[0], b[0]) <= x <= max(a[0], b[0]) and min(a[1], b[1]) <= y <= max(a[1], b[1])
+
+
+def _shared(a, b, c, d) -> float:
+    if a[0] == b[0] == c[0] == d[0]:
+        return min(max(a[1], b[1]), max(c[1], d[1])) - max(min(a[1], b[1]), min(c[1], d[1]))
+    if a[1] == b[1] == c[1] == d[1]:
+        return min(max(a[0], b[0]), max(c[0], d[0])) - max(min(a[0], b[0]), min(c[0], d[0]))
+    return 0
+
+
 def _same_line(shown: Picture, one: int, other: int) -> bool:
     a, b = shown.links[one], shown.links[other]
     return a.source == b.source and a.level == b.level and not a.both and not b.both
@@ -134,7 +163,9 @@ def names(shown: Picture, node: int) -> tuple[str, ...]:
 def test_nothing_lies_over_anything_else_and_nothing_is_left_out(made, language):
     shown = picture(made.topology, made.flows)
     check_complete(made, shown)
-    check_geometry(shown, lay_out(shown, language))
+    placed = lay_out(shown, language)
+    check_geometry(shown, placed)
+    check_strokes(placed)
     ElementTree.fromstring(drawing.render(shown, language))
 
 

@@ -95,7 +95,7 @@ class Connection:
         self.stream = stream
         self.handlers = handlers
         self.session = ServerSession(shared.limits)
-        self.out: list[bytes] = []
+        self.out: list[bytes | memoryview] = []
         self.queued = 0
         self.home: Site | None = None
         self.others: dict[str, Site] = {}
@@ -147,7 +147,7 @@ class Connection:
             dirty, self.dirty = self.dirty, []
             for mailbox in dirty:
                 await mailbox.durable()
-        self.stream.write(b"".join(self.out))
+        self.stream.write(self.out)
         self.out.clear()
         await self.stream.drain()
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
+from operator import add
 from typing import Any
 
 from postern.formats.mime.body import body as body_of
@@ -26,8 +28,8 @@ from postern.protocols.imap.flags import RECENT
 from postern.protocols.imap.render import internal_date
 from postern.services.mailboxes import FlagChange
 
-BATCH_BYTES = 1_048_576
-"""Bodies read at once."""
+BATCH_BYTES = 262_144
+"""Bodies read at once: what the processor's cache holds from reading to sending."""
 LARGE_BYTES = 1_048_576
 """A body above is not read whole for a piece of it."""
 
@@ -49,7 +51,7 @@ _CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {b"INTERNALDATE": internal_da
 class Plan:
     """What one FETCH reads and how it writes it."""
 
-    __slots__ = ("attributes", "columns", "has_blob", "head", "indices", "sections", "whole")
+    __slots__ = ("attributes", "columns", "has_blob", "head", "indices", "sections", "whole", "whole_head")
 
     def __init__(self, attributes: tuple[bytes, ...], sections: tuple[Section, ...]) -> None:
         self.attributes = attributes
@@ -68,6 +70,8 @@ class Plan:
         head = b"* %d FETCH (" + b" ".join(_ATTRIBUTES[name][1] for name in attributes)
         self.head = head + (b")\r\n" if not sections else b" " if attributes else b"")
         """Format of a whole response, or of all before its sections."""
+        self.whole_head = b"%b%b {%%d}\r\n%%b" % (self.head, sections[0].label) if self.whole else b""
+        """With `whole`: format of all before the body; its last fields are the message's size and its prefix."""
 
     def column(self, name: Columns) -> int:
         """Index of a column in a row."""
@@ -107,7 +111,8 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         if plan.sections:
             await _write_contents(connection, plan, numbers, rows)
             continue
-        responses = b"".join(map(plan.head.__mod__, await _fields(connection, plan, numbers, rows)))
+        fields = await _fields(connection, plan, numbers, rows)
+        responses = b"".join(map(plan.head.__mod__, zip(*fields, strict=True)))
         connection.out.append(responses)
         await connection.gathered(len(responses))
     return b"OK FETCH completed"
@@ -131,17 +136,16 @@ async def _one(connection: Connection, plan: Plan, uid: int) -> None:
         return
     numbers, rows = (number,), [row]
     if not plan.sections:
-        (values,) = await _fields(connection, plan, numbers, rows)
+        (values,) = zip(*await _fields(connection, plan, numbers, rows), strict=True)
         connection.out.append(plan.head % values)
     elif plan.whole:
         size_at, blob_at = plan.column(Columns.BODY_SIZE), plan.column(Columns.BLOB)
-        (values,) = await _fields(connection, plan, numbers, rows)
+        (values,) = zip(*await _fields(connection, plan, numbers, rows), strict=True)
         ref = BlobRef(row[blob_at], row[blob_at + 1])
         body = await selected.ahead.body(selected.mailbox, ref, blob_at, size_at)
         prefix = row[plan.column(Columns.PREFIX)]
         size = len(prefix) + len(body)
-        label = plan.sections[0].label
-        connection.out += (b"%b%b {%d}\r\n%b" % (plan.head % values, label, size, prefix), body, b")\r\n")
+        connection.out += (plan.whole_head % (*values, size, prefix), body, b")\r\n")
         await connection.gathered(size)
     else:
         await _write_contents(connection, plan, numbers, rows)
@@ -167,10 +171,8 @@ async def _set_seen(connection: Connection, ranges: list[tuple[int, int]]) -> bo
     return True
 
 
-async def _fields(
-    connection: Connection, plan: Plan, numbers: Sequence[int], rows: list[Row]
-) -> Iterable[tuple[Any, ...]]:
-    """The values of `plan.head` for each row."""
+async def _fields(connection: Connection, plan: Plan, numbers: Sequence[int], rows: list[Row]) -> list[Iterable[Any]]:
+    """The values of `plan.head`, a column each."""
     selected = connection.view
     transposed = list(zip(*rows, strict=True))
     fields: list[Iterable[Any]] = [numbers]
@@ -186,7 +188,7 @@ async def _fields(
             fields.append(map(_CONVERTERS[name], values))
         else:
             fields.append(values)
-    return zip(*fields, strict=True)
+    return fields
 
 
 def _flag_texts(selected: SelectedFolder, uids: Sequence[int], masks: Sequence[int]) -> list[bytes]:
@@ -202,14 +204,13 @@ async def _write_contents(connection: Connection, plan: Plan, numbers: Sequence[
     for end in _batches(plan, rows):
         some, those = numbers[start:end], rows[start:end]
         start = end
-        heads = map(plan.head.__mod__, await _fields(connection, plan, some, those))
-        if not plan.has_blob:
-            octets = await _headers(connection, plan, heads, those)
-        elif plan.whole:
-            octets = await _wholes(connection, plan, heads, those)
-        else:
-            octets = await _pieces(connection, plan, heads, those)
-        await connection.gathered(octets)
+        fields = await _fields(connection, plan, some, those)
+        if plan.whole:
+            await connection.gathered(await _wholes(connection, plan, fields, those))
+            continue
+        heads = map(plan.head.__mod__, zip(*fields, strict=True))
+        write = _pieces if plan.has_blob else _headers
+        await connection.gathered(await write(connection, plan, heads, those))
 
 
 def _batches(plan: Plan, rows: list[Row]) -> Iterator[int]:
@@ -225,24 +226,23 @@ def _batches(plan: Plan, rows: list[Row]) -> Iterator[int]:
     yield len(rows)
 
 
-def _refs(plan: Plan, rows: list[Row]) -> list[BlobRef]:
+def _refs(plan: Plan, rows: list[Row]) -> list[tuple[int, int]]:
     at = plan.column(Columns.BLOB)
-    return [BlobRef(row[at], row[at + 1]) for row in rows]
+    return [(row[at], row[at + 1]) for row in rows]
 
 
-async def _wholes(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
-    """BODY[] or RFC822 alone, which mirroring clients ask for."""
-    bodies = await connection.view.mailbox.read_bodies(_refs(plan, rows))
-    label = plan.sections[0].label
+async def _wholes(connection: Connection, plan: Plan, fields: list[Iterable[Any]], rows: list[Row]) -> int:
+    """BODY[] or RFC822 alone, which mirroring clients ask for: bodies are written from where they were read."""
+    bodies = await connection.view.mailbox.view_bodies(_refs(plan, rows))
     prefix_at = plan.column(Columns.PREFIX)
-    add = connection.out.extend
-    octets = 0
-    for head, row, body in zip(heads, rows, bodies, strict=True):
-        prefix = row[prefix_at]
-        size = len(prefix) + len(body)
-        octets += size
-        add((b"%b%b {%d}\r\n%b" % (head, label, size, prefix), body, b")\r\n"))
-    return octets
+    prefixes = [row[prefix_at] for row in rows]
+    sizes = list(map(add, map(len, prefixes), map(len, bodies)))
+    # a response's end goes with the head of the next one: two buffers a message, not three
+    heads = list(map((b")\r\n" + plan.whole_head).__mod__, zip(*fields, sizes, prefixes, strict=True)))
+    heads[0] = heads[0][3:]
+    connection.out.extend(chain.from_iterable(zip(heads, bodies, strict=True)))
+    connection.out.append(b")\r\n")
+    return sum(sizes)
 
 
 async def _headers(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
@@ -291,7 +291,9 @@ async def _pieces(connection: Connection, plan: Plan, heads: Iterable[bytes], ro
         pieces = []
         for section, read in readers:
             if body is None and not content.is_header(section):
-                data = await content.from_large(connection.view.mailbox, section, prefix, parts, ref, row[size_at])
+                data = await content.from_large(
+                    connection.view.mailbox, section, prefix, parts, BlobRef(*ref), row[size_at]
+                )
             else:
                 data = read(prefix, header, parts, body or b"")
             pieces.append(_labelled(section.label, data))

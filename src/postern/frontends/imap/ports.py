@@ -43,7 +43,8 @@ class Mailbox(Protocol):
     ) -> Sequence[Uid]: ...
     async def read(self, folder: FolderId, uid: Uid) -> bytes: ...  # noqa: D102
     async def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes: ...  # noqa: D102
-    async def read_bodies(self, refs: Sequence[BlobRef]) -> list[bytes]: ...  # noqa: D102
+    async def read_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes]: ...  # noqa: D102
+    async def view_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]: ...  # noqa: D102
     async def set_flags(  # noqa: D102
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
     ) -> FlagResult: ...

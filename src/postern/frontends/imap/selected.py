@@ -133,7 +133,7 @@ class SelectedFolder:
         if not silent or (result.wrote and result.change_number == self.checked + 1):
             self.told.update({item[0]: item[2] for item in result.changed})
 
-    async def sync(self, out: list[bytes], *, expunge: bool) -> None:
+    async def sync(self, out: list[bytes | memoryview], *, expunge: bool) -> None:
         """Tell what has happened since the last time. EXPUNGE is held back unless it is allowed."""
         number = await self.mailbox.change_number()
         if number != self.checked and not self.gone:
@@ -141,7 +141,7 @@ class SelectedFolder:
         if expunge and self.vanished:
             self._tell_expunged(out)
 
-    async def _catch_up(self, number: ChangeNumber, out: list[bytes]) -> None:
+    async def _catch_up(self, number: ChangeNumber, out: list[bytes | memoryview]) -> None:
         try:
             changes = await self.mailbox.changes(self.folder, self.since)
             if not changes.complete:
@@ -174,7 +174,7 @@ class SelectedFolder:
         vanished = [Uid(uid) for uid in self.uids if uid not in there]
         return Changes(changes.upto, changed, vanished, True)
 
-    async def _tell_changed(self, changed: Sequence[ItemFlags], out: list[bytes]) -> None:
+    async def _tell_changed(self, changed: Sequence[ItemFlags], out: list[bytes | memoryview]) -> None:
         uids = self.uids
         last = uids[-1] if uids else 0
         known: Sequence[ItemFlags] = changed
@@ -186,7 +186,7 @@ class SelectedFolder:
         if known:
             out.append(await self.flag_responses(known, with_uid=self.condstore))
 
-    def _tell_expunged(self, out: list[bytes]) -> None:
+    def _tell_expunged(self, out: list[bytes | memoryview]) -> None:
         """From the highest down, so that no number moves before it is told."""
         uids, vanished = self.uids, self.vanished
         indices = sorted((bisect_left(uids, uid) for uid in vanished), reverse=True)

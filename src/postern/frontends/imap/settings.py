@@ -30,5 +30,5 @@ class ImapSettings(msgspec.Struct, frozen=True):
     """All literals of one command together, octets, APPEND apart."""
     append_bytes: int = 52_428_800
     """Largest message for APPEND, octets."""
-    output_bytes: int = 1_048_576
+    output_bytes: int = 262_144
     """How much of an answer is gathered before it is written, octets."""

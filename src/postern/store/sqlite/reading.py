@@ -54,7 +54,7 @@ class Plan(NamedTuple):
     sql: str
     """Bindings: folder, lowest UID, highest UID, rows at most."""
     rows: int
-    """Rows a chunk, so that one takes well under a loop slice."""
+    """Rows a chunk: well under a loop slice, and the client has work while the next one is read."""
 
 
 @lru_cache(maxsize=512)
@@ -79,7 +79,7 @@ def plan(columns: int, changed: bool) -> Plan:
     sql += " WHERE i.folder = ? AND i.uid BETWEEN ? AND ?"
     if changed:
         sql += " AND i.modseq > ?"
-    return Plan(sql + " ORDER BY i.uid LIMIT ?", int(3000 / weight))
+    return Plan(sql + " ORDER BY i.uid LIMIT ?", int(1000 / weight))
 
 
 def chunk(

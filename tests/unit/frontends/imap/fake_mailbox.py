@@ -229,8 +229,11 @@ class FakeMailbox:
         return data
 
     async def read_bodies(self, refs):
-        self.loaded += sum(len(self.bodies[ref.record]) for ref in refs)
-        return [self.bodies[ref.record] for ref in refs]
+        self.loaded += sum(len(self.bodies[record]) for _segment, record in refs)
+        return [self.bodies[record] for _segment, record in refs]
+
+    async def view_bodies(self, refs):
+        return [memoryview(body) for body in await self.read_bodies(refs)]
 
     # --- writing
     def _mask(self, keywords, make=True) -> int:

@@ -1,0 +1,1 @@
+"""Rules for network devices between zones, made by aerleon."""

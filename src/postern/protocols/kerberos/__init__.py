@@ -1,0 +1,1 @@
+"""Kerberos (RFC 4120): the first question to a key distribution centre, without I/O."""

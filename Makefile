@@ -28,9 +28,6 @@ docs: $(STAMP) ## write the pages that are made from code: docs/datapaths, docs/
 	$(BIN)/python -m postern.cli.port_pages docs/datapaths
 	$(BIN)/python -m postern.cli.picture_pages
 	$(BIN)/postern settings --reference > docs/settings.md
-	for code in en ru; do $(BIN)/postern --lang $$code ports --topology examples/outlook.toml --source outlook \
-		--draw docs/datapaths/outlook.$$code.svg > /dev/null; done
-	$(BIN)/postern --lang en ports --topology examples/migration.toml --draw docs/migration.en.svg > /dev/null
 
 bench: $(DEV_STAMP) ## measure against Postfix and Dovecot in one run (needs the load generator, see docs/performance.md)
 	@scripts/install-test-parts

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import random
 import socket
 import statistics
 import time
@@ -72,9 +73,13 @@ def measure(conf: dict[str, object], commands: int, messages: int, rounds: int) 
     client.call(f"SELECT {folder}")
     result: dict[str, float] = {}
     noops = [b"NOOP"] * commands
-    fetches = [b"FETCH %d (FLAGS ENVELOPE)" % (n % messages + 1) for n in range(commands // 4)]
-    bodies = [b"FETCH %d BODY.PEEK[]" % (n % messages + 1) for n in range(commands // 4)]
-    for name, work in (("noop", noops), ("fetch_envelope", fetches), ("fetch_body", bodies)):
+    ascending = [n % messages + 1 for n in range(commands // 4)]
+    scattered = random.Random(1).sample(ascending, len(ascending))
+    work_of = {"noop": noops}
+    for order, numbers in (("", ascending), ("_scattered", scattered)):
+        work_of[f"fetch_envelope{order}"] = [b"FETCH %d (FLAGS ENVELOPE)" % n for n in numbers]
+        work_of[f"fetch_body{order}"] = [b"FETCH %d BODY.PEEK[]" % n for n in numbers]
+    for name, work in work_of.items():
         rates = [len(work) / client.pipeline(work) for _ in range(rounds)]
         result[f"{name}_per_s"] = round(statistics.median(rates))
     client.call("CLOSE")

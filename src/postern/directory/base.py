@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ class DirectoryFile:
         self._ended = 0
         self._db = schema.connect(path)
         self._version = -1
+        self._fresh = False
         self._resolved: dict[str, Resolution] = {}
         self._logins: dict[str, Account | None] = {}
         self._by_number: dict[int, Account | None] = {}
@@ -75,12 +77,22 @@ class DirectoryFile:
         self._db.close()
 
     def _refresh(self) -> None:
-        """Forget what was read if another process has written (PRAGMA data_version: 3 us)."""
+        """Forget what was read if another process has written.
+
+        Asked once in a turn of the event loop: nothing that anybody could have waited for happens within one.
+        """
+        if self._fresh:
+            return
         with schema.refusing(self.path):
             (version,) = self._db.execute("PRAGMA data_version").fetchone() or (-1,)
         if version != self._version:
             self._version = version
             self._forget()
+        self._fresh = True
+        asyncio.get_running_loop().call_soon(self._turn_ended)
+
+    def _turn_ended(self) -> None:
+        self._fresh = False
 
     def _forget(self) -> None:
         self._resolved.clear()

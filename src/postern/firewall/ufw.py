@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 
@@ -36,4 +37,7 @@ def _lines(rule: Rule) -> Iterator[str]:
         protocol = f"proto {rule.transport} " if ports else ""
         port = f" port {','.join(port_words(ports, ':'))}" if ports else ""
         comment = rule.label(COMMENT_OCTETS).replace("'", "")
+        if rule.direction == THROUGH:
+            # ufw looks for interface clauses in the whole line of a route rule, its comment included
+            comment = re.sub(r"(?<= )(in|out|on)(?= )", r"(\1)", comment)
         yield f"ufw {_VERBS[rule.direction]} {protocol}from {source} to {destination}{port} comment '{comment}'"

@@ -12,7 +12,7 @@ import msgspec
 
 from postern.catalogue.load import all_rows
 from postern.catalogue.schema import DataPath, Names, Port
-from postern.firewall.rules import IN, Rule, host_rules, joined_networks, joined_ports, label, port_words
+from postern.firewall.rules import IN, Rule, host_rules, joined_networks, label, port_words
 from postern.topology.model import ANY, EVERYWHERE, Flow, Host
 from postern.topology.parties import Party
 
@@ -165,26 +165,27 @@ def _meets(port: Port, need: _Need) -> bool:
     return need.transport == port.transport and (whole if port.dynamic else inside)
 
 
+def _opens(port: Port, transport: str, pair: tuple[int, int]) -> bool:
+    """Whether a documented port lets a range in; what RPC has handed out is no other service's port."""
+    if port.transport != transport:
+        return False
+    return pair == (port.first, port.last) if port.dynamic else port.first <= pair[0] and pair[1] <= port.last
+
+
 def _words(port: Port) -> list[str]:
     if port.dynamic:
         return [DYNAMIC]
     return [ENDPOINT_MAPPER] if port.first == port.last == MAPPER else port_words([(port.first, port.last)])
 
 
-def _covered(rows: Sequence[DataPath], host: Host) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Ports that documented rules open, by transport."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for row in rows:
-        for port in _row_ports(row, host):
-            if not port.any:
-                found.setdefault(port.transport, []).append((port.first, port.last))
-    return {transport: joined_ports(ports) for transport, ports in found.items()}
+def _covered(rows: Sequence[DataPath], host: Host) -> tuple[Port, ...]:
+    """Ports that documented rules open."""
+    return tuple(port for row in rows for port in _row_ports(row, host) if not port.any)
 
 
-def _plain(need: _Need, covered: dict[str, tuple[tuple[int, int], ...]], host: Host) -> Iterator[WindowsRule]:
+def _plain(need: _Need, covered: Sequence[Port], host: Host) -> Iterator[WindowsRule]:
     """A rule of our own for the ports that no documented rule opens."""
-    taken = covered.get(need.transport, ())
-    ports = [pair for pair in need.ports if not any(first <= pair[0] and pair[1] <= last for first, last in taken)]
+    ports = [pair for pair in need.ports if not any(_opens(port, need.transport, pair) for port in covered)]
     if need.ports and not ports:
         return
     protocol = "Any" if need.transport == ANY else need.transport.upper()

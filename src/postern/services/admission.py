@@ -31,6 +31,7 @@ class Route(msgspec.Struct, frozen=True):
 class _Usage(msgspec.Struct):
     until: float
     used_bytes: int
+    """0 where nothing is limited."""
     quota: Quota
 
 
@@ -101,7 +102,9 @@ class Admission:
         if usage is None or usage.until <= now:
             try:
                 opened = await self._store.mailbox(mailbox)
-                usage = _Usage(now + _USAGE_KEPT_S, await opened.used_bytes(), await opened.quota())
+                quota = await opened.quota()
+                limited = quota.no_send_bytes is not None or quota.no_receive_bytes is not None
+                usage = _Usage(now + _USAGE_KEPT_S, await opened.used_bytes() if limited else 0, quota)
             except Refusal:
                 return None
             if len(self._usage) >= _USAGE_KEPT_COUNT:

@@ -25,8 +25,9 @@ from postern.transport.outcomes import Deliver
 from postern.transport.tracking import Tracker
 
 BATCH_MESSAGES = 256
-LINGER_S = 0.015
-"""Under load a batch waits so long for company."""
+LINGER_S = 0.05
+"""Under load a batch waits so long for company: several messages for a mailbox cost little more than one. Load ends
+when nothing came for as long."""
 _BUSY_MESSAGES = 8
 """A batch of so many means load."""
 _SLICE_MESSAGES = 16
@@ -53,7 +54,7 @@ class LocalDelivery:
         self._jobs: list[_Job] = []
         self._wake = asyncio.Event()
         self._less = asyncio.Event()
-        self._busy = False
+        self._busy_until = 0.0
         self.waiting_bytes = 0
 
     def put(self, message: Accepted, outcomes: Sequence[Deliver]) -> None:
@@ -70,20 +71,23 @@ class LocalDelivery:
 
     async def run(self) -> None:
         """Deliver for ever."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
-            if self._busy and len(self._jobs) < BATCH_MESSAGES:
+            await asyncio.sleep(0)  # the senders' answers first
+            if loop.time() < self._busy_until and len(self._jobs) < BATCH_MESSAGES:
                 await asyncio.sleep(LINGER_S)
             jobs, self._jobs = self._jobs[:BATCH_MESSAGES], self._jobs[BATCH_MESSAGES:]
             if not self._jobs:
                 self._wake.clear()
-            self._busy = len(jobs) >= _BUSY_MESSAGES
             try:
                 await self._deliver(jobs)
             except Refusal:
                 raise
             except Exception as error:
                 await self._one_by_one(jobs, error)
+            if len(jobs) >= _BUSY_MESSAGES:
+                self._busy_until = loop.time() + LINGER_S
             self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
             self._less.set()
 

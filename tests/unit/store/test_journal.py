@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -217,3 +218,58 @@ async def test_a_sidecar_left_by_a_crash_is_no_obstacle(tmp_path):
     ref = await journal.append(Kind.ACCEPT, b"", b"body")
     assert await reread(tmp_path, [ref]) == [b"body"]
     await journal.close()
+
+
+class ThreadsOfFiles(Files):
+    """Notes which thread writes and which one syncs."""
+
+    def __init__(self):
+        self.calls = []
+
+    def write(self, descriptor, buffers, offset):
+        self.calls.append(("write", threading.current_thread().name))
+        return super().write(descriptor, buffers, offset)
+
+    def sync(self, descriptor):
+        self.calls.append(("sync", threading.current_thread().name))
+        super().sync(descriptor)
+
+
+async def test_the_loop_writes_small_batches_and_never_syncs(tmp_path):
+    files = ThreadsOfFiles()
+    journal = make(tmp_path, files=files)
+    files.calls.clear()
+    await journal.append(Kind.ACCEPT, b"", b"the segment is made in the thread")
+    here = threading.current_thread().name
+    assert ("write", here) not in files.calls
+    files.calls.clear()
+    small = await journal.append(Kind.ACCEPT, b"", b"small")
+    assert {name for what, name in files.calls if what == "write"} == {here}
+    files.calls.clear()
+    large = await asyncio.gather(*(journal.append(Kind.ACCEPT, b"", b"x" * 200_000) for _ in range(4)))
+    assert ("write", here) not in files.calls
+    assert all(name != here for what, name in files.calls if what == "sync")
+    await journal.close()
+    assert await reread(tmp_path, [small, *large]) == [b"small", *[b"x" * 200_000] * 4]
+
+
+async def test_a_full_disk_met_by_the_loop_refuses_and_goes_on(tmp_path):
+    class FullOnce(Files):
+        full = False
+
+        def write(self, descriptor, buffers, offset):
+            if self.full:
+                self.full = False
+                raise OSError(errno.ENOSPC, "no space")
+            return super().write(descriptor, buffers, offset)
+
+    files = FullOnce()
+    journal = make(tmp_path, files=files)
+    first = await journal.append(Kind.ACCEPT, b"", b"first")
+    files.full = True
+    with pytest.raises(Refusal) as refused:
+        await journal.append(Kind.ACCEPT, b"", b"refused")
+    assert refused.value.reason is Reason.DISK_FULL
+    second = await journal.append(Kind.ACCEPT, b"", b"second")
+    await journal.close()
+    assert await reread(tmp_path, [first, second]) == [b"first", b"second"]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from postern.checks.model import Directory, Seen, Service, Tls
 from postern.checks.tls import examine, handshake, straight_away
 from postern.checks.wire import Tools, Wire, opened
+from postern.model.refusal import ProtocolViolation
 from postern.protocols.http.head import Head, parse, request
 
 USER_AGENT = "postern-check"
+INFORMATIONAL_LIMIT = 8
+"""Answers before the answer (RFC 9110 15.2)."""
 
 
 async def probe(service: Service, tools: Tools, seen: Seen) -> None:
@@ -30,9 +33,12 @@ async def probe(service: Service, tools: Tools, seen: Seen) -> None:
 
 async def _get(wire: Wire, service: Service, path: str) -> Head:
     await wire.send(request("GET", path, _host(service), [("User-Agent", USER_AGENT), ("Accept", "*/*")]))
-    data = b""
+    data, informational = b"", 0
     while (head := parse(data)) is None or head.status < 200:
         if head is not None:  # 1xx: the real answer comes after it
+            informational += 1
+            if informational > INFORMATIONAL_LIMIT:
+                raise ProtocolViolation("informational answers without end")
             data = data[data.index(b"\r\n\r\n") + 4 :]
             if data:
                 continue

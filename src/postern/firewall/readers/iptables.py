@@ -111,13 +111,13 @@ class _Section:
 
     def rule(self, number: int, text: str) -> None:
         words = shlex.split(text)
-        if words[0].startswith("["):  # iptables-save -c prints counters first
+        if words and words[0].startswith("["):  # iptables-save -c prints counters first
             words = words[1:]
         if len(words) < 2 or words[0] not in ("-A", "--append"):
-            raise NotUnderstoodError(UNKNOWN_WORD, words[0])
+            raise NotUnderstoodError(UNKNOWN_WORD, " ".join(words[:1]))
         line = _Line(words[2:], self.family)
         line.read()
-        if not line.target or not line.packets:
+        if not line.target or not line.packets or line.target in _IDLE_TARGETS:
             return
         if line.doubt is not None:
             raise line.doubt
@@ -125,11 +125,11 @@ class _Section:
         verdict = _TARGETS.get(line.target, "")
         if verdict:
             self.chains.setdefault(words[1], []).append(Rule(tuple(line.packets), verdict, number, name))
-        elif line.target not in _IDLE_TARGETS:
-            if line.target not in self.policies:
-                raise NotUnderstoodError(UNKNOWN_WORD, line.target)
-            jump = Rule(tuple(line.packets), GOTO if line.goes else JUMP, number, name, line.target)
-            self.chains.setdefault(words[1], []).append(jump)
+            return
+        if line.target not in self.policies:
+            raise NotUnderstoodError(UNKNOWN_WORD, line.target)
+        jump = Rule(tuple(line.packets), GOTO if line.goes else JUMP, number, name, line.target)
+        self.chains.setdefault(words[1], []).append(jump)
 
     def filters(self) -> list[Filter]:
         chains = {name: tuple(rules) for name, rules in self.chains.items()}

@@ -47,8 +47,22 @@ DORMANT = Names(
 )
 
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
-_IDLE = {"counter", "log", "comment", "notrack", "mangle", "meta", "ct helper", "ct timeout", "secmark", "flow"}
+_IDLE = {
+    "counter",
+    "log",
+    "comment",
+    "notrack",
+    "mangle",
+    "meta",
+    "ct helper",
+    "ct timeout",
+    "secmark",
+    "flow",
+    "masquerade",
+    "snat",
+}
 """Statements that leave a packet's fate alone."""
+_TRANSLATING = {"dnat", "redirect", "tproxy"}
 _VERDICTS = {"accept": ALLOW, "drop": DENY, "reject": DENY, "return": RETURN, "jump": JUMP, "goto": GOTO}
 
 
@@ -127,6 +141,8 @@ class _Reader:
         packets = [box for box in EVERYTHING if box.family in families]
         found: list[Rule] = []
         doubt: NotUnderstoodError | None = None
+        strange: NotUnderstoodError | None = None
+        decides = False
         for statement in expressions if isinstance(expressions, list) else []:
             kind, content = next(iter(statement.items())) if isinstance(statement, dict) and statement else ("", None)
             try:
@@ -138,16 +154,17 @@ class _Reader:
                     found += self.verdict_map(value, content, packets, name)
                 elif kind == "limit":
                     raise NotUnderstoodError(RATE, kind)
-                elif kind in ("dnat", "redirect", "tproxy"):
-                    raise NotUnderstoodError(TRANSLATION, kind)
-                elif kind not in _IDLE and kind not in ("masquerade", "snat"):
-                    raise NotUnderstoodError(UNKNOWN_WORD, kind)
+                elif kind not in _IDLE:
+                    strange = NotUnderstoodError(TRANSLATION if kind in _TRANSLATING else UNKNOWN_WORD, kind)
             except NotUnderstoodError as problem:
                 doubt = doubt or problem
+                decides = decides or kind == "vmap"
             if not packets:
                 return found  # whatever else it says: it is no rule for the first packet of a flow
-        if doubt is not None:
-            raise doubt
+        # a rule that only counts or logs leaves the packet's fate alone, whatever its conditions
+        left_out = strange or (doubt if found or decides else None)
+        if left_out is not None:
+            raise left_out
         return found
 
     def match(self, value: Object, content: object) -> list[Box]:

@@ -45,7 +45,7 @@ async def refresh_others(connection: Connection) -> dict[str, Site]:
 async def find(connection: Connection, name: str) -> Place:
     """A folder by its IMAP name. Raises Refusal(NO_SUCH_FOLDER)."""
     site, local = await site_of(connection, name)
-    folder = (await site.tree()).by_name.get(local)
+    folder = await site.folder(local)
     if folder is None:
         raise Refusal(Reason.NO_SUCH_FOLDER, name)
     return Place(site, folder)

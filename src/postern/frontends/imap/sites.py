@@ -8,6 +8,7 @@ from postern.frontends.imap.ports import Mailbox
 from postern.frontends.imap.tree import FolderTree
 from postern.model.ids import ChangeNumber, MailboxId
 from postern.model.items import Folder
+from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.render import DELIMITER
 
 OTHERS = "Other Users"
@@ -33,6 +34,33 @@ class Site:
             self._tree = FolderTree(await self.mailbox.folders())
             self._number = number
         return self._tree
+
+    async def folder(self, name: str) -> Folder | None:
+        """The folder of that name (without the prefix) as it is now.
+
+        Every message changes the mailbox's number, hardly any its folders: what is known is confirmed by a look at the
+        folder and those above it. Rights on other users' folders may end, so that theirs are read anew.
+        """
+        if self._tree is not None and not self.prefix and self._number != await self.mailbox.change_number():
+            known = self._tree.by_name.get(name)
+            found = None if known is None else await self._confirmed(self._tree, known)
+            if found is not None:
+                return found
+        return (await self.tree()).by_name.get(name)
+
+    async def _confirmed(self, tree: FolderTree, known: Folder) -> Folder | None:
+        """The folder's present counters, if neither it nor a folder above it was renamed, moved or removed."""
+        try:
+            found = step = await self.mailbox.folder(known.id)
+            while (step.name, step.parent, step.special) == (known.name, known.parent, known.special):
+                if known.parent is None:
+                    return found
+                known = tree.by_name[tree.by_id[known.parent]]
+                step = await self.mailbox.folder(known.id)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_SUCH_FOLDER:
+                raise
+        return None
 
     def forget(self) -> None:
         """After a change to the folders."""

@@ -182,7 +182,10 @@ class ClientSession:
         return answer
 
     def search(self, given: SearchRequest, page: Control | None = None) -> Exchange[Found]:
-        """Search; `page` (controls.paged) asks for a part. Raises ProtocolViolation for more than ENTRIES_LIMIT."""
+        """Search; `page` (controls.paged) asks for a part.
+
+        Raises ProtocolViolation when more comes than the size limit asked for, or than ENTRIES_LIMIT without one.
+        """
         number, data = self.request(given, [page] if page else [])
         entries: list[SearchEntry] = []
         references: list[str] = []
@@ -199,7 +202,7 @@ class ClientSession:
                     return Found(result, tuple(entries), tuple(references), cookie)
                 case _:
                     raise ProtocolViolation("an answer of another kind than the request")
-            if len(entries) + len(references) > ENTRIES_LIMIT:
+            if len(entries) > (given.size_limit or ENTRIES_LIMIT) or len(references) > ENTRIES_LIMIT:
                 raise ProtocolViolation("a search brings more than was to be expected")
 
     def change(self, given: Operation) -> Exchange[Result]:

@@ -20,8 +20,8 @@ LOOKUP = 2
 PAGE = 250
 """Entries asked for at a time."""
 PAGES_LIMIT = 40
-STUB_LIMIT_BYTES = 1024 * 1024
-"""Of one page."""
+FRAGMENTS_LIMIT = 256
+"""Of one page; each has up to 64 KiB, so that a page has 16 MiB at most."""
 _END = 0x16C9A0D6
 """ept_s_not_registered: there are no more."""
 _PROTOCOLS = {0x07: "tcp", 0x08: "udp", 0x1F: "http"}
@@ -73,13 +73,13 @@ def lookup() -> Generator[bytes, bytes, list[Endpoint]]:
         call = page + 2
         arguments = struct.pack("<IIII", 0, 0, 0, 1) + handle + struct.pack("<I", PAGE)
         fragment = yield from _unit(buffer, pdu.request(LOOKUP, arguments, call))
-        stub = pdu.stub_of(fragment)
+        stubs = [pdu.stub_of(fragment)]
         while not fragment.last:
-            fragment = yield from _unit(buffer, b"")
-            stub += pdu.stub_of(fragment)
-            if len(stub) > STUB_LIMIT_BYTES:
+            if len(stubs) >= FRAGMENTS_LIMIT:
                 raise ProtocolViolation("the list of interfaces has no end")
-        handle, entries = decode(stub)
+            fragment = yield from _unit(buffer, b"")
+            stubs.append(pdu.stub_of(fragment))
+        handle, entries = decode(b"".join(stubs))
         found += entries
         if not entries or not any(handle):
             break
@@ -87,9 +87,10 @@ def lookup() -> Generator[bytes, bytes, list[Endpoint]]:
 
 
 def _unit(buffer: bytearray, data: bytes) -> Generator[bytes, bytes, pdu.Fragment]:
-    while (fragment := pdu.take(buffer)) is None:
+    if data:
         buffer += yield data
-        data = b""
+    while (fragment := pdu.take(buffer)) is None:
+        buffer += yield b""
     return fragment
 
 

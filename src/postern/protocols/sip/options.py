@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from postern.model.refusal import ProtocolViolation
 from postern.protocols.http.head import Head, parse
+
+ANSWERS_LIMIT = 16
+"""Responses before ours is final."""
 
 
 def request(host: str, local: str, transport: str, tag: str) -> bytes:
@@ -29,7 +33,9 @@ def answer(data: bytes, tag: str) -> Head | None:
 
     Provisional responses (1xx) and responses to somebody else's request are passed over.
     """
-    while data:
+    for _ in range(ANSWERS_LIMIT):
+        if not data:
+            return None
         head = parse(data)
         if head is None:
             return None
@@ -38,7 +44,7 @@ def answer(data: bytes, tag: str) -> Head | None:
         length = head.get("content-length")
         body = int(length) if length.isascii() and length.isdigit() and len(length) < 8 else 0
         data = data[data.index(b"\r\n\r\n") + 4 + body :]
-    return None
+    raise ProtocolViolation("provisional answers without end")
 
 
 def methods(head: Head) -> tuple[str, ...]:

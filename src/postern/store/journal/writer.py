@@ -32,38 +32,16 @@ from postern.store.journal.records import (
     segment_number,
 )
 from postern.store.journal.segment import SegmentWriter
+from postern.store.journal.spool import Spool
 
 GATHER_S = 0.002
 """Under load a batch waits so long for as many records as the last ones had; a disk's flush takes about as long."""
 _GATHER_WITHIN_S = 0.05
 """A journal that was quiet for so long is not under load."""
+_WRITE_HERE_BYTES = 256 * 1024
+"""Batches up to this size are copied to the page cache by the loop itself; the thread only syncs. Each system call in
+the thread would cost a fight for the interpreter's lock."""
 _FULL = {errno.ENOSPC: Reason.DISK_FULL, errno.EDQUOT: Reason.DISK_FULL, errno.EROFS: Reason.READ_ONLY}
-
-
-class Spool:
-    """A content in a file of its own, written while it comes in. The journal takes the file over."""
-
-    def __init__(self, path: Path, files: Files) -> None:
-        self.path = path
-        self.size_bytes = 0
-        self._files = files
-        self._descriptor = files.create(path)
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Add to the end. Blocks; raises OSError."""
-        self.size_bytes += self._files.write(self._descriptor, [data], self.size_bytes)
-
-    def finish(self) -> None:
-        """Make the content durable and close. Blocks; raises OSError."""
-        try:
-            self._files.sync(self._descriptor)
-        finally:
-            self._files.close(self._descriptor)
-        failpoints.hit("body.spooled")
-
-    def discard(self) -> None:
-        """Remove the file."""
-        self._files.unlink(self.path)
 
 
 class _Entry:
@@ -132,12 +110,14 @@ class Journal:
         self._synced_at = 0.0
         self._failed: OSError | None = None
         self._outstanding: dict[BlobRef, None] = {}
-        self._inbox: SimpleQueue[list[_Entry] | None] = SimpleQueue()
+        self._inbox: SimpleQueue[tuple[list[_Entry], bool] | None] = SimpleQueue()
+        """Batches, and whether they are written and need only be synced."""
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()
         self._idle.set()
         self._settled = asyncio.Event()
-        self._writer: SegmentWriter | None = None  # the thread's own
+        self._writer: SegmentWriter | None = None
+        """The thread's while a batch is on its way, otherwise the loop's."""
         self.records_written = 0
         self.syncs = 0
         self._thread = threading.Thread(target=self._run, name=f"journal-{journal:x}", daemon=True)
@@ -222,7 +202,25 @@ class Journal:
         self._gathering = None
         batch, self._waiting = self._waiting, []
         self._expected = (self._expected[1], len(batch))
-        self._inbox.put(batch)
+        written = self._fits_here(batch)
+        if written:
+            try:
+                self._write_segment(batch[0].segment, batch)
+            except OSError as error:
+                self._done(batch, 0, error, error.errno not in _FULL)
+                return
+        self._inbox.put((batch, written))
+
+    def _fits_here(self, batch: list[_Entry]) -> bool:
+        """Whether writing a batch is no more than copying a little memory."""
+        first, last = batch[0], batch[-1]
+        return (
+            self._failed is None
+            and self._writer is not None
+            and self._writer.number == first.segment == last.segment
+            and last.offset + len(last.content) - first.offset <= _WRITE_HERE_BYTES
+            and not any(entry.spool for entry in batch)
+        )
 
     def _done(self, batch: list[_Entry], written: int, error: OSError | None, fatal: bool) -> None:
         """In the loop: the first `written` entries are durable, the others met the error."""
@@ -307,10 +305,11 @@ class Journal:
 
     # --- the thread's side
     def _run(self) -> None:
-        while (batch := self._inbox.get()) is not None:
-            written, error, fatal = self._write_batch(batch)
+        while (job := self._inbox.get()) is not None:
+            batch, written_before = job
+            written, error, fatal = self._sync_batch(batch) if written_before else self._write_batch(batch)
             self._loop.call_soon_threadsafe(self._done, batch, written, error, fatal)
-            del batch
+            del job, batch
         if self._writer is None:
             return
         if self._failed is not None:
@@ -329,17 +328,24 @@ class Journal:
                 self._write_segment(segment, entries)
             except OSError as error:
                 return written, error, error.errno not in _FULL
-            try:
-                failpoints.hit("journal.written")
-                assert self._writer is not None
-                self._writer.sync()
-                failpoints.hit("journal.synced")
-            except OSError as error:
-                # The kernel may have thrown the pages away: syncing again could succeed without having written.
-                return written, error, True
-            written += len(entries)
+            count, failed, fatal = self._sync_batch(entries)
+            written += count
+            if failed is not None:
+                return written, failed, fatal
         return written, None, False
 
+    def _sync_batch(self, entries: list[_Entry]) -> tuple[int, OSError | None, bool]:
+        try:
+            failpoints.hit("journal.written")
+            assert self._writer is not None
+            self._writer.sync()
+            failpoints.hit("journal.synced")
+        except OSError as error:
+            # The kernel may have thrown the pages away: syncing again could succeed without having written.
+            return 0, error, True
+        return len(entries), None, False
+
+    # --- either side's
     def _write_segment(self, segment: int, entries: list[_Entry]) -> None:
         if self._writer is None or self._writer.number != segment:
             if self._writer is not None:

@@ -66,6 +66,7 @@ def test_chains_return_and_go():
     [
         "-A INPUT -i lo -j ACCEPT",
         "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT",
+        "-A INPUT -m limit --limit 3/min -j LOG --log-prefix x",
         "-A INPUT -p icmp -m icmp --icmp-type 8 -j ACCEPT",
         "-A INPUT -p tcp -m tcp ! --syn -j ACCEPT",
         '-A INPUT -j LOG --log-prefix "x " --log-level 4',

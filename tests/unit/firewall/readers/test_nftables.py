@@ -107,6 +107,8 @@ def test_states_of_a_map():
         [match({"meta": {"key": "l4proto"}}, {"set": ["icmp", "ipv6-icmp"]}), ACCEPT],
         [match({"payload": {"protocol": "icmpv6", "field": "type"}}, "nd-neighbor-solicit"), ACCEPT],
         [{"counter": {"packets": 1, "bytes": 2}}, {"log": {"prefix": "x"}}],
+        [{"limit": {"rate": 5}}, {"log": {"prefix": "dropped"}}],
+        [match({"meta": {"key": "skuid"}}, 0), {"counter": {}}],
         # a condition that is not known before one that no first packet meets
         [match({"payload": {"protocol": "ip6", "field": "hoplimit"}}, 255), ESTABLISHED, ACCEPT],
     ],

@@ -6,8 +6,10 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from postern.checks.compare import findings
-from postern.checks.model import Outcome, Seen, Service, Tls
+from postern.checks.model import Outcome, Reach, Seen, Service, Tls
 from postern.checks.probes import directory, kerberos, mail, names, rpc, sip, web
 from postern.checks.tls import handshake
 from postern.checks.wire import TROUBLE, Tools, Unreached, opened, words
@@ -17,6 +19,10 @@ AT_ONCE = 8
 """Hosts asked at the same time."""
 PAUSE_S = 0.02
 """Between two services of one host."""
+
+GIVING_UP = 3
+"""Services of a host without any answer, after which the others get less time: the host is hardly there."""
+HURRIED_S = 1.0
 
 Probe = Callable[[Service, Tools, Seen], Awaitable[None]]
 
@@ -70,9 +76,13 @@ async def check_all(
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def host(indexes: list[int]) -> None:
+        silent, patience = 0, tools
         async with gate:
             for index in indexes:
-                outcomes[index] = await check(services[index], tools)
+                outcomes[index] = await check(services[index], patience)
+                silent = silent + 1 if outcomes[index].seen.reach is Reach.SILENT else -len(services)
+                if silent >= GIVING_UP:
+                    patience = msgspec.structs.replace(tools, timeout_s=min(tools.timeout_s, HURRIED_S))
                 progress(outcomes[index])
                 await asyncio.sleep(PAUSE_S)
 

@@ -96,8 +96,9 @@ def expectation(path: DataPath, port: int, transport: str) -> Expectation:
     if protocol in _MAIL and tls is Tls.STARTTLS and level in {Level.NONE, Level.UNKNOWN}:
         tls = Tls.EITHER
     mechanisms: tuple[str, ...] = ()
-    if protocol in _MAIL:
-        words = [word.lower() for word in path.authentication_default]
+    words = [word.lower() for word in path.authentication_default]
+    # where anonymous peers are welcome, none of the other ways is missed by all of them
+    if protocol in _MAIL and not any(word.startswith("anonymous") for word in words):
         mechanisms = tuple(
             dict.fromkeys(meaning for word in words for start, meaning in _SASL if word.startswith(start))
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -88,3 +90,46 @@ async def test_another_protocol_than_expected(domain_controller, ask, codes):
     assert codes(await ask(dc.address, 389, "rpc")) == ["wrong-protocol"]
     assert codes(await ask(dc.address, 389, "ldap", Tls.IMPLICIT)) == ["tls-failed"]
     assert codes(await ask(dc.address, 88, "http")) == ["wrong-protocol"]
+
+
+def test_a_topology_is_walked_from_an_exchange_server_to_its_domain_controller(domain_controller, tmp_path):
+    dc = domain_controller
+    file = tmp_path / "topology.toml"
+    file.write_text(
+        f"""
+organisation = "Corp"
+[[zone]]
+name = "servers"
+networks = ["127.77.0.0/16"]
+trust = "internal"
+[[host]]
+name = "{dc.host}"
+addresses = ["{dc.address}"]
+zone = "servers"
+roles = ["domain-controller", "dns-server"]
+[[host]]
+name = "ex16.{dc.domain}"
+addresses = ["127.77.200.1"]
+zone = "servers"
+edition = "2016"
+roles = ["mailbox"]
+"""
+    )
+    command = [sys.executable, "-m", "postern", "check", "--topology", file, "--from", f"ex16.{dc.domain}", "--json"]
+    command += ["--host", dc.host, "--trust", dc.authority]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+    rows = json.loads(done.stdout)
+    asked = {(row["port"], row["transport"], row["protocol"]): row for row in rows if row["state"] != "skipped"}
+    for kind in (
+        (88, "tcp", "kerberos"),
+        (53, "udp", "dns"),
+        (389, "tcp", "ldap"),
+        (3268, "tcp", "ldap"),
+        (135, "tcp", "rpc"),
+    ):
+        assert kind in asked, sorted(asked)
+    # the only thing that this domain controller lacks is a record of our invented server
+    found = {(one["code"], one["found"]) for row in asked.values() for one in row["findings"]}
+    assert found == {("no-records", f"ex16.{dc.domain} A")}, found
+    assert done.returncode == 0, done.stderr
+    assert any("ldap" in row["found"] for row in asked.values())

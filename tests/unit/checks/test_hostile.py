@@ -178,3 +178,17 @@ async def test_a_proxy_that_cuts_starttls_out_is_found():
     async with serving(talk) as port:
         outcome = await check(service(port, "smtp", tls=Tls.STARTTLS), TOOLS)
     assert {finding.code for finding in outcome.findings} == {"starttls-missing", "password-in-clear"}
+
+
+async def test_a_host_that_never_answers_gets_less_time(monkeypatch):
+    monkeypatch.setattr("postern.checks.running.HURRIED_S", 0.02)
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+    )
+    try:
+        port = transport.get_extra_info("sockname")[1]
+        outcomes = await check_all([service(port, "dns", "udp")] * 8, TOOLS)
+    finally:
+        transport.close()
+    assert {outcome.seen.reach for outcome in outcomes} == {Reach.SILENT}
+    assert [outcome.seen.duration_s > 0.3 for outcome in outcomes] == [True] * 3 + [False] * 5

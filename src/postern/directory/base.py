@@ -158,6 +158,9 @@ class DirectoryFile:
         now = numbers["generation"]
         if since is None or now == since:
             return LifeChanges(now, ())
+        # what is looked up because of a change must not be older than the change, even within one turn of the loop
+        self._fresh = False
+        self._refresh()
         found = self._rows(
             "SELECT account FROM life WHERE generation > ? ORDER BY generation LIMIT ?", (since, MAX_LIFE_CHANGES + 1)
         )

@@ -247,3 +247,13 @@ async def test_a_mirrored_accounts_password_is_asked_of_its_source(world):
     )
     await sign_in("right")
     assert asked.count("right") == 2, "a changed password is not remembered"
+
+
+async def test_a_change_by_another_process_within_one_turn_is_not_overlooked(world):
+    ann = await world.session("ann")
+    other = SqliteDirectory(world.directory.path, SystemEntropy(), world.time)
+    await world.directory.account(ann.principal.account)  # read and believed until the loop's turn ends
+    await other.change_account("ann@example.org", AccountChange(enabled=False))
+    await world.sessions.look()
+    await other.close()
+    assert ann.ended is Reason.ACCOUNT_DISABLED

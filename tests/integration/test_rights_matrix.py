@@ -16,7 +16,7 @@ import pytest
 from tests.integration.organisation import PASSWORD, Running, make_organisation, make_settings
 
 from postern import frontends
-from postern.directory.interface import NewAccount, RecipientKind
+from postern.directory.interface import NewAccount, Policy, RecipientKind
 from postern.directory.passwords import CHEAP, new_credentials
 from postern.model.items import SpecialUse
 from postern.model.rights import ROLES, AdminRight, AdminRole, FolderRight, MailboxRight
@@ -216,6 +216,25 @@ def _send(client: smtplib.SMTP, sender: str, content: str) -> int:
 
 
 ROWS = {"imap": imap_row, "pop3": pop3_row, "smtp": smtp_row}
+
+
+def test_a_policys_limits_hold_for_what_is_submitted(world):
+    async def limit(**limits):
+        parts = await _open(world.server.settings)
+        await parts.directory.put_policy(Policy("default", **limits))
+        await parts.close()
+
+    message = "From: owner@example.org\r\n\r\nx\r\n"
+    for limits, code in (({"max_message_bytes": 10}, 552), ({"max_recipients": 1}, 250), ({}, 250)):
+        asyncio.run(limit(**limits))
+        with smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10) as client:
+            client.login("owner@example.org", PASSWORD)
+            assert _send(client, "owner@example.org", message) == code
+            if "max_recipients" in limits:
+                client.mail("owner@example.org")
+                client.rcpt("nobody@example.org")
+                client.rcpt("owner@example.org")
+                assert client.data(message)[0] == 550
 
 
 def test_every_front_end_has_a_row():

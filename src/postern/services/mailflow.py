@@ -116,6 +116,10 @@ class Mailflow:
         """MAIL FROM. Raises Refusal(SENDER_NOT_ALLOWED, OVER_QUOTA, TRY_LATER)."""
         await self._admission.check_sender(reverse_path, principal)
 
+    async def check_limits(self, principal: Principal, octets: int, recipients: int) -> None:
+        """DATA: whether the sender's policy allows such a message. Raises Refusal(TOO_LARGE, TOO_MANY)."""
+        await self._admission.check_limits(principal, octets, recipients)
+
     async def check_author(self, content: bytes, principal: Principal) -> bytes:
         """DATA: whether somebody may write in the name that From has; the message as it may be sent.
 

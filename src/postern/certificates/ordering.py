@@ -32,6 +32,7 @@ from postern.model.refusal import Reason, Refusal
 PATIENCE = timedelta(minutes=5)
 """For the authority to look and to issue."""
 REQUEST_TIMEOUT_S = 45
+NONCE_ATTEMPTS = 3
 
 
 @challenges.ChallengeResponse.register
@@ -51,6 +52,20 @@ class TlsAlpn(challenges.KeyAuthorizationChallenge):
     def validation(self, account_key: JWK, **_: Any) -> str:
         """The key authorization, whose hash the certificate carries."""
         return self.key_authorization(account_key)
+
+
+class _Network(client.ClientNetwork):
+    """Patient with a busy server: its nonces may be used up again before ours comes (RFC 8555 6.5)."""
+
+    def post(self, *arguments: Any, **options: Any) -> requests.Response:
+        """One more attempt than the library makes, and another."""
+        for _ in range(NONCE_ATTEMPTS):
+            try:
+                return super().post(*arguments, **options)
+            except messages.Error as problem:
+                if problem.code != "badNonce":
+                    raise
+        return super().post(*arguments, **options)
 
 
 class Authority(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +145,7 @@ def _choose(authorization: messages.AuthorizationResource, wanted: str) -> tuple
 
 def _client(authority: Authority, account: JWKEC) -> client.ClientV2:
     """Signed in: the account is made, or found by its key. Raises errors.Error, messages.Error, Refusal."""
-    network = client.ClientNetwork(account, alg=ES256, user_agent="postern", timeout=REQUEST_TIMEOUT_S)
+    network = _Network(account, alg=ES256, user_agent="postern", timeout=REQUEST_TIMEOUT_S)
     if authority.trust:
         network.verify_ssl = cast(bool, authority.trust)  # requests takes a file as well
     directory = client.ClientV2.get_directory(authority.directory, network)

@@ -219,6 +219,8 @@ def _http_server(directory: Path, address: str, port: int) -> ThreadingHTTPServe
         address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
         def server_bind(self) -> None:
+            # connections of the last order may still be fading away
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if self.address_family == socket.AF_INET6:
                 self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self.socket.bind(self.server_address)

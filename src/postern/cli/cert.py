@@ -47,9 +47,7 @@ def list_(*, config: Config = None, json: Json = False) -> None:  # noqa: D103 -
 
 
 @app.command(
-    help=_(
-        "Show one certificate with its pin and the TLSA record that fits it.\n\nExample: postern cert show hub2.pem"
-    )
+    help=_("Show one certificate with its pin and the TLSA record that fits it.\n\nExample: postern cert show hub2.pem")
 )
 def show(file: File = None, /, *, config: Config = None, json: Json = False) -> None:  # noqa: D103
     if file is None:

@@ -13,8 +13,8 @@ from cyclopts import Parameter
 
 from postern.certificates.place import Place, write_private
 from postern.cli import dns_records
+from postern.cli.account_values import new_password
 from postern.cli.language import _, language
-from postern.cli.mailbox import new_password
 from postern.cli.organisation import Json, hash_cost, run
 from postern.cli.output import fail, print_json
 from postern.config.loading import load

@@ -179,6 +179,8 @@ def _absolute(settings: Settings, base: Path) -> Settings:
             },
         ),
         acme=replace(settings.acme, trust=full(settings.acme.trust), eab_key_file=full(settings.acme.eab_key_file)),
+        kerberos=replace(settings.kerberos, keytab=full(settings.kerberos.keytab)),
+        oidc=tuple(replace(issuer, authority=full(issuer.authority)) for issuer in settings.oidc),
         dkim=tuple(replace(key, key=full(key.key)) for key in settings.dkim),
         send_connector=tuple(replace(c, password_file=full(c.password_file)) for c in settings.send_connector),
     )

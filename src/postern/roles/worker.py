@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from postern.config.settings import Settings
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
+from postern.net.tls import ServerContext
+from postern.roles.certificate_watch import CertificateWatch
 from postern.roles.frontends import MAILDROPS_FILE, Frontends
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
@@ -45,7 +46,7 @@ def main(
     metrics: ServerMetrics,
     index: int,
     endpoints: Sequence[Endpoint],
-    tls: ssl.SSLContext,
+    tls: ServerContext,
 ) -> Callable[[Wishes, Callable[[], None]], Awaitable[int]]:
     """What the forked process runs."""
 
@@ -72,7 +73,7 @@ class Worker:
         self._reported = (0, 0)
 
     async def run(
-        self, endpoints: Sequence[Endpoint], tls: ssl.SSLContext, wishes: Wishes, tell_ready: Callable[[], None]
+        self, endpoints: Sequence[Endpoint], tls: ServerContext, wishes: Wishes, tell_ready: Callable[[], None]
     ) -> int:
         """Serve until asked to stop; the exit status."""
         failpoints.configure_from_environment()
@@ -120,8 +121,18 @@ class Worker:
         await self._replay_orphans(parts)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
         tasks.append(asyncio.create_task(self._upkeep(parts)))
+
+        def use(context: ServerContext) -> None:
+            frontends.tls = context
+            for _, listener in self._listeners:
+                if listener.tls is not None:
+                    listener.tls = context
+
+        watch = CertificateWatch(self._settings.certificate, self._settings.key, tls, use, parts.clock, self._log)
+        watch.look()  # a worker that takes another's place gets the context of the server's start
+        tasks.append(asyncio.create_task(watch.run()))
         for endpoint in endpoints:
-            await self._serve(endpoint, frontends, tls)
+            await self._serve(endpoint, frontends)
         self._pulse.report()
         tell_ready()
         stop = asyncio.create_task(wishes.stop.wait())
@@ -139,7 +150,7 @@ class Worker:
         await parts.close()
         return 0
 
-    async def _serve(self, endpoint: Endpoint, frontends: Frontends, tls: ssl.SSLContext) -> None:
+    async def _serve(self, endpoint: Endpoint, frontends: Frontends) -> None:
         listening = endpoint.listening
         if listening.path.protocol == HTTP or self._index >= len(endpoint.sockets):
             return
@@ -150,7 +161,7 @@ class Worker:
                 await serve(
                     endpoint.sockets[self._index],
                     self._correlated(handler, listening.path.id),
-                    tls if listening.path.implicit_tls else None,
+                    frontends.tls if listening.path.implicit_tls else None,
                     on_error=self._session_failed,
                     limit=limit,
                     full=full,

@@ -11,6 +11,9 @@ from postern.catalogue.schema import DataPath, Encryption, Level, Listener
 PROCESS_ROLES = ("edge", "transport", "mailbox", "client-access", "um", "directory")
 """Roles of Postern's processes."""
 MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"})
+"""Of SASL, for mail protocols."""
+HTTP_MECHANISMS = frozenset({"Basic", "Digest", "Negotiate", "NTLM", "Bearer", "certificate", "forms"})
+"""Schemes of HTTP (RFC 9110 11.1), and what is none."""
 CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"})
 """Mechanisms that show the password."""
 PROTOCOLS = frozenset({"smtp", "imap", "pop3", "http"})
@@ -69,7 +72,8 @@ def _listener(one: Listener) -> Iterator[str]:
     extra = set(one.authentication_default) - set(one.authentication_supported)
     if extra:
         yield f"offers {', '.join(sorted(extra))} without supporting it"
-    unknown = set(one.authentication_supported) - MECHANISMS - {"anonymous"}
+    known = HTTP_MECHANISMS if one.protocol == "http" else MECHANISMS
+    unknown = set(one.authentication_supported) - known - {"anonymous"}
     if unknown:
         yield f"unknown mechanism {', '.join(sorted(unknown))}"
     shown = set(one.authentication_before_tls) - (set(one.authentication_default) - CLEAR_TEXT)

@@ -10,12 +10,13 @@ from postern.catalogue.schema import DataPath, Encryption, Level, Listener
 
 PROCESS_ROLES = ("edge", "transport", "mailbox", "client-access", "um", "directory")
 """Roles of Postern's processes."""
-MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"})
-"""Of SASL, for mail protocols."""
+TOKENS = frozenset({"GSSAPI", "GSS-SPNEGO", "NTLM", "OAUTHBEARER", "XOAUTH2"})
+"""Mechanisms that prove by tokens of others: offered once settings say of whom."""
+MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}) | TOKENS
+CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"}) | TOKENS
+"""Mechanisms that show the password, or leave what follows unprotected."""
 HTTP_MECHANISMS = frozenset({"Basic", "Digest", "Negotiate", "NTLM", "Bearer", "certificate", "forms"})
 """Schemes of HTTP (RFC 9110 11.1), and what is none."""
-CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"})
-"""Mechanisms that show the password."""
 PROTOCOLS = frozenset({"smtp", "imap", "pop3", "http"})
 CONFIDENCE = ("high", "medium", "low")
 PORTLESS = ("none", "local", "configurable")

@@ -24,7 +24,6 @@ from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
-from postern.services.negotiation import Negotiations
 from postern.telemetry import log
 
 if TYPE_CHECKING:
@@ -78,8 +77,6 @@ class Frontends(msgspec.Struct):
     tls: ssl.SSLContext
     https_port: int = 0
     """As really open; 0: not at all."""
-    negotiations: Negotiations = msgspec.field(default_factory=Negotiations)
-    """Token schemes; whoever can speak one registers it before handlers are made."""
     _web: Web | None = None
 
     def handler(self, listening: Listening) -> tuple[Handler, int, bytes]:
@@ -168,7 +165,7 @@ class Frontends(msgspec.Struct):
         from postern.roles.web import Web
 
         if self._web is None:
-            self._web = Web(self.settings, self.parts, self.authentication, self.negotiations, self.metrics)
+            self._web = Web(self.settings, self.parts, self.authentication, self.metrics)
         handler = self._web.handler(listening, self.https_port)
         return handler, self.settings.http.max_connections, HTTP_FULL
 

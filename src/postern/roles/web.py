@@ -30,7 +30,6 @@ from postern.roles.parts import Parts
 from postern.roles.workers import worker_count
 from postern.services.authentication import Authentication
 from postern.services.certificates import CertificateSignIn
-from postern.services.negotiation import Negotiations
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
@@ -50,13 +49,11 @@ class Web:
         settings: Settings,
         parts: Parts,
         authentication: Authentication,
-        negotiations: Negotiations,
         metrics: ServerMetrics,
     ) -> None:
         self._settings = settings
         self._parts = parts
         self._authentication = authentication
-        self._negotiations = negotiations
         self._metrics = metrics
         self._log = log.logger(part="http")
         own = settings.http
@@ -115,7 +112,6 @@ class Web:
             mechanisms=listening.mechanisms,
             realm=own.realm or server.hostname,
             cleartext_login=self._settings.authentication.cleartext_login,
-            binding_required=own.channel_binding == "require",
             https_port=https_port,
             hsts_s=own.hsts_s,
             head_bytes=own.max_head_bytes,
@@ -132,7 +128,6 @@ class Web:
         return Gate(
             settings,
             authentication,
-            self._negotiations,
             parts.clock,
             self._log,
             sessions=self._sessions if settings.offers("forms") else None,

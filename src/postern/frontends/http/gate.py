@@ -21,7 +21,7 @@ from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.http.fields import challenge, cookie, credentials, preferred
 from postern.protocols.http.session import RequestHead
-from postern.services.negotiation import Accepted, Circumstances, Continue, Negotiations
+from postern.services.negotiation import Accepted, Circumstances, Continue
 from postern.services.principal import Principal
 from postern.services.websessions import WebSessions
 
@@ -40,7 +40,6 @@ class Gate:
         self,
         settings: HttpSettings,
         authentication: Authentication,
-        negotiations: Negotiations,
         clock: Clock,
         log: Any,
         *,
@@ -51,7 +50,7 @@ class Gate:
         """Without `sessions` there is no form, without `digests` no Digest, without `certificates` nobody's counts."""
         self.authentication = authentication
         self._settings = settings
-        self._negotiations = negotiations
+        self._negotiations = authentication.negotiations
         self._clock = clock
         self._log = log
         self._sessions = sessions
@@ -162,9 +161,7 @@ class Gate:
         exchange = hold.exchange if hold.scheme == scheme and not _proxied(head) else None
         if exchange is None:
             end_point = stream.tls.server_end_point if stream.tls is not None else b""
-            circumstances = Circumstances(
-                stream.peer[0], PROTOCOL, end_point, self._settings.binding_required, head.host
-            )
+            circumstances = Circumstances(stream.peer[0], PROTOCOL, end_point, host=head.host)
             exchange = self._negotiations.begin(scheme, circumstances)
             hold.begin(scheme, exchange)
         outcome = await exchange.step(rest.encode() if scheme == "bearer" else _token(rest))

@@ -19,8 +19,6 @@ class HttpSettings(msgspec.Struct, frozen=True):
     realm: str = ""
     """Shown by clients that ask for a password; part of Digest's keys."""
     cleartext_login: str = "never"
-    binding_required: bool = False
-    """Negotiate and NTLM must be bound to the TLS connection."""
     https_port: int = 443
     """Where the listener without TLS sends browsers."""
     hsts_s: int = 31_536_000

@@ -57,11 +57,17 @@ class Listener(Table, frozen=True, kw_only=True):
                 "NTLM",
                 "OAUTHBEARER",
                 "XOAUTH2",
+                "Negotiate",
+                "Bearer",
+                "Digest",
+                "Basic",
+                "forms",
+                "certificate",
             ],
             ...,
         ]
         | None,
-        Meta(description="SASL mechanisms offered; not set: the catalogue's, and those that have settings"),
+        Meta(description="mechanisms offered; not set: the catalogue's, and those that have settings"),
     ] = None
 
 
@@ -163,6 +169,41 @@ class Pop3(Table, frozen=True, kw_only=True):
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
 
 
+class Http(Table, frozen=True, kw_only=True):
+    """`[http]`: the web host."""
+
+    names: Annotated[
+        tuple[str, ...],
+        Meta(description="further names clients ask by, besides those in accepted domains; `*` takes any"),
+    ] = ()
+    realm: Annotated[
+        str, Meta(description="name shown where a client asks for a password, part of Digest keys; empty: the hostname")
+    ] = ""
+    client_ca: Annotated[
+        str,
+        Meta(description="PEM file of the authorities whose client certificates sign in; empty: none are asked for"),
+    ] = ""
+    hsts_s: Annotated[
+        int, Meta(ge=0, description="seconds that browsers remember to use TLS only (RFC 6797); 0 is not sent")
+    ] = 31_536_000
+    session_idle_s: Annotated[Seconds, Meta(description="seconds without a request that end a browser's session")] = 900
+    private_idle_s: Annotated[
+        Seconds, Meta(description="the same where the user says that the computer is private")
+    ] = 28_800
+    session_s: Annotated[Seconds, Meta(description="seconds after which a browser has to sign in again")] = 86_400
+    max_head_bytes: Annotated[int, Meta(ge=8192, le=1_048_576, description="largest head of a request, octets")] = 65536
+    max_body_bytes: Annotated[int, Meta(ge=65536, description="largest body of a request, octets")] = 67_108_864
+    head_timeout_s: Annotated[Seconds, Meta(description="seconds for the whole head of a request")] = 20
+    body_timeout_s: Annotated[
+        Seconds, Meta(description="seconds for the beginning of a body; then 1 more for each 4096 octets")
+    ] = 60
+    idle_timeout_s: Annotated[Seconds, Meta(description="seconds between two requests of a connection")] = 120
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 20000
+    max_connections_per_address: Annotated[
+        int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
+    ] = 200
+
+
 class Authentication(Table, frozen=True, kw_only=True):
     """`[authentication]`: passwords."""
 
@@ -190,6 +231,9 @@ class Authentication(Table, frozen=True, kw_only=True):
     ] = 0.5
     failure_delay_max_s: Annotated[float, Meta(ge=0, le=60, description="longest delay")] = 8.0
     threads: Annotated[int, Meta(ge=1, le=64, description="passwords each worker verifies at the same time")] = 2
+    keep_digest: Annotated[
+        bool, Meta(description="keep of new passwords what HTTP Digest needs: as good as the password for this realm")
+    ] = False
     argon2_passes: Annotated[int, Meta(ge=1, le=100, description="argon2id passes of new passwords")] = 3
     argon2_memory_kib: Annotated[int, Meta(ge=1024, description="argon2id memory of new passwords, KiB")] = 65536
     scram_iterations: Annotated[int, Meta(ge=4096, description="PBKDF2 rounds of new SCRAM-SHA-256 keys")] = 100_000
@@ -307,6 +351,7 @@ class Settings(Table, frozen=True, kw_only=True):
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
+    http: Http = Http()
     authentication: Authentication = Authentication()
     kerberos: Kerberos = Kerberos()
     ntlm: Ntlm = Ntlm()

@@ -57,8 +57,12 @@ def file_state(*paths: Path) -> FileState:
     return tuple(found)
 
 
-def server_context(certificate: Path, key: Path) -> ServerContext:
-    """A context for our listeners, TLS 1.2 and newer. Raises OSError, ssl.SSLError, ValueError."""
+def server_context(certificate: Path, key: Path, clients: Path | None = None) -> ServerContext:
+    """A context for our listeners, TLS 1.2 and newer. Raises OSError, ssl.SSLError, ValueError.
+
+    `clients`: authorities of client certificates. Clients are then asked for one; who shows none comes in all the same,
+    who shows a bad one (expired, of somebody else, for another purpose) does not.
+    """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     # before they are read: a change in between is noticed, at worst twice
     context.files = file_state(certificate, key)
@@ -67,6 +71,9 @@ def server_context(certificate: Path, key: Path) -> ServerContext:
     context.num_tickets = TICKETS
     context.load_cert_chain(certificate, key)
     context.end_point = end_point(certificate.read_bytes())
+    if clients is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(clients)
     return context
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from postern.config.settings import Settings
 from postern.formats.certificate import Purpose, facts, flaw, read
 from postern.model.ports import Clock
-from postern.net.tls import FileState, ServerContext, file_state, server_context
+from postern.net.tls import FileState, file_state
+from postern.roles.instance import StartError
+from postern.roles.sockets import TlsContexts, tls_contexts
 
 LOOK_EVERY_S = 1.0
 
@@ -24,16 +25,16 @@ class CertificateWatch:
 
     def __init__(
         self,
-        certificate: Path,
-        key: Path,
-        context: ServerContext,
-        use: Callable[[ServerContext], None],
+        settings: Settings,
+        contexts: TlsContexts,
+        use: Callable[[TlsContexts], None],
         clock: Clock,
         log: Any,
     ) -> None:
-        """`context` is what is in use now; `use` is called with each new one."""
-        self._files = (certificate, key)
-        self._seen = context.files
+        """`contexts` are in use now; `use` is called with new ones."""
+        self._settings = settings
+        self._files = (settings.certificate, settings.key)
+        self._seen = contexts.mail.files
         self._use = use
         self._clock = clock
         self._log = log
@@ -55,8 +56,8 @@ class CertificateWatch:
         if state in (self._seen, self._told):
             return
         try:
-            context, shown = self._load()
-        except (OSError, ssl.SSLError, ValueError) as problem:
+            contexts, shown = self._load()
+        except (OSError, ValueError, StartError) as problem:
             if state == self._refused:
                 self._told = state
                 self._log.error(
@@ -67,17 +68,16 @@ class CertificateWatch:
                 )
             self._refused = state
             return
-        self._seen, self._refused, self._told = context.files, None, None
-        self._use(context)
+        self._seen, self._refused, self._told = contexts.mail.files, None, None
+        self._use(contexts)
         self._log.info("certificate.replaced", certificate=str(self._files[0]), **shown)
 
-    def _load(self) -> tuple[ServerContext, dict[str, object]]:
-        """Raises OSError, ssl.SSLError, ValueError for what clients could not use."""
-        certificate, key = self._files
-        context = server_context(certificate, key)
-        own = read(certificate.read_bytes())[0]
+    def _load(self) -> tuple[TlsContexts, dict[str, object]]:
+        """Raises OSError, ValueError, StartError for what clients could not use."""
+        contexts = tls_contexts(self._settings)
+        own = read(self._settings.certificate.read_bytes())[0]
         wrong = flaw(own, Purpose.SERVER, self._clock.now())
         if wrong is not None:
             raise ValueError(wrong.text)
         known = facts(own)
-        return context, {"names": known.names, "fingerprint": known.fingerprint, "not_after": known.not_after}
+        return contexts, {"names": known.names, "fingerprint": known.fingerprint, "not_after": known.not_after}

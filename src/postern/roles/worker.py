@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
+from postern.config.listeners import Listening
 from postern.config.settings import Settings
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
-from postern.net.tls import ServerContext
 from postern.roles.certificate_watch import CertificateWatch
 from postern.roles.frontends import MAILDROPS_FILE, Frontends
 from postern.roles.gauges import ServerMetrics
@@ -19,7 +20,7 @@ from postern.roles.parts import Parts
 from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
-from postern.roles.sockets import HTTP, Endpoint
+from postern.roles.sockets import Endpoint, TlsContexts
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
@@ -46,7 +47,7 @@ def main(
     metrics: ServerMetrics,
     index: int,
     endpoints: Sequence[Endpoint],
-    tls: ServerContext,
+    tls: TlsContexts,
 ) -> Callable[[Wishes, Callable[[], None]], Awaitable[int]]:
     """What the forked process runs."""
 
@@ -67,13 +68,13 @@ class Worker:
         self._metrics = metrics
         self._index = index
         self._log = log.logger(process=slot.name)
-        self._listeners: list[tuple[str, Listener]] = []
+        self._listeners: list[tuple[Listening, Listener]] = []
         self._pulse = Pulse(metrics, self._report)
         self._failed = asyncio.Event()
         self._reported = (0, 0)
 
     async def run(
-        self, endpoints: Sequence[Endpoint], tls: ServerContext, wishes: Wishes, tell_ready: Callable[[], None]
+        self, endpoints: Sequence[Endpoint], tls: TlsContexts, wishes: Wishes, tell_ready: Callable[[], None]
     ) -> int:
         """Serve until asked to stop; the exit status."""
         failpoints.configure_from_environment()
@@ -116,20 +117,15 @@ class Worker:
             pressure=sending.pressure,
             metrics=self._metrics,
             tls=tls,
+            https_port=next((e.port for e in endpoints if e.listening.path.id == "https"), 0),
         )
         tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
         await self._replay_orphans(parts)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
         tasks.append(asyncio.create_task(self._upkeep(parts)))
 
-        def use(context: ServerContext) -> None:
-            frontends.tls = context
-            for _, listener in self._listeners:
-                if listener.tls is not None:
-                    listener.tls = context
-
-        watch = CertificateWatch(self._settings.certificate, self._settings.key, tls, use, parts.clock, self._log)
-        watch.look()  # a worker that takes another's place gets the context of the server's start
+        watch = CertificateWatch(self._settings, tls, partial(self._use, frontends), parts.clock, self._log)
+        watch.look()  # a worker that takes another's place gets the contexts of the server's start
         tasks.append(asyncio.create_task(watch.run()))
         for endpoint in endpoints:
             await self._serve(endpoint, frontends)
@@ -152,22 +148,29 @@ class Worker:
 
     async def _serve(self, endpoint: Endpoint, frontends: Frontends) -> None:
         listening = endpoint.listening
-        if listening.path.protocol == HTTP or self._index >= len(endpoint.sockets):
+        if endpoint.in_background or self._index >= len(endpoint.sockets):
             return
         handler, limit, full = frontends.handler(listening)
         self._listeners.append(
             (
-                listening.path.id,
+                listening,
                 await serve(
                     endpoint.sockets[self._index],
                     self._correlated(handler, listening.path.id),
-                    frontends.tls if listening.path.implicit_tls else None,
+                    frontends.tls.of(listening) if listening.path.implicit_tls else None,
                     on_error=self._session_failed,
                     limit=limit,
                     full=full,
                 ),
             )
         )
+
+    def _use(self, frontends: Frontends, tls: TlsContexts) -> None:
+        """From now on, for new connections."""
+        frontends.tls = tls
+        for listening, listener in self._listeners:
+            if listener.tls is not None:
+                listener.tls = tls.of(listening)
 
     def _correlated(
         self, handler: Callable[[Stream], Awaitable[None]], path: str
@@ -228,7 +231,8 @@ class Worker:
 
     def _report(self) -> None:
         open_by_path: dict[str, int] = {}
-        for path, listener in self._listeners:
+        for listening, listener in self._listeners:
+            path = listening.path.id
             open_by_path[path] = open_by_path.get(path, 0) + len(listener.connections)
             self._metrics.connections[path].add(listener.accepted)
             self._metrics.refused[path].add(listener.refused)

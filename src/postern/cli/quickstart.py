@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from postern.cli import certificate, dns_records
+from postern.cli.account_values import new_password
 from postern.cli.language import _, language
-from postern.cli.mailbox import new_password
 from postern.cli.organisation import Json, hash_cost, run
 from postern.cli.output import fail, print_json
 from postern.config.loading import load

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from postern.directory.facets import AddressBook, Administration, LifeCycle, Sources
+from postern.directory.facets import AddressBook, Administration, LifeCycle, Safeguarding, Sources
 from postern.directory.mirrored import Conflict, Mirrored, Source, SourceEntry, SourceLink
 from postern.directory.objects import (
     ALL_PROTOCOLS,
@@ -81,7 +81,7 @@ __all__ = [
 ]
 
 
-class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
+class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Sources, Protocol):
     """Refusals: ALREADY_EXISTS, NO_SUCH_RECIPIENT, BAD_NAME, CONFLICT, READ_ONLY, DISK_FULL, TRY_LATER."""
 
     # --- reading
@@ -111,6 +111,13 @@ class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
 
     async def scram(self, account: AccountId) -> ScramCredentials | None:
         """SCRAM-SHA-256 keys, None if the password was imported as a hash."""
+        ...
+
+    async def derived_key(self, account: AccountId, kind: str) -> bytes | None:
+        """What a mechanism needs of the present password and the password's hash cannot give; None if it is not kept.
+
+        `kind`: `digest-sha-256 REALM`, `digest-md5 REALM` (RFC 7616 H(A1), hexadecimal), `nt` (MD4 of the password).
+        """
         ...
 
     async def sample_hash(self) -> str:
@@ -197,6 +204,10 @@ class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
 
     async def set_password(self, account: AccountId, password_hash: str, scram: ScramCredentials | None) -> None:
         """Replace the credentials."""
+        ...
+
+    async def put_derived_keys(self, account: AccountId, keys: Mapping[str, bytes]) -> None:
+        """Keep keys of the present password, by kind. A new password drops them all: put them again after it."""
         ...
 
     async def delete_account(self, address: str) -> Account:

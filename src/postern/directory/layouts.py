@@ -182,7 +182,15 @@ SECOND = """
     CREATE INDEX mirrored_members_by_member ON mirrored_members (source, member);
 """
 
-SAFEGUARDS = """
+THIRD = """
+    CREATE TABLE derived_keys ( -- made of a password for mechanisms that need it in a form of their own
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        kind TEXT NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (account, kind)
+    ) STRICT, WITHOUT ROWID;
+"""
+
+FOURTH = """
     CREATE TABLE app_passwords (
         id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: last uses and sessions refer to it
         account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
@@ -207,5 +215,5 @@ SAFEGUARDS = """
     ) STRICT;
 """
 
-MIGRATIONS = (FIRST, SECOND, SAFEGUARDS)
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

@@ -71,6 +71,7 @@ class Connection:
         "appending",
         "appending_bytes",
         "bad",
+        "command",
         "condstore",
         "dirty",
         "handlers",
@@ -85,7 +86,6 @@ class Connection:
         "shared",
         "starting_tls",
         "stream",
-        "tag",
         "timeout_s",
         "user",
     )
@@ -113,8 +113,8 @@ class Connection:
         self.appending: list[tuple[bytes, asyncio.Future[bytes]]] = []
         """Tags and outcomes of APPENDs under way."""
         self.appending_bytes = 0
-        self.tag = b""
-        """Of the command being carried out."""
+        self.command = Command(b"", b"", b"", [])
+        """The one being carried out."""
         self.bad = 0
         self.timeout_s = shared.settings.login_timeout_s
 
@@ -216,7 +216,7 @@ class Connection:
             self._answer_bad(tag, f"{name.decode('ascii')} is not allowed when {session.state.value}")
             return
         selected = self.selected
-        self.tag = tag
+        self.command = command
         arguments: Any = None
         try:
             if text or specification.parse is not no_arguments:

@@ -103,19 +103,26 @@ class FailureLog:
         row = self._db.execute("SELECT count(*) FROM failures WHERE key = ? AND at > ?", (key, since)).fetchone()
         return int(row[0]) if row else 0
 
-    def add(self, limits: Mapping[str, int], fingerprint: int, at: float, times: LockTimes) -> None:
-        """Note a failure under each key; one that reaches its limit (0: none) is locked and counts from 0 again."""
+    def add(self, limits: Mapping[str, int], fingerprint: int, at: float, times: LockTimes) -> int:
+        """Note a failure under each key; one that reaches its limit (0: none) is locked and counts from 0 again.
+
+        Returns the largest count.
+        """
+        largest = 0
         # a limit is not worth a failed login: when the file is busy or the disk full, this failure is not counted
         with contextlib.suppress(apsw.BusyError, apsw.FullError, apsw.ReadOnlyError), self._writing():
             for key, limit in limits.items():
                 self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (key, fingerprint, at))
-                if limit and self.count(key, at - times.window_s) >= limit:
+                count = self.count(key, at - times.window_s)
+                largest = max(largest, count)
+                if limit and count >= limit:
                     self._lock(key, at, times)
             self._writes += 1
             if self._writes % 100 == 1:
                 self._db.execute("DELETE FROM failures WHERE at < ?", (at - times.window_s,))
                 self._db.execute("DELETE FROM locks WHERE until < ?", (at - times.memory_s,))
                 self._db.execute("DELETE FROM familiar WHERE at < ?", (at - FAMILIAR_S,))
+        return largest
 
     def _lock(self, key: str, at: float, times: LockTimes) -> None:
         row = self._db.execute("SELECT until, times FROM locks WHERE key = ?", (key,)).fetchone()

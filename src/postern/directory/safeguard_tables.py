@@ -89,8 +89,8 @@ class SafeguardTables(DirectoryFile):
     async def enrolment(self, account: AccountId) -> Enrolment | None:
         """An account's one-time codes."""
         row = self._row(
-            "SELECT secret, created_at, confirmed_at, (SELECT count(*) FROM recovery_codes r WHERE r.account = t.account)"
-            " FROM totp t WHERE account = ?",
+            "SELECT secret, created_at, confirmed_at,"
+            " (SELECT count(*) FROM recovery_codes r WHERE r.account = t.account) FROM totp t WHERE account = ?",
             (account,),
         )
         return None if row is None else Enrolment(*row)

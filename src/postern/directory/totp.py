@@ -42,7 +42,8 @@ def matching_step(secret: bytes, given: str, now: float) -> int | None:
 def uri(secret: bytes, account: str, issuer: str) -> str:
     """`otpauth://totp/...`, as authenticator programs read it from a QR code."""
     label = f"{quote(issuer, safe='')}:{quote(account, safe='@')}"
-    return f"otpauth://totp/{label}?secret={in_letters(secret)}&issuer={quote(issuer, safe='')}&digits={DIGITS}&period={STEP_S}"
+    parameters = f"secret={in_letters(secret)}&issuer={quote(issuer, safe='')}&digits={DIGITS}&period={STEP_S}"
+    return f"otpauth://totp/{label}?{parameters}"
 
 
 def in_letters(secret: bytes) -> str:

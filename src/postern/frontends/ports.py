@@ -93,7 +93,7 @@ class Authentication(Protocol):
         """End the session when its account ends; the way to forget it. Raises Refusal."""
         ...
 
-    async def scram(self, user: str, peer_address: str = "") -> ScramCredentials:
+    async def scram(self, user: str, peer_address: str = "", protocol: str = "") -> ScramCredentials:
         """Raises Refusal."""
         ...
 

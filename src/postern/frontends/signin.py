@@ -19,6 +19,8 @@ from postern.protocols.sasl.server import (
     Verify,
     start,
 )
+from postern.services import attempts
+from postern.services.attempts import Attempt
 
 if TYPE_CHECKING:
     from postern.services.authentication import Principal
@@ -37,6 +39,22 @@ def clear_text_allowed(stream: Stream, cleartext_login: str) -> bool:
     return stream.tls is not None or (cleartext_login == "loopback" and is_loopback(stream.peer[0]))
 
 
+def note(stream: Stream, protocol: str, mechanism: str) -> None:
+    """Have whatever this task does now written to the log of sign-ins as an attempt by that mechanism."""
+    tls = stream.tls
+    context = getattr(stream, "context", None)
+    attempts.note(
+        Attempt(
+            stream.peer[0],
+            protocol,
+            mechanism,
+            tls.version if tls is not None else "",
+            tls.cipher if tls is not None else "",
+            context if isinstance(context, str) else "",
+        )
+    )
+
+
 class SignIn:
     """One run of AUTH or AUTHENTICATE on one connection."""
 
@@ -48,6 +66,7 @@ class SignIn:
         self._protocol = protocol
         self._exchange: Exchange | None = None
         self._done: Done | None = None
+        self._mechanism = ""
         self.user = ""
         """Who is trying, for the log."""
 
@@ -57,6 +76,8 @@ class SignIn:
         `offered` are the mechanisms that the client has seen: SCRAM notices if -PLUS was taken off the list on the way.
         Raises Refusal, ProtocolViolation for a client that breaks the mechanism's syntax.
         """
+        self._mechanism = mechanism
+        note(self._stream, self._protocol, mechanism)
         self._exchange = start(mechanism, channel_binding(self._stream) if PLUS in offered else None, self._entropy)
         if self._exchange is None:
             raise Refusal(Reason.NOT_SUPPORTED, mechanism)
@@ -65,6 +86,7 @@ class SignIn:
     async def go_on(self, response: bytes) -> bytes | Principal:
         """The same, after a response. Raises Refusal, ProtocolViolation."""
         assert self._exchange is not None
+        note(self._stream, self._protocol, self._mechanism)
         if self._done is None:
             return await self._follow(self._exchange, self._exchange.step(response))
         if response:
@@ -74,7 +96,7 @@ class SignIn:
     async def _follow(self, exchange: Exchange, outcome: Outcome) -> bytes | Principal:
         if isinstance(outcome, NeedScram):
             self.user = outcome.authcid
-            outcome = exchange.resume(await self._authentication.scram(outcome.authcid, self._peer))
+            outcome = exchange.resume(await self._authentication.scram(outcome.authcid, self._peer, self._protocol))
         match outcome:
             case Challenge(data):
                 return data

@@ -151,6 +151,8 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         settings,
         server=replace(settings.server, data=full(settings.server.data)),
         tls=replace(settings.tls, certificate=full(settings.tls.certificate), key=full(settings.tls.key)),
+        kerberos=replace(settings.kerberos, keytab=full(settings.kerberos.keytab)),
+        oidc=tuple(replace(issuer, authority=full(issuer.authority)) for issuer in settings.oidc),
         dkim=tuple(replace(key, key=full(key.key)) for key in settings.dkim),
         send_connector=tuple(replace(c, password_file=full(c.password_file)) for c in settings.send_connector),
     )

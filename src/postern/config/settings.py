@@ -11,16 +11,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from postern.config.mechanisms import Kerberos, Ntlm, Oidc
+from postern.config.table import Table
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 Limit = Annotated[int, Meta(ge=0)]
 """0 is no limit."""
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a mail server listens to the world
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the file."""
 
 
 class Server(Table, frozen=True, kw_only=True):
@@ -47,8 +46,22 @@ class Listener(Table, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 is the catalogue's")] = 0
     addresses: Annotated[tuple[str, ...], Meta(description="IP addresses to listen on; empty: those of [network]")] = ()
     mechanisms: Annotated[
-        tuple[Literal["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"], ...] | None,
-        Meta(description="SASL mechanisms offered; not set: the catalogue's"),
+        tuple[
+            Literal[
+                "PLAIN",
+                "LOGIN",
+                "SCRAM-SHA-256",
+                "SCRAM-SHA-256-PLUS",
+                "GSSAPI",
+                "GSS-SPNEGO",
+                "NTLM",
+                "OAUTHBEARER",
+                "XOAUTH2",
+            ],
+            ...,
+        ]
+        | None,
+        Meta(description="SASL mechanisms offered; not set: the catalogue's, and those that have settings"),
     ] = None
 
 
@@ -117,6 +130,9 @@ class Authentication(Table, frozen=True, kw_only=True):
         Meta(description="passwords without TLS: never, or from this machine (a web mail or proxy on it)"),
     ] = "never"
 
+    require_channel_binding: Annotated[
+        bool, Meta(description="refuse Kerberos and NTLM clients that bind to no TLS connection; wrong bindings always")
+    ] = False
     cache_s: Annotated[float, Meta(ge=0, le=3600, description="seconds a right password is remembered; 0 is off")] = (
         60.0
     )
@@ -255,11 +271,16 @@ class Settings(Table, frozen=True, kw_only=True):
     server: Server = Server()
     network: Network = Network()
     tls: Tls = Tls()
-    listen: Annotated[dict[str, Listener], Meta(description="listeners by data path id")] = {}
+    listen: Annotated[dict[str, Listener], Meta(description="listeners by data path id")] = msgspec.field(
+        default_factory=dict
+    )
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
     authentication: Authentication = Authentication()
+    kerberos: Kerberos = Kerberos()
+    ntlm: Ntlm = Ntlm()
+    oidc: tuple[Oidc, ...] = ()
     store: Store = Store()
     queue: Queue = Queue()
     pressure: Pressure = Pressure()

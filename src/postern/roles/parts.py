@@ -12,6 +12,7 @@ from postern.directory.failures import FailureLog, LockTimes
 from postern.directory.passwords import HashCost
 from postern.directory.sqlite import SqliteDirectory
 from postern.net.clock import SystemClock, SystemEntropy
+from postern.roles import mechanisms
 from postern.roles.bus import SharedBus
 from postern.roles.outbound import schedule
 from postern.services.authentication import Authentication, AuthenticationSettings
@@ -94,7 +95,7 @@ class Parts(msgspec.Struct):
     def authentication(self, sessions: Sessions | None = None) -> Authentication:
         """A new verifier with its threads."""
         own = self.settings.authentication
-        return Authentication(
+        verifier = Authentication(
             self.directory,
             FailureLog(self.data / FAILURES_FILE),
             self.clock,
@@ -111,6 +112,8 @@ class Parts(msgspec.Struct):
                 self.directory, DailyLines(self.data / SIGN_INS_DIRECTORY, self.clock, self.process), self.clock
             ),
         )
+        mechanisms.register(verifier, self.settings, self.directory, self.data, self.clock, self.entropy)
+        return verifier
 
     async def close(self) -> None:
         """Release everything."""

@@ -26,6 +26,7 @@ from postern.services.access import Access
 from postern.services.attempts import Proof
 from postern.services.lifecycle import Session, Sessions
 from postern.services.limits import Counters, Limits, LimitSettings
+from postern.services.negotiation import Negotiations
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal, standing
 from postern.services.second_factor import SecondFactor, SecondFactorRequired
@@ -67,6 +68,8 @@ class Authentication:
     ) -> None:
         """With `sessions`, what is signed in ends with its account; with `log`, every sign-in is written down."""
         settings = settings or AuthenticationSettings()
+        self.negotiations = Negotiations()
+        """Mechanisms that prove by tokens; filled when the process is put together."""
         self.permissions = Permissions(directory)
         self.limits = Limits(failures, clock, settings.limits, sleep)
         self.access = Access(directory)
@@ -94,6 +97,7 @@ class Authentication:
 
     def close(self) -> None:
         """Stop the threads, write the log."""
+        self.negotiations.close()
         self._verifier.close()
         if self._log is not None:
             self._log.close()
@@ -225,6 +229,33 @@ class Authentication:
         self.limits.succeeded(counters)
         return await self.admit(account, protocol, authzid, peer_address=peer_address)
 
+    # --- proofs of other mechanisms: Kerberos, NTLM, tokens, certificates
+    async def check_limits(self, user: str, peer_address: str) -> None:
+        """Before a proof is looked at. Raises Refusal(TOO_MANY_FAILURES)."""
+        await self._open(await self._directory.login(user), user, peer_address, "")
+
+    async def finish_proof(
+        self, user: str, peer_address: str, protocol: str, authzid: str = "", *, proof: Proof = Proof.PASSWORD
+    ) -> Principal:
+        """Somebody proved to be `user`; the age of a password does not matter. Raises Refusal."""
+        account = await self._directory.login(user)
+        if account is None or account.shared:
+            refusal = await self.failed(user, peer_address, "unknown-user")
+            raise Refusal(refusal.reason, f"nobody signs in as {user}")
+        self.limits.succeeded(self.limits.counters(account, user, peer_address))
+        return await self.admit(account, protocol, authzid, peer_address=peer_address, proof=proof)
+
+    async def failed(self, user: str, peer_address: str, cause: str = "wrong-proof") -> Refusal:
+        """A proof failed: count and delay. Without `user` it counts against the address only."""
+        account = await self._directory.login(user) if user else None
+        counters = self.limits.counters(account, user, peer_address)
+        # proofs cannot be told apart, so each counts
+        secret = self._entropy.token(8).hex()
+        try:
+            await self._fail(account or user, counters, secret, peer_address, "", cause)
+        except Refusal as refusal:
+            return refusal
+
     # --- shared steps
     async def admit(
         self,
@@ -326,12 +357,12 @@ class Authentication:
         detail: str = "",
     ) -> NoReturn:
         """Count, write down, wait, refuse."""
-        if isinstance(who, str):
+        if isinstance(who, str) and who:
             cause = "unknown-user"
         text = f"wrong password or no such user: {counters.account} from {counters.address}"
         refusal = Refusal(Reason.BAD_CREDENTIALS, text if cause in _GUESSES else f"{text} ({cause} {detail})")
         await self._note_refusal(peer_address, protocol, who, refusal, cause, detail)
-        await self.limits.failed(counters, await self._secret("failures"), secret)
+        await self.limits.failed(counters, await self._secret("failures"), secret, nobody=not who)
         raise refusal
 
     async def _note_refusal(

@@ -23,6 +23,8 @@ from postern.protocols.imap.commands.search import CHARSETS, BadCharset
 from postern.protocols.imap.scanner import Scanner, no_arguments
 from postern.protocols.imap.session import Command, Continue, Limits, Rejected, ServerSession, State
 from postern.protocols.imap.table import COMMANDS
+from postern.protocols.sasl.encoding import RESPONSE_LIMIT_BYTES
+from postern.protocols.sasl.server import MECHANISMS
 
 if TYPE_CHECKING:
     import ssl
@@ -59,8 +61,13 @@ class Shared:
         self.authentication = authentication
         self.entropy = entropy
         self.tls = tls
+        tickets = any(MECHANISMS[name].tokens for name in settings.mechanisms)
         self.limits = Limits(
-            line_bytes=settings.line_bytes, literal_bytes=settings.literal_bytes, append_bytes=settings.append_bytes
+            line_bytes=settings.line_bytes,
+            # a Kerberos ticket with many groups comes in one line
+            line_before_login_bytes=RESPONSE_LIMIT_BYTES if tickets else Limits().line_before_login_bytes,
+            literal_bytes=settings.literal_bytes,
+            append_bytes=settings.append_bytes,
         )
 
 

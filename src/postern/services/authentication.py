@@ -209,10 +209,19 @@ class Authentication:
             return ScramCredentials(found.salt, found.iterations, fake.stored_key, fake.server_key)
         return found
 
+    async def derived_key(self, user: str, kind: str, peer_address: str) -> bytes | None:
+        """What a mechanism has of a password (`Directory.derived_key`); None also for an unknown user.
+
+        Whatever comes of it is reported by `finish_scram`. Raises TOO_MANY_FAILURES.
+        """
+        account = await self._directory.login(user)
+        await self._open(account, user, peer_address, "")
+        return None if account is None or account.shared else await self._directory.derived_key(account.id, kind)
+
     async def finish_scram(
         self, user: str, ok: bool, peer_address: str, protocol: str = "", authzid: str = ""
     ) -> Principal:
-        """The exchange's end. Raises Refusal as `verify_password` does."""
+        """The end of an exchange, SCRAM's or another's. Raises Refusal as `verify_password` does."""
         account = await self._directory.login(user)
         counters = await self._open(account, user, peer_address, protocol)
         if not ok or account is None or account.shared:

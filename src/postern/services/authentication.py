@@ -20,9 +20,9 @@ from postern.model.credentials import ScramCredentials
 from postern.model.networks import parse_address
 from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Reason, Refusal
-from postern.model.rights import MailboxRight
 from postern.services import attempts
-from postern.services.access import Access
+from postern.services.access import Access, Bar
+from postern.services.acting import Acting
 from postern.services.attempts import Proof
 from postern.services.lifecycle import Session, Sessions
 from postern.services.limits import Counters, Limits, LimitSettings
@@ -85,6 +85,7 @@ class Authentication:
         )
         self.password_sources: dict[str, PasswordSource] = self._verifier.sources
         """By name of the source (`Account.source`)."""
+        self._acting = Acting(directory, self.permissions, clock)
         self._directory = directory
         self._failures = failures
         self._clock = clock
@@ -130,7 +131,7 @@ class Authentication:
             if found is not None:
                 return await self._by_app_password(account, found, counters, password, peer_address, protocol, authzid)
         proof = Proof.ASKED if interactive else Proof.PASSWORD
-        bar = None if account is None else await self.access.bar(account, guards, protocol, peer_address, proof)
+        bar = await self._bar(account, protocol, peer_address, proof)
         with self.limits.verifying(counters):
             try:
                 # where no password is accepted a right one must not be told from a wrong one: not by its speed either
@@ -139,7 +140,7 @@ class Authentication:
                 await self._note_refusal(peer_address, protocol, account or user, refusal, "busy")
                 raise
         if not right or account is None:
-            await self._fail(account or user, counters, password, peer_address, protocol, "wrong-password")
+            await self._fail(account or user, counters, password, peer_address, protocol, _WRONG)
         assert account is not None
         if bar is not None:
             await self._fail(account, counters, password, peer_address, protocol, *bar)
@@ -197,14 +198,13 @@ class Authentication:
     async def scram(self, user: str, peer_address: str = "", protocol: str = "") -> ScramCredentials:
         """What a SCRAM exchange needs; steady fake credentials for an unknown user. Raises TOO_MANY_FAILURES."""
         account = await self._directory.login(user)
-        guards = await self._guards(account)
         if peer_address:
             await self._open(account, user, peer_address, protocol)
         found = None if account is None or account.shared else await self._directory.scram(account.id)
         fake = passwords.fake_scram(user, await self._secret("scram"), self._cost.scram_iterations)
         if found is None or account is None:
             return fake
-        if await self.access.bar(account, guards, protocol, peer_address, Proof.PASSWORD) is not None:
+        if await self._bar(account, protocol, peer_address, Proof.PASSWORD) is not None:
             # no proof fits these, and nobody sees that the password would have been right elsewhere
             return ScramCredentials(found.salt, found.iterations, fake.stored_key, fake.server_key)
         return found
@@ -224,15 +224,11 @@ class Authentication:
         """The end of an exchange, SCRAM's or another's. Raises Refusal as `verify_password` does."""
         account = await self._directory.login(user)
         counters = await self._open(account, user, peer_address, protocol)
-        if not ok or account is None or account.shared:
+        bar = await self._bar(account, protocol, peer_address, Proof.PASSWORD)
+        if not ok or account is None or account.shared or bar is not None:
             # a failed proof does not tell wrong passwords apart, so each counts
             secret = self._entropy.token(8).hex()
-            bar = None
-            if account is not None:
-                guards = await self._guards(account)
-                bar = await self.access.bar(account, guards, protocol, peer_address, Proof.PASSWORD)
-            cause, detail = bar or ("wrong-password", "")
-            await self._fail(account or user, counters, secret, peer_address, protocol, cause, detail)
+            await self._fail(account or user, counters, secret, peer_address, protocol, *(bar or (_WRONG, "")))
         assert account is not None
         await self._check_age(account, peer_address, protocol)
         self.limits.succeeded(counters)
@@ -251,6 +247,11 @@ class Authentication:
         if account is None or account.shared:
             refusal = await self.failed(user, peer_address, "unknown-user")
             raise Refusal(refusal.reason, f"nobody signs in as {user}")
+        bar = await self._bar(account, protocol, peer_address, proof)
+        if bar is not None:
+            # like a wrong proof: with NTLM it is one of the password
+            refusal = await self.failed(user, peer_address, bar.cause)
+            raise Refusal(refusal.reason, f"{account.address}: {bar.cause} {bar.detail}")
         self.limits.succeeded(self.limits.counters(account, user, peer_address))
         return await self.admit(account, protocol, authzid, peer_address=peer_address, proof=proof)
 
@@ -282,11 +283,10 @@ class Authentication:
             reason = standing(account, protocol, self._clock.timestamp())
             if reason is not None:
                 raise Refusal(reason, f"{account.address} may not use {protocol or 'this'}")
-            guards = await self._guards(account)
-            bar = await self.access.bar(account, guards, protocol, attempt.address, proof)
+            bar = await self._bar(account, protocol, attempt.address, proof)
             if bar is not None:
                 raise Refusal(Reason.BAD_CREDENTIALS, f"{account.address}: {bar.cause} {bar.detail}")
-            principal = await self._principal(account, protocol, authzid)
+            principal = await self._acting.principal(account, protocol, authzid)
         except Refusal as refusal:
             if self._log is not None:
                 await self._log.refused(attempt, account, refusal.reason, detail=refusal.detail)
@@ -305,39 +305,6 @@ class Authentication:
                 authzid if authzid != account.address else "",
             )
         return principal
-
-    async def _principal(self, account: Account, protocol: str, authzid: str) -> Principal:
-        opened = account
-        if authzid and authzid != account.address:
-            target = await self._directory.login(authzid)
-            if target is None:
-                raise Refusal(Reason.NOT_PERMITTED, f"{account.address} may not act as {authzid}: no such account")
-            if target.id != account.id:
-                held = await self._directory.recipient_rights(target.id, account.id)
-                if MailboxRight.FULL_ACCESS not in held:
-                    return await self._impersonate(account, target, protocol)
-                opened = target
-        return Principal(
-            account.id, account.address, opened.mailbox, opened.slot, account.generation, account.expires_at
-        )
-
-    async def _impersonate(self, actor: Account, target: Account, protocol: str) -> Principal:
-        if not await self.permissions.may_impersonate(actor.id, target):
-            raise Refusal(Reason.NOT_PERMITTED, f"{actor.address} has no full access to {target.address}")
-        reason = standing(target, protocol, self._clock.timestamp())
-        if reason is not None:
-            raise Refusal(reason, f"{target.address} may not use {protocol}")
-        ends = [at for at in (actor.expires_at, target.expires_at) if at is not None]
-        return Principal(
-            target.id,
-            target.address,
-            target.mailbox,
-            target.slot,
-            target.generation,
-            min(ends, default=None),
-            actor.id,
-            actor.generation,
-        )
 
     async def watch(self, principal: Principal, protocol: str, session: Session) -> Callable[[], None]:
         """From now on a session ends when its account does; returns the way to forget it. Raises Refusal."""
@@ -380,6 +347,12 @@ class Authentication:
         if self._log is not None:
             await self._log.refused(attempts.current(address, protocol), who, refusal.reason, cause, detail)
 
+    async def _bar(self, account: Account | None, protocol: str, address: str, proof: Proof) -> Bar | None:
+        """What keeps an account outside whatever its proof is worth."""
+        if account is None:
+            return None
+        return await self.access.bar(account, await self._guards(account), protocol, address, proof)
+
     async def _guards(self, account: Account | None) -> Safeguards:
         return NO_SAFEGUARDS if account is None or account.shared else await self._directory.safeguards(account.id)
 
@@ -391,7 +364,8 @@ class Authentication:
 
 
 _PLAIN = frozenset({Proof.PASSWORD, Proof.ASKED})
-_GUESSES = frozenset({"wrong-password", "unknown-user"})
+_WRONG = "wrong-password"
+_GUESSES = frozenset({_WRONG, "unknown-user"})
 
 
 def _nothing() -> None:

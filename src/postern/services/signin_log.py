@@ -24,6 +24,7 @@ from postern.telemetry.daily import DailyLines
 REPEAT_S = 60.0
 """Refusals before any password is looked at come as fast as an attacker likes: one of a kind in this time is
 written, and how many there were with the next one."""
+HTTP_REPEAT_S = 900.0
 _MAX_REPEATS = 10_000
 _QUICK = frozenset({Reason.TOO_MANY_FAILURES, Reason.TRY_LATER})
 
@@ -70,7 +71,13 @@ class SignInLog:
     def accepted(
         self, attempt: Attempt, account: Account, factor: str = "", detail: str = "", acting: str = ""
     ) -> None:
-        """Somebody is in."""
+        """Somebody is in. HTTP signs in with each request: one of a kind is written in HTTP_REPEAT_S."""
+        repeated = 0
+        if attempt.protocol == "http":
+            repeats = self._repeat((account.address, attempt.address, attempt.mechanism or factor), HTTP_REPEAT_S)
+            if repeats is None:
+                return
+            repeated = repeats
         record = SignInRecord(
             self._clock.timestamp(),
             True,
@@ -84,6 +91,7 @@ class SignInLog:
             detail=detail,
             acting_as=acting,
             session=attempt.session,
+            repeated=repeated,
         )
         self._lines.append(self._encoder.encode(record))
 
@@ -95,15 +103,10 @@ class SignInLog:
         name = await self._written(who) if isinstance(who, str) else who.address
         repeated = 0
         if reason in _QUICK:
-            key = (name, attempt.address, cause)
-            since, count = self._repeats.get(key, (0.0, 0))
-            if now - since < REPEAT_S:
-                self._repeats[key] = (since, count + 1)
+            repeats = self._repeat((name, attempt.address, cause or reason.value), REPEAT_S)
+            if repeats is None:
                 return
-            repeated = count
-            if len(self._repeats) >= _MAX_REPEATS:
-                self._repeats.clear()
-            self._repeats[key] = (now, 0)
+            repeated = repeats
         record = SignInRecord(
             now,
             False,
@@ -120,6 +123,18 @@ class SignInLog:
             repeated=repeated,
         )
         self._lines.append(self._encoder.encode(record))
+
+    def _repeat(self, key: tuple[str, str, str], within_s: float) -> int | None:
+        """None: one like this was written just now. Else how many were not written since the last."""
+        now = self._clock.timestamp()
+        since, count = self._repeats.get(key, (0.0, 0))
+        if now - since < within_s:
+            self._repeats[key] = (since, count + 1)
+            return None
+        if len(self._repeats) >= _MAX_REPEATS:
+            self._repeats.clear()
+        self._repeats[key] = (now, 0)
+        return count
 
     async def _written(self, name: str) -> str:
         key = normalise(name[:320])

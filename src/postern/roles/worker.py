@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from postern.config.settings import Settings
+from postern.ldapsource.verifying import PasswordSources
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
@@ -104,12 +105,15 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
+        authentication = parts.authentication(sessions)
+        sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
+        authentication.password_sources = sources
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
             mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
-            authentication=parts.authentication(sessions),
+            authentication=authentication,
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,

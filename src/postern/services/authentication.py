@@ -26,7 +26,7 @@ from postern.services.lifecycle import Session, Sessions
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal, standing
 
-__all__ = ["Authentication", "AuthenticationSettings", "PasswordSource", "Principal"]
+__all__ = ["Authentication", "AuthenticationSettings", "PasswordSource", "PasswordSources", "Principal"]
 
 _MAX_CACHED = 20_000
 
@@ -36,6 +36,14 @@ class PasswordSource(Protocol):
 
     async def verify(self, account: Account, password: str) -> bool:
         """Whether that is the account's password, which is never empty. Raises Refusal(TRY_LATER)."""
+        ...
+
+
+class PasswordSources(Protocol):
+    """Password sources by name: a mapping, or whoever finds them."""
+
+    def get(self, name: str, /) -> PasswordSource | None:
+        """None: there is none of that name."""
         ...
 
 
@@ -72,7 +80,7 @@ class Authentication:
         sessions: Sessions | None = None,
     ) -> None:
         """With `sessions`, what is signed in ends with its account."""
-        self.password_sources: dict[str, PasswordSource] = {}
+        self.password_sources: PasswordSources = {}
         """By name of the source (`Account.source`)."""
         self.permissions = Permissions(directory)
         self._sessions = sessions

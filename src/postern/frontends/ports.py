@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from postern.protocols.sasl.outcome import ScramCredentials
     from postern.services.authentication import Principal
+    from postern.services.negotiation import Negotiations
 
 
 class TlsFacts(Protocol):
@@ -30,6 +31,11 @@ class TlsFacts(Protocol):
     @property
     def server_end_point(self) -> bytes:
         """Channel binding (RFC 5929 4)."""
+        ...
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """DER, verified in the handshake; empty if the peer has none or nobody asked."""
         ...
 
 
@@ -59,8 +65,8 @@ class Stream(Protocol):
         """Queue octets."""
         ...
 
-    async def drain(self) -> None:
-        """Wait until the peer takes more."""
+    async def drain(self, timeout_s: float = 300.0) -> None:
+        """Wait until the peer takes more. Raises TimeoutError, ConnectionError."""
         ...
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
@@ -83,6 +89,11 @@ class Stream(Protocol):
 class Authentication(Protocol):
     """services.authentication.Authentication."""
 
+    @property
+    def negotiations(self) -> Negotiations:
+        """Mechanisms that prove by tokens."""
+        ...
+
     async def verify_password(
         self, user: str, password: str, peer_address: str, protocol: str, authzid: str = ""
     ) -> Principal:
@@ -94,6 +105,10 @@ class Authentication(Protocol):
         ...
 
     async def scram(self, user: str, peer_address: str = "") -> ScramCredentials:
+        """Raises Refusal."""
+        ...
+
+    async def derived_key(self, user: str, kind: str, peer_address: str) -> bytes | None:
         """Raises Refusal."""
         ...
 

@@ -14,6 +14,7 @@ from postern.directory.sqlite import SqliteDirectory
 from postern.model.ids import MailboxId
 from postern.model.items import Quota
 from postern.net.clock import SystemClock, SystemEntropy
+from postern.roles import mechanisms
 from postern.roles.bus import SharedBus
 from postern.roles.outbound import schedule
 from postern.services.authentication import Authentication, AuthenticationSettings
@@ -84,7 +85,7 @@ class Parts(msgspec.Struct):
     def authentication(self, sessions: Sessions | None = None) -> Authentication:
         """A new verifier with its threads."""
         own = self.settings.authentication
-        return Authentication(
+        verifier = Authentication(
             self.directory,
             FailureLog(self.data / FAILURES_FILE),
             self.clock,
@@ -101,6 +102,8 @@ class Parts(msgspec.Struct):
             ),
             sessions=sessions,
         )
+        mechanisms.register(verifier, self.settings, self.directory, self.data, self.clock, self.entropy)
+        return verifier
 
     async def close(self) -> None:
         """Release everything."""

@@ -85,9 +85,7 @@ def prepare(root: Path, authority, ldif: str, *, sync: bool = True, log: int = 0
     overlay = SYNCPROV + (f"syncprov-sessionlog {log}\n" if log else "") if sync else ""
     config = root / "slapd.conf"
     modules = "moduleload syncprov" if sync else ""
-    config.write_text(
-        CONFIG.format(root=root, base=BASE, admin=ADMIN, reader=READER, modules=modules, overlay=overlay)
-    )
+    config.write_text(CONFIG.format(root=root, base=BASE, admin=ADMIN, reader=READER, modules=modules, overlay=overlay))
     (root / "people.ldif").write_text(ldif)
     load = [need("slapadd"), "-q", "-f", str(config), "-l", str(root / "people.ldif")]
     done = subprocess.run([*load, *(["-w"] if sync else [])], capture_output=True, text=True, timeout=170)
@@ -136,5 +134,3 @@ def reader_settings(data: Path, port: int, ca: Path, **changes) -> SourceSetting
         "trust": str(ca), "timeout_s": 60.0,
     }  # fmt: skip
     return SourceSettings(**{**facts, **changes})
-
-

@@ -19,7 +19,7 @@ from postern.ldapsource.settings import SourceSettings, State, meaning_of
 from postern.ldapsource.values import Attributes, folded, text, texts
 from postern.protocols.ldap import controls, filters, names
 from postern.protocols.ldap.filters import And, Compare, Extensible, Filter, Not, Or
-from postern.protocols.ldap.operations import Scope, SearchRequest
+from postern.protocols.ldap.operations import Scope, SearchEntry, SearchRequest
 
 SWEEP_EVERY_S = 900.0
 """How often it is looked for what is gone where tombstones cannot be seen."""
@@ -169,17 +169,17 @@ class ActiveDirectory:
         return found - {""}
 
     async def _sees_tombstones(self) -> bool:
-        """Whether deleted entries are shown to the service account: by default only to administrators."""
-        base = f"CN=Deleted Objects,{self._top}" if self._top else ""
-        if not base:
+        """Whether deleted entries are shown to the service account: by default only administrators see them."""
+        if not self._top:
             return False
-        request = SearchRequest(base, Scope.BASE, attributes=("objectGUID",))
-        try:
-            async for message in self._connection.pages(request, 1, (controls.SHOW_DELETED,)):
-                return bool(message)
-        except Refused:
-            return False
-        return False
+        # the container is one itself, and shown to everybody by some
+        container = names.key(f"CN=Deleted Objects,{self._top}")
+        request = SearchRequest(container, Scope.SUBTREE, Compare("isDeleted", "=", b"TRUE"), ("1.1",), size_limit=2)
+        found = 0
+        async for message in self._connection.answers(request, (controls.SHOW_DELETED,)):
+            if isinstance(message.operation, SearchEntry):
+                found += names.key(message.operation.dn) != container
+        return found > 0
 
 
 def wanted(settings: SourceSettings) -> Filter:

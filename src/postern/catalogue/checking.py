@@ -13,7 +13,7 @@ PROCESS_ROLES = ("edge", "transport", "mailbox", "client-access", "um", "directo
 MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"})
 CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"})
 """Mechanisms that show the password."""
-PROTOCOLS = frozenset({"smtp", "imap", "pop3", "http"})
+PROTOCOLS = frozenset({"smtp", "imap", "pop3", "ldap", "http"})
 CONFIDENCE = ("high", "medium", "low")
 PORTLESS = ("none", "local", "configurable")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9][A-Za-z0-9-]*)+")

@@ -109,6 +109,16 @@ class Pop3(Table, frozen=True, kw_only=True):
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
 
 
+class Ldap(Table, frozen=True, kw_only=True):
+    """`[ldap]`: limits of the address book over LDAP."""
+
+    login_timeout_s: Annotated[Seconds, Meta(description="seconds a client may stay without signing in")] = 60
+    idle_timeout_s: Annotated[int, Meta(ge=60, le=86400, description="seconds of silence before a session ends")] = 900
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
+    max_entries: Annotated[int, Meta(ge=10, le=10_000, description="entries of one search, or of one page")] = 1000
+    time_limit_s: Annotated[int, Meta(ge=1, le=600, description="seconds a search may take")] = 15
+
+
 class Authentication(Table, frozen=True, kw_only=True):
     """`[authentication]`: passwords."""
 
@@ -247,6 +257,7 @@ class Settings(Table, frozen=True, kw_only=True):
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
+    ldap: Ldap = Ldap()
     authentication: Authentication = Authentication()
     store: Store = Store()
     queue: Queue = Queue()

@@ -19,6 +19,7 @@ from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
 from postern.roles.sockets import HTTP, Endpoint
+from postern.services.address_book import AddressBook
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
@@ -104,11 +105,13 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
+        address_book = AddressBook(parts.directory, parts.clock)
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
             mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
+            address_book=address_book,
             authentication=parts.authentication(sessions),
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
@@ -135,6 +138,7 @@ class Worker:
         for task in (*tasks, failed):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await address_book.close()
         await mailflow.close()
         await parts.close()
         return 0

@@ -15,6 +15,7 @@ run: $(STAMP) ## start a throw-away organisation on loopback (ARGS="--json --por
 
 test: $(DEV_STAMP) ## every test: unit, integration, crash and real mail programs (ARGS="-k imap" selects)
 	@scripts/install-test-parts
+	@$(BIN)/python -c 'import gssapi' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[kerberos]'
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_STAMP) ## lint, types, import contracts, the catalogue's rules

@@ -10,9 +10,11 @@ from postern.catalogue.schema import DataPath, Encryption, Level, Listener
 
 PROCESS_ROLES = ("edge", "transport", "mailbox", "client-access", "um", "directory")
 """Roles of Postern's processes."""
-MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"})
-CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"})
-"""Mechanisms that show the password."""
+TOKENS = frozenset({"GSSAPI", "GSS-SPNEGO", "NTLM", "OAUTHBEARER", "XOAUTH2"})
+"""Mechanisms that prove by tokens of others: offered once settings say of whom."""
+MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}) | TOKENS
+CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"}) | TOKENS
+"""Mechanisms that show the password, or leave what follows unprotected."""
 PROTOCOLS = frozenset({"smtp", "imap", "pop3", "ldap", "http"})
 CONFIDENCE = ("high", "medium", "low")
 PORTLESS = ("none", "local", "configurable")

@@ -72,9 +72,17 @@ def _nouns() -> dict[str, str]:
     """Modules with an `app` of the same name, and what the list of commands says of each."""
     return {
         "mailbox": _("Users and shared mailboxes."),
+        "user": _("People and their details in the address book."),
+        "room": _("Rooms and equipment that can be booked."),
+        "contact": _("People elsewhere who are in the address book."),
         "alias": _("Further addresses of mailboxes and groups."),
         "group": _("Distribution groups."),
+        "addresslist": _("Parts of the address book."),
+        "permission": _("Rights on mailboxes, folders and groups; what administrators may do."),
+        "role": _("Administrators and what they may do."),
+        "policy": _("Limits that many accounts share."),
         "domain": _("Accepted domains."),
+        "cert": _("Certificates: list, check, make, request, import, issue, renew."),
         "queue": _("Mail that waits for its next hop."),
         "trace": _(
             "Every event of every message that fits, in order of time."

@@ -146,16 +146,14 @@ def fill(settings: Settings) -> None:
     """Certificate, people, mail."""
     import asyncio
 
-    from postern.cli import certificate
+    from postern.certificates.place import Place
     from postern.cli.demo_people import populate
+    from postern.formats import issuing
     from postern.net.clock import SystemClock
 
     if not settings.certificate.exists():
-        chain, key = certificate.make(
-            ["mail.example.org", "localhost", "example.org", "example.net"], [HOST, "::1"], SystemClock().now()
-        )
-        certificate.write_private(settings.certificate, chain)
-        certificate.write_private(settings.key, key)
+        names = ["mail.example.org", "localhost", "example.org", "example.net"]
+        Place(settings.data_dir).listeners.replace(*issuing.self_signed(names, [HOST, "::1"], SystemClock().now()))
     asyncio.run(populate(settings))
 
 

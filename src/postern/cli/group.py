@@ -19,6 +19,13 @@ Internal = Annotated[
     bool | None,
     Parameter(name="--internal", negative="--no-internal", help=_("Only authenticated senders may write to it.")),
 ]
+Filter = Annotated[
+    str | None,
+    Parameter(
+        name="--filter", help=_("RFC 4515 filter, such as '(&(department=Sales)(l=Berlin))': whoever fits is a member.")
+    ),
+]
+Hidden = Annotated[bool | None, Parameter(negative="--shown", help=_("Not in address lists."))]
 Owner = Annotated[str | None, Parameter(help=_("Address that gets the bounces of members."))]
 
 
@@ -29,6 +36,9 @@ def _facts(group: Group) -> dict[str, object]:
         "members": list(group.members),
         "internal": group.authenticated_only,
         "owner": group.owner,
+        "filter": group.filter,
+        "hidden": group.hidden,
+        "source": group.source,
     }
 
 
@@ -38,7 +48,13 @@ def list_(*, config: Config = None, json: Json = False) -> None:  # noqa: D103 -
         async with open_directory(load_settings(config)) as directory:
             return [_facts(group) for group in await directory.groups()]
 
-    columns = {"group": _("GROUP"), "name": _("NAME"), "members": _("MEMBERS"), "internal": _("INTERNAL")}
+    columns = {
+        "group": _("GROUP"),
+        "name": _("NAME"),
+        "members": _("MEMBERS"),
+        "internal": _("INTERNAL"),
+        "filter": _("FILTER"),
+    }
     show_list(run(work), columns, json=json)
 
 
@@ -57,6 +73,9 @@ def show(address: str, /, *, config: Config = None, json: Json = False) -> None:
         "members": _("Members"),
         "internal": _("Internal"),
         "owner": _("Owner"),
+        "filter": _("Filter"),
+        "hidden": _("Hidden"),
+        "source": _("Comes from"),
     }
     show_one(run(work), labels, json=json)
 
@@ -73,13 +92,17 @@ def add(  # noqa: D103
     name: Name = None,
     internal: Internal = None,
     owner: Owner = None,
+    wanted: Filter = None,
+    hidden: Hidden = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
     async def work() -> Group:
         async with open_directory(load_settings(config)) as directory:
-            await directory.put_group(address, display_name=name, authenticated_only=internal, owner=owner)
-            return await directory.set_members(address, add=member)
+            group = await directory.put_group(
+                address, display_name=name, authenticated_only=internal, owner=owner, filter=wanted, hidden=hidden
+            )
+            return await directory.set_members(address, add=member) if member else group
 
     group = run(work)
     done(_("Group {group} has {count} members.", group=address, count=len(group.members)), _facts(group), json=json)

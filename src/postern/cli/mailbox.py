@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import getpass
-import secrets
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from postern.cli import permission
+from postern.cli.account_values import expiry, mailbox_kind, parse_protocols, parse_quota, read_password
 from postern.cli.language import _
+from postern.cli.moments import moment
 from postern.cli.organisation import (
     Config,
     Json,
+    checked_credentials,
     existing_account,
-    hash_cost,
     load_settings,
     open_directory,
     open_failures,
     open_organisation,
     run,
 )
-from postern.cli.output import done, fail, parse_size, show_list, show_one, size
+from postern.cli.output import done, fail, show_list, show_one, size
 from postern.config.settings import Settings
-from postern.directory.interface import ALL_PROTOCOLS, Account, AccountChange, NewAccount, RecipientKind
-from postern.directory.passwords import check_hash, new_credentials
-from postern.model.items import Quota
+from postern.directory.interface import (
+    DEFAULT_POLICY,
+    Account,
+    AccountChange,
+    NewAccount,
+    RecipientKind,
+)
 from postern.model.refusal import Reason, Refusal
-from postern.net.clock import SystemEntropy
 
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
@@ -50,8 +52,15 @@ QuotaText = Annotated[
 Shared = Annotated[bool, Parameter(negative="", help=_("A shared mailbox: nobody logs in to it directly."))]
 Admin = Annotated[bool | None, Parameter(help=_("An administrator: gets mail for postmaster."))]
 Enabled = Annotated[bool | None, Parameter(negative="--disabled", help=_("Whether the user may log in."))]
-Protocols = Annotated[str | None, Parameter(help=_("What the user may log in to: smtp,imap,pop3."))]
+Protocols = Annotated[str | None, Parameter(help=_("What the user may log in to: smtp,imap,pop3,http,ldap; `none`."))]
 Forward = Annotated[str | None, Parameter(help=_("Addresses to forward mail to, joined by commas; `none`."))]
+Hidden = Annotated[bool | None, Parameter(negative="--shown", help=_("Not in address lists."))]
+Expires = Annotated[str | None, Parameter(help=_("When the account expires: a date with or without time; `never`."))]
+PolicyName = Annotated[str | None, Parameter(name="--policy", help=_("Name of its policy."))]
+Kind = Annotated[str | None, Parameter(help=_("user, shared, room or equipment."))]
+Disconnected = Annotated[
+    bool, Parameter(negative="", help=_("Those whose account is gone from where it was mirrored from."))
+]
 Keep = Annotated[bool | None, Parameter(help=_("With --forward: also keep mail in the mailbox."))]
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative="", help=_("Do not ask."))]
 
@@ -62,8 +71,13 @@ def facts(account: Account) -> dict[str, Any]:
         "address": account.address,
         "name": account.display_name,
         "mailbox": account.mailbox,
+        "kind": account.kind.value,
         "shared": account.shared,
         "enabled": account.enabled,
+        "expires_at": account.expires_at,
+        "hidden": account.hidden,
+        "policy": account.policy or DEFAULT_POLICY,
+        "source": account.source,
         "admin": account.admin,
         "protocols": sorted(account.protocols),
         "quota_bytes": account.quota.no_receive_bytes,
@@ -72,47 +86,12 @@ def facts(account: Account) -> dict[str, Any]:
     }
 
 
-def new_password() -> str:
-    """A password a person can type: 20 letters and digits without look-alikes, 110 bits."""
-    alphabet = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-    return "-".join("".join(secrets.choice(alphabet) for _ in range(5)) for _ in range(4))
-
-
-def _read_password(given: str | None) -> tuple[str, bool]:
-    """The password, and whether it was made up here."""
-    if given is None:
-        return new_password(), True
-    if given != "-":
-        return given, False
-    if sys.stdin.isatty():
-        return getpass.getpass(_("Password: ")), False
-    return sys.stdin.readline().rstrip("\n"), False
-
-
-def parse_quota(text: str | None, settings: Settings) -> Quota:
-    """One figure becomes Exchange's three steps; without one, those of the settings."""
-    if text is None:
-        own = settings.store
-        return Quota(own.warn_bytes or None, own.no_send_bytes or None, own.no_receive_bytes or None)
-    try:
-        octets = parse_size(text)
-    except ValueError:
-        fail(_("not a size: {text}; examples: 500M, 2G, none", text=text))
-    return Quota(None, None, None) if octets is None else Quota(octets * 9 // 10, octets * 19 // 20, octets)
-
-
-def parse_protocols(text: str) -> frozenset[str]:
-    """`imap,smtp`."""
-    chosen = frozenset(part.strip().lower() for part in text.split(",") if part.strip()) - {"none"}
-    if not chosen <= ALL_PROTOCOLS:
-        fail(_("not a protocol: {text}; known: smtp, imap, pop3, none", text=", ".join(sorted(chosen - ALL_PROTOCOLS))))
-    return chosen
-
-
 @app.command(name="list", help=_("List the mailboxes.\n\nExample: postern mailbox list --json"))
-def list_(*, config: Config = None, json: Json = False) -> None:  # noqa: D103 - help is above
+def list_(*, disconnected: Disconnected = False, config: Config = None, json: Json = False) -> None:  # noqa: D103
     async def work() -> list[dict[str, Any]]:
         async with open_directory(load_settings(config)) as directory:
+            if disconnected:
+                return [{**facts(account), "removed_at": at} for account, at in await directory.disconnected()]
             return [facts(account) for account in await directory.accounts()]
 
     rows = run(work)
@@ -121,7 +100,7 @@ def list_(*, config: Config = None, json: Json = False) -> None:  # noqa: D103 -
     columns = {
         "address": _("ADDRESS"),
         "name": _("NAME"),
-        "shared": _("SHARED"),
+        "kind": _("KIND"),
         "enabled": _("ENABLED"),
         "quota": _("QUOTA"),
         "forward_to": _("FORWARDS TO"),
@@ -147,6 +126,7 @@ def show(address: str, /, *, config: Config = None, json: Json = False) -> None:
     found = run(work)
     if not json:
         found["used"] = size(found.get("used_bytes"))
+        found["expires"] = moment(found["expires_at"])
         found["quota"] = size(found["quota_bytes"])
     labels = {
         "address": _("Address"),
@@ -156,17 +136,21 @@ def show(address: str, /, *, config: Config = None, json: Json = False) -> None:
         "messages": _("Messages"),
         "used": _("Used"),
         "quota": _("Quota"),
-        "shared": _("Shared"),
+        "kind": _("Kind"),
         "enabled": _("Enabled"),
         "admin": _("Administrator"),
         "protocols": _("Protocols"),
         "forward_to": _("Forwards to"),
+        "policy": _("Policy"),
+        "expires": _("Expires"),
+        "hidden": _("Hidden"),
+        "source": _("Comes from"),
     }
     show_one(found, labels, json=json)
 
 
 @app.command(help=_("Make a mailbox.\n\nExample: postern mailbox add anna@example.org --name 'Anna Maria'"))
-def add(  # noqa: D103
+def add(  # noqa: D103, PLR0913 - one option for each thing that can be said
     address: str,
     /,
     *,
@@ -175,15 +159,20 @@ def add(  # noqa: D103
     quota: QuotaText = None,
     shared: Shared = False,
     admin: Admin = None,
+    policy: PolicyName = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
     settings = load_settings(config)
-    limits = parse_quota(quota, settings)
-    secret, made = ("", False) if shared else _read_password(password)
+    secret, made = ("", False) if shared else read_password(password)
 
     async def work() -> Account:
-        hashed, keys = ("", None) if shared else new_credentials(secret, SystemEntropy(), hash_cost(settings))
+        async with open_directory(settings) as directory:
+            wanted = next((one for one in await directory.policies() if one.name == (policy or DEFAULT_POLICY)), None)
+        if wanted is None:
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, _("no such policy: {name}", name=policy))
+        hashed, keys = ("", None) if shared else checked_credentials(settings, secret, address, wanted)
+        limits = wanted.quota if quota is None and any(wanted.quota) else parse_quota(quota, settings)
         new = NewAccount(
             address,
             name or "",
@@ -192,6 +181,7 @@ def add(  # noqa: D103
             quota=limits,
             kind=RecipientKind.SHARED if shared else RecipientKind.USER,
             admin=bool(admin),
+            policy=policy or "",
         )
         return (await create(settings, [new]))[0]
 
@@ -231,6 +221,10 @@ def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
     protocols: Protocols = None,
     forward: Forward = None,
     keep: Keep = None,
+    kind: Kind = None,
+    hidden: Hidden = None,
+    expires: Expires = None,
+    policy: PolicyName = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -247,6 +241,10 @@ def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
         protocols=None if protocols is None else parse_protocols(protocols),
         forward_to=targets,
         forward_keep=keep,
+        kind=None if kind is None else mailbox_kind(kind),
+        hidden=hidden,
+        expires_at=None if expires is None else expiry(expires),
+        policy=None if policy is None else policy.replace(DEFAULT_POLICY, ""),
     )
 
     async def work() -> Account:
@@ -268,12 +266,15 @@ def password(  # noqa: D103
     address: str, /, *, password: Password = None, config: Config = None, json: Json = False
 ) -> None:
     settings = load_settings(config)
-    secret, made = _read_password(password)
+    secret, made = read_password(password)
 
     async def work() -> Account:
         async with open_directory(settings) as directory:
             account = await existing_account(directory, address)
-            await directory.set_password(account.id, *new_credentials(secret, SystemEntropy(), hash_cost(settings)))
+            policy = await directory.policy_of(account.id)
+            old = await directory.old_hashes(account.id, policy.password_history)
+            credentials = checked_credentials(settings, secret, account.address, policy, old)
+            await directory.set_password(account.id, *credentials)
             return account
 
     account = run(work)
@@ -325,58 +326,11 @@ def remove(address: str, /, *, yes: Yes = False, config: Config = None, json: Js
     done(_("Mailbox {address} is removed.", address=account.address), {**facts(account), "removed": True}, json=json)
 
 
-@app.command(
+app.command(
+    "postern.cli.import_users:import_users",
     name="import-users",
     help=_(
         "Make mailboxes from a file with a line `address:{SCHEME}hash` each; those that exist get the new hash."
         "\n\nExample: postern mailbox import-users users.txt"
     ),
 )
-def import_users(file: Path, /, *, config: Config = None, json: Json = False) -> None:  # noqa: D103
-    settings = load_settings(config)
-    try:
-        new = list(parse_users(file.read_text("utf-8"), parse_quota(None, settings)))
-    except (OSError, UnicodeDecodeError) as problem:
-        fail(str(problem))
-    except Refusal as refusal:
-        fail(f"{file}: {refusal.detail}")
-
-    async def work() -> dict[str, Any]:
-        async with open_organisation(settings) as organisation:
-            missing, changed = [], 0
-            for account in new:
-                existing = await organisation.directory.login(account.address)
-                if existing is None:
-                    missing.append(account)
-                else:
-                    await organisation.directory.set_password(existing.id, account.password_hash, None)
-                    changed += 1
-            accounts = await organisation.directory.create_accounts(missing)
-            for made in accounts:
-                if made.mailbox:
-                    await organisation.store.create_mailbox(made.mailbox, made.slot, made.quota)
-            return {"added": len(accounts), "changed": changed}
-
-    counts = run(work)
-    done(_("{added} mailboxes added, {changed} passwords changed.", **counts), counts, json=json)
-
-
-def parse_users(text: str, quota: Quota) -> list[NewAccount]:
-    """Lines of an import file; empty lines and `#` are left out. Raises Refusal with the line's number."""
-    found: dict[str, NewAccount] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        entry = line.strip()
-        if not entry or entry.startswith("#"):
-            continue
-        address, colon, hashed = entry.partition(":")
-        if not colon:
-            raise Refusal(Reason.BAD_VALUE, _("line {number}: not `address:{{SCHEME}}hash`", number=number))
-        try:
-            # Dovecot's passwd-file has more fields after the hash
-            stored = check_hash(hashed.split(":")[0])
-        except Refusal as refusal:
-            raise Refusal(
-                refusal.reason, _("line {number}: {problem}", number=number, problem=refusal.detail)
-            ) from None
-        found[address.strip().lower()] = NewAccount(address.strip(), password_hash=stored, quota=quota)
-    return list(found.values())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,9 +18,11 @@ from postern.cli.serve import EX_CONFIG, config_path
 from postern.config.loading import SettingsError, load
 from postern.config.settings import Settings
 from postern.directory.failures import FailureLog
-from postern.directory.interface import Account
-from postern.directory.passwords import HashCost
+from postern.directory.interface import Account, Entry, Policy
+from postern.directory.passwords import HashCost, new_credentials
+from postern.directory.policies import check_password
 from postern.directory.sqlite import SqliteDirectory
+from postern.model.credentials import ScramCredentials
 from postern.model.refusal import Reason, Refusal
 from postern.net.clock import SystemClock, SystemEntropy
 from postern.roles.bus import SharedBus
@@ -103,8 +106,32 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 async def existing_account(directory: SqliteDirectory, address: str) -> Account:
-    """The account with an address or alias. Raises Refusal(NO_SUCH_RECIPIENT)."""
+    """The account with an address or alias. Raises Refusal(NO_SUCH_RECIPIENT) with the nearest ones."""
     account = await directory.login(address)
     if account is None:
-        raise Refusal(Reason.NO_SUCH_RECIPIENT, _("no such mailbox: {address}", address=address))
+        known = [account.address for account in await directory.accounts()]
+        raise _unknown(_("no such mailbox: {address}", address=address), address, known)
     return account
+
+
+async def existing_entry(directory: SqliteDirectory, address: str) -> Entry:
+    """The recipient with an address. Raises Refusal(NO_SUCH_RECIPIENT) with the nearest ones."""
+    entry = await directory.entry(address)
+    if entry is None:
+        known = [entry.address for entry in await directory.entries(hidden=True)]
+        raise _unknown(_("no such recipient: {address}", address=address), address, known)
+    return entry
+
+
+def _unknown(text: str, wanted: str, known: Sequence[str]) -> Refusal:
+    near = get_close_matches(wanted.lower(), known, n=3, cutoff=0.7)
+    hint = "; " + _("nearest: {near}", near=", ".join(near)) if near else ""
+    return Refusal(Reason.NO_SUCH_RECIPIENT, text + hint)
+
+
+def checked_credentials(
+    settings: Settings, password: str, address: str, policy: Policy, old: Sequence[str] = ()
+) -> tuple[str, ScramCredentials]:
+    """What is stored of a new password. Raises Refusal(BAD_VALUE) for one that the policy does not allow."""
+    check_password(policy, password, address, old)
+    return new_credentials(password, SystemEntropy(), hash_cost(settings))

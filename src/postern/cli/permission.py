@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from postern.cli.language import _
-from postern.cli.organisation import Config, Json, existing_account, load_settings, open_organisation, run
+from postern.cli.organisation import (
+    Config,
+    Json,
+    existing_account,
+    existing_entry,
+    load_settings,
+    open_organisation,
+    run,
+)
 from postern.cli.output import done, fail, show_list
-from postern.model.ids import MailboxId
+from postern.model.ids import AccountId, FolderId, MailboxId
 from postern.model.refusal import Reason, Refusal
-from postern.model.rights import ROLES, FolderRight, MailboxRight
+from postern.model.rights import ROLES, AdminRight, FolderRight, MailboxRight
+from postern.services.permissions import (
+    Explanation,
+    FolderObject,
+    Ground,
+    Object,
+    Organisation,
+    Permissions,
+    RecipientObject,
+)
+from postern.services.principal import Principal
 
 if TYPE_CHECKING:
     from postern.roles.parts import Parts
 
-app = App(name="permission", help=_("Rights on mailboxes and folders."))
+app = App(name="permission", help=_("Rights on mailboxes, folders and groups; what administrators may do."))
+
+Asked = MailboxRight | FolderRight | AdminRight
+
+FOLDER_RIGHTS = {
+    "read": FolderRight.READ_ANY,
+    "create": FolderRight.CREATE,
+    "edit": FolderRight.EDIT_ANY,
+    "delete": FolderRight.DELETE_ANY,
+    "create-subfolder": FolderRight.CREATE_SUBFOLDER,
+    "owner": FolderRight.OWNER,
+    "visible": FolderRight.VISIBLE,
+}
 
 RIGHTS = {right.value.replace("_", "-"): right for right in MailboxRight}
 
@@ -38,6 +69,12 @@ Right = Annotated[
 def list_(address: str, /, *, config: Config = None, json: Json = False) -> None:  # noqa: D103 - help is above
     async def work() -> list[dict[str, Any]]:
         async with open_organisation(load_settings(config)) as organisation:
+            group = await _group_number(organisation, address)
+            if group is not None:
+                return [
+                    {"who": row.address, "right": row.right.value.replace("_", "-"), "folder": None}
+                    for row in await organisation.directory.recipient_permissions(group)
+                ]
             mailbox = await _mailbox_of(organisation, address)
             names = await _folder_names(organisation, mailbox)
             rows: list[dict[str, Any]] = [
@@ -64,10 +101,10 @@ def grant(  # noqa: D103
 ) -> None:
     async def work() -> None:
         async with open_organisation(load_settings(config)) as organisation:
-            mailbox = await _mailbox_of(organisation, address)
             if folder is None:
-                await organisation.directory.grant(mailbox, who, _mailbox_right(right))
+                await organisation.directory.grant_on(address, who, _mailbox_right(right))
             else:
+                mailbox = await _mailbox_of(organisation, address)
                 number = await _folder_number(organisation, mailbox, folder)
                 await organisation.directory.set_folder_rights(mailbox, number, who, _role(right))
 
@@ -87,16 +124,100 @@ def revoke(  # noqa: D103
 ) -> None:
     async def work() -> None:
         async with open_organisation(load_settings(config)) as organisation:
-            mailbox = await _mailbox_of(organisation, address)
             if folder is None:
-                await organisation.directory.grant(mailbox, who, _mailbox_right(right), granted=False)
+                await organisation.directory.grant_on(address, who, _mailbox_right(right), granted=False)
             else:
+                mailbox = await _mailbox_of(organisation, address)
                 number = await _folder_number(organisation, mailbox, folder)
                 await organisation.directory.set_folder_rights(mailbox, number, who, None)
 
     run(work)
     facts = {"mailbox": address, "who": who, "right": right or None, "folder": folder, "revoked": True}
     done(_("{who} has no such right in {address} any more.", who=who, address=address), facts, json=json)
+
+
+@app.command(
+    help=_(
+        "Say whether somebody may do something, and why."
+        "\n\nExamples: postern permission explain anna@example.org send-as sales@example.org"
+        "\n\npostern permission explain anna@example.org read boris@example.org --folder INBOX"
+        "\n\npostern permission explain bert@example.org reset-passwords organisation"
+    )
+)
+def explain(  # noqa: D103
+    who: str, right: str, what: str, /, *, folder: Folder = None, config: Config = None, json: Json = False
+) -> None:
+    wanted = _any_right(right)
+
+    async def work() -> Explanation:
+        async with open_organisation(load_settings(config)) as organisation:
+            return await _explain(organisation, who, wanted, what, folder)
+
+    found = run(work)
+    facts = {
+        "who": who,
+        "right": right,
+        "what": what,
+        "folder": folder,
+        "allowed": found.allowed,
+        "ground": found.ground.value if found.ground else None,
+        "by": found.holder,
+        "scope": found.scope,
+        "protected": found.protected,
+    }
+    answer = _("{who} may: {right} on {what}.") if found.allowed else _("{who} may not: {right} on {what}.")
+    text = answer.format(who=who, right=right, what=f"{what} {folder or ''}".strip())
+    done(f"{text}\n{_reason(found)}", facts, json=json)
+
+
+async def _explain(organisation: Parts, who: str, right: Asked, what: str, folder: str | None) -> Explanation:
+    directory = organisation.directory
+    principal = None
+    if who.lower() != "anonymous":
+        account = await existing_account(directory, who)
+        principal = Principal(account.id, account.address, account.mailbox, account.slot)
+    on: Object
+    if what.lower() in {"organisation", "organization"}:
+        on = Organisation.WHOLE
+    elif isinstance(right, FolderRight):
+        mailbox = await _mailbox_of(organisation, what)
+        on = FolderObject(mailbox, FolderId(await _folder_number(organisation, mailbox, folder or "*")))
+    else:
+        on = RecipientObject((await existing_entry(directory, what)).id)
+    return await Permissions(directory).explain(principal, right, on)
+
+
+def _reason(found: Explanation) -> str:
+    """Why, for people."""
+    grounds = {
+        Ground.OWNER: _("It is one's own."),
+        Ground.FULL_ACCESS: _("Full access was given to {by}.", by=found.holder),
+        Ground.GRANTED: _("The right was given to {by}.", by=found.holder),
+        Ground.FOLDER: _("The folder's permissions name {by}.", by=found.holder),
+        Ground.DEFAULT: _("The folder's permissions give it to everybody who is signed in (Default)."),
+        Ground.ANONYMOUS: _("The folder's permissions give it to everybody (Anonymous)."),
+        Ground.ROLE: _("By the role {by}.", by=f"{found.holder} {found.scope}".strip()),
+    }
+    if found.ground is not None:
+        return grounds[found.ground]
+    if found.protected:
+        return _("Over an administrator only those have it who may give roles.")
+    return _("Nobody gave it: see `postern permission grant` and `postern role add`.")
+
+
+def _any_right(text: str) -> Asked:
+    """A right of any kind by its name, or the end with the nearest ones."""
+    known: dict[str, Asked] = {**RIGHTS, **FOLDER_RIGHTS, **{r.value.replace("_", "-"): r for r in AdminRight}}
+    wanted = text.lower().replace("_", "-")
+    if wanted not in known:
+        near = get_close_matches(wanted, known, n=3) or list(known)
+        fail(_("not a right: {text}; known: {known}", text=text, known=", ".join(near)))
+    return known[wanted]
+
+
+async def _group_number(organisation: Parts, address: str) -> AccountId | None:
+    group = (await organisation.directory.resolve(address)).group
+    return None if group is None else group.id
 
 
 def role_name(rights: FolderRight) -> str:

@@ -11,16 +11,17 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from postern.cli import certificate, dns_records
+from postern.certificates.place import Place, write_private
+from postern.cli import dns_records
+from postern.cli.account_values import new_password
 from postern.cli.language import _, language
-from postern.cli.mailbox import new_password
 from postern.cli.organisation import Json, hash_cost, run
 from postern.cli.output import fail, print_json
 from postern.config.loading import load
 from postern.config.settings import Settings
 from postern.directory.interface import Domain, NewAccount
 from postern.directory.passwords import new_credentials
-from postern.formats import dkim
+from postern.formats import dkim, issuing
 from postern.model.addresses import check, normalise_domain, split
 from postern.model.refusal import Refusal
 from postern.net.clock import SystemClock, SystemEntropy
@@ -47,10 +48,12 @@ hostname = "{hostname}"
 data = "{data}"
 language = "{language}"
 
-# A certificate that clients trust, from your authority or an ACME client, instead of the one made at installation:
-# [tls]
-# certificate = "/etc/letsencrypt/live/{hostname}/fullchain.pem"
-# key = "/etc/letsencrypt/live/{hostname}/privkey.pem"
+# A certificate that clients trust instead of the one made at installation, obtained and renewed by the server itself:
+# [acme]
+# directory = "https://acme-v02.api.letsencrypt.org/directory"
+# agree_to_terms = true
+# names = ["{hostname}"]
+# or from your authority: postern cert request, then postern cert import
 
 # Mail leaves by the MX records of its recipients. Through a provider instead:
 # [[send_connector]]
@@ -157,9 +160,9 @@ def write(admin: str, host: str, addresses: list[str], config: Path, data: Path,
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         config.parent.mkdir(parents=True, exist_ok=True)
         names = [host, domain, f"autodiscover.{domain}", f"mail.{domain}"]
-        chain, key = certificate.make(names, addresses, SystemClock().now())
-        certificate.write_private(data / "tls" / "certificate.pem", chain)
-        certificate.write_private(data / "tls" / "key.pem", key)
+        now = SystemClock().now()
+        Place(data).listeners.replace(*issuing.self_signed(names, addresses, now))
+        Place(data).ensure_identity(host, now)
         keys = make_dkim(domain, data)
         config.write_text(render_config(host, data, domain, keys), "utf-8")
         config.chmod(0o640 if os.geteuid() == 0 else 0o600)
@@ -192,7 +195,7 @@ def make_dkim(domain: str, data: Path) -> list[tuple[str, Path, str]]:
     """An RSA key, which everybody verifies. Selector, file, TXT record."""
     pem = dkim.generate_key("rsa", 2048)
     path = data / "dkim" / f"{domain}.postern.pem"
-    certificate.write_private(path, pem)
+    write_private(path, pem)
     return [("postern", path, dkim.dns_record(pem))]
 
 
@@ -253,7 +256,7 @@ def explain(facts: dict[str, Any]) -> str:
         _("  Password        {password}   (shown this once)", **facts),
         _("  Settings        {config}", **facts),
         _("  State           {data}", **facts),
-        _("  Certificate     {certificate} (self-signed; see [tls] in the settings)", **facts),
+        _("  Certificate     {certificate} (self-signed; see docs/certificates.md)", **facts),
         "",
         _("1. DNS records, for a zone file (also in {domain}.zone beside the settings):", **facts),
         "",

@@ -34,6 +34,27 @@ def listeners(settings: Settings, roles: frozenset[str] | None = None) -> tuple[
         if path.loopback_only:
             # only a loopback address may be chosen for it
             addresses = tuple(a for a in addresses if a in LOOPBACK) or LOOPBACK[:1]
-        mechanisms = path.mechanisms if own is None or own.mechanisms is None else own.mechanisms
+        mechanisms = _offered(path, settings) if own is None or own.mechanisms is None else own.mechanisms
         opened.append(Listening(path, addresses, (own.port if own else 0) or path.port, mechanisms))
     return tuple(opened)
+
+
+def _offered(path: Listener, settings: Settings) -> tuple[str, ...]:
+    """The catalogue's default, and what it supports of the mechanisms that have settings.
+
+    Where nobody signs in by default (mail between servers), nobody signs in by these either.
+    """
+    if not path.mechanisms:
+        return ()
+    return path.mechanisms + tuple(name for name in configured(settings) if name in path.authentication_supported)
+
+
+def configured(settings: Settings) -> tuple[str, ...]:
+    """Mechanisms that prove by tokens and have what they need."""
+    ntlm = settings.ntlm.accounts or settings.ntlm.winbind
+    return (
+        *(("GSSAPI",) if settings.kerberos.keytab else ()),
+        *(("GSS-SPNEGO",) if settings.kerberos.keytab or ntlm else ()),
+        *(("NTLM",) if ntlm else ()),
+        *(("OAUTHBEARER", "XOAUTH2") if settings.oidc else ()),
+    )

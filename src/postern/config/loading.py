@@ -100,8 +100,29 @@ def _complaints(settings: Settings) -> Iterator[tuple[str, str]]:
     steps = [limit for limit in (quota.warn_bytes, quota.no_send_bytes, quota.no_receive_bytes) if limit]
     if steps != sorted(steps):
         yield "store.warn_bytes", "must not be above no_send_bytes, nor that above no_receive_bytes"
+    yield from _certificate_complaints(settings)
     if settings.queue.delay_notice_s >= settings.queue.expire_s:
         yield "queue.delay_notice_s", "must be less than queue.expire_s"
+
+
+def _certificate_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
+    tls, acme = settings.tls, settings.acme
+    if bool(tls.certificate) != bool(tls.key):
+        yield "tls.certificate", "certificate and key are set together or not at all"
+    if bool(tls.client_certificate) != bool(tls.client_key):
+        yield "tls.client_certificate", "client_certificate and client_key are set together or not at all"
+    for address in acme.addresses:
+        yield from _address("acme.addresses", address)
+    if not acme.directory:
+        return
+    if not acme.directory.startswith("https://"):
+        yield "acme.directory", "must begin with https:// (RFC 8555 6.1)"
+    if acme.challenge == "dns-01" and not acme.hook:
+        yield "acme.hook", "dns-01 needs a program that writes TXT records"
+    if acme.challenge != "dns-01" and any(name.startswith("*.") for name in acme.names):
+        yield "acme.challenge", "names with * can only be had by dns-01 (RFC 8555 8.4)"
+    if tls.certificate:
+        yield "acme.directory", "remove [tls] certificate and key: an ACME certificate lies in the data directory"
 
 
 def _listener_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -150,7 +171,16 @@ def _absolute(settings: Settings, base: Path) -> Settings:
     return replace(
         settings,
         server=replace(settings.server, data=full(settings.server.data)),
-        tls=replace(settings.tls, certificate=full(settings.tls.certificate), key=full(settings.tls.key)),
+        tls=replace(
+            settings.tls,
+            **{
+                name: full(getattr(settings.tls, name))
+                for name in ("certificate", "key", "client_certificate", "client_key")
+            },
+        ),
+        acme=replace(settings.acme, trust=full(settings.acme.trust), eab_key_file=full(settings.acme.eab_key_file)),
+        kerberos=replace(settings.kerberos, keytab=full(settings.kerberos.keytab)),
+        oidc=tuple(replace(issuer, authority=full(issuer.authority)) for issuer in settings.oidc),
         dkim=tuple(replace(key, key=full(key.key)) for key in settings.dkim),
         send_connector=tuple(replace(c, password_file=full(c.password_file)) for c in settings.send_connector),
     )

@@ -11,16 +11,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from postern.config.mechanisms import Kerberos, Ntlm, Oidc
+from postern.config.table import Table
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 Limit = Annotated[int, Meta(ge=0)]
 """0 is no limit."""
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a mail server listens to the world
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the file."""
 
 
 class Server(Table, frozen=True, kw_only=True):
@@ -47,8 +46,22 @@ class Listener(Table, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0 is the catalogue's")] = 0
     addresses: Annotated[tuple[str, ...], Meta(description="IP addresses to listen on; empty: those of [network]")] = ()
     mechanisms: Annotated[
-        tuple[Literal["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"], ...] | None,
-        Meta(description="SASL mechanisms offered; not set: the catalogue's"),
+        tuple[
+            Literal[
+                "PLAIN",
+                "LOGIN",
+                "SCRAM-SHA-256",
+                "SCRAM-SHA-256-PLUS",
+                "GSSAPI",
+                "GSS-SPNEGO",
+                "NTLM",
+                "OAUTHBEARER",
+                "XOAUTH2",
+            ],
+            ...,
+        ]
+        | None,
+        Meta(description="SASL mechanisms offered; not set: the catalogue's, and those that have settings"),
     ] = None
 
 
@@ -68,6 +81,47 @@ class Tls(Table, frozen=True, kw_only=True):
 
     certificate: Annotated[str, Meta(description="PEM file with the chain; empty: DATA/tls/certificate.pem")] = ""
     key: Annotated[str, Meta(description="PEM file with the private key; empty: DATA/tls/key.pem")] = ""
+    client_certificate: Annotated[
+        str, Meta(description="PEM file with the chain shown to partners; empty: the listeners'")
+    ] = ""
+    client_key: Annotated[str, Meta(description="PEM file with its private key")] = ""
+    warn_days: Annotated[
+        int, Meta(ge=0, le=3650, description="days before its end from which the log warns of a certificate")
+    ] = 21
+
+
+class Acme(Table, frozen=True, kw_only=True):
+    """`[acme]`: certificates by ACME (RFC 8555), renewed by the server itself."""
+
+    directory: Annotated[
+        str, Meta(description="the authority's directory, such as https://acme-v02.api.letsencrypt.org/directory")
+    ] = ""
+    agree_to_terms: Annotated[bool, Meta(description="the authority's terms of service are agreed to")] = False
+    email: Annotated[tuple[str, ...], Meta(description="addresses the authority may write to")] = ()
+    names: Annotated[tuple[str, ...], Meta(description="DNS names; empty: server.hostname")] = ()
+    challenge: Annotated[
+        Literal["http-01", "tls-alpn-01", "dns-01"],
+        Meta(description="how control of the names is shown: port 80, port 443, or TXT records"),
+    ] = "http-01"
+    addresses: Annotated[
+        tuple[str, ...], Meta(description="IP addresses that answer challenges; empty: those of [network]")
+    ] = ()
+    http_port: Annotated[Port, Meta(description="TCP port that answers http-01 while an order runs")] = 80
+    tls_port: Annotated[Port, Meta(description="TCP port that answers tls-alpn-01 while an order runs")] = 443
+    hook: Annotated[
+        tuple[str, ...],
+        Meta(description="program for dns-01 and its arguments; called with `present` or `remove`, name, value"),
+    ] = ()
+    hook_wait_s: Annotated[
+        int, Meta(ge=0, le=3600, description="seconds from the hook's end until the authority is told to look")
+    ] = 10
+    renew_days: Annotated[int, Meta(ge=1, le=365, description="days before its end that a certificate is renewed")] = 30
+    reuse_key: Annotated[bool, Meta(description="keep the private key at a renewal: pins and TLSA records hold")] = True
+    trust: Annotated[
+        str, Meta(description="PEM file with the authorities of the ACME server's own certificate; empty: the system's")
+    ] = ""
+    eab_key_id: Annotated[str, Meta(description="key id of an external account binding; empty: none")] = ""
+    eab_key_file: Annotated[str, Meta(description="file with its HMAC key, base64url")] = ""
 
 
 class Smtp(Table, frozen=True, kw_only=True):
@@ -127,6 +181,9 @@ class Authentication(Table, frozen=True, kw_only=True):
         Meta(description="passwords without TLS: never, or from this machine (a web mail or proxy on it)"),
     ] = "never"
 
+    require_channel_binding: Annotated[
+        bool, Meta(description="refuse Kerberos and NTLM clients that bind to no TLS connection; wrong bindings always")
+    ] = False
     cache_s: Annotated[float, Meta(ge=0, le=3600, description="seconds a right password is remembered; 0 is off")] = (
         60.0
     )
@@ -253,12 +310,18 @@ class Settings(Table, frozen=True, kw_only=True):
     server: Server = Server()
     network: Network = Network()
     tls: Tls = Tls()
-    listen: Annotated[dict[str, Listener], Meta(description="listeners by data path id")] = {}
+    acme: Acme = Acme()
+    listen: Annotated[dict[str, Listener], Meta(description="listeners by data path id")] = msgspec.field(
+        default_factory=dict
+    )
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
     ldap: Ldap = Ldap()
     authentication: Authentication = Authentication()
+    kerberos: Kerberos = Kerberos()
+    ntlm: Ntlm = Ntlm()
+    oidc: tuple[Oidc, ...] = ()
     store: Store = Store()
     queue: Queue = Queue()
     pressure: Pressure = Pressure()
@@ -281,3 +344,13 @@ class Settings(Table, frozen=True, kw_only=True):
     def key(self) -> Path:
         """PEM private key of the listeners."""
         return Path(self.tls.key) if self.tls.key else self.data_dir / "tls" / "key.pem"
+
+    @property
+    def client_certificate(self) -> Path:
+        """PEM chain that partners see."""
+        return Path(self.tls.client_certificate) if self.tls.client_certificate else self.certificate
+
+    @property
+    def client_key(self) -> Path:
+        """Its private key."""
+        return Path(self.tls.client_key) if self.tls.client_certificate else self.key

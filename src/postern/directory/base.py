@@ -151,13 +151,16 @@ class DirectoryFile:
         if end:
             self._db.execute("UPDATE accounts SET generation = ? WHERE id = ?", (generation, account))
 
-    async def life_changes(self, since: int) -> LifeChanges:
-        """What happened to accounts after a generation; 0 asks for nothing but the present number."""
+    async def life_changes(self, since: int | None = None) -> LifeChanges:
+        """What happened to accounts after a generation; None asks for nothing but the present number."""
         rows = self._rows("SELECT key, value FROM meta WHERE key GLOB 'generation*'")
         numbers = {key: int(value) for key, value in rows}
         now = numbers["generation"]
-        if not since or now == since:
+        if since is None or now == since:
             return LifeChanges(now, ())
+        # what is looked up because of a change must not be older than the change, even within one turn of the loop
+        self._fresh = False
+        self._refresh()
         found = self._rows(
             "SELECT account FROM life WHERE generation > ? ORDER BY generation LIMIT ?", (since, MAX_LIFE_CHANGES + 1)
         )

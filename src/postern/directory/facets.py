@@ -141,8 +141,8 @@ class Administration(Protocol):
 class LifeCycle(Protocol):
     """What has to end when."""
 
-    async def life_changes(self, since: int) -> LifeChanges:
-        """What happened to accounts after a generation; 0 asks for nothing but the present number."""
+    async def life_changes(self, since: int | None = None) -> LifeChanges:
+        """What happened to accounts after a generation; None asks for nothing but the present number."""
         ...
 
 

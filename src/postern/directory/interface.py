@@ -113,6 +113,13 @@ class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
         """SCRAM-SHA-256 keys, None if the password was imported as a hash."""
         ...
 
+    async def derived_key(self, account: AccountId, kind: str) -> bytes | None:
+        """What a mechanism needs of the present password and the password's hash cannot give; None if it is not kept.
+
+        `kind`: `digest-sha-256 REALM`, `digest-md5 REALM` (RFC 7616 H(A1), hexadecimal), `nt` (MD4 of the password).
+        """
+        ...
+
     async def sample_hash(self) -> str:
         """A hash of the kind most accounts have (empty if none): the work done for an unknown user."""
         ...
@@ -197,6 +204,10 @@ class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
 
     async def set_password(self, account: AccountId, password_hash: str, scram: ScramCredentials | None) -> None:
         """Replace the credentials."""
+        ...
+
+    async def put_derived_keys(self, account: AccountId, keys: Mapping[str, bytes]) -> None:
+        """Keep keys of the present password, by kind. A new password drops them all: put them again after it."""
         ...
 
     async def delete_account(self, address: str) -> Account:

@@ -182,5 +182,13 @@ SECOND = """
     CREATE INDEX mirrored_members_by_member ON mirrored_members (source, member);
 """
 
-MIGRATIONS = (FIRST, SECOND)
+THIRD = """
+    CREATE TABLE derived_keys ( -- made of a password for mechanisms that need it in a form of their own
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        kind TEXT NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (account, kind)
+    ) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

@@ -71,6 +71,8 @@ class Projection(RecipientTables):
         self._db.execute(
             "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?, ?, ?)", (account, password_hash, *keys)
         )
+        # what was derived from the password before is a password still
+        self._db.execute("DELETE FROM derived_keys WHERE account = ?", (account,))
         self._db.execute("UPDATE accounts SET password_at = ? WHERE id = ?", (self._now(), account))
 
     def _existing(self, address: str) -> Account:

@@ -164,6 +164,11 @@ class Resolving(PermissionTables):
         row = self._row("SELECT password FROM credentials WHERE account = ?", (account,))
         return str(row[0]) if row else ""
 
+    async def derived_key(self, account: AccountId, kind: str) -> bytes | None:
+        """What a mechanism keeps of a password."""
+        row = self._row("SELECT value FROM derived_keys WHERE account = ? AND kind = ?", (account, kind))
+        return bytes(row[0]) if row else None
+
     async def scram(self, account: AccountId) -> ScramCredentials | None:
         """SCRAM-SHA-256 keys."""
         row = self._row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from postern.directory.objects import (
@@ -119,11 +119,21 @@ class SqliteDirectory(SourceTables):
             self._put_credentials(account, password_hash, scram)
             self._touch(account, end=True)
 
+    async def put_derived_keys(self, account: AccountId, keys: Mapping[str, bytes]) -> None:
+        """Keep keys of the present password, by kind."""
+        with self._writing():
+            self._check_own(account)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO derived_keys VALUES (?, ?, ?)",
+                [(account, kind, value) for kind, value in keys.items()],
+            )
+
     async def delete_account(self, address: str) -> Account:
         """Remove an account with its aliases, memberships and permissions."""
         with self._writing():
             account = self._existing(address)
-            self._check_own(account.id)
+            if not self._row("SELECT 1 FROM accounts WHERE id = ? AND removed_at IS NOT NULL", (account.id,)):
+                self._check_own(account.id)
             self._touch(account.id, end=True)
             self._delete_object(account.id, account.address)
         return account

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from postern.protocols.sasl.outcome import ScramCredentials
     from postern.services.authentication import Principal
+    from postern.services.negotiation import Negotiations
 
 
 class TlsFacts(Protocol):
@@ -82,6 +83,11 @@ class Stream(Protocol):
 
 class Authentication(Protocol):
     """services.authentication.Authentication."""
+
+    @property
+    def negotiations(self) -> Negotiations:
+        """Mechanisms that prove by tokens."""
+        ...
 
     async def verify_password(
         self, user: str, password: str, peer_address: str, protocol: str, authzid: str = ""

@@ -8,6 +8,7 @@ from postern.frontends.ports import Authentication, Stream
 from postern.model.addresses import is_loopback
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.protocols.sasl import oauth
 from postern.protocols.sasl.server import (
     Challenge,
     ChannelBinding,
@@ -19,11 +20,20 @@ from postern.protocols.sasl.server import (
     Verify,
     start,
 )
+from postern.services.negotiation import Accepted, Circumstances, Continue, Negotiation, Refused, Step
 
 if TYPE_CHECKING:
     from postern.services.authentication import Principal
 
 PLUS = "SCRAM-SHA-256-PLUS"
+SCHEMES = {
+    "GSSAPI": "GSSAPI",
+    "GSS-SPNEGO": "Negotiate",
+    "NTLM": "NTLM",
+    "OAUTHBEARER": "Bearer",
+    "XOAUTH2": "Bearer",
+}
+"""Mechanisms that prove by tokens, and the names their back ends are registered by."""
 
 
 def channel_binding(stream: Stream) -> ChannelBinding | None:
@@ -48,8 +58,14 @@ class SignIn:
         self._protocol = protocol
         self._exchange: Exchange | None = None
         self._done: Done | None = None
+        self._negotiation: Negotiation | None = None
+        self._accepted: Principal | None = None
+        self._refusal: Refusal | None = None
         self.user = ""
         """Who is trying, for the log."""
+        self.mechanism = ""
+        self.proof: Accepted | None = None
+        """How a token proved it, for the log."""
 
     @property
     def last(self) -> bool:
@@ -57,7 +73,7 @@ class SignIn:
 
         A protocol whose success carries data sends both at once and calls `go_on(b"")` itself.
         """
-        return self._done is not None
+        return self._done is not None or self._accepted is not None
 
     async def begin(self, mechanism: str, initial: bytes | None, offered: tuple[str, ...]) -> bytes | Principal:
         """A challenge to send, or who it is.
@@ -65,6 +81,10 @@ class SignIn:
         `offered` are the mechanisms that the client has seen: SCRAM notices if -PLUS was taken off the list on the way.
         Raises Refusal, ProtocolViolation for a client that breaks the mechanism's syntax.
         """
+        self.mechanism = mechanism.upper()
+        if self.mechanism in SCHEMES:
+            # all of them begin with the client: without an initial response it is asked for by an empty challenge
+            return b"" if initial is None else await self._token(initial)
         self._exchange = start(mechanism, channel_binding(self._stream) if PLUS in offered else None, self._entropy)
         if self._exchange is None:
             raise Refusal(Reason.NOT_SUPPORTED, mechanism)
@@ -72,12 +92,66 @@ class SignIn:
 
     async def go_on(self, response: bytes) -> bytes | Principal:
         """The same, after a response. Raises Refusal, ProtocolViolation."""
-        assert self._exchange is not None
+        if self._refusal is not None:
+            raise self._refusal
+        if self._accepted is not None:
+            if response:
+                raise ProtocolViolation("expected an empty response")
+            return self._accepted
+        if self._exchange is None:
+            return await self._token(response)
         if self._done is None:
             return await self._follow(self._exchange, self._exchange.step(response))
         if response:
             raise ProtocolViolation("expected an empty response")
         return await self._finish(self._done)
+
+    def close(self) -> None:
+        """The exchange is over, however it went."""
+        negotiation, self._negotiation = self._negotiation, None
+        if negotiation is not None:
+            negotiation.close()
+
+    # --- tokens
+
+    async def _token(self, response: bytes) -> bytes | Principal:
+        """Hand a token on to its back end."""
+        authzid = ""
+        if self.mechanism in oauth.MECHANISMS:
+            authzid, response = oauth.response(self.mechanism, response)
+            self.user = authzid
+        if self._negotiation is None:
+            tls = self._stream.tls
+            circumstances = Circumstances(
+                self._peer, self._protocol, tls.server_end_point if tls is not None else b"", authzid=authzid
+            )
+            try:
+                self._negotiation = self._authentication.negotiations.begin(SCHEMES[self.mechanism], circumstances)
+            except KeyError:
+                raise Refusal(Reason.NOT_SUPPORTED, self.mechanism) from None
+        return self._stepped(await self._negotiation.step(response))
+
+    def _stepped(self, step: Step) -> bytes | Principal:
+        match step:
+            case Continue(token):
+                return token
+            case Accepted():
+                self.close()
+                self.proof = step
+                if not step.token:
+                    return step.principal
+                self._accepted = step.principal
+                return step.token
+            case Refused(reason, detail):
+                self.close()
+                refusal = Refusal(reason, f"{self.mechanism}: {detail}")
+                if self.mechanism not in oauth.MECHANISMS or reason.temporary:
+                    raise refusal
+                # RFC 7628 3.2.2: the client gets a word about it as a challenge, and answers before it fails
+                self._refusal = refusal
+                return oauth.failure(self.mechanism)
+
+    # --- exchanges of our own
 
     async def _follow(self, exchange: Exchange, outcome: Outcome) -> bytes | Principal:
         if isinstance(outcome, NeedScram):

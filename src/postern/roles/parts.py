@@ -12,6 +12,7 @@ from postern.directory.failures import FailureLog
 from postern.directory.passwords import HashCost
 from postern.directory.sqlite import SqliteDirectory
 from postern.net.clock import SystemClock, SystemEntropy
+from postern.roles import mechanisms
 from postern.roles.bus import SharedBus
 from postern.roles.outbound import schedule
 from postern.services.authentication import Authentication, AuthenticationSettings
@@ -73,7 +74,7 @@ class Parts(msgspec.Struct):
     def authentication(self, sessions: Sessions | None = None) -> Authentication:
         """A new verifier with its threads."""
         own = self.settings.authentication
-        return Authentication(
+        verifier = Authentication(
             self.directory,
             FailureLog(self.data / FAILURES_FILE),
             self.clock,
@@ -90,6 +91,8 @@ class Parts(msgspec.Struct):
             ),
             sessions=sessions,
         )
+        mechanisms.register(verifier, self.settings, self.directory, self.data, self.clock, self.entropy)
+        return verifier
 
     async def close(self) -> None:
         """Release everything."""

@@ -20,7 +20,7 @@ import msgspec
 
 from postern.config.settings import Settings
 from postern.net.clock import SystemClock
-from postern.roles import background, outbound, worker
+from postern.roles import background, mechanisms, outbound, worker
 from postern.roles.bus import SharedBus
 from postern.roles.children import BACKGROUND, Child, Children, Role
 from postern.roles.gauges import ServerMetrics
@@ -226,6 +226,7 @@ def check(settings: Settings) -> None:
         outbound.signer(settings, SystemClock())
         for connector in settings.send_connector:
             outbound.send_connector(connector)
+        mechanisms.check(settings)
     except (OSError, ValueError) as error:
         raise StartError(f"a DKIM key or a send connector cannot be used: {error}") from error
 

@@ -58,6 +58,14 @@ class Admission:
             if usage is not None and limit is not None and usage.used_bytes >= limit:
                 raise Refusal(Reason.OVER_QUOTA, f"{principal.address} is over its sending limit")
 
+    async def check_limits(self, principal: Principal, octets: int, recipients: int) -> None:
+        """Whether the sender's policy allows such a message. Raises Refusal(TOO_LARGE, TOO_MANY)."""
+        policy = await self._directory.policy_of(principal.account)
+        if policy.max_message_bytes and octets > policy.max_message_bytes:
+            raise Refusal(Reason.TOO_LARGE, f"policy {policy.name} allows {policy.max_message_bytes} octets")
+        if policy.max_recipients and recipients > policy.max_recipients:
+            raise Refusal(Reason.TOO_MANY, f"policy {policy.name} allows {policy.max_recipients} recipients")
+
     async def check_recipient(self, address: str, principal: Principal | None, size: int, *, may_relay: bool) -> Route:
         """Who that is. Raises Refusal(NO_SUCH_RECIPIENT, RELAY_DENIED, NOT_PERMITTED, OVER_QUOTA)."""
         found = await self._directory.resolve(address)

@@ -23,6 +23,7 @@ from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import MailboxRight
 from postern.services.lifecycle import Session, Sessions
+from postern.services.negotiation import Negotiations
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal, standing
 
@@ -74,6 +75,8 @@ class Authentication:
         """With `sessions`, what is signed in ends with its account."""
         self.password_sources: dict[str, PasswordSource] = {}
         """By name of the source (`Account.source`)."""
+        self.negotiations = Negotiations()
+        """Mechanisms that prove by tokens; filled when the process is put together."""
         self.permissions = Permissions(directory)
         self._sessions = sessions
         self._directory = directory
@@ -90,6 +93,7 @@ class Authentication:
 
     def close(self) -> None:
         """Stop the threads."""
+        self.negotiations.close()
         self._threads.shutdown(wait=False)
 
     # --- passwords
@@ -201,6 +205,29 @@ class Authentication:
         self._check_age(account)
         return await self.admit(account, protocol, authzid)
 
+    # --- proofs of other mechanisms: Kerberos, NTLM, tokens, certificates
+    async def check_limits(self, user: str, peer_address: str) -> None:
+        """Before a proof is looked at. Raises Refusal(TOO_MANY_FAILURES)."""
+        self._check_limits(self._keys(await self._directory.login(user), user, peer_address))
+
+    async def finish_proof(self, user: str, peer_address: str, protocol: str, authzid: str = "") -> Principal:
+        """Somebody proved to be `user`; the age of a password does not matter. Raises Refusal."""
+        account = await self._directory.login(user)
+        if account is None or account.shared:
+            refusal = await self.failed(user, peer_address)
+            raise Refusal(refusal.reason, f"nobody signs in as {user}")
+        return await self.admit(account, protocol, authzid)
+
+    async def failed(self, user: str, peer_address: str) -> Refusal:
+        """A proof failed: count and delay. Without `user` it counts against the address only."""
+        account = await self._directory.login(user) if user else None
+        keys = self._keys(account, user, peer_address)
+        # proofs cannot be told apart, so each counts
+        try:
+            await self._fail(keys if user else keys[:1], self._entropy.token(8).hex())
+        except Refusal as refusal:
+            return refusal
+
     # --- shared steps
     async def admit(self, account: Account, protocol: str, authzid: str = "") -> Principal:
         """What follows every mechanism once it is proved who is there. Raises Refusal as `verify_password` does."""
@@ -258,16 +285,16 @@ class Authentication:
             if limit and self._failures.count(key, since) + self._pending.get(key, 0) >= limit:
                 raise Refusal(Reason.TOO_MANY_FAILURES, f"too many failed logins: {key}")
 
-    async def _fail(self, keys: tuple[str, str], password: str) -> NoReturn:
+    async def _fail(self, keys: tuple[str, ...], password: str) -> NoReturn:
         now = self._clock.timestamp()
         key = await self._directory.secret("failures")
-        wrong = f"{keys[1]}\0{password}".encode(errors="surrogatepass")
+        wrong = f"{keys[-1]}\0{password}".encode(errors="surrogatepass")
         fingerprint = int.from_bytes(hmac.digest(key, wrong, "sha256")[:2], "big")
         self._failures.add(keys, fingerprint, now, self._settings.failure_window_s)
         count = self._failures.count(keys[0], now - self._settings.failure_window_s)
         delay = self._settings.failure_delay_s * 2 ** min(max(count - 1, 0), 16)
         await self._sleep(min(delay, self._settings.failure_delay_max_s))
-        raise Refusal(Reason.BAD_CREDENTIALS, f"wrong password or no such user: {keys[1]} from {keys[0]}")
+        raise Refusal(Reason.BAD_CREDENTIALS, f"wrong password or no such user: {', '.join(keys)}")
 
 
 def _nothing() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
+
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import (
     Changes,
@@ -50,23 +52,27 @@ class DelegateAccess(MailboxAccess):
         raise Refusal(Reason.NOT_PERMITTED, f"{self.principal.address} lacks {right!r} on {folder}")
 
     async def folders(self) -> Sequence[Folder]:
-        """Visible folders and the way to them."""
+        """Visible folders and the way to them; what is in those that may not be read shows in no counter."""
         every = await self._mailbox.folders()
         parents = {folder.id: folder.parent for folder in every}
         shown: set[FolderId] = set()
+        readable: set[FolderId] = set()
         for folder in every:
             if folder.special is SpecialUse.RECOVERABLE:
                 continue
-            if await self._rights(folder.id) & (FolderRight.VISIBLE | FolderRight.READ_ANY):
+            rights = await self._rights(folder.id)
+            if rights & FolderRight.READ_ANY:
+                readable.add(folder.id)
+            if rights & (FolderRight.VISIBLE | FolderRight.READ_ANY):
                 step: FolderId | None = folder.id
                 while step is not None and step not in shown:
                     shown.add(step)
                     step = parents[step]
-        return [folder for folder in every if folder.id in shown]
+        return [folder if folder.id in readable else _closed(folder) for folder in every if folder.id in shown]
 
     async def folder(self, folder: FolderId) -> Folder:
-        """One folder's counters."""
-        await self._need(FolderRight.VISIBLE, folder)
+        """One folder's counters (RFC 4314 4: STATUS needs the right to read)."""
+        await self._need(FolderRight.READ_ANY, folder)
         return await self._mailbox.folder(folder)
 
     async def special(self, use: SpecialUse) -> Folder:
@@ -171,3 +177,7 @@ class DelegateAccess(MailboxAccess):
         """Set the subscription."""
         await self._need(FolderRight.VISIBLE, folder)
         await self._mailbox.subscribe(folder, subscribed)
+
+
+def _closed(folder: Folder) -> Folder:
+    return msgspec.structs.replace(folder, messages=0, unseen=0, deleted=0, size_bytes=0)

@@ -133,7 +133,7 @@ class Sessions:
         """Look whenever the directory says so, until cancelled."""
         unsubscribe = bus.subscribe(DIRECTORY_SLOT, self._wake.set)
         try:
-            self._generation = (await self._directory.life_changes(0)).generation
+            self._generation = (await self._directory.life_changes()).generation
             while True:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
@@ -151,7 +151,7 @@ class Sessions:
         changes = await self._directory.life_changes(self._generation)
         accounts: Iterable[AccountId] = ()
         if changes.generation != self._generation:
-            if changes.everybody or not self._generation:
+            if changes.everybody:
                 accounts = list(self._by_account)
             else:
                 accounts = [account for account in changes.accounts if account in self._by_account]

@@ -22,7 +22,9 @@ from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import Accepted, AcceptHeader, AppendHeader, AssignedHeader, encode
 from postern.services.admission import Admission, Route
 from postern.services.applying import Applier
-from postern.services.authentication import Principal
+from postern.services.authorship import check_author
+from postern.services.permissions import Permissions
+from postern.services.principal import Principal
 from postern.services.replaying import DurableStore, MarkKeeper, Replayer
 from postern.store import failpoints
 from postern.store.journal.records import Kind
@@ -69,6 +71,7 @@ class Mailflow:
         self._clock = clock
         self._settings = settings
         self._admission = Admission(directory, store, clock)
+        self._permissions = Permissions(directory)
         self._applier = Applier(store, directory, queue, tracker, settings.host_name, settings.retry_s, on_failure)
         self._marks = MarkKeeper(store, queue)
         self._replayer = Replayer(journal, store, self._applier, self._marks, clock, on_failure)
@@ -112,6 +115,17 @@ class Mailflow:
     async def check_sender(self, reverse_path: str, principal: Principal | None, peer: Peer) -> None:
         """MAIL FROM. Raises Refusal(SENDER_NOT_ALLOWED, OVER_QUOTA, TRY_LATER)."""
         await self._admission.check_sender(reverse_path, principal)
+
+    async def check_limits(self, principal: Principal, octets: int, recipients: int) -> None:
+        """DATA: whether the sender's policy allows such a message. Raises Refusal(TOO_LARGE, TOO_MANY)."""
+        await self._admission.check_limits(principal, octets, recipients)
+
+    async def check_author(self, content: bytes, principal: Principal) -> bytes:
+        """DATA: whether somebody may write in the name that From has; the message as it may be sent.
+
+        Raises Refusal(SENDER_NOT_ALLOWED).
+        """
+        return await check_author(self._permissions, principal, content)
 
     async def check_recipient(
         self, address: str, principal: Principal | None, peer: Peer, size: int, *, may_relay: bool = False

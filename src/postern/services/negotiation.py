@@ -34,6 +34,8 @@ class Circumstances(NamedTuple):
     """Refuse a client that binds to nothing. A binding to something else is refused in any case."""
     host: str = ""
     """Name the client asked for, without port, checked to be one of ours; empty where the protocol has none."""
+    authzid: str = ""
+    """Whom the client wants to act as, if its carrier has a place to say so; empty: itself."""
 
 
 class Continue(NamedTuple):
@@ -92,10 +94,20 @@ class Negotiations:
 
     def __init__(self) -> None:
         self._openers: dict[str, tuple[str, Opener]] = {}
+        self._closers: list[Callable[[], None]] = []
 
     def register(self, scheme: str, opener: Opener) -> None:
         """Make a scheme known by its name on the wire (`Negotiate`, `NTLM`, `Bearer`); later ones replace."""
         self._openers[scheme.lower()] = (scheme, opener)
+
+    def when_closed(self, close: Callable[[], None]) -> None:
+        """Have something let go of at the end."""
+        self._closers.append(close)
+
+    def close(self) -> None:
+        """The process ends."""
+        while self._closers:
+            self._closers.pop()()
 
     @property
     def schemes(self) -> Mapping[str, str]:

@@ -124,6 +124,9 @@ def test_aliases_groups_and_domains(admin):
         "members": ["anna@example.org"],
         "internal": True,
         "owner": "",
+        "filter": "",
+        "hidden": False,
+        "source": "",
     }
     admin("group", "add-member", "team@example.org", "bert@elsewhere.example")
     admin("group", "remove-member", "team@example.org", "anna@example.org")

@@ -1,18 +1,21 @@
 """Rows read ahead for a client that fetches one message after the other in one pipeline.
 
-A query for one row costs several times what a further row of the same query costs. Rows are good for as long as the
-mailbox's change number stands where it stood before they were read: whoever was told of a commit finds another number,
-and then they are read anew. Nothing is kept when the pipeline is answered, so an idle session holds no rows.
+A query for one row costs several times what a further row of the same query costs, so the first of such commands reads
+what those behind it ask for. Rows are good for as long as the mailbox's change number stands where it stood before they
+were read: whoever was told of a commit finds another number, and then they are read anew. Nothing is kept when the
+pipeline is answered, so an idle session holds no rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from postern.frontends.imap.ports import Mailbox
 from postern.model.ids import BlobRef, ChangeNumber, FolderId
 from postern.model.items import Columns
 from postern.model.refusal import Refusal
+from postern.protocols.imap.sequence import merged
 
 ROWS = 32
 BODY_BYTES = 16_384
@@ -24,12 +27,11 @@ Row = tuple[Any, ...]
 class ReadAhead:
     """Of one selected folder."""
 
-    __slots__ = ("_bodies", "_columns", "_next", "_number", "_rows")
+    __slots__ = ("_bodies", "_columns", "_number", "_rows")
 
     def __init__(self) -> None:
         self._columns = Columns(0)
         self._number: ChangeNumber | None = None
-        self._next = -1
         self._rows: dict[int, Row] = {}
         self._bodies: dict[BlobRef, bytes] = {}
 
@@ -37,31 +39,24 @@ class ReadAhead:
         """The pipeline is answered."""
         if self._rows or self._bodies:
             self._rows, self._bodies = {}, {}
-        self._next = -1
 
     async def row(
-        self, mailbox: Mailbox, folder: FolderId, columns: Columns, uids: Any, index: int, *, more: bool
+        self, mailbox: Mailbox, folder: FolderId, columns: Columns, uid: int, following: Callable[[], list[int]]
     ) -> Row | None:
-        """The row of `uids[index]`, None if it is expunged. `more`: other commands wait already."""
-        uid: int = uids[index]
+        """The row of a UID, None if it is expunged. `following`: UIDs that waiting commands ask the same of."""
         number = await mailbox.change_number()
-        follows = index == self._next and columns == self._columns
-        self._next, self._columns = index + 1, columns
-        if follows and number == self._number:
+        if number == self._number and columns == self._columns:
             found = self._rows.pop(uid, None)
             if found is not None:
                 return found
-        self._number = number
-        self._rows, self._bodies = {}, {}
-        last = uids[min(index + ROWS, len(uids)) - 1] if follows and more else uid
-        wanted: Row | None = None
-        async for rows in mailbox.items(folder, columns, ((uid, last),)):
-            for row in rows:
-                if row[0] == uid:
-                    wanted = row
-                else:
-                    self._rows[row[0]] = row
-        return wanted
+        self._number, self._columns = number, columns
+        self._bodies = {}
+        rows: dict[int, Row] = {}
+        async for some in mailbox.items(folder, columns, merged((u, u) for u in {uid, *following()})):
+            for row in some:
+                rows[row[0]] = row
+        self._rows = rows
+        return rows.pop(uid, None)
 
     async def body(self, mailbox: Mailbox, ref: BlobRef, blob_at: int, size_at: int) -> bytes:
         """A body; with it those of the rows that were read ahead. The indices are those of BLOB and BODY_SIZE."""

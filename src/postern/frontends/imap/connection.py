@@ -23,6 +23,8 @@ from postern.protocols.imap.commands.search import CHARSETS, BadCharset
 from postern.protocols.imap.scanner import Scanner, no_arguments
 from postern.protocols.imap.session import Command, Continue, Limits, Rejected, ServerSession, State
 from postern.protocols.imap.table import COMMANDS
+from postern.protocols.sasl.encoding import RESPONSE_LIMIT_BYTES
+from postern.protocols.sasl.server import MECHANISMS
 
 if TYPE_CHECKING:
     import ssl
@@ -59,8 +61,13 @@ class Shared:
         self.authentication = authentication
         self.entropy = entropy
         self.tls = tls
+        tickets = any(MECHANISMS[name].tokens for name in settings.mechanisms)
         self.limits = Limits(
-            line_bytes=settings.line_bytes, literal_bytes=settings.literal_bytes, append_bytes=settings.append_bytes
+            line_bytes=settings.line_bytes,
+            # a Kerberos ticket with many groups comes in one line
+            line_before_login_bytes=RESPONSE_LIMIT_BYTES if tickets else Limits().line_before_login_bytes,
+            literal_bytes=settings.literal_bytes,
+            append_bytes=settings.append_bytes,
         )
 
 
@@ -71,6 +78,7 @@ class Connection:
         "appending",
         "appending_bytes",
         "bad",
+        "command",
         "condstore",
         "dirty",
         "handlers",
@@ -85,7 +93,6 @@ class Connection:
         "shared",
         "starting_tls",
         "stream",
-        "tag",
         "timeout_s",
         "user",
     )
@@ -113,8 +120,8 @@ class Connection:
         self.appending: list[tuple[bytes, asyncio.Future[bytes]]] = []
         """Tags and outcomes of APPENDs under way."""
         self.appending_bytes = 0
-        self.tag = b""
-        """Of the command being carried out."""
+        self.command = Command(b"", b"", b"", [])
+        """The one being carried out."""
         self.bad = 0
         self.timeout_s = shared.settings.login_timeout_s
 
@@ -216,7 +223,7 @@ class Connection:
             self._answer_bad(tag, f"{name.decode('ascii')} is not allowed when {session.state.value}")
             return
         selected = self.selected
-        self.tag = tag
+        self.command = command
         arguments: Any = None
         try:
             if text or specification.parse is not no_arguments:

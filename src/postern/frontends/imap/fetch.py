@@ -15,6 +15,7 @@ from typing import Any
 
 from postern.formats.mime.body import body as body_of
 from postern.frontends.imap import content
+from postern.frontends.imap.ahead import ROWS
 from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.selected import SelectedFolder
@@ -102,7 +103,7 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
     plan = plan_for(tuple(attributes), arguments.sections)
     since = None if arguments.changed_since is None else ChangeNumber(arguments.changed_since)
     if since is None and len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-        await _one(connection, plan, ranges[0][0])
+        await _one(connection, plan, ranges[0][0], by_uid=uid)
         return b"OK FETCH completed"
     async for rows in connection.view.mailbox.items(selected.folder, plan.columns, ranges, since):
         numbers, rows = selected.numbered(rows)
@@ -118,20 +119,20 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
     return b"OK FETCH completed"
 
 
-async def _one(connection: Connection, plan: Plan, uid: int) -> None:
+async def _one(connection: Connection, plan: Plan, uid: int, *, by_uid: bool) -> None:
     """A single message, which clients fetch one after the other."""
     selected = connection.view
     number = selected.number(uid)
     if not number:
         return
-    row = await selected.ahead.row(
-        selected.mailbox,
-        selected.folder,
-        plan.columns,
-        selected.uids,
-        number - 1,
-        more=connection.session.pending() > 0,
-    )
+
+    def following() -> list[int]:
+        numbers = connection.session.followers(connection.command, ROWS - 1)
+        if by_uid:
+            return [uid for uid in numbers if selected.number(uid)]
+        return [selected.uids[n - 1] for n in numbers if n <= len(selected.uids)]
+
+    row = await selected.ahead.row(selected.mailbox, selected.folder, plan.columns, uid, following)
     if row is None:
         return
     numbers, rows = (number,), [row]

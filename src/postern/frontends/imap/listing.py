@@ -131,6 +131,9 @@ async def namespace(connection: Connection, _arguments: None, _uid: bool) -> byt
 async def status(connection: Connection, arguments: Status, _uid: bool) -> bytes:
     """RFC 9051 6.3.11."""
     site, folder = await find(connection, arguments.mailbox)
+    if site.prefix:
+        # RFC 4314 4: STATUS needs the right to read, which in another's mailbox one may lack on a folder one sees
+        folder = await site.mailbox.folder(folder.id)
     connection.out.append(await _status(site.mailbox, arguments.mailbox, folder, arguments.items))
     return b"OK STATUS completed"
 

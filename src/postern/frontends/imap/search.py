@@ -29,7 +29,7 @@ async def search(connection: Connection, arguments: Search, uid: bool) -> bytes:
         connection.out.append(_plain(numbers, modseq))
     else:
         fields = _extended(arguments.returns, numbers, modseq, uid=uid)
-        connection.out.append(b"* ESEARCH (TAG %b)%b\r\n" % (render.string(connection.tag), fields))
+        connection.out.append(b"* ESEARCH (TAG %b)%b\r\n" % (render.string(connection.command.tag), fields))
     return b"OK SEARCH completed"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from postern.frontends.ldap.answers import result_of
@@ -58,8 +58,13 @@ class Binding:
         """Be anonymous again."""
         self._unwatch()
         self._unwatch = bool
-        self._sign_in = None
         self.principal = None
+        self._end()
+
+    def _end(self) -> None:
+        sign_in, self._sign_in = self._sign_in, None
+        if sign_in is not None:
+            sign_in.close()
 
     def failed(self, result: Result) -> BindResponse:
         """The answer to a bind that is refused."""
@@ -68,28 +73,27 @@ class Binding:
 
     async def bind(self, request: BindRequest) -> BindResponse:
         """One step of a sign-in, or all of it."""
-        sign_in, mechanism = self._sign_in, self._mechanism
+        going_on = bool(request.mechanism) and request.mechanism.upper() == self._mechanism
+        sign_in = self._sign_in if going_on else None
+        if sign_in is not None:
+            self._sign_in = None
         self.forget()
         try:
             if request.version != 3:
                 return BindResponse(Result(Code.PROTOCOL_ERROR, diagnostic="LDAP version 3 only"))
             if not request.mechanism:
                 return await self._simple(request)
-            if sign_in is not None and mechanism == request.mechanism.upper():
-                return await self._go_on(sign_in, await sign_in.go_on(request.credentials or b""))
+            if sign_in is not None:
+                return await self._step(sign_in, lambda: sign_in.go_on(request.credentials or b""))
             return await self._begin(request.mechanism.upper(), request.credentials)
         except Refusal as refusal:
-            self._count()
+            self.failures += 1
             _log.info("ldap sign-in refused: %s", refusal)
             return BindResponse(result_of(refusal))
         except ProtocolViolation as problem:
-            self._count()
+            self.failures += 1
             _log.info("ldap sign-in refused: %s", problem)
             return BindResponse(Result(Code.INVALID_CREDENTIALS))
-
-    def _count(self) -> None:
-        self.failures += 1
-        self._sign_in = None
 
     async def _simple(self, request: BindRequest) -> BindResponse:
         if not request.password:
@@ -116,10 +120,17 @@ class Binding:
             raise Refusal(Reason.NOT_SUPPORTED, mechanism[:64])
         self._mechanism = mechanism
         sign_in = SignIn(self._authentication, self._entropy, self._stream, PROTOCOL)
-        return await self._go_on(sign_in, await sign_in.begin(mechanism, initial, allowed))
+        return await self._step(sign_in, lambda: sign_in.begin(mechanism, initial, allowed))
 
-    async def _go_on(self, sign_in: SignIn, reached: bytes | Principal) -> BindResponse:
-        self.user = sign_in.user
+    async def _step(self, sign_in: SignIn, step: Callable[[], Awaitable[bytes | Principal]]) -> BindResponse:
+        try:
+            return await self._after(sign_in, await step())
+        finally:
+            self.user = self.user or sign_in.user
+            if self._sign_in is not sign_in:
+                sign_in.close()
+
+    async def _after(self, sign_in: SignIn, reached: bytes | Principal) -> BindResponse:
         if not isinstance(reached, bytes):
             return await self._admit(reached)
         if sign_in.last:  # the mechanism's last word goes with the success (RFC 4513 5.2.1.6)

@@ -211,6 +211,9 @@ class Connection:
         shared = self._shared
         envelope, content = event
         if self._principal is not None:
+            await shared.mailflow.check_limits(self._principal, len(content), len(envelope.recipients))
+            if self._connector.check_sender:
+                content = await shared.mailflow.check_author(content, self._principal)
             content = complete_submission(
                 content, shared.clock, shared.entropy, shared.settings.submission_domain or shared.settings.hostname
             )

@@ -18,6 +18,14 @@ class Mailflow(Protocol):
         """MAIL FROM. Raises Refusal."""
         ...
 
+    async def check_limits(self, principal: Principal, octets: int, recipients: int) -> None:
+        """DATA: whether the sender's policy allows such a message. Raises Refusal."""
+        ...
+
+    async def check_author(self, content: bytes, principal: Principal) -> bytes:
+        """DATA: the message as the principal may send it. Raises Refusal."""
+        ...
+
     async def check_recipient(
         self, address: str, principal: Principal | None, peer: Peer, size: int, *, may_relay: bool = False
     ) -> Any:

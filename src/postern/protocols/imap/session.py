@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -78,6 +79,13 @@ _TAIL_BYTES = 32
 """How much of an over-long line is kept, to see a literal announced at its end."""
 
 
+@lru_cache(maxsize=64)
+def _alike(name: bytes, items: bytes) -> re.Pattern[bytes]:
+    return re.compile(
+        rb"[^\x00-\x20({%%*\"\\\x7f]{1,64} %b ([1-9][0-9]{0,9}) %b\r\n" % (re.escape(name), re.escape(items))
+    )
+
+
 class ServerSession:
     """Turns octets into commands. The front end sets `state`."""
 
@@ -123,6 +131,22 @@ class ServerSession:
     def pending(self) -> int:
         """Octets received and not yet consumed."""
         return len(self._data) - self._position
+
+    def followers(self, command: Command, limit: int) -> list[int]:
+        """Message numbers of the commands that wait and differ from this one in its first argument alone.
+
+        What a client that fetches one message after the other will ask next; ends at anything else.
+        """
+        _, name, text, literals = command
+        items = text.partition(b" ")[2]
+        numbers: list[int] = []
+        if literals:
+            return numbers
+        match, position = _alike(name, items).match, self._position
+        while len(numbers) < limit and (found := match(self._data, position)) is not None:
+            numbers.append(int(found[1]))
+            position = found.end()
+        return numbers
 
     def clear(self) -> int:
         """Drop what was received and not consumed; how many octets that was (before TLS starts)."""

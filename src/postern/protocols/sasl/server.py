@@ -32,6 +32,7 @@ from postern.protocols.sasl.outcome import (
     Verify,
 )
 
+EXTERNAL = "EXTERNAL"
 NONCE_BYTES = 18
 """Entropy of a server nonce; 24 characters of base64."""
 
@@ -41,16 +42,25 @@ class Mechanism(msgspec.Struct, frozen=True):
 
     name: str
     clear_text: bool
-    """The password crosses the wire: only under TLS unless the operator says otherwise."""
+    """The password or a token as good as one crosses the wire, or nothing protects what follows: only under TLS
+    unless the operator says otherwise."""
     binding: bool
     """Needs channel-binding data."""
+    tokens: bool = False
+    """Its tokens are made and read elsewhere (`services.negotiation`); `start` does not know it."""
 
 
 MECHANISMS: dict[str, Mechanism] = {
     m.name: m
     for m in (
+        Mechanism("EXTERNAL", clear_text=True, binding=False, tokens=True),  # RFC 4422 A
+        Mechanism("GSSAPI", clear_text=True, binding=False, tokens=True),  # RFC 4752
+        Mechanism("GSS-SPNEGO", clear_text=True, binding=False, tokens=True),  # MS-SPNG, as Exchange and LDAP have it
         Mechanism("SCRAM-SHA-256-PLUS", clear_text=False, binding=True),  # RFC 7677
         Mechanism("SCRAM-SHA-256", clear_text=False, binding=False),  # RFC 7677
+        Mechanism("NTLM", clear_text=True, binding=False, tokens=True),  # MS-SMTPNTLM
+        Mechanism("OAUTHBEARER", clear_text=True, binding=False, tokens=True),  # RFC 7628
+        Mechanism("XOAUTH2", clear_text=True, binding=False, tokens=True),  # Google's and Microsoft's
         Mechanism("PLAIN", clear_text=True, binding=False),  # RFC 4616
         Mechanism("LOGIN", clear_text=True, binding=False),  # draft-murchison-sasl-login, Outlook
     )
@@ -58,12 +68,20 @@ MECHANISMS: dict[str, Mechanism] = {
 """Everything known here, strongest first: the order in which mechanisms are offered."""
 
 
-def offered(allowed: tuple[str, ...], *, clear_text: bool, binding: ChannelBinding | None) -> tuple[str, ...]:
-    """The mechanisms of `allowed` that may be announced on this connection now, strongest first."""
+def offered(
+    allowed: tuple[str, ...], *, clear_text: bool, binding: ChannelBinding | None, certificate: bool = False
+) -> tuple[str, ...]:
+    """The mechanisms of `allowed` that may be announced on this connection now, strongest first.
+
+    `certificate`: the client has shown one, which EXTERNAL needs.
+    """
     return tuple(
         m.name
         for m in MECHANISMS.values()
-        if m.name in allowed and (clear_text or not m.clear_text) and (binding is not None or not m.binding)
+        if m.name in allowed
+        and (clear_text or not m.clear_text)
+        and (binding is not None or not m.binding)
+        and (certificate or m.name != EXTERNAL)
     )
 
 
@@ -102,7 +120,7 @@ def start(mechanism: str, binding: ChannelBinding | None, entropy: Entropy) -> E
     stripped from the list); whether the mechanism is *allowed* is the caller's check.
     """
     known = MECHANISMS.get(mechanism.upper())
-    if known is None or (known.binding and binding is None):
+    if known is None or known.tokens or (known.binding and binding is None):
         return None
     match known.name:
         case "PLAIN":
@@ -113,6 +131,7 @@ def start(mechanism: str, binding: ChannelBinding | None, entropy: Entropy) -> E
 
 
 __all__ = [
+    "EXTERNAL",
     "MECHANISMS",
     "Challenge",
     "ChannelBinding",

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 MANY_RANGES = 300
 """Ranges a chunk: many tiny or empty ones must end a slice too."""
+FEW_RANGES = 1
+"""Up to this many ranges are asked one by one; more are bound as one JSON list, which costs a tenth a range."""
 
 ALL_UIDS: Ranges = ((0, 2**32),)
 
@@ -52,7 +54,9 @@ class Plan(NamedTuple):
     """How a set of columns is read."""
 
     sql: str
-    """Bindings: folder, lowest UID, highest UID, rows at most."""
+    """One range. Bindings: folder, lowest UID, highest UID, rows at most."""
+    list_sql: str
+    """Ascending ranges. Bindings: JSON array of [lowest UID, highest UID], folder, rows at most."""
     rows: int
     """Rows a chunk: well under a loop slice, and the client has work while the next one is read."""
 
@@ -73,13 +77,18 @@ def plan(columns: int, changed: bool) -> Plan:
             fields.append(_CONTENT_COLUMNS[column])
             contents = True
             weight += 3 if column is Columns.HEADER else 0.6
-    sql = f"SELECT {', '.join(fields)} FROM items i"
-    if contents:
-        sql += " CROSS JOIN contents c ON c.id = i.content"
-    sql += " WHERE i.folder = ? AND i.uid BETWEEN ? AND ?"
-    if changed:
-        sql += " AND i.modseq > ?"
-    return Plan(sql + " ORDER BY i.uid LIMIT ?", int(1000 / weight))
+    select = f"SELECT {', '.join(fields)} FROM "
+    where = " CROSS JOIN contents c ON c.id = i.content" if contents else ""
+    where += " WHERE i.folder = ? AND i.uid BETWEEN "
+    end = (" AND i.modseq > ?" if changed else "") + " ORDER BY i.uid LIMIT ?"
+    return Plan(
+        f"{select}items i{where}? AND ?{end}",
+        # the outer loop is the list in its order, so that the rows come in theirs
+        f"{select}json_each(?) r CROSS JOIN items i{where}r.value ->> 0 AND r.value ->> 1{end}".replace(
+            " ORDER BY i.uid", ""
+        ),
+        int(1000 / weight),
+    )
 
 
 def chunk(
@@ -89,23 +98,19 @@ def chunk(
 
     The first column of the plan is the UID.
     """
-    sql, limit = plan
+    sql, list_sql, limit = plan
     extra = () if since is None else (since,)
-    found: list[tuple[Any, ...]] = []
-    for index, (low, high) in enumerate(ranges):
-        room = limit - len(found)
-        part = rows(db, sql, (folder, low, high, *extra, room))
-        if found:
-            found.extend(part)
-        else:
-            found = part
-        if len(part) == room:
-            last = part[-1][0]
-            rest = ranges[index + 1 :]
-            return found, ([(last + 1, high), *rest] if last < high else rest)
-        if index >= MANY_RANGES:
-            return found, ranges[index + 1 :]
-    return found, ()
+    if len(ranges) <= FEW_RANGES:
+        some, rest = ranges, ranges[:0]
+        ((low, high),) = some
+        found = rows(db, sql, (folder, low, high, *extra, limit))
+    else:
+        some, rest = ranges[:MANY_RANGES], ranges[MANY_RANGES:]
+        found = rows(db, list_sql, (msgspec.json.encode(some).decode(), folder, *extra, limit))
+    if len(found) < limit:
+        return found, rest
+    last = found[-1][0]
+    return found, [(max(low, last + 1), high) for low, high in some if high > last] + list(rest)
 
 
 def changed_uids(db: apsw.Connection, folder: FolderId, since: int) -> list[int]:

@@ -35,7 +35,7 @@ async def change(mailbox: FakeMailbox, step: str, one: int, other: int, name: st
         await mailbox.create_folder(parent, name)
     elif step == "rename" and folder > keys[3] and name not in siblings and folder not in above:
         await mailbox.rename_folder(folder, parent, name)
-    elif step == "delete" and folder > keys[3]:
+    elif step == "delete" and folder > keys[3] and not any(v["parent"] == folder for v in mailbox.dirs.values()):
         await mailbox.delete_folder(folder)
     elif step == "deliver":
         mailbox.deliver(folder, b"Subject: x\r\n\r\n")

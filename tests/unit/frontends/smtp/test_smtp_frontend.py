@@ -79,6 +79,12 @@ class FakeMailflow:
         if principal is not None and reverse_path != principal.address:
             raise Refusal(Reason.SENDER_NOT_ALLOWED, "policy detail")
 
+    async def check_limits(self, principal: Principal, octets: int, recipients: int) -> None:
+        pass
+
+    async def check_author(self, content: bytes, principal: Principal) -> bytes:
+        return content
+
     async def check_recipient(
         self, address: str, principal: Principal | None, peer: Peer, size: int, *, may_relay: bool = False
     ) -> str:

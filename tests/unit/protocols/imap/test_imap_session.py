@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,3 +148,35 @@ def test_any_octets(data, sizes):
         return [(type(e), getattr(e, "tag", None)) for e in events]
 
     assert shape(run(data, sizes)) == shape(run(data))
+
+
+def test_followers_are_the_same_question_about_other_messages():
+    session = ServerSession(Limits(), State.SELECTED)
+    session.feed(
+        b"a FETCH 7 (FLAGS)\r\nb FETCH 3 (FLAGS)\r\nc FETCH 3 (FLAGS)\r\nd FETCH 4294967295 (FLAGS)\r\n"
+        b"e FETCH 5 (UID)\r\nf FETCH 6 (FLAGS)\r\n"
+    )
+    command = session.next()
+    assert session.followers(command, 10) == [3, 3, 4294967295]
+    assert session.followers(command, 2) == [3, 3]
+    assert [session.next()[0] for _ in range(5)] == [b"b", b"c", b"d", b"e", b"f"]
+    assert session.followers(command, 10) == []
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        b"b FETCH 3:4 (FLAGS)\r\n",
+        b"b FETCH * (FLAGS)\r\n",
+        b"b FETCH 0 (FLAGS)\r\n",
+        b"b UID FETCH 3 (FLAGS)\r\n",
+        b"b FETCH 3 (FLAGS)",
+        b"b FETCH 3 (FLAGS) {3}\r\n",
+        b"b FETCH 99999999999 (FLAGS)\r\n",
+        b"STORE 3 (FLAGS)\r\n",
+    ],
+)
+def test_nothing_else_is_a_follower(following):
+    session = ServerSession(Limits(), State.SELECTED)
+    session.feed(b"a FETCH 7 (FLAGS)\r\n" + following)
+    assert session.followers(session.next(), 10) == []

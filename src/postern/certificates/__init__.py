@@ -1,0 +1,1 @@
+"""Certificates on disk: where they lie, how they are replaced, issued and renewed."""

@@ -1,0 +1,1 @@
+"""NTLM messages and keys (MS-NLMP), version 2 only."""

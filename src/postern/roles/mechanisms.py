@@ -1,0 +1,98 @@
+"""Mechanisms that prove by tokens, put together from settings: who offers them asks `Authentication.negotiations`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from postern.config.settings import Settings
+from postern.directory.interface import Directory
+from postern.formats import spnego
+from postern.model.ports import Clock, Entropy
+from postern.roles.instance import StartError
+from postern.services.authentication import Authentication
+from postern.services.mechanisms.context import Admission, Context, Direct
+from postern.services.mechanisms.gssapi_sasl import GssapiSasl
+from postern.services.mechanisms.hashes import DirectoryHashes
+from postern.services.mechanisms.ntlm import SERVICES, NtlmContext, NtlmSettings
+from postern.services.mechanisms.spnego import SpnegoExchange
+from postern.services.negotiation import Circumstances, Negotiation, Opener
+
+if TYPE_CHECKING:
+    from postern.services.mechanisms.kerberos import Kerberos
+
+REPLAY_CACHE_FILE = "kerberos-replays"
+_NETBIOS_LENGTH = 15
+
+
+def register(
+    authentication: Authentication, settings: Settings, directory: Directory, data: Path, clock: Clock, entropy: Entropy
+) -> None:
+    """Make known what the settings name."""
+    admission = Admission(authentication)
+    known = authentication.negotiations
+    required = settings.authentication.require_channel_binding
+    inner: dict[str, Callable[[Circumstances], Context]] = {}
+
+    def strict(opener: Opener) -> Opener:
+        """With the setting that a channel binding has to be there."""
+        return lambda seen: opener(seen._replace(binding_required=seen.binding_required or required))
+
+    if settings.kerberos.keytab:
+        kerberos = _kerberos(settings, data, clock)
+        known.when_closed(kerberos.close)
+        inner[spnego.KERBEROS] = inner[spnego.KERBEROS_MICROSOFT] = kerberos.open
+        known.register("GSSAPI", strict(lambda seen: GssapiSasl(kerberos.open(seen), admission, seen)))
+    if settings.ntlm.accounts or settings.ntlm.winbind:
+        ntlm = _ntlm(settings, directory, admission, clock, entropy)
+        inner[spnego.NTLM] = ntlm
+        known.register("NTLM", strict(lambda seen: Direct(ntlm(seen), admission, seen)))
+    if inner:
+
+        def negotiate(seen: Circumstances) -> Negotiation:
+            # NTLM belongs to SMTP and HTTP only; SPNEGO is no way around that
+            allowed = {name: make for name, make in inner.items() if name != spnego.NTLM or seen.protocol in SERVICES}
+            return SpnegoExchange(allowed, admission, seen)
+
+        known.register("Negotiate", strict(negotiate))
+
+
+def check(settings: Settings) -> None:
+    """Before anything is started: whether what the settings name is there. Raises StartError."""
+    if not settings.kerberos.keytab:
+        return
+    if importlib.util.find_spec("gssapi") is None:
+        raise StartError("kerberos.keytab is set, and Python's gssapi is missing: pip install 'postern[kerberos]'")
+    try:
+        with open(settings.kerberos.keytab, "rb") as keytab:
+            head = keytab.read(2)
+    except OSError as problem:
+        raise StartError(f"kerberos.keytab: {settings.kerberos.keytab} cannot be read: {problem.strerror}") from None
+    if head != b"\x05\x02":
+        raise StartError(f"kerberos.keytab: {settings.kerberos.keytab} is no keytab")
+
+
+def _kerberos(settings: Settings, data: Path, clock: Clock) -> Kerberos:
+    from postern.services.mechanisms.kerberos import Kerberos, KerberosSettings
+
+    return Kerberos(
+        KerberosSettings(Path(settings.kerberos.keytab), data / REPLAY_CACHE_FILE, settings.kerberos.realms), clock
+    )
+
+
+def _ntlm(
+    settings: Settings, directory: Directory, admission: Admission, clock: Clock, entropy: Entropy
+) -> Callable[[Circumstances], Context]:
+    host = settings.server.hostname
+    own = NtlmSettings(
+        netbios_domain=settings.ntlm.domain.upper(),
+        netbios_computer=host.partition(".")[0].upper()[:_NETBIOS_LENGTH],
+        dns_computer=host,
+        dns_domain=host.partition(".")[2],
+        names=frozenset(name.lower() for name in settings.ntlm.names),
+        require_mic=settings.ntlm.require_mic,
+    )
+    verifier = DirectoryHashes(directory, entropy)
+    return lambda seen: NtlmContext(own, verifier, admission, seen, clock, entropy)

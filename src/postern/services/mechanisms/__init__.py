@@ -1,0 +1,1 @@
+"""Mechanisms that prove by tokens: Kerberos, NTLM, SPNEGO around both, Bearer tokens, client certificates."""

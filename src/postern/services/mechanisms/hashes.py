@@ -1,0 +1,61 @@
+"""Who knows NT hashes: our own directory, for accounts that an administrator lets use NTLM."""
+
+from __future__ import annotations
+
+import hmac
+
+from postern.directory.interface import Account, Directory
+from postern.formats.ntlm import keys
+from postern.formats.ntlm.messages import Authenticate
+from postern.model.ports import Entropy
+from postern.services.mechanisms.ntlm import Known, Verifier
+
+KIND = "nt"
+"""Of derived keys (`Directory.derived_key`)."""
+
+
+class DirectoryHashes:
+    """Accounts with a stored NT hash; others are `elsewhere`'s, such as a domain's."""
+
+    def __init__(self, directory: Directory, entropy: Entropy, elsewhere: Verifier | None = None) -> None:
+        self._directory = directory
+        self._decoy = entropy.token(keys.NT_HASH_BYTES)
+        self._elsewhere = elsewhere
+
+    async def login(self, message: Authenticate) -> str:
+        """See `Verifier`."""
+        account = await self._account(message)
+        return account.address if account is not None else written(message)
+
+    async def verify(self, message: Authenticate, challenge: bytes) -> Known | str:
+        """See `Verifier`. An unknown user costs and answers what a wrong password does."""
+        account = await self._account(message)
+        hashed = await self._directory.derived_key(account.id, KIND) if account is not None else None
+        if hashed is None and self._elsewhere is not None:
+            return await self._elsewhere.verify(message, challenge)
+        key = keys.response_key(hashed or self._decoy, message.user, message.domain)
+        right = hmac.compare_digest(keys.proof(key, challenge, message.blob), message.proof)
+        if account is None:
+            return "no such account"
+        if hashed is None:
+            return "the account has no NT hash: postern mailbox ntlm allows it"
+        if not right:
+            return "wrong password"
+        return Known(account.address, keys.session_base_key(key, message.proof))
+
+    async def _account(self, message: Authenticate) -> Account | None:
+        """`user@domain`, or a user of the domain named beside it, which is one of ours or of a directory's."""
+        user, domain = message.user, message.domain
+        names = [user] if "@" in user else [f"{domain}\\{user}", f"{user}@{domain}"] if domain else []
+        if "@" not in user:
+            names += [f"{user}@{one.name}" for one in await self._directory.domains()]
+        for name in names:
+            account = await self._directory.login(name)
+            if account is not None:
+                return None if account.shared else account
+        return None
+
+
+def written(message: Authenticate) -> str:
+    """A name as the client wrote it."""
+    return f"{message.domain}\\{message.user}" if message.domain else message.user

@@ -1,0 +1,252 @@
+"""Every front end does for everybody what may() says, over all pairs of who and what; one without a row fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import imaplib
+import pkgutil
+import poplib
+import smtplib
+import ssl
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+from tests.integration.organisation import PASSWORD, Running, make_organisation, make_settings
+
+from postern import frontends
+from postern.directory.interface import NewAccount, Policy, RecipientKind
+from postern.directory.passwords import CHEAP, new_credentials
+from postern.model.items import SpecialUse
+from postern.model.rights import ROLES, AdminRight, AdminRole, FolderRight, MailboxRight
+from postern.net.clock import SystemEntropy
+from postern.roles.parts import Parts
+from postern.services.permissions import FolderObject, Permissions, RecipientObject
+from postern.services.principal import Principal
+
+pytestmark = pytest.mark.integration
+
+PEOPLE = {
+    "owner": None,
+    "nobody": None,
+    "full": MailboxRight.FULL_ACCESS,
+    "grouped": None,  # full access by way of a group
+    "sender": MailboxRight.SEND_AS,
+    "deputy": MailboxRight.SEND_ON_BEHALF,
+    "actor": AdminRole.IMPERSONATION,
+    **dict.fromkeys(("visible", "reviewer", "contributor", "author", "editor", "folderowner")),
+}
+TARGETS = ("owner", "shared", "nobody")
+BODY = b"From: %b@example.org\r\nTo: nobody@example.org\r\nSubject: x\r\n\r\nx\r\n"
+
+
+class World(NamedTuple):
+    server: Running
+    may: Callable[..., bool]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Iterator[World]:
+    settings = make_settings(tmp_path_factory.mktemp("data"), workers=1)
+    make_organisation(settings)
+    asyncio.run(fill(settings))
+    running = Running(settings)
+    running.wait_ready()
+    loop = asyncio.new_event_loop()
+    parts = loop.run_until_complete(_open(settings))
+    permissions = Permissions(parts.directory)
+
+    def may(who: str, right: object, target: str, name: str = "INBOX") -> bool:
+        """services.permissions.may, on a folder by its name for folder rights."""
+
+        async def ask() -> bool:
+            account = await parts.directory.login(who)
+            goal = await parts.directory.login(target)
+            principal = Principal(account.id, account.address, account.mailbox, account.slot)
+            if isinstance(right, FolderRight):
+                folders = await (await parts.store.mailbox(goal.mailbox)).folders()
+                folder = next(folder.id for folder in folders if folder.name.upper() == name.upper())
+                return await permissions.may(principal, right, FolderObject(goal.mailbox, folder))
+            if right is AdminRight.IMPERSONATE:
+                return await permissions.may_impersonate(account.id, goal)
+            return await permissions.may(principal, right, RecipientObject(goal.id))
+
+        return loop.run_until_complete(ask())
+
+    yield World(running, may)
+    loop.run_until_complete(parts.close())
+    loop.close()
+    assert running.stop() == 0
+
+
+async def _open(settings) -> Parts:
+    return Parts.open(settings, "test", None, 0)
+
+
+async def fill(settings) -> None:
+    parts = await _open(settings)
+    directory = parts.directory
+    password, scram = new_credentials(PASSWORD, SystemEntropy(), CHEAP)
+    new = [NewAccount(f"{name}@example.org", password_hash=password, scram=scram) for name in PEOPLE]
+    for account in await directory.create_accounts([*new, NewAccount("shared@example.org", kind=RecipientKind.SHARED)]):
+        await parts.store.create_mailbox(account.mailbox, account.slot, account.quota)
+    await directory.put_group("team@example.org")
+    await directory.set_members("team@example.org", add=["grouped@example.org"])
+    for target in ("owner", "shared"):
+        address = f"{target}@example.org"
+        mailbox = (await directory.login(address)).mailbox
+        inbox = (await (await parts.store.mailbox(mailbox)).special(SpecialUse.INBOX)).id
+        await directory.grant_on(address, "team@example.org", MailboxRight.FULL_ACCESS)
+        for name, right in PEOPLE.items():
+            if isinstance(right, MailboxRight):
+                await directory.grant_on(address, f"{name}@example.org", right)
+            role = "owner" if name == "folderowner" else name
+            if role in ROLES and name != "owner":
+                await directory.set_folder_rights(mailbox, inbox, f"{name}@example.org", ROLES[role])
+    await directory.assign_role(AdminRole.IMPERSONATION, "actor@example.org")
+    await parts.close()
+
+
+def insecure() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def acts_as(world: World, who: str, target: str) -> bool:
+    """What signing in as another comes to."""
+    full = world.may(who, MailboxRight.FULL_ACCESS, target)
+    return who == target or full or world.may(who, AdminRight.IMPERSONATE, target)
+
+
+def plain(who: str, target: str) -> bytes:
+    return f"{target}@example.org\0{who}@example.org\0{PASSWORD}".encode()
+
+
+# --- one row for each front end
+
+
+def imap_row(world: World, who: str, target: str) -> None:
+    server = world.server
+    with contextlib.closing(_imap(server)) as client:
+        try:
+            client.authenticate("PLAIN", lambda _: plain(who, target))
+            opened = True
+        except imaplib.IMAP4.error:
+            opened = False
+        assert opened == acts_as(world, who, target)
+    if who == target:
+        return
+    inbox = f'"Other Users/{target}@example.org/INBOX"'
+    with contextlib.closing(_imap(world.server)) as client:
+        client.login(f"{who}@example.org", PASSWORD)
+
+        def allowed(right: FolderRight) -> bool:
+            return world.may(who, right, target)
+
+        listed = client.list('""', inbox)[1] != [None]
+        assert listed == (allowed(FolderRight.VISIBLE) or allowed(FolderRight.READ_ANY)), "LIST"
+        assert (client.append(inbox, None, None, BODY % who.encode())[0] == "OK") == allowed(FolderRight.CREATE)
+        assert (client.status(inbox, "(MESSAGES)")[0] == "OK") == allowed(FolderRight.READ_ANY), "STATUS"
+        readable = client.select(inbox)[0] == "OK"
+        assert readable == allowed(FolderRight.READ_ANY), "SELECT"
+        if readable and client.search(None, "ALL")[1] != [b""]:
+            assert client.fetch("1", "(BODY.PEEK[])")[0] == "OK"
+            edited, deleted = allowed(FolderRight.EDIT_ANY), allowed(FolderRight.DELETE_ANY)
+            assert (client.store("1", "+FLAGS", "(\\Flagged)")[0] == "OK") == edited, "STORE"
+            assert (client.store("1", "+FLAGS", "(\\Deleted)")[0] == "OK") == deleted, "STORE \\Deleted"
+            assert (client.expunge()[0] == "OK") == deleted, "EXPUNGE"
+        below = inbox[:-1] + f'/{who}"'
+        made = client.create(below)[0] == "OK"
+        client.select()
+        assert made == allowed(FolderRight.CREATE_SUBFOLDER), "CREATE"
+        if made:
+            own = world.may(who, FolderRight.OWNER, target, who)
+            assert (client.delete(below)[0] == "OK") == own, "DELETE"
+
+
+def _imap(server: Running) -> imaplib.IMAP4_SSL:
+    client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=10)
+    client.close = client.shutdown
+    return client
+
+
+def pop3_row(world: World, who: str, target: str) -> None:
+    import base64
+
+    with contextlib.closing(
+        poplib.POP3_SSL("127.0.0.1", world.server.ports["pop3s"], context=insecure(), timeout=10)
+    ) as client:
+        try:
+            client._shortcmd("AUTH PLAIN " + base64.b64encode(plain(who, target)).decode())
+            opened = True
+        except poplib.error_proto:
+            opened = False
+        assert opened == acts_as(world, who, target)
+        if opened:
+            client.stat()
+
+
+def smtp_row(world: World, who: str, target: str) -> None:
+    with smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10) as client:
+        client.login(f"{who}@example.org", PASSWORD)
+        as_target = who == target or world.may(who, MailboxRight.SEND_AS, target)
+        assert (client.mail(f"{target}@example.org")[0] == 250) == as_target, "MAIL"
+        client.rset()
+        on_behalf = as_target or world.may(who, MailboxRight.SEND_ON_BEHALF, target)
+        code = _send(client, f"{who}@example.org", f"From: {target}@example.org\r\nSubject: m\r\n\r\nx\r\n")
+        assert (code == 250) == on_behalf, "From"
+    client = smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10)
+    with client:
+        client.ehlo()
+        import base64
+
+        code, _ = client.docmd("AUTH", "PLAIN " + base64.b64encode(plain(who, target)).decode())
+        assert (code == 235) == acts_as(world, who, target), "AUTH"
+
+
+def _send(client: smtplib.SMTP, sender: str, content: str) -> int:
+    assert client.mail(sender)[0] == 250
+    assert client.rcpt("nobody@example.org")[0] == 250
+    code, _ = client.data(content)
+    client.rset()
+    return code
+
+
+ROWS = {"imap": imap_row, "pop3": pop3_row, "smtp": smtp_row}
+
+
+def test_a_policys_limits_hold_for_what_is_submitted(world):
+    async def limit(**limits):
+        parts = await _open(world.server.settings)
+        await parts.directory.put_policy(Policy("default", **limits))
+        await parts.close()
+
+    message = "From: owner@example.org\r\n\r\nx\r\n"
+    for limits, code in (({"max_message_bytes": 10}, 552), ({"max_recipients": 1}, 250), ({}, 250)):
+        asyncio.run(limit(**limits))
+        with smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10) as client:
+            client.login("owner@example.org", PASSWORD)
+            assert _send(client, "owner@example.org", message) == code
+            if "max_recipients" in limits:
+                client.mail("owner@example.org")
+                client.rcpt("nobody@example.org")
+                client.rcpt("owner@example.org")
+                assert client.data(message)[0] == 550
+
+
+def test_every_front_end_has_a_row():
+    found = {module.name for module in pkgutil.iter_modules(frontends.__path__) if module.ispkg}
+    assert found == set(ROWS), "a front end without a row in the rights matrix, or a row without one"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("front_end", sorted(ROWS))
+def test_front_ends_do_what_may_says(world, front_end, target):
+    for who in PEOPLE:
+        try:
+            ROWS[front_end](world, who, target)
+        except AssertionError as wrong:
+            raise AssertionError(f"{front_end}: {who} on {target}: {wrong}") from wrong

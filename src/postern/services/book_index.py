@@ -143,7 +143,7 @@ class BookIndex:
             if found.ranks is not None:
                 ranks = found.ranks if ranks is None else ranks & found.ranks
                 if not ranks:
-                    return _NONE
+                    break
         return Candidates(ranks, exact)
 
     async def _one_of(self, parts: Sequence[Filter], slices: Slices) -> Candidates:

@@ -10,7 +10,7 @@ LIMIT = 1024
 """Characters of a name; a longer one is nobody's here."""
 PARTS_LIMIT = 64
 
-_TYPE = re.compile(r"\s*(?:oid\.)?([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)\s*=\s*", re.IGNORECASE)
+_TYPE = re.compile(r" *(?:oid\.)?([A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+) *= *", re.IGNORECASE)
 _HEX = re.compile(r"#(?:[0-9A-Fa-f]{2})+")
 _SPECIAL = frozenset('",+;<>\\=')
 
@@ -41,14 +41,14 @@ def parse(text: str) -> tuple[Part, ...]:
         raise ProtocolViolation("a name is too long")
     parts: list[Part] = []
     at = 0
-    while text[at:].strip():
+    while text[at:].strip(" "):
         match = _TYPE.match(text, at)
         if match is None or len(parts) >= PARTS_LIMIT:
             raise ProtocolViolation("a malformed name")
         value, at = _value(text, match.end())
         parts.append((match[1].lower(), value))
         if at < len(text):
-            if text[at] not in ",;" or not text[at + 1 :].strip():
+            if text[at] not in ",;" or not text[at + 1 :].strip(" "):
                 raise ProtocolViolation("a malformed name")
             at += 1
     return tuple(parts)

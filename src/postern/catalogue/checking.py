@@ -15,6 +15,8 @@ TOKENS = frozenset({"GSSAPI", "GSS-SPNEGO", "NTLM", "OAUTHBEARER", "XOAUTH2"})
 MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}) | TOKENS
 CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"}) | TOKENS
 """Mechanisms that show the password, or leave what follows unprotected."""
+HTTP_MECHANISMS = frozenset({"Basic", "Digest", "Negotiate", "NTLM", "Bearer", "certificate", "forms"})
+"""Schemes of HTTP (RFC 9110 11.1), and what is none."""
 PROTOCOLS = frozenset({"smtp", "imap", "pop3", "ldap", "http"})
 CONFIDENCE = ("high", "medium", "low")
 PORTLESS = ("none", "local", "configurable")
@@ -71,7 +73,8 @@ def _listener(one: Listener) -> Iterator[str]:
     extra = set(one.authentication_default) - set(one.authentication_supported)
     if extra:
         yield f"offers {', '.join(sorted(extra))} without supporting it"
-    unknown = set(one.authentication_supported) - MECHANISMS - {"anonymous"}
+    known = HTTP_MECHANISMS if one.protocol == "http" else MECHANISMS
+    unknown = set(one.authentication_supported) - known - {"anonymous"}
     if unknown:
         yield f"unknown mechanism {', '.join(sorted(unknown))}"
     shown = set(one.authentication_before_tls) - (set(one.authentication_default) - CLEAR_TEXT)

@@ -9,7 +9,7 @@ from typing import Protocol
 from postern.catalogue.schema import Level
 from postern.checks import wording
 from postern.checks.model import Expectation, Finding, Reach, Seen, Service, Severity, Tls
-from postern.checks.speaking import SCHEMES
+from postern.checks.speaking import OWN_PAGES, SCHEMES
 from postern.checks.tls import covers
 
 ENDS_SOON = timedelta(days=30)
@@ -129,7 +129,11 @@ def _rest(service: Service, seen: Seen, make: _Make) -> Iterator[Finding]:
             yield make("directory-broken", expected=one.path, found=str(one.status))
         elif one.path in SCHEMES and one.status == 200:
             yield make("directory-open", expected=one.path, found=str(one.status))
-        elif one.status == 401 and SCHEMES.get(one.path, frozenset()).isdisjoint(map(str.upper, one.schemes)):
+        elif (
+            one.status == 401
+            and one.path not in OWN_PAGES.values()
+            and SCHEMES.get(one.path, frozenset()).isdisjoint(map(str.upper, one.schemes))
+        ):
             listed = " / ".join(sorted(SCHEMES.get(one.path, ())))
             yield make("challenge-missing", expected=listed, found=f"{one.path}: {', '.join(one.schemes) or '-'}")
     if seen.missing_records:

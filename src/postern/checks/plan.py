@@ -12,7 +12,7 @@ from postern.catalogue.query import to_role
 from postern.catalogue.roles import BY_ID, SERVER_ROLES, Kind, effective_roles
 from postern.catalogue.schema import DataPath, Names
 from postern.checks.model import Service, Skipped, Tls
-from postern.checks.speaking import directories, expectation, listener_expectation, speaks
+from postern.checks.speaking import OWN_PAGES, directories, expectation, listener_expectation, speaks
 from postern.topology.flows import path_flows
 from postern.topology.model import Flow, Host, Topology
 
@@ -104,7 +104,7 @@ def _directories(edition: str, protocol: str, tls: Tls, port: int, paths: Iterab
         return ()
     for path in paths:
         if path.listener is not None:
-            return (f"/{path.listener.id}",)
+            return (OWN_PAGES.get(path.listener.id, "/"),)
     clients = any(BY_ID[role].kind in _CALLED_FROM for path in paths for role in path.source_roles)
     return directories(edition, clients=clients and tls is Tls.IMPLICIT and port == 443)
 

@@ -34,6 +34,10 @@ _UDP: dict[int, tuple[str, Tls]] = {
     5060: ("sip", Tls.NONE),
 }
 _OF_ENCRYPTION = {Encryption.NONE: Tls.NONE, Encryption.STARTTLS: Tls.STARTTLS, Encryption.IMPLICIT: Tls.IMPLICIT}
+_UNSEEN = frozenset({"anonymous", "forms", "certificate"})
+"""Ways in that no challenge names."""
+OWN_PAGES = {"https": "/whoami", "metrics": "/metrics"}
+"""A page of one of our own web listeners that answers with what it has; the others have `/`."""
 _SASL = (
     ("basic", "LOGIN|PLAIN"),
     ("ntlm", "NTLM"),
@@ -110,7 +114,7 @@ def expectation(path: DataPath, port: int, transport: str) -> Expectation:
 def listener_expectation(listener: Listener, path: DataPath, mechanisms: tuple[str, ...] | None = None) -> Expectation:
     """What one of Postern's own listeners has to offer; `mechanisms` where settings change them."""
     offered = listener.mechanisms if mechanisms is None else mechanisms
-    offered = tuple(name for name in offered if name != "anonymous")
+    offered = tuple(name for name in offered if name not in _UNSEEN)
     return Expectation(
         path.id,
         path.purpose or path.names,

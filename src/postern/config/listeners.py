@@ -57,4 +57,8 @@ def configured(settings: Settings) -> tuple[str, ...]:
         *(("GSS-SPNEGO",) if settings.kerberos.keytab or ntlm else ()),
         *(("NTLM",) if ntlm else ()),
         *(("OAUTHBEARER", "XOAUTH2") if settings.oidc else ()),
+        # the same by HTTP's names
+        *(("Negotiate",) if settings.kerberos.keytab or ntlm else ()),
+        *(("Bearer",) if settings.oidc else ()),
+        *(("certificate",) if settings.http.client_ca else ()),
     )

@@ -57,11 +57,17 @@ class Listener(Table, frozen=True, kw_only=True):
                 "NTLM",
                 "OAUTHBEARER",
                 "XOAUTH2",
+                "Negotiate",
+                "Bearer",
+                "Digest",
+                "Basic",
+                "forms",
+                "certificate",
             ],
             ...,
         ]
         | None,
-        Meta(description="SASL mechanisms offered; not set: the catalogue's, and those that have settings"),
+        Meta(description="mechanisms offered; not set: the catalogue's, and those that have settings"),
     ] = None
 
 
@@ -173,6 +179,41 @@ class Ldap(Table, frozen=True, kw_only=True):
     time_limit_s: Annotated[int, Meta(ge=1, le=600, description="seconds a search may take")] = 15
 
 
+class Http(Table, frozen=True, kw_only=True):
+    """`[http]`: the web host."""
+
+    names: Annotated[
+        tuple[str, ...],
+        Meta(description="further names clients ask by, besides those in accepted domains; `*` takes any"),
+    ] = ()
+    realm: Annotated[
+        str, Meta(description="name shown where a client asks for a password, part of Digest keys; empty: the hostname")
+    ] = ""
+    client_ca: Annotated[
+        str,
+        Meta(description="PEM file of the authorities whose client certificates sign in; empty: none are asked for"),
+    ] = ""
+    hsts_s: Annotated[
+        int, Meta(ge=0, description="seconds that browsers remember to use TLS only (RFC 6797); 0 is not sent")
+    ] = 31_536_000
+    session_idle_s: Annotated[Seconds, Meta(description="seconds without a request that end a browser's session")] = 900
+    private_idle_s: Annotated[
+        Seconds, Meta(description="the same where the user says that the computer is private")
+    ] = 28_800
+    session_s: Annotated[Seconds, Meta(description="seconds after which a browser has to sign in again")] = 86_400
+    max_head_bytes: Annotated[int, Meta(ge=8192, le=1_048_576, description="largest head of a request, octets")] = 65536
+    max_body_bytes: Annotated[int, Meta(ge=65536, description="largest body of a request, octets")] = 67_108_864
+    head_timeout_s: Annotated[Seconds, Meta(description="seconds for the whole head of a request")] = 20
+    body_timeout_s: Annotated[
+        Seconds, Meta(description="seconds for the beginning of a body; then 1 more for each 4096 octets")
+    ] = 60
+    idle_timeout_s: Annotated[Seconds, Meta(description="seconds between two requests of a connection")] = 120
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 20000
+    max_connections_per_address: Annotated[
+        int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
+    ] = 200
+
+
 class Authentication(Table, frozen=True, kw_only=True):
     """`[authentication]`: passwords."""
 
@@ -191,15 +232,29 @@ class Authentication(Table, frozen=True, kw_only=True):
     failures_per_address: Annotated[
         Limit, Meta(description="different failures from one address (IPv6: a /64) before it must wait; 0 is no limit")
     ] = 30
+    failures_per_account_and_address: Annotated[
+        Limit, Meta(description="the same against one account from one address; 0 is no limit")
+    ] = 10
     failures_per_account: Annotated[
         Limit,
-        Meta(description="different failures against one account before it is closed to passwords; 0 is no limit"),
+        Meta(description="the same against one account before it is closed to places unknown to it; 0 is no limit"),
     ] = 60
+    codes_per_account: Annotated[
+        Limit, Meta(description="wrong one-time codes before only recovery codes help an account; 0 is no limit")
+    ] = 10
+    lock_s: Annotated[Seconds, Meta(description="seconds of a first lock; each further one lasts twice as long")] = 900
+    lock_max_s: Annotated[Seconds, Meta(description="seconds of the longest lock")] = 14_400
     failure_delay_s: Annotated[
-        float, Meta(ge=0, le=60, description="delay of the first refusal; doubles with each failure of an address")
+        float, Meta(ge=0, le=60, description="delay of the first refusal; doubles with each failure")
     ] = 0.5
     failure_delay_max_s: Annotated[float, Meta(ge=0, le=60, description="longest delay")] = 8.0
     threads: Annotated[int, Meta(ge=1, le=64, description="passwords each worker verifies at the same time")] = 2
+    max_waiting: Annotated[
+        int, Meta(ge=4, le=10_000, description="passwords that wait in each worker; above it: try again later")
+    ] = 100
+    keep_digest: Annotated[
+        bool, Meta(description="keep of new passwords what HTTP Digest needs: as good as the password for this realm")
+    ] = False
     argon2_passes: Annotated[int, Meta(ge=1, le=100, description="argon2id passes of new passwords")] = 3
     argon2_memory_kib: Annotated[int, Meta(ge=1024, description="argon2id memory of new passwords, KiB")] = 65536
     scram_iterations: Annotated[int, Meta(ge=4096, description="PBKDF2 rounds of new SCRAM-SHA-256 keys")] = 100_000
@@ -295,6 +350,7 @@ class Log(Table, frozen=True, kw_only=True):
 
     level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least level written")] = "info"
     tracking_days: Annotated[int, Meta(ge=1, le=3650, description="days that message tracking is kept")] = 30
+    signin_days: Annotated[int, Meta(ge=1, le=3650, description="days that the log of sign-ins is kept")] = 90
 
 
 DEFAULT_CONNECTORS = (
@@ -318,6 +374,7 @@ class Settings(Table, frozen=True, kw_only=True):
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
     ldap: Ldap = Ldap()
+    http: Http = Http()
     authentication: Authentication = Authentication()
     kerberos: Kerberos = Kerberos()
     ntlm: Ntlm = Ntlm()

@@ -33,6 +33,11 @@ class TlsFacts(Protocol):
         """Channel binding (RFC 5929 4)."""
         ...
 
+    @property
+    def peer_certificate(self) -> bytes:
+        """DER, verified in the handshake; empty if the peer has none or nobody asked."""
+        ...
+
 
 class Stream(Protocol):
     """net.stream.Stream."""
@@ -60,8 +65,8 @@ class Stream(Protocol):
         """Queue octets."""
         ...
 
-    async def drain(self) -> None:
-        """Wait until the peer takes more."""
+    async def drain(self, timeout_s: float = 300.0) -> None:
+        """Wait until the peer takes more. Raises TimeoutError, ConnectionError."""
         ...
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
@@ -90,16 +95,31 @@ class Authentication(Protocol):
         ...
 
     async def verify_password(
-        self, user: str, password: str, peer_address: str, protocol: str, authzid: str = ""
+        self,
+        user: str,
+        password: str,
+        peer_address: str,
+        protocol: str,
+        authzid: str = "",
+        *,
+        interactive: bool = False,
     ) -> Principal:
         """Raises Refusal."""
+        ...
+
+    async def finish_second_factor(self, ticket: str, code: str, peer_address: str, protocol: str) -> Principal:
+        """The code after SecondFactorRequired. Raises Refusal."""
         ...
 
     async def watch(self, principal: Principal, protocol: str, session: Stream) -> Callable[[], None]:
         """End the session when its account ends; the way to forget it. Raises Refusal."""
         ...
 
-    async def scram(self, user: str, peer_address: str = "") -> ScramCredentials:
+    async def scram(self, user: str, peer_address: str = "", protocol: str = "") -> ScramCredentials:
+        """Raises Refusal."""
+        ...
+
+    async def derived_key(self, user: str, kind: str, peer_address: str) -> bytes | None:
         """Raises Refusal."""
         ...
 

@@ -39,14 +39,21 @@ class ServerContext(ssl.SSLContext):
     end_point: bytes = b""
 
 
-def server_context(certificate: Path, key: Path) -> ServerContext:
-    """A context for our listeners, TLS 1.2 and newer. Raises OSError, ssl.SSLError, ValueError."""
+def server_context(certificate: Path, key: Path, clients: Path | None = None) -> ServerContext:
+    """A context for our listeners, TLS 1.2 and newer. Raises OSError, ssl.SSLError, ValueError.
+
+    `clients`: authorities of client certificates. Clients are then asked for one; who shows none comes in all the same,
+    who shows a bad one (expired, of somebody else, for another purpose) does not.
+    """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = TICKETS
     context.load_cert_chain(certificate, key)
     context.end_point = end_point(certificate.read_bytes())
+    if clients is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(clients)
     return context
 
 

@@ -10,15 +10,15 @@ from postern.config.settings import Settings
 from postern.model.refusal import Refusal
 from postern.net.listener import Listener, serve
 from postern.roles.gauges import ServerMetrics
-from postern.roles.pages import Pages
-from postern.roles.parts import TRACKING_DIRECTORY, Parts
+from postern.roles.parts import SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
 from postern.roles.process import Slot, Wishes
 from postern.roles.pulse import Pulse
-from postern.roles.sockets import Endpoint
+from postern.roles.sockets import METRICS, Endpoint
+from postern.roles.workers import worker_count
 from postern.store import failpoints
 from postern.store.journal.collect import Collector
 from postern.store.journal.layout import journal_directory
-from postern.telemetry import log
+from postern.telemetry import daily, log
 from postern.transport import tracking
 
 NICENESS = 10
@@ -79,8 +79,19 @@ class Background:
         return 0
 
     async def _serve(self, pages: Sequence[Endpoint], parts: Parts) -> list[Listener]:
-        workers = self._settings.server.workers or len(os.sched_getaffinity(0))
-        handler = Pages(self._metrics, workers + 1).handle
+        if not pages:
+            return []
+        # imported by this process alone where no worker speaks HTTP
+        from postern.frontends.http.connection import Shared
+        from postern.frontends.http.frontend import HttpFrontend
+        from postern.frontends.http.settings import HttpSettings
+        from postern.frontends.http.site import ANYBODY, Mount, Site
+        from postern.roles.pages import Pages
+
+        own = Pages(self._metrics, worker_count(self._settings) + 1)
+        site = Site([Mount("/metrics", own.metrics, ANYBODY, exact=True), Mount("/health", own.health, ANYBODY)])
+        settings = HttpSettings(METRICS, self._settings.server.hostname, head_timeout_s=10.0, body_bytes=0, hsts_s=0)
+        handler = HttpFrontend(Shared(settings, site, None, parts.clock, self._log)).handle
         return [await serve(endpoint.sockets[0], handler, None) for endpoint in pages]
 
     async def _every(self, seconds: float, first_s: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -113,7 +124,9 @@ class Background:
                 self._log.warning("expiry.skipped", mailbox=account.mailbox, reason=str(refusal))
         days = self._settings.log.tracking_days
         files = await asyncio.to_thread(tracking.prune, parts.data / TRACKING_DIRECTORY, now, days)
-        self._log.info("expiry.done", items=purged, tracking_files=files)
+        days = self._settings.log.signin_days
+        signins = await asyncio.to_thread(daily.prune, parts.data / SIGN_INS_DIRECTORY, now, days)
+        self._log.info("expiry.done", items=purged, tracking_files=files, signin_files=signins)
 
     async def _collect(self, parts: Parts) -> None:
         """Free bodies that nothing refers to any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,9 @@ from postern.services.address_book import AddressBook
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.telemetry import log
+
+if TYPE_CHECKING:
+    from postern.roles.web import Web
 
 MAILDROPS_FILE = "maildrops"
 
@@ -59,6 +62,7 @@ class SmtpCounters:
 
 
 IMAP_FULL = b"* BYE [UNAVAILABLE] Too many connections, try again later\r\n"  # RFC 5530 3
+HTTP_FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 30\r\nConnection: close\r\n\r\n"
 POP3_FULL = b"-ERR [SYS/TEMP] too many connections, try again later\r\n"  # RFC 3206 4
 
 
@@ -76,11 +80,14 @@ class Frontends(msgspec.Struct):
     pressure: Callable[[], Reason | None]
     metrics: ServerMetrics
     tls: ssl.SSLContext
+    https_port: int = 0
+    """As really open; 0: not at all."""
+    _web: Web | None = None
 
     def handler(self, listening: Listening) -> tuple[Handler, int, bytes]:
         """A data path's handler, how many connections it may have in this worker, and what the next one is told."""
-        make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "ldap": self._ldap}[listening.path.protocol]
-        return make(listening)
+        make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "ldap": self._ldap, "http": self._http}
+        return make[listening.path.protocol](listening)
 
     def _context(self) -> ssl.SSLContext:
         return self.tls
@@ -175,7 +182,18 @@ class Frontends(msgspec.Struct):
         )
         return frontend.handle, own.max_connections, LDAP_FULL
 
+    def _http(self, listening: Listening) -> tuple[Handler, int, bytes]:
+        # what HTTP needs is in memory only where a listener speaks it
+        from postern.roles.web import Web
+
+        if self._web is None:
+            self._web = Web(self.settings, self.parts, self.authentication, self.metrics)
+        handler = self._web.handler(listening, self.https_port)
+        return handler, self.settings.http.max_connections, HTTP_FULL
+
     def close(self) -> None:
         """Release what front ends share."""
+        if self._web is not None:
+            self._web.close()
         self.maildrops.close()
         self.authentication.close()

@@ -41,6 +41,10 @@ class ServerMetrics:
             )
             for reason in Reason
         }
+        self.http_answers = {
+            kind: registry.counter("postern_http_answers_total", "HTTP requests answered.", {"status": f"{kind}xx"})
+            for kind in (1, 2, 3, 4, 5)
+        }
         self.connections: dict[str, Counter] = {}
         self.refused: dict[str, Counter] = {}
         self.open: dict[str, Gauge] = {}

@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,8 @@ from postern.net.listener import BindError, bind, claim
 from postern.net.tls import ServerContext, server_context
 from postern.roles.instance import StartError
 
+METRICS = "metrics"
+"""The listener that the background process serves; all others are the workers'."""
 HTTP = "http"
 
 
@@ -24,9 +27,26 @@ class Endpoint(msgspec.Struct):
     listening: Listening
     address: str
     sockets: list[socket.socket]
-    """One a worker; HTTP pages have one in all."""
+    """One a worker; the metrics page has one in all."""
     port: int
     """The port that is really open."""
+
+    @property
+    def in_background(self) -> bool:
+        """Whether the background process serves it, and no worker."""
+        return self.listening.path.id == METRICS
+
+
+class TlsContexts(msgspec.Struct):
+    """Made before the fork: workers share the keys of session tickets."""
+
+    mail: ServerContext
+    web: ServerContext
+    """May ask for client certificates, which mail programs do not expect."""
+
+    def of(self, listening: Listening) -> ServerContext:
+        """A listener's."""
+        return self.web if listening.path.protocol == HTTP else self.mail
 
 
 def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = ()) -> list[Endpoint]:
@@ -36,7 +56,7 @@ def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = (
     new: list[socket.socket] = []
     try:
         for listening in listeners(settings):
-            count = 1 if listening.path.protocol == HTTP else workers
+            count = 1 if listening.path.id == METRICS else workers
             for address in listening.addresses:
                 before = kept.get((listening.path.id, address, listening.port))
                 sockets = list(before.sockets[:count]) if before else []
@@ -77,11 +97,12 @@ def close_unused(old: Sequence[Endpoint], new: Sequence[Endpoint]) -> None:
                 sock.close()
 
 
-def tls_context(settings: Settings) -> ServerContext:
-    """The context of all listeners. Raises StartError."""
+def tls_contexts(settings: Settings) -> TlsContexts:
+    """The contexts of all listeners. Raises StartError."""
     certificate, key = settings.certificate, settings.key
+    clients = Path(settings.http.client_ca) if settings.http.client_ca else None
     try:
-        return server_context(certificate, key)
+        mail = server_context(certificate, key)
     except FileNotFoundError as error:
         raise StartError(
             f"there is no TLS certificate at {error.filename or certificate}: `postern quickstart` makes one, "
@@ -89,3 +110,9 @@ def tls_context(settings: Settings) -> ServerContext:
         ) from error
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartError(f"the TLS certificate {certificate} with the key {key} cannot be used: {error}") from error
+    if clients is None:
+        return TlsContexts(mail, mail)
+    try:
+        return TlsContexts(mail, server_context(certificate, key, clients))
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise StartError(f"[http] client_ca: {clients} cannot be used: {error}") from error

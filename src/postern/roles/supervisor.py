@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,8 @@ from postern.roles.children import BACKGROUND, Child, Children, Role
 from postern.roles.gauges import ServerMetrics
 from postern.roles.instance import DataDirectory, StartError, begin_epoch, end_epoch
 from postern.roles.process import Slot
-from postern.roles.sockets import Endpoint, close_unused, open_endpoints, tls_context
+from postern.roles.sockets import HTTP, Endpoint, close_unused, open_endpoints, tls_contexts
+from postern.roles.workers import worker_count
 from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.telemetry import log
 
@@ -59,7 +60,7 @@ class Supervisor:
         try:
             check(settings)
             self._epoch = begin_epoch(settings.data_dir)
-            self._tls = tls_context(settings)
+            self._tls = tls_contexts(settings)
             self.endpoints: list[Endpoint] = open_endpoints(settings, self._workers)
             SharedBus.clear(settings.data_dir / BUS_FILE)
         except BaseException:
@@ -120,7 +121,7 @@ class Supervisor:
             self.data.release()
 
     def _start_all(self) -> None:
-        preload()
+        preload(self.endpoints)
         gc.collect()
         gc.freeze()
         for index in range(self._workers):
@@ -174,12 +175,13 @@ class Supervisor:
             if settings.data_dir != self.settings.data_dir:
                 raise StartError("server.data cannot be changed by a reload: stop and start the server")
             check(settings)
-            tls = tls_context(settings)
+            tls = tls_contexts(settings)
             workers = worker_count(settings)
             endpoints = open_endpoints(settings, workers, self.endpoints)
         except Exception as error:  # whatever is wrong with the file, the server goes on
             self._log.error("reload.refused", reason=str(error))
             return
+        preload(endpoints)
         log.configure(settings.log.level)
         old, self.endpoints = self.endpoints, endpoints
         self.settings, self._tls, self._workers = settings, tls, workers
@@ -196,7 +198,7 @@ class Supervisor:
         slot = Slot(role.label, process, journal)
         common = (self.settings, slot, self._epoch, self._metrics)
         if role == BACKGROUND:
-            pages = [endpoint for endpoint in self.endpoints if endpoint.listening.path.protocol == "http"]
+            pages = [endpoint for endpoint in self.endpoints if endpoint.in_background]
             return self._children.fork(role, process, background.main(*common, pages), self._drop_sockets(None))
         main = worker.main(*common, role.number, self.endpoints, self._tls)
         return self._children.fork(role, process, main, self._drop_sockets(role.number))
@@ -206,18 +208,13 @@ class Supervisor:
 
         def drop() -> None:
             for endpoint in self.endpoints:
-                http = endpoint.listening.path.protocol == "http"
+                background = endpoint.in_background
                 for number, sock in enumerate(endpoint.sockets):
-                    if (http and index is None) or (not http and number == index):
+                    if (background and index is None) or (not background and number == index):
                         continue
                     sock.close()
 
         return drop
-
-
-def worker_count(settings: Settings) -> int:
-    """Workers to run: as set, or one a processor."""
-    return settings.server.workers or len(os.sched_getaffinity(0))
 
 
 def check(settings: Settings) -> None:
@@ -231,10 +228,12 @@ def check(settings: Settings) -> None:
         raise StartError(f"a DKIM key or a send connector cannot be used: {error}") from error
 
 
-def preload() -> None:
-    """Import what workers import late, so that they share it."""
+def preload(endpoints: Sequence[Endpoint]) -> None:
+    """Import what workers import late, so that they share it; what HTTP needs, only if somebody will speak it."""
     for name in worker.LATE_IMPORTS:
         importlib.import_module(name)
+    if any(endpoint.listening.path.protocol == HTTP and not endpoint.in_background for endpoint in endpoints):
+        importlib.import_module("postern.roles.web").prepare()
 
 
 def run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from postern.config.settings import Settings
@@ -18,7 +17,7 @@ from postern.roles.parts import Parts
 from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
-from postern.roles.sockets import HTTP, Endpoint
+from postern.roles.sockets import Endpoint, TlsContexts
 from postern.services.address_book import AddressBook
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
@@ -46,7 +45,7 @@ def main(
     metrics: ServerMetrics,
     index: int,
     endpoints: Sequence[Endpoint],
-    tls: ssl.SSLContext,
+    tls: TlsContexts,
 ) -> Callable[[Wishes, Callable[[], None]], Awaitable[int]]:
     """What the forked process runs."""
 
@@ -73,7 +72,7 @@ class Worker:
         self._reported = (0, 0)
 
     async def run(
-        self, endpoints: Sequence[Endpoint], tls: ssl.SSLContext, wishes: Wishes, tell_ready: Callable[[], None]
+        self, endpoints: Sequence[Endpoint], tls: TlsContexts, wishes: Wishes, tell_ready: Callable[[], None]
     ) -> int:
         """Serve until asked to stop; the exit status."""
         failpoints.configure_from_environment()
@@ -117,7 +116,8 @@ class Worker:
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,
             metrics=self._metrics,
-            tls=tls,
+            tls=tls.mail,
+            https_port=next((e.port for e in endpoints if e.listening.path.id == "https"), 0),
         )
         tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
         await self._replay_orphans(parts)
@@ -143,9 +143,9 @@ class Worker:
         await parts.close()
         return 0
 
-    async def _serve(self, endpoint: Endpoint, frontends: Frontends, tls: ssl.SSLContext) -> None:
+    async def _serve(self, endpoint: Endpoint, frontends: Frontends, tls: TlsContexts) -> None:
         listening = endpoint.listening
-        if listening.path.protocol == HTTP or self._index >= len(endpoint.sockets):
+        if endpoint.in_background or self._index >= len(endpoint.sockets):
             return
         handler, limit, full = frontends.handler(listening)
         self._listeners.append(
@@ -154,7 +154,7 @@ class Worker:
                 await serve(
                     endpoint.sockets[self._index],
                     self._correlated(handler, listening.path.id),
-                    tls if listening.path.implicit_tls else None,
+                    tls.of(listening) if listening.path.implicit_tls else None,
                     on_error=self._session_failed,
                     limit=limit,
                     full=full,

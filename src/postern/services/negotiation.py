@@ -74,7 +74,9 @@ class Negotiation(Protocol):
     """One exchange on one connection."""
 
     async def step(self, token: bytes) -> Step:
-        """Feed what the client sent (base64 is the carrier's business). Never raises for what a client may send.
+        """Feed what the client sent (base64 is the carrier's business; a Bearer token comes as it is).
+
+        Never raises for what a client may send.
 
         May take as long as a domain controller or an issuer of keys; never holds the loop.
         """

@@ -10,7 +10,7 @@ from postern.frontends.ldap.answers import result_of
 from postern.frontends.ldap.settings import LdapSettings
 from postern.frontends.ldap.tree import address_of
 from postern.frontends.ports import Authentication, Stream
-from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed
+from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.ldap.operations import BindRequest, BindResponse
@@ -109,6 +109,7 @@ class Binding:
             password = request.password.decode()
         except UnicodeDecodeError as broken:
             raise ProtocolViolation("a password that is not UTF-8") from broken
+        note(self._stream, PROTOCOL, "simple")
         principal = await self._authentication.verify_password(name, password, self._stream.peer[0], PROTOCOL)
         return await self._admit(principal)
 

@@ -1,1 +1,1 @@
-"""HTTP/1.1 (RFC 9112), as far as asking and reading an answer's head goes, without I/O."""
+"""HTTP/1.1 (RFC 9110, RFC 9112) without I/O: a server's session, and as much of a client as `check` needs."""

@@ -31,7 +31,7 @@ class Stream:
 
     def __init__(self, tls: bool = True) -> None:
         self.peer, self.local = ("192.0.2.1", 999), ("192.0.2.2", 636)
-        self.tls = SimpleNamespace(server_end_point=b"hash") if tls else None
+        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash") if tls else None
         self.to_server: asyncio.Queue[bytes] = asyncio.Queue()
         self.to_client = bytearray()
         self.news = asyncio.Event()
@@ -55,7 +55,7 @@ class Stream:
         await asyncio.sleep(0)
 
     async def start_tls(self, context) -> None:
-        self.tls = SimpleNamespace(server_end_point=b"hash")
+        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash")
 
     def close(self) -> None:
         self.closed = True
@@ -142,7 +142,7 @@ class FakeAuthentication:
             raise Refusal(Reason.BAD_CREDENTIALS, user)
         return self.principal(account)
 
-    async def scram(self, user, peer_address=""):
+    async def scram(self, user, peer_address="", protocol=""):
         account = await self.directory.login(user)
         assert account is not None
         return await self.directory.scram(account.id)

@@ -1,0 +1,1 @@
+"""The host's own pages: sign-in, sign-out, who am I."""

@@ -1,0 +1,170 @@
+"""A worker's web host: virtual directories, sign-in and pages, put together from settings and catalogue.
+
+Imported only where a listener speaks HTTP: before the fork, so that the workers share it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+
+from postern.config.listeners import Listening
+from postern.config.settings import Settings
+from postern.directory.endings import Endings
+from postern.frontends.http import rendering
+from postern.frontends.http.asgi import Answer
+from postern.frontends.http.connection import Shared
+from postern.frontends.http.digests import Digests
+from postern.frontends.http.forms import Forms
+from postern.frontends.http.frontend import HttpFrontend
+from postern.frontends.http.gate import Gate
+from postern.frontends.http.redirect import ToHttps
+from postern.frontends.http.settings import HttpSettings
+from postern.frontends.http.site import ANYBODY, Access, Mount, Site
+from postern.frontends.http.whoami import WhoAmI
+from postern.model.refusal import Refusal
+from postern.net.stream import Stream
+from postern.roles.gauges import ServerMetrics
+from postern.roles.pages import Pages
+from postern.roles.parts import Parts
+from postern.roles.workers import worker_count
+from postern.services.authentication import Authentication
+from postern.services.certificates import CertificateSignIn
+from postern.services.websessions import WebSessions, WebSessionSettings
+from postern.telemetry import log
+
+ENDINGS_FILE = "sessions.db"
+
+
+def prepare() -> None:
+    """What every worker would make for itself otherwise."""
+    rendering.prepare()
+
+
+class Web:
+    """What a worker's HTTP listeners share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        authentication: Authentication,
+        metrics: ServerMetrics,
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._authentication = authentication
+        self._metrics = metrics
+        self._log = log.logger(part="http")
+        own = settings.http
+        self._sessions = WebSessions(
+            parts.directory,
+            Endings(parts.data / ENDINGS_FILE),
+            parts.clock,
+            parts.entropy,
+            WebSessionSettings(own.session_idle_s, own.private_idle_s, own.session_s),
+        )
+        hostname = settings.server.hostname.lower()
+        # people on the same network leave the domain out
+        self._names = frozenset({hostname, hostname.partition(".")[0], *(name.lower() for name in own.names)})
+
+    def handler(self, listening: Listening, https_port: int) -> Callable[[Stream], Awaitable[None]]:
+        """A listener's connections."""
+        settings = self._listener(listening, https_port)
+        gate = self._gate(settings) if listening.path.implicit_tls else None
+        mounts = self._mounts(settings) if gate is not None else self._clear_mounts(settings)
+        shared = Shared(
+            settings, Site(mounts), gate, self._parts.clock, self._log, served=self.serves, counted=self._count
+        )
+        return HttpFrontend(shared).handle
+
+    def close(self) -> None:
+        """Release the files."""
+        self._sessions.close()
+
+    async def serves(self, host: str, local: str) -> bool:
+        """Whether a client may ask for a host: our name, one in an accepted domain, or the address it came to."""
+        if host in self._names or "*" in self._names:
+            return True
+        if _is_address(host):
+            return host == local
+        if host == "localhost":
+            return ipaddress.ip_address(local).is_loopback
+        while "." in host:
+            try:
+                if await self._parts.directory.domain(host) is not None:
+                    return True
+            except Refusal:
+                return False
+            host = host.partition(".")[2]
+        return False
+
+    def _count(self, status: int) -> None:
+        counter = self._metrics.http_answers.get(status // 100)
+        if counter is not None:
+            counter.add()
+
+    def _listener(self, listening: Listening, https_port: int) -> HttpSettings:
+        own, server = self._settings.http, self._settings.server
+        return HttpSettings(
+            listener=listening.path.id,
+            hostname=server.hostname,
+            mechanisms=listening.mechanisms,
+            realm=own.realm or server.hostname,
+            cleartext_login=self._settings.authentication.cleartext_login,
+            https_port=https_port,
+            hsts_s=own.hsts_s,
+            head_bytes=own.max_head_bytes,
+            body_bytes=own.max_body_bytes,
+            head_timeout_s=own.head_timeout_s,
+            body_timeout_s=own.body_timeout_s,
+            idle_timeout_s=own.idle_timeout_s,
+            max_connections_per_address=own.max_connections_per_address,
+        )
+
+    def _gate(self, settings: HttpSettings) -> Gate:
+        parts, authentication = self._parts, self._authentication
+        certificates = CertificateSignIn(parts.directory, authentication)
+        return Gate(
+            settings,
+            authentication,
+            parts.clock,
+            self._log,
+            sessions=self._sessions if settings.offers("forms") else None,
+            digests=Digests(authentication, parts.clock, parts.entropy, settings.realm)
+            if settings.offers("digest")
+            else None,
+            certificates=certificates.verify if settings.offers("certificate") else None,
+        )
+
+    def _mounts(self, settings: HttpSettings) -> list[Mount]:
+        forms = settings.offers("forms")
+        pages = Pages(self._metrics, worker_count(self._settings) + int(self._settings.server.background))
+        mounts = [
+            Mount("", Answer(303, fields=((b"location", b"/whoami"),)), ANYBODY, exact=True),
+            Mount("/health", pages.short_health, ANYBODY, exact=True),
+            Mount(
+                "/whoami",
+                WhoAmI(self._sessions if forms else None, settings.hostname),
+                Access(browser=True, body_bytes=0),
+                exact=True,
+            ),
+        ]
+        if forms:
+            application = Forms(self._authentication, self._sessions, self._parts.entropy, settings.hostname, self._log)
+            mounts.append(Mount("/auth", application, Access(anonymous=True, mechanisms=frozenset({"forms"}))))
+        return mounts
+
+    def _clear_mounts(self, settings: HttpSettings) -> list[Mount]:
+        """Without TLS."""
+        if not settings.https_port:
+            return []
+        return [Mount("", ToHttps(settings.hostname, settings.https_port), ANYBODY)]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -222,15 +222,26 @@ class Authentication(Table, frozen=True, kw_only=True):
     failures_per_address: Annotated[
         Limit, Meta(description="different failures from one address (IPv6: a /64) before it must wait; 0 is no limit")
     ] = 30
+    failures_per_account_and_address: Annotated[
+        Limit, Meta(description="the same against one account from one address; 0 is no limit")
+    ] = 10
     failures_per_account: Annotated[
         Limit,
-        Meta(description="different failures against one account before it is closed to passwords; 0 is no limit"),
+        Meta(description="the same against one account before it is closed to places unknown to it; 0 is no limit"),
     ] = 60
+    codes_per_account: Annotated[
+        Limit, Meta(description="wrong one-time codes before only recovery codes help an account; 0 is no limit")
+    ] = 10
+    lock_s: Annotated[Seconds, Meta(description="seconds of a first lock; each further one lasts twice as long")] = 900
+    lock_max_s: Annotated[Seconds, Meta(description="seconds of the longest lock")] = 14_400
     failure_delay_s: Annotated[
-        float, Meta(ge=0, le=60, description="delay of the first refusal; doubles with each failure of an address")
+        float, Meta(ge=0, le=60, description="delay of the first refusal; doubles with each failure")
     ] = 0.5
     failure_delay_max_s: Annotated[float, Meta(ge=0, le=60, description="longest delay")] = 8.0
     threads: Annotated[int, Meta(ge=1, le=64, description="passwords each worker verifies at the same time")] = 2
+    max_waiting: Annotated[
+        int, Meta(ge=4, le=10_000, description="passwords that wait in each worker; above it: try again later")
+    ] = 100
     keep_digest: Annotated[
         bool, Meta(description="keep of new passwords what HTTP Digest needs: as good as the password for this realm")
     ] = False
@@ -329,6 +340,7 @@ class Log(Table, frozen=True, kw_only=True):
 
     level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least level written")] = "info"
     tracking_days: Annotated[int, Meta(ge=1, le=3650, description="days that message tracking is kept")] = 30
+    signin_days: Annotated[int, Meta(ge=1, le=3650, description="days that the log of sign-ins is kept")] = 90
 
 
 DEFAULT_CONNECTORS = (

@@ -39,12 +39,16 @@ def server(tmp_path_factory):
     assert running.stop() == 0
 
 
+def authority(server: Running) -> str:
+    return str(server.settings.data_dir / "tls" / "authority.pem")
+
+
 @pytest.fixture
 def curl(program, run, server):
     """curl that trusts the server's certificate and knows its name."""
     port = server.ports["https"]
     common = (
-        program("curl"), "-sS", "--max-time", "20", "--cacert", str(server.settings.data_dir / "tls" / "authority.pem"),
+        program("curl"), "-sS", "--max-time", "20", "--cacert", authority(server),
         "--resolve", f"mail.example.org:{port}:127.0.0.1",
     )  # fmt: skip
     base = f"https://mail.example.org:{port}"
@@ -80,7 +84,7 @@ def test_many_digests_over_one_connection_and_with_content(curl, tmp_path: Path)
 def test_the_listener_without_tls_leads_to_the_one_with_it(program, run, server):
     ports = server.ports
     answer = run(
-        program("curl"), "-sS", "-L", "--max-time", "20", "--cacert", str(server.settings.data_dir / "tls" / "authority.pem"),
+        program("curl"), "-sS", "-L", "--max-time", "20", "--cacert", authority(server),
         "--resolve", f"mail.example.org:{ports['http']}:127.0.0.1",
         "--resolve", f"mail.example.org:{ports['https']}:127.0.0.1",
         f"http://mail.example.org:{ports['http']}/health",
@@ -96,10 +100,10 @@ def test_an_upgrade_to_http_2_is_declined(program, run, server):
 
 
 def test_requests(server):
-        base = f"https://localhost:{server.ports['https']}"
+    base = f"https://localhost:{server.ports['https']}"
     with requests.Session() as session:
         session.trust_env = False
-        session.verify = str(server.settings.data_dir / "tls" / "authority.pem")
+        session.verify = authority(server)
         assert session.get(f"{base}/whoami", timeout=20).status_code == 401
         basic = session.get(f"{base}/whoami", auth=("boris@example.org", PASSWORD), timeout=20)
         assert basic.json()["mechanism"] == "Basic"

@@ -10,6 +10,7 @@ import ssl
 from urllib.parse import urlencode
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.frontends.http.conftest import HOST, PASSWORD, Client, World
 
 from postern.directory.interface import AccountChange
@@ -96,7 +97,8 @@ async def test_a_disabled_account_and_a_forbidden_protocol(world):
 
 
 async def test_too_many_failures_are_told_to_wait(world):
-    world.authentication._settings = type(world.authentication._settings)(failures_per_address=2, failure_delay_s=0)
+    limits = world.authentication.limits
+    limits._settings = replace(limits._settings, failures_per_address=2)
     client = await world.connect(await world.host())
     for number in range(2):
         assert (await client.ask("GET", "/whoami", basic(password=f"wrong {number}"))).status == 401

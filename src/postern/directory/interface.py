@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from postern.directory.facets import AddressBook, Administration, LifeCycle, Sources
+from postern.directory.facets import AddressBook, Administration, LifeCycle, Safeguarding, Sources
 from postern.directory.mirrored import Conflict, Mirrored, Source, SourceEntry, SourceLink
 from postern.directory.objects import (
     ALL_PROTOCOLS,
@@ -81,7 +81,7 @@ __all__ = [
 ]
 
 
-class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
+class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Sources, Protocol):
     """Refusals: ALREADY_EXISTS, NO_SUCH_RECIPIENT, BAD_NAME, CONFLICT, READ_ONLY, DISK_FULL, TRY_LATER."""
 
     # --- reading

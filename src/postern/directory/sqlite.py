@@ -14,6 +14,7 @@ from postern.directory.objects import (
     NewAccount,
     RecipientKind,
 )
+from postern.directory.safeguard_tables import SafeguardTables
 from postern.directory.sources import SourceTables
 from postern.model.addresses import check, normalise, normalise_domain
 from postern.model.credentials import ScramCredentials
@@ -26,7 +27,7 @@ MAX_HISTORY = 24
 """Old hashes kept, whatever policies ask for."""
 
 
-class SqliteDirectory(SourceTables):
+class SqliteDirectory(SafeguardTables, SourceTables):
     """Implements `directory.interface.Directory`; this class has accounts and domains, its bases the rest."""
 
     # --- accounts

@@ -10,7 +10,7 @@ from postern.config.settings import Settings
 from postern.model.refusal import Refusal
 from postern.net.listener import Listener, serve
 from postern.roles.gauges import ServerMetrics
-from postern.roles.parts import TRACKING_DIRECTORY, Parts
+from postern.roles.parts import SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
 from postern.roles.process import Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sockets import METRICS, Endpoint
@@ -18,7 +18,7 @@ from postern.roles.workers import worker_count
 from postern.store import failpoints
 from postern.store.journal.collect import Collector
 from postern.store.journal.layout import journal_directory
-from postern.telemetry import log
+from postern.telemetry import daily, log
 from postern.transport import tracking
 
 NICENESS = 10
@@ -124,7 +124,9 @@ class Background:
                 self._log.warning("expiry.skipped", mailbox=account.mailbox, reason=str(refusal))
         days = self._settings.log.tracking_days
         files = await asyncio.to_thread(tracking.prune, parts.data / TRACKING_DIRECTORY, now, days)
-        self._log.info("expiry.done", items=purged, tracking_files=files)
+        days = self._settings.log.signin_days
+        signins = await asyncio.to_thread(daily.prune, parts.data / SIGN_INS_DIRECTORY, now, days)
+        self._log.info("expiry.done", items=purged, tracking_files=files, signin_files=signins)
 
     async def _collect(self, parts: Parts) -> None:
         """Free bodies that nothing refers to any more."""

@@ -9,6 +9,7 @@ from tests.integration.organisation import Running, make_organisation, make_sett
 from tests.interop.kerberos.conftest import HOST
 
 from postern.config.mechanisms import Kerberos, Ntlm
+from postern.config.settings import Authentication
 from postern.formats.ntlm import keys
 from postern.roles.parts import Parts
 
@@ -25,6 +26,7 @@ def server(kerberos, tmp_path_factory):
         data,
         kerberos=Kerberos(keytab=str(kerberos.keytab), realms={kerberos.controller.realm: "example.org"}),
         ntlm=Ntlm(accounts=True),
+        authentication=Authentication(failure_delay_s=0.0),
     )
     make_organisation(settings)
 

@@ -7,6 +7,7 @@ from tests.integration.organisation import Running, make_organisation, make_sett
 from tests.interop.oidc.issuer import Issuer
 
 from postern.config.mechanisms import Oidc
+from postern.config.settings import Authentication
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
@@ -22,6 +23,7 @@ def issuer(tmp_path_factory):
 def server(issuer, tmp_path_factory):
     settings = make_settings(
         tmp_path_factory.mktemp("server") / "data",
+        authentication=Authentication(failure_delay_s=0.0, failures_per_address=0),
         oidc=(Oidc(issuer=issuer.url, audience=("mail",), authority=str(issuer.authority)),),
     )
     make_organisation(settings)

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from postern.config.settings import Settings
 from postern.model.refusal import Refusal
 from postern.net.listener import Listener, serve
+from postern.roles.certificate_care import LOOK_EVERY_S as CERTIFICATES_EVERY_S
+from postern.roles.certificate_care import CertificateCare
 from postern.roles.gauges import ServerMetrics
 from postern.roles.parts import SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
 from postern.roles.process import Slot, Wishes
@@ -66,6 +68,8 @@ class Background:
             asyncio.create_task(self._every(EXPIRY_EVERY_S, FIRST_RUN_S, lambda: self._expire(parts))),
             asyncio.create_task(self._every(COLLECT_EVERY_S, 2 * FIRST_RUN_S, lambda: self._collect(parts))),
         ]
+        care = CertificateCare(self._settings, self._metrics, parts.clock, self._log)
+        tasks.append(asyncio.create_task(self._every(CERTIFICATES_EVERY_S, 0.0, care.look)))
         pulse.report()
         tell_ready()
         await wishes.stop.wait()

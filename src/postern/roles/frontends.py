@@ -22,6 +22,7 @@ from postern.net.stream import Stream
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
+from postern.roles.sockets import TlsContexts
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.telemetry import log
@@ -74,7 +75,7 @@ class Frontends(msgspec.Struct):
     maildrops: MaildropLocks
     pressure: Callable[[], Reason | None]
     metrics: ServerMetrics
-    tls: ssl.SSLContext
+    tls: TlsContexts
     https_port: int = 0
     """As really open; 0: not at all."""
     _web: Web | None = None
@@ -85,7 +86,7 @@ class Frontends(msgspec.Struct):
         return make[listening.path.protocol](listening)
 
     def _context(self) -> ssl.SSLContext:
-        return self.tls
+        return self.tls.mail
 
     def _smtp(self, listening: Listening) -> tuple[Handler, int, bytes]:
         own = self.settings.smtp

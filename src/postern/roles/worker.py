@@ -22,6 +22,7 @@ from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
 from postern.roles.sockets import Endpoint, TlsContexts
+from postern.services.address_book import AddressBook
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
@@ -107,15 +108,24 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
+<<<<<<< HEAD
         authentication = parts.authentication(sessions)
         sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
         authentication.password_sources = sources
+=======
+        address_book = AddressBook(parts.directory, parts.clock)
+>>>>>>> main
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
             mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
+<<<<<<< HEAD
             authentication=authentication,
+=======
+            address_book=address_book,
+            authentication=parts.authentication(sessions),
+>>>>>>> main
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,
@@ -146,6 +156,7 @@ class Worker:
         for task in (*tasks, failed):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await address_book.close()
         await mailflow.close()
         await parts.close()
         return 0

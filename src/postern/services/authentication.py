@@ -243,8 +243,8 @@ class Authentication:
 
     # --- proofs of other mechanisms: Kerberos, NTLM, tokens, certificates
     async def check_limits(self, user: str, peer_address: str) -> None:
-        """Before a proof is looked at. Raises Refusal(TOO_MANY_FAILURES)."""
-        await self._open(await self._directory.login(user), user, peer_address, "")
+        """Before a proof is looked at; without `user` for its address alone. Raises Refusal(TOO_MANY_FAILURES)."""
+        await self._open(await self._directory.login(user) if user else None, user, peer_address, "")
 
     async def finish_proof(
         self, user: str, peer_address: str, protocol: str, authzid: str = "", *, proof: Proof = Proof.PASSWORD

@@ -108,24 +108,17 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
-<<<<<<< HEAD
         authentication = parts.authentication(sessions)
         sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
         authentication.password_sources = sources
-=======
         address_book = AddressBook(parts.directory, parts.clock)
->>>>>>> main
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
             mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
-<<<<<<< HEAD
-            authentication=authentication,
-=======
             address_book=address_book,
-            authentication=parts.authentication(sessions),
->>>>>>> main
+            authentication=authentication,
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,

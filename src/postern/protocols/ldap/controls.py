@@ -44,12 +44,12 @@ def next_page(controls: Sequence[Control]) -> bytes:
     return b""
 
 
-<<<<<<< HEAD
 SHOW_DELETED = Control("1.2.840.113556.1.4.417", True)
 """Searches find tombstones too (MS-ADTS 3.1.1.3.4.1.14)."""
 DOMAIN_SCOPE = Control("1.2.840.113556.1.4.1339")
 """No references to other domains, please (MS-ADTS 3.1.1.3.4.1.3)."""
-=======
+
+
 # --- what a server reads and answers
 
 
@@ -141,4 +141,3 @@ def _value(control: Control) -> Reader:
     inner = outer.enter()
     outer.finish()
     return inner
->>>>>>> main

@@ -82,6 +82,7 @@ def _nouns() -> dict[str, str]:
         "role": _("Administrators and what they may do."),
         "policy": _("Limits that many accounts share."),
         "domain": _("Accepted domains."),
+        "directory": _("Directories elsewhere: Active Directory and LDAP."),
         "cert": _("Certificates: list, check, make, request, import, issue, renew."),
         "queue": _("Mail that waits for its next hop."),
         "trace": _(

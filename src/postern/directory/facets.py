@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from postern.directory.mirrored import Conflict, Mirrored, Source, SourceEntry, SourceLink
 from postern.directory.objects import (
@@ -16,6 +16,7 @@ from postern.directory.objects import (
     Policy,
     RoleAssignment,
 )
+from postern.directory.safeguards import AccessRule, AppPassword, Enrolment, Safeguards
 from postern.model.filters import Filter
 from postern.model.ids import AccountId
 from postern.model.rights import AdminRight, AdminRole
@@ -47,6 +48,18 @@ class AddressBook(Protocol):
 
     async def count_entries(self, match: Filter | None = None, *, within: str = GLOBAL, search: str = "") -> int:
         """How many `entries` would give without a limit."""
+        ...
+
+    async def book_version(self) -> tuple[int, int]:
+        """Another one after every change of the directory, by whatever process."""
+        ...
+
+    async def book_rows(self, after: int, limit: int) -> Sequence[tuple[Any, ...]]:
+        """For an index: id, kind and `book.BOOK_FIELDS` of the next shown recipients by number."""
+        ...
+
+    async def book_entries(self, ids: Sequence[AccountId], match: Filter) -> Sequence[Entry]:
+        """Those of at most `book.BOOK_ENTRIES` recipients that are shown and fit, in the order of `ids`."""
         ...
 
     async def photo(self, account: AccountId) -> bytes | None:
@@ -126,6 +139,62 @@ class Administration(Protocol):
         ...
 
 
+class Safeguarding(Protocol):
+    """What protects accounts besides their passwords. Refusals: NO_SUCH_ITEM where something of a name is missing."""
+
+    async def safeguards(self, account: AccountId) -> Safeguards:
+        """What a sign-in has to know of an account; cached until the directory changes."""
+        ...
+
+    async def app_passwords(self, account: AccountId) -> Sequence[AppPassword]:
+        """An account's, by name; expired ones too."""
+        ...
+
+    async def add_app_password(self, account: AccountId, new: AppPassword) -> AppPassword:
+        """Add one, given with id 0. ALREADY_EXISTS, BAD_NAME, BAD_VALUE, TOO_MANY."""
+        ...
+
+    async def remove_app_password(self, account: AccountId, name: str) -> None:
+        """Remove one; sessions that it opened end."""
+        ...
+
+    async def enrolment(self, account: AccountId) -> Enrolment | None:
+        """An account's one-time codes, confirmed or not."""
+        ...
+
+    async def begin_enrolment(self, account: AccountId, secret: bytes, at: float) -> None:
+        """Keep a secret until its first code is given. ALREADY_EXISTS if another is in use."""
+        ...
+
+    async def confirm_enrolment(self, account: AccountId, secret: bytes, recovery: Sequence[bytes], at: float) -> None:
+        """From now on codes are asked for; whatever was signed in before is over. CONFLICT if it was begun anew."""
+        ...
+
+    async def put_recovery_codes(self, account: AccountId, recovery: Sequence[bytes]) -> None:
+        """Replace the recovery codes, given as digests."""
+        ...
+
+    async def use_recovery_code(self, account: AccountId, digest: bytes) -> bool:
+        """Use one up, durably; False if there is no such code."""
+        ...
+
+    async def remove_enrolment(self, account: AccountId) -> None:
+        """Ask for no codes any more."""
+        ...
+
+    async def access_rules(self) -> Sequence[AccessRule]:
+        """In order. The same object until anything in the directory changes: a cache may be bound to it."""
+        ...
+
+    async def put_access_rule(self, rule: AccessRule, before: str = "") -> None:
+        """Make a rule, the last one or before another; replace the one of its name. BAD_VALUE for a dynamic group."""
+        ...
+
+    async def delete_access_rule(self, name: str) -> None:
+        """Remove a rule."""
+        ...
+
+
 class LifeCycle(Protocol):
     """What has to end when."""
 
@@ -147,6 +216,10 @@ class Sources(Protocol):
 
     async def by_anchor(self, source: str, anchor: str) -> Account | None:
         """The account that an entry of a source became."""
+        ...
+
+    async def anchors(self, source: str) -> Sequence[str]:
+        """Of the entries of a source that are mirrored now; not of disconnected accounts."""
         ...
 
     async def conflicts(self) -> Sequence[Conflict]:

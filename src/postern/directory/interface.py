@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from postern.directory.facets import AddressBook, Administration, LifeCycle, Sources
+from postern.directory.facets import AddressBook, Administration, LifeCycle, Safeguarding, Sources
 from postern.directory.mirrored import Conflict, Mirrored, Source, SourceEntry, SourceLink
 from postern.directory.objects import (
     ALL_PROTOCOLS,
@@ -81,7 +81,7 @@ __all__ = [
 ]
 
 
-class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
+class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Sources, Protocol):
     """Refusals: ALREADY_EXISTS, NO_SUCH_RECIPIENT, BAD_NAME, CONFLICT, READ_ONLY, DISK_FULL, TRY_LATER."""
 
     # --- reading
@@ -208,6 +208,10 @@ class Directory(AddressBook, Administration, LifeCycle, Sources, Protocol):
 
     async def put_derived_keys(self, account: AccountId, keys: Mapping[str, bytes]) -> None:
         """Keep keys of the present password, by kind. A new password drops them all: put them again after it."""
+        ...
+
+    async def drop_derived_key(self, account: AccountId, kind: str) -> None:
+        """Forget a key of a kind, if there is one."""
         ...
 
     async def delete_account(self, address: str) -> Account:

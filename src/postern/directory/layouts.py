@@ -190,5 +190,30 @@ THIRD = """
     ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD)
+FOURTH = """
+    CREATE TABLE app_passwords (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: last uses and sessions refer to it
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        name TEXT NOT NULL, digest BLOB NOT NULL,
+        protocols TEXT NOT NULL, networks TEXT NOT NULL,
+        created_at REAL NOT NULL, expires_at REAL,
+        scram_stored BLOB NOT NULL, scram_server BLOB NOT NULL,
+        UNIQUE (account, name)
+    ) STRICT;
+    CREATE TABLE totp (
+        account INTEGER PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
+        secret BLOB NOT NULL, created_at REAL NOT NULL, confirmed_at REAL
+    ) STRICT;
+    CREATE TABLE recovery_codes (
+        account INTEGER NOT NULL REFERENCES totp ON DELETE CASCADE, digest BLOB NOT NULL,
+        PRIMARY KEY (account, digest)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE access_rules (
+        position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, action TEXT NOT NULL,
+        protocols TEXT NOT NULL, networks TEXT NOT NULL, -- empty: all
+        grp INTEGER, group_address TEXT NOT NULL -- kept when the group is gone: a rule about nobody, not everybody
+    ) STRICT;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

@@ -14,6 +14,7 @@ from postern.directory.objects import (
     NewAccount,
     RecipientKind,
 )
+from postern.directory.safeguard_tables import SafeguardTables
 from postern.directory.sources import SourceTables
 from postern.model.addresses import check, normalise, normalise_domain
 from postern.model.credentials import ScramCredentials
@@ -26,7 +27,7 @@ MAX_HISTORY = 24
 """Old hashes kept, whatever policies ask for."""
 
 
-class SqliteDirectory(SourceTables):
+class SqliteDirectory(SafeguardTables, SourceTables):
     """Implements `directory.interface.Directory`; this class has accounts and domains, its bases the rest."""
 
     # --- accounts
@@ -127,6 +128,11 @@ class SqliteDirectory(SourceTables):
                 "INSERT OR REPLACE INTO derived_keys VALUES (?, ?, ?)",
                 [(account, kind, value) for kind, value in keys.items()],
             )
+
+    async def drop_derived_key(self, account: AccountId, kind: str) -> None:
+        """Forget a key of a kind."""
+        with self._writing():
+            self._db.execute("DELETE FROM derived_keys WHERE account = ? AND kind = ?", (account, kind))
 
     async def delete_account(self, address: str) -> Account:
         """Remove an account with its aliases, memberships and permissions."""

@@ -95,16 +95,27 @@ class Authentication(Protocol):
         ...
 
     async def verify_password(
-        self, user: str, password: str, peer_address: str, protocol: str, authzid: str = ""
+        self,
+        user: str,
+        password: str,
+        peer_address: str,
+        protocol: str,
+        authzid: str = "",
+        *,
+        interactive: bool = False,
     ) -> Principal:
         """Raises Refusal."""
+        ...
+
+    async def finish_second_factor(self, ticket: str, code: str, peer_address: str, protocol: str) -> Principal:
+        """The code after SecondFactorRequired. Raises Refusal."""
         ...
 
     async def watch(self, principal: Principal, protocol: str, session: Stream) -> Callable[[], None]:
         """End the session when its account ends; the way to forget it. Raises Refusal."""
         ...
 
-    async def scram(self, user: str, peer_address: str = "") -> ScramCredentials:
+    async def scram(self, user: str, peer_address: str = "", protocol: str = "") -> ScramCredentials:
         """Raises Refusal."""
         ...
 

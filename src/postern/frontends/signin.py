@@ -20,6 +20,8 @@ from postern.protocols.sasl.server import (
     Verify,
     start,
 )
+from postern.services import attempts
+from postern.services.attempts import Attempt
 from postern.services.negotiation import Accepted, Circumstances, Continue, Negotiation, Refused, Step
 
 if TYPE_CHECKING:
@@ -47,6 +49,22 @@ def clear_text_allowed(stream: Stream, cleartext_login: str) -> bool:
     return stream.tls is not None or (cleartext_login == "loopback" and is_loopback(stream.peer[0]))
 
 
+def note(stream: Stream, protocol: str, mechanism: str) -> None:
+    """Have whatever this task does now written to the log of sign-ins as an attempt by that mechanism."""
+    tls = stream.tls
+    context = getattr(stream, "context", None)
+    attempts.note(
+        Attempt(
+            stream.peer[0],
+            protocol,
+            mechanism,
+            tls.version if tls is not None else "",
+            tls.cipher if tls is not None else "",
+            context if isinstance(context, str) else "",
+        )
+    )
+
+
 class SignIn:
     """One run of AUTH or AUTHENTICATE on one connection."""
 
@@ -67,6 +85,14 @@ class SignIn:
         self.proof: Accepted | None = None
         """How a token proved it, for the log."""
 
+    @property
+    def last(self) -> bool:
+        """Whether the challenge was the last word, and only an empty response is to come.
+
+        A protocol whose success carries data sends both at once and calls `go_on(b"")` itself.
+        """
+        return self._done is not None or self._accepted is not None
+
     async def begin(self, mechanism: str, initial: bytes | None, offered: tuple[str, ...]) -> bytes | Principal:
         """A challenge to send, or who it is.
 
@@ -74,6 +100,7 @@ class SignIn:
         Raises Refusal, ProtocolViolation for a client that breaks the mechanism's syntax.
         """
         self.mechanism = mechanism.upper()
+        note(self._stream, self._protocol, self.mechanism)
         if self.mechanism in SCHEMES:
             # all of them begin with the client: without an initial response it is asked for by an empty challenge
             return b"" if initial is None else await self._token(initial)
@@ -84,6 +111,7 @@ class SignIn:
 
     async def go_on(self, response: bytes) -> bytes | Principal:
         """The same, after a response. Raises Refusal, ProtocolViolation."""
+        note(self._stream, self._protocol, self.mechanism)
         if self._refusal is not None:
             raise self._refusal
         if self._accepted is not None:
@@ -148,7 +176,7 @@ class SignIn:
     async def _follow(self, exchange: Exchange, outcome: Outcome) -> bytes | Principal:
         if isinstance(outcome, NeedScram):
             self.user = outcome.authcid
-            outcome = exchange.resume(await self._authentication.scram(outcome.authcid, self._peer))
+            outcome = exchange.resume(await self._authentication.scram(outcome.authcid, self._peer, self._protocol))
         match outcome:
             case Challenge(data):
                 return data

@@ -20,6 +20,7 @@ class Reason(Enum):
     ACCOUNT_DISABLED = "account_disabled"
     ACCOUNT_EXPIRED = "account_expired"
     PASSWORD_EXPIRED = "password_expired"  # noqa: S105 - the name of a reason
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a reason
     RIGHT_WITHDRAWN = "right_withdrawn"
     ENCRYPTION_REQUIRED = "encryption_required"

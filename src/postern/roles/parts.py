@@ -8,18 +8,23 @@ from typing import Self
 import msgspec
 
 from postern.config.settings import Settings
-from postern.directory.failures import FailureLog
+from postern.directory.failures import FailureLog, LockTimes
 from postern.directory.passwords import HashCost
 from postern.directory.sqlite import SqliteDirectory
+from postern.model.ids import MailboxId
+from postern.model.items import Quota
 from postern.net.clock import SystemClock, SystemEntropy
 from postern.roles import mechanisms
 from postern.roles.bus import SharedBus
 from postern.roles.outbound import schedule
 from postern.services.authentication import Authentication, AuthenticationSettings
 from postern.services.lifecycle import DIRECTORY_SLOT, Sessions
+from postern.services.limits import LimitSettings
+from postern.services.signin_log import SignInLog
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.engine import SqliteStore
+from postern.telemetry.daily import DailyLines
 from postern.transport.queue import QueueStore
 from postern.transport.tracking import Tracker
 
@@ -28,6 +33,21 @@ DIRECTORY_FILE = "directory.db"
 FAILURES_FILE = "failures.db"
 QUEUE_FILE = "queue.db"
 TRACKING_DIRECTORY = "tracking"
+SIGN_INS_DIRECTORY = "sign-ins"
+
+
+def limit_settings(settings: Settings) -> LimitSettings:
+    """`[authentication]`'s limits of failures."""
+    own = settings.authentication
+    return LimitSettings(
+        failures_per_address=own.failures_per_address,
+        failures_per_account_and_address=own.failures_per_account_and_address,
+        failures_per_account=own.failures_per_account,
+        codes_per_account=own.codes_per_account,
+        times=LockTimes(float(own.failure_window_s), float(own.lock_s), float(own.lock_max_s)),
+        failure_delay_s=own.failure_delay_s,
+        failure_delay_max_s=own.failure_delay_max_s,
+    )
 
 
 class Parts(msgspec.Struct):
@@ -43,6 +63,8 @@ class Parts(msgspec.Struct):
     store: SqliteStore
     queue: QueueStore
     tracker: Tracker
+    process: str = "command"
+    """Its name in logs."""
 
     @classmethod
     def open(cls, settings: Settings, name: str, process: int | None, epoch: int) -> Self:
@@ -56,19 +78,29 @@ class Parts(msgspec.Struct):
         journals = journal_directory(data)
         journals.mkdir(parents=True, exist_ok=True)
         blobs = SegmentBlobs(journals)
+        directory = SqliteDirectory(
+            data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
+        )
+        store = SqliteStore(data, blobs, bus, clock, epoch)
+
+        async def mirrored(mailbox: MailboxId) -> tuple[int, Quota] | None:
+            """A source may have more accounts than ever get mail: their mailboxes are made at first use."""
+            account = await directory.account_of(mailbox)
+            return (account.slot, account.quota) if account is not None and account.source else None
+
+        store.made_at_first_use = mirrored
         return cls(
             settings=settings,
             data=data,
             clock=clock,
             entropy=entropy,
             bus=bus,
-            directory=SqliteDirectory(
-                data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
-            ),
+            directory=directory,
             blobs=blobs,
-            store=SqliteStore(data, blobs, bus, clock, epoch),
+            store=store,
             queue=QueueStore(data / QUEUE_FILE, clock, entropy, schedule(settings)),
             tracker=Tracker(data / TRACKING_DIRECTORY, clock, name),
+            process=name,
         )
 
     def authentication(self, sessions: Sessions | None = None) -> Authentication:
@@ -80,16 +112,16 @@ class Parts(msgspec.Struct):
             self.clock,
             self.entropy,
             AuthenticationSettings(
+                limits=limit_settings(self.settings),
                 cache_s=own.cache_s,
-                failure_window_s=own.failure_window_s,
-                failures_per_address=own.failures_per_address,
-                failures_per_account=own.failures_per_account,
-                failure_delay_s=own.failure_delay_s,
-                failure_delay_max_s=own.failure_delay_max_s,
                 threads=own.threads,
+                max_waiting=own.max_waiting,
                 cost=HashCost(own.argon2_passes, own.argon2_memory_kib, own.scram_iterations),
             ),
             sessions=sessions,
+            log=SignInLog(
+                self.directory, DailyLines(self.data / SIGN_INS_DIRECTORY, self.clock, self.process), self.clock
+            ),
         )
         mechanisms.register(verifier, self.settings, self.directory, self.data, self.clock, self.entropy)
         return verifier

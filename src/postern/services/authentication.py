@@ -1,61 +1,54 @@
-"""Who is there: verifying passwords and SCRAM proofs, with limits that all workers share.
+"""Who is there: every mechanism's proofs end here, under limits that all workers share.
 
-An unknown user costs and answers what a wrong password does. Verification runs in threads; a password that was right
-is remembered for a while under a keyed hash, so that clients which log in every minute do not cost an argon2 each.
+An unknown user costs and answers what a wrong password does, and so does a right password where it is not accepted:
+whoever guesses learns nothing. Everything that lets somebody in goes through `admit`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import msgspec
 
-from postern.directory import passwords
+from postern.directory import app_passwords, passwords
 from postern.directory.failures import FailureLog
 from postern.directory.interface import Account, Directory
+from postern.directory.safeguards import NO_SAFEGUARDS, AppPassword, Safeguards
 from postern.model.credentials import ScramCredentials
+from postern.model.networks import parse_address
 from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Reason, Refusal
-from postern.model.rights import MailboxRight
+from postern.services import attempts
+from postern.services.access import Access, Bar
+from postern.services.acting import Acting
+from postern.services.attempts import Proof
 from postern.services.lifecycle import Session, Sessions
+from postern.services.limits import Counters, Limits, LimitSettings
 from postern.services.negotiation import Negotiations
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal, standing
+from postern.services.second_factor import SecondFactor, SecondFactorRequired
+from postern.services.signin_log import SignInLog
+from postern.services.verifying import PasswordSource, PasswordSources, PasswordVerifier
 
 __all__ = ["Authentication", "AuthenticationSettings", "PasswordSource", "Principal"]
 
-_MAX_CACHED = 20_000
-
-
-class PasswordSource(Protocol):
-    """Where passwords of mirrored accounts are checked: the directory they come from."""
-
-    async def verify(self, account: Account, password: str) -> bool:
-        """Whether that is the account's password, which is never empty. Raises Refusal(TRY_LATER)."""
-        ...
+USE_NOTED_EVERY_S = 300.0
+"""How exactly the last use of an app password is known."""
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True):
     """Limits and costs."""
 
+    limits: LimitSettings = LimitSettings()
     cache_s: float = 60.0
     """How long a right password is remembered; 0 switches the cache off."""
-    failure_window_s: float = 900.0
-    """Failures older than this do not count."""
-    failures_per_address: int = 30
-    """Different failures from one address (IPv6: one /64) in the window before it has to wait; 0: no limit."""
-    failures_per_account: int = 60
-    """Different failures against one account in the window before it is closed to passwords; 0: no limit."""
-    failure_delay_s: float = 0.5
-    """Delay of the first refusal; it doubles with each failure from the address."""
-    failure_delay_max_s: float = 8.0
     threads: int = 2
     """Passwords verified at the same time, by each worker."""
+    max_waiting: int = 100
+    """Passwords that wait for it or are being verified; what comes above is told to try later."""
     cost: passwords.HashCost = passwords.STANDARD
 
 
@@ -71,125 +64,157 @@ class Authentication:
         settings: AuthenticationSettings | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         sessions: Sessions | None = None,
+        log: SignInLog | None = None,
     ) -> None:
-        """With `sessions`, what is signed in ends with its account."""
-        self.password_sources: dict[str, PasswordSource] = {}
-        """By name of the source (`Account.source`)."""
+        """With `sessions`, what is signed in ends with its account; with `log`, every sign-in is written down."""
+        settings = settings or AuthenticationSettings()
         self.negotiations = Negotiations()
         """Mechanisms that prove by tokens; filled when the process is put together."""
         self.permissions = Permissions(directory)
-        self._sessions = sessions
+        self.limits = Limits(failures, clock, settings.limits, sleep)
+        self.access = Access(directory)
+        self.second_factor = SecondFactor(directory, failures, clock, entropy)
+        self._verifier = PasswordVerifier(
+            directory,
+            clock,
+            entropy,
+            cache_s=settings.cache_s,
+            threads=settings.threads,
+            max_waiting=settings.max_waiting,
+            cost=settings.cost,
+        )
+        self._acting = Acting(directory, self.permissions, clock)
         self._directory = directory
         self._failures = failures
         self._clock = clock
         self._entropy = entropy
-        self._settings = settings = settings or AuthenticationSettings()
-        self._sleep = sleep
-        self._key = entropy.token(32)
-        self._cache: dict[bytes, float] = {}
-        self._pending: dict[str, int] = {}
-        self._decoy_hash = ""
-        self._threads = ThreadPoolExecutor(max(1, settings.threads), thread_name_prefix="password")
+        self._cost = settings.cost
+        self._sessions = sessions
+        self._log = log
+        self._secrets: dict[str, bytes] = {}
+        self._uses: dict[int, float] = {}
+
+    @property
+    def password_sources(self) -> PasswordSources:
+        """By name of the source (`Account.source`): who checks the passwords of mirrored accounts."""
+        return self._verifier.sources
+
+    @password_sources.setter
+    def password_sources(self, sources: PasswordSources) -> None:
+        self._verifier.sources = sources
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, write the log."""
         self.negotiations.close()
-        self._threads.shutdown(wait=False)
+        self._verifier.close()
+        if self._log is not None:
+            self._log.close()
 
     # --- passwords
     async def verify_password(
-        self, user: str, password: str, peer_address: str, protocol: str, authzid: str = ""
+        self,
+        user: str,
+        password: str,
+        peer_address: str,
+        protocol: str,
+        authzid: str = "",
+        *,
+        interactive: bool = False,
     ) -> Principal:
-        """Check a password.
+        """Check a password or an app password.
 
         `protocol` is one of ALL_PROTOCOLS. `authzid` names whose mailbox to open instead of the account's own.
+        `interactive`: a person is there who can be asked for a one-time code, and no program with an app password.
         Raises Refusal: BAD_CREDENTIALS (after a delay), TOO_MANY_FAILURES, ACCOUNT_DISABLED, ACCOUNT_EXPIRED,
-        PASSWORD_EXPIRED (only to someone who knows the password), NOT_PERMITTED (authzid), TRY_LATER (the directory
-        that knows the password does not answer).
+        PASSWORD_EXPIRED (only to someone who knows the password), NOT_PERMITTED (authzid), TRY_LATER (too many
+        passwords wait, or the directory that knows this one does not answer); SecondFactorRequired if interactive.
         """
         account = await self._directory.login(user)
-        keys = self._keys(account, user, peer_address)
-        self._check_limits(keys)
-        stored = "" if account is None or account.shared else await self._directory.password_hash(account.id)
-        for key in keys:
-            self._pending[key] = self._pending.get(key, 0) + 1
-        try:
-            if account is not None and account.source and not account.shared:
-                right = await self._matches_elsewhere(account, password)
-            else:
-                right = await self._matches(password, stored)
-        finally:
-            for key in keys:
-                self._pending[key] -= 1
-                if not self._pending[key]:
-                    del self._pending[key]
+        counters = await self._open(account, user, peer_address, protocol)
+        guards = await self._guards(account)
+        if account is not None and guards.app_passwords and not interactive:
+            digest = app_passwords.digest(await self._secret("app passwords"), account.id, password)
+            found = guards.app_passwords.get(digest)
+            if found is not None:
+                return await self._by_app_password(account, found, counters, password, peer_address, protocol, authzid)
+        proof = Proof.ASKED if interactive else Proof.PASSWORD
+        bar = await self._bar(account, protocol, peer_address, proof)
+        with self.limits.verifying(counters):
+            try:
+                # where no password is accepted a right one must not be told from a wrong one: not by its speed either
+                right = await self._verifier.is_password(account, password, peer_address, cached=bar is None)
+            except Refusal as refusal:
+                await self._note_refusal(peer_address, protocol, account or user, refusal, "busy")
+                raise
         if not right or account is None:
-            await self._fail(keys, password)
+            await self._fail(account or user, counters, password, peer_address, protocol, _WRONG)
         assert account is not None
-        self._check_age(account)
-        return await self.admit(account, protocol, authzid)
+        if bar is not None:
+            await self._fail(account, counters, password, peer_address, protocol, *bar)
+        await self._check_age(account, peer_address, protocol)
+        if interactive and guards.totp:
+            raise SecondFactorRequired(account.address, await self.second_factor.ticket(account, authzid))
+        self.limits.succeeded(counters)
+        return await self.admit(account, protocol, authzid, peer_address=peer_address, proof=proof)
 
-    def _check_age(self, account: Account) -> None:
+    async def _by_app_password(
+        self,
+        account: Account,
+        found: AppPassword,
+        counters: Counters,
+        password: str,
+        peer_address: str,
+        protocol: str,
+        authzid: str,
+    ) -> Principal:
+        now = self._clock.timestamp()
+        refused = found.refuses(protocol, parse_address(peer_address), now)
+        bar = await self.access.bar(account, NO_SAFEGUARDS, protocol, peer_address, Proof.APP_PASSWORD)
+        if refused:
+            cause = f"app-password-{refused}"
+            await self._fail(account, counters, password, peer_address, protocol, cause, found.name)
+        if bar is not None:
+            await self._fail(account, counters, password, peer_address, protocol, *bar)
+        if now - self._uses.get(found.id, 0.0) >= USE_NOTED_EVERY_S:
+            self._uses[found.id] = now
+            self._failures.used(found.id, now, peer_address)
+        self.limits.succeeded(counters)
+        return await self.admit(
+            account, protocol, authzid, peer_address=peer_address, proof=Proof.APP_PASSWORD, app_password=found
+        )
+
+    async def finish_second_factor(self, ticket: str, code: str, peer_address: str, protocol: str) -> Principal:
+        """The code after SecondFactorRequired: of the telephone, or a recovery code. Raises Refusal like passwords."""
+        account, authzid = await self.second_factor.read(ticket)
+        counters = await self._open(account, account.address, peer_address, protocol)
+        wrong = await self.second_factor.check(account, code, closed=self.limits.codes_closed(account))
+        if wrong:
+            self.limits.code_failed(account, self._entropy.below(65536))
+            await self._fail(account, counters, self._entropy.token(8).hex(), peer_address, protocol, wrong)
+        self.limits.succeeded(counters)
+        return await self.admit(account, protocol, authzid, peer_address=peer_address, proof=Proof.SECOND_FACTOR)
+
+    async def _check_age(self, account: Account, peer_address: str, protocol: str) -> None:
         """Raises Refusal(PASSWORD_EXPIRED)."""
         if account.password_expires_at is not None and account.password_expires_at <= self._clock.timestamp():
-            raise Refusal(Reason.PASSWORD_EXPIRED, f"the password of {account.address} is too old")
-
-    async def _matches(self, password: str, stored: str) -> bool:
-        now = self._clock.monotonic()
-        tag = hmac.digest(self._key, f"{stored}\0{password}".encode(errors="surrogatepass"), "sha256")
-        if stored and self._cache.get(tag, 0.0) > now:
-            return True
-        compared = stored or await self._directory.sample_hash() or self._decoy()
-        loop = asyncio.get_running_loop()
-        right = await loop.run_in_executor(self._threads, passwords.verify, password, compared)
-        # whatever an unknown user's password was compared with, the answer is no
-        right = right and bool(stored)
-        if right:
-            self._remember(tag, now)
-        return right
-
-    async def _matches_elsewhere(self, account: Account, password: str) -> bool:
-        """Ask the directory that an account is mirrored from. A changed account is asked for anew."""
-        source = self.password_sources.get(account.source)
-        if source is None:
-            raise Refusal(Reason.TRY_LATER, f"{account.source} is not connected: nobody else knows the password")
-        now = self._clock.monotonic()
-        facts = f"{account.source}\0{account.id}\0{account.generation}\0{password}"
-        tag = hmac.digest(self._key, facts.encode(errors="surrogatepass"), "sha256")
-        if self._cache.get(tag, 0.0) > now:
-            return True
-        # a simple bind with an empty password succeeds as anonymous (RFC 4513 5.1.2)
-        right = bool(password) and await source.verify(account, password)
-        if right:
-            self._remember(tag, now)
-        return right
-
-    def _remember(self, tag: bytes, now: float) -> None:
-        if self._settings.cache_s <= 0:
-            return
-        if len(self._cache) >= _MAX_CACHED:
-            self._cache = {tag: until for tag, until in self._cache.items() if until > now}
-            if len(self._cache) >= _MAX_CACHED:
-                self._cache.clear()
-        self._cache[tag] = now + self._settings.cache_s
-
-    def _decoy(self) -> str:
-        """A hash for an organisation that has no password yet."""
-        if not self._decoy_hash:
-            self._decoy_hash = passwords.hash_password("decoy", self._entropy, self._settings.cost)
-        return self._decoy_hash
+            refusal = Refusal(Reason.PASSWORD_EXPIRED, f"the password of {account.address} is too old")
+            await self._note_refusal(peer_address, protocol, account, refusal)
+            raise refusal
 
     # --- SCRAM
-    async def scram(self, user: str, peer_address: str = "") -> ScramCredentials:
+    async def scram(self, user: str, peer_address: str = "", protocol: str = "") -> ScramCredentials:
         """What a SCRAM exchange needs; steady fake credentials for an unknown user. Raises TOO_MANY_FAILURES."""
         account = await self._directory.login(user)
         if peer_address:
-            self._check_limits(self._keys(account, user, peer_address))
+            await self._open(account, user, peer_address, protocol)
         found = None if account is None or account.shared else await self._directory.scram(account.id)
-        if found is not None:
-            return found
-        secret = await self._directory.secret("scram")
-        return passwords.fake_scram(user, secret, self._settings.cost.scram_iterations)
+        fake = passwords.fake_scram(user, await self._secret("scram"), self._cost.scram_iterations)
+        if found is None or account is None:
+            return fake
+        if await self._bar(account, protocol, peer_address, Proof.PASSWORD) is not None:
+            # no proof fits these, and nobody sees that the password would have been right elsewhere
+            return ScramCredentials(found.salt, found.iterations, fake.stored_key, fake.server_key)
+        return found
 
     async def derived_key(self, user: str, kind: str, peer_address: str) -> bytes | None:
         """What a mechanism has of a password (`Directory.derived_key`); None also for an unknown user.
@@ -197,7 +222,7 @@ class Authentication:
         Whatever comes of it is reported by `finish_scram`. Raises TOO_MANY_FAILURES.
         """
         account = await self._directory.login(user)
-        self._check_limits(self._keys(account, user, peer_address))
+        await self._open(account, user, peer_address, "")
         return None if account is None or account.shared else await self._directory.derived_key(account.id, kind)
 
     async def finish_scram(
@@ -205,75 +230,88 @@ class Authentication:
     ) -> Principal:
         """The end of an exchange, SCRAM's or another's. Raises Refusal as `verify_password` does."""
         account = await self._directory.login(user)
-        keys = self._keys(account, user, peer_address)
-        self._check_limits(keys)
-        if not ok or account is None or account.shared:
+        counters = await self._open(account, user, peer_address, protocol)
+        bar = await self._bar(account, protocol, peer_address, Proof.PASSWORD)
+        if not ok or account is None or account.shared or bar is not None:
             # a failed proof does not tell wrong passwords apart, so each counts
-            await self._fail(keys, self._entropy.token(8).hex())
+            secret = self._entropy.token(8).hex()
+            await self._fail(account or user, counters, secret, peer_address, protocol, *(bar or (_WRONG, "")))
         assert account is not None
-        self._check_age(account)
-        return await self.admit(account, protocol, authzid)
+        await self._check_age(account, peer_address, protocol)
+        self.limits.succeeded(counters)
+        return await self.admit(account, protocol, authzid, peer_address=peer_address)
 
     # --- proofs of other mechanisms: Kerberos, NTLM, tokens, certificates
     async def check_limits(self, user: str, peer_address: str) -> None:
-        """Before a proof is looked at. Raises Refusal(TOO_MANY_FAILURES)."""
-        self._check_limits(self._keys(await self._directory.login(user), user, peer_address))
+        """Before a proof is looked at; without `user` for its address alone. Raises Refusal(TOO_MANY_FAILURES)."""
+        await self._open(await self._directory.login(user) if user else None, user, peer_address, "")
 
-    async def finish_proof(self, user: str, peer_address: str, protocol: str, authzid: str = "") -> Principal:
+    async def finish_proof(
+        self, user: str, peer_address: str, protocol: str, authzid: str = "", *, proof: Proof = Proof.PASSWORD
+    ) -> Principal:
         """Somebody proved to be `user`; the age of a password does not matter. Raises Refusal."""
         account = await self._directory.login(user)
         if account is None or account.shared:
-            refusal = await self.failed(user, peer_address)
+            refusal = await self.failed(user, peer_address, "unknown-user")
             raise Refusal(refusal.reason, f"nobody signs in as {user}")
-        return await self.admit(account, protocol, authzid)
+        bar = await self._bar(account, protocol, peer_address, proof)
+        if bar is not None:
+            # like a wrong proof: with NTLM it is one of the password
+            refusal = await self.failed(user, peer_address, bar.cause)
+            raise Refusal(refusal.reason, f"{account.address}: {bar.cause} {bar.detail}")
+        self.limits.succeeded(self.limits.counters(account, user, peer_address))
+        return await self.admit(account, protocol, authzid, peer_address=peer_address, proof=proof)
 
-    async def failed(self, user: str, peer_address: str) -> Refusal:
+    async def failed(self, user: str, peer_address: str, cause: str = "wrong-proof") -> Refusal:
         """A proof failed: count and delay. Without `user` it counts against the address only."""
         account = await self._directory.login(user) if user else None
-        keys = self._keys(account, user, peer_address)
+        counters = self.limits.counters(account, user, peer_address)
         # proofs cannot be told apart, so each counts
+        secret = self._entropy.token(8).hex()
         try:
-            await self._fail(keys if user else keys[:1], self._entropy.token(8).hex())
+            await self._fail(account or user, counters, secret, peer_address, "", cause)
         except Refusal as refusal:
             return refusal
 
     # --- shared steps
-    async def admit(self, account: Account, protocol: str, authzid: str = "") -> Principal:
+    async def admit(
+        self,
+        account: Account,
+        protocol: str,
+        authzid: str = "",
+        *,
+        peer_address: str = "",
+        proof: Proof = Proof.PASSWORD,
+        app_password: AppPassword | None = None,
+    ) -> Principal:
         """What follows every mechanism once it is proved who is there. Raises Refusal as `verify_password` does."""
-        reason = standing(account, protocol, self._clock.timestamp())
-        if reason is not None:
-            raise Refusal(reason, f"{account.address} may not use {protocol or 'this'}")
-        opened = account
-        if authzid and authzid != account.address:
-            target = await self._directory.login(authzid)
-            if target is None:
-                raise Refusal(Reason.NOT_PERMITTED, f"{account.address} may not act as {authzid}: no such account")
-            if target.id != account.id:
-                held = await self._directory.recipient_rights(target.id, account.id)
-                if MailboxRight.FULL_ACCESS not in held:
-                    return await self._impersonate(account, target, protocol)
-                opened = target
-        return Principal(
-            account.id, account.address, opened.mailbox, opened.slot, account.generation, account.expires_at
-        )
-
-    async def _impersonate(self, actor: Account, target: Account, protocol: str) -> Principal:
-        if not await self.permissions.may_impersonate(actor.id, target):
-            raise Refusal(Reason.NOT_PERMITTED, f"{actor.address} has no full access to {target.address}")
-        reason = standing(target, protocol, self._clock.timestamp())
-        if reason is not None:
-            raise Refusal(reason, f"{target.address} may not use {protocol}")
-        ends = [at for at in (actor.expires_at, target.expires_at) if at is not None]
-        return Principal(
-            target.id,
-            target.address,
-            target.mailbox,
-            target.slot,
-            target.generation,
-            min(ends, default=None),
-            actor.id,
-            actor.generation,
-        )
+        attempt = attempts.current(peer_address, protocol)
+        try:
+            reason = standing(account, protocol, self._clock.timestamp())
+            if reason is not None:
+                raise Refusal(reason, f"{account.address} may not use {protocol or 'this'}")
+            bar = await self._bar(account, protocol, attempt.address, proof)
+            if bar is not None:
+                raise Refusal(Reason.BAD_CREDENTIALS, f"{account.address}: {bar.cause} {bar.detail}")
+            principal = await self._acting.principal(account, protocol, authzid)
+        except Refusal as refusal:
+            if self._log is not None:
+                await self._log.refused(attempt, account, refusal.reason, detail=refusal.detail)
+            raise
+        if app_password is not None:
+            ends = [at for at in (principal.expires_at, app_password.expires_at) if at is not None]
+            principal = msgspec.structs.replace(
+                principal, app_password=app_password.id, expires_at=min(ends, default=None)
+            )
+        if self._log is not None:
+            self._log.accepted(
+                attempt,
+                account,
+                "" if proof in _PLAIN else proof.value,
+                app_password.name if app_password else "",
+                authzid if authzid != account.address else "",
+            )
+        return principal
 
     async def watch(self, principal: Principal, protocol: str, session: Session) -> Callable[[], None]:
         """From now on a session ends when its account does; returns the way to forget it. Raises Refusal."""
@@ -281,43 +319,61 @@ class Authentication:
             return _nothing
         return await self._sessions.watch(principal, protocol, session)
 
-    def _keys(self, account: Account | None, user: str, peer_address: str) -> tuple[str, str]:
-        """Counters that an attempt falls under. An unknown user has one too: a lock must not tell who exists."""
-        name = account.address if account else user.strip().lower()[:256]
-        return f"address {_network(peer_address)}", f"account {name}"
+    async def _open(self, account: Account | None, user: str, peer_address: str, protocol: str) -> Counters:
+        """What an attempt counts for. Raises Refusal(TOO_MANY_FAILURES)."""
+        counters = self.limits.counters(account, user, peer_address)
+        closed = self.limits.closed(counters)
+        if closed:
+            refusal = Refusal(Reason.TOO_MANY_FAILURES, f"too many failed logins: {closed}")
+            await self._note_refusal(peer_address, protocol, account or user, refusal, "locked", closed)
+            raise refusal
+        return counters
 
-    def _check_limits(self, keys: tuple[str, str]) -> None:
-        since = self._clock.timestamp() - self._settings.failure_window_s
-        limits = (self._settings.failures_per_address, self._settings.failures_per_account)
-        for key, limit in zip(keys, limits, strict=True):
-            # attempts that are being verified count too, or a burst in parallel would pass the limit
-            if limit and self._failures.count(key, since) + self._pending.get(key, 0) >= limit:
-                raise Refusal(Reason.TOO_MANY_FAILURES, f"too many failed logins: {key}")
+    async def _fail(
+        self,
+        who: Account | str,
+        counters: Counters,
+        secret: str,
+        peer_address: str,
+        protocol: str,
+        cause: str,
+        detail: str = "",
+    ) -> NoReturn:
+        """Count, write down, wait, refuse."""
+        if isinstance(who, str) and who:
+            cause = "unknown-user"
+        text = f"wrong password or no such user: {counters.account} from {counters.address}"
+        refusal = Refusal(Reason.BAD_CREDENTIALS, text if cause in _GUESSES else f"{text} ({cause} {detail})")
+        await self._note_refusal(peer_address, protocol, who, refusal, cause, detail)
+        await self.limits.failed(counters, await self._secret("failures"), secret, nobody=not who)
+        raise refusal
 
-    async def _fail(self, keys: tuple[str, ...], password: str) -> NoReturn:
-        now = self._clock.timestamp()
-        key = await self._directory.secret("failures")
-        wrong = f"{keys[-1]}\0{password}".encode(errors="surrogatepass")
-        fingerprint = int.from_bytes(hmac.digest(key, wrong, "sha256")[:2], "big")
-        self._failures.add(keys, fingerprint, now, self._settings.failure_window_s)
-        count = self._failures.count(keys[0], now - self._settings.failure_window_s)
-        delay = self._settings.failure_delay_s * 2 ** min(max(count - 1, 0), 16)
-        await self._sleep(min(delay, self._settings.failure_delay_max_s))
-        raise Refusal(Reason.BAD_CREDENTIALS, f"wrong password or no such user: {', '.join(keys)}")
+    async def _note_refusal(
+        self, address: str, protocol: str, who: Account | str, refusal: Refusal, cause: str = "", detail: str = ""
+    ) -> None:
+        if self._log is not None:
+            await self._log.refused(attempts.current(address, protocol), who, refusal.reason, cause, detail)
+
+    async def _bar(self, account: Account | None, protocol: str, address: str, proof: Proof) -> Bar | None:
+        """What keeps an account outside whatever its proof is worth."""
+        if account is None:
+            return None
+        return await self.access.bar(account, await self._guards(account), protocol, address, proof)
+
+    async def _guards(self, account: Account | None) -> Safeguards:
+        return NO_SAFEGUARDS if account is None or account.shared else await self._directory.safeguards(account.id)
+
+    async def _secret(self, name: str) -> bytes:
+        """The directory's, which never changes."""
+        if name not in self._secrets:
+            self._secrets[name] = await self._directory.secret(name)
+        return self._secrets[name]
+
+
+_PLAIN = frozenset({Proof.PASSWORD, Proof.ASKED})
+_WRONG = "wrong-password"
+_GUESSES = frozenset({_WRONG, "unknown-user"})
 
 
 def _nothing() -> None:
     """Where nobody watches there is nothing to forget."""
-
-
-def _network(address: str) -> str:
-    """The unit that one attacker has: an IPv4 address, an IPv6 /64."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

@@ -11,6 +11,7 @@ from cryptography.x509.oid import ObjectIdentifier
 
 from postern.directory.interface import Directory
 from postern.model.refusal import Reason, Refusal
+from postern.services.attempts import Proof
 from postern.services.authentication import Authentication
 from postern.services.principal import Principal
 
@@ -56,7 +57,7 @@ class CertificateSignIn:
         for name in self._names_in(der):
             account = await self._directory.login(name)
             if account is not None and not account.shared:
-                return await self._authentication.admit(account, protocol)
+                return await self._authentication.admit(account, protocol, proof=Proof.INDEPENDENT)
         raise Refusal(Reason.BAD_CREDENTIALS, "the client's certificate names nobody here")
 
     def _names_in(self, der: bytes) -> tuple[str, ...]:

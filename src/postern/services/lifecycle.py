@@ -190,6 +190,8 @@ class Sessions:
             return reason or Reason.ACCOUNT_DISABLED
         if account.generation != principal.generation:
             return Reason.PASSWORD_CHANGED
+        if principal.app_password and not await self._has_app_password(principal, now):
+            return Reason.PASSWORD_CHANGED
         if principal.actor is not None:
             actor = await self._directory.account(principal.actor)
             reason = standing(actor, protocol, now)
@@ -204,11 +206,20 @@ class Sessions:
             return Reason.RIGHT_WITHDRAWN
         return None
 
+    async def _has_app_password(self, principal: Principal, now: float) -> bool:
+        known = await self._directory.app_passwords(principal.actor or principal.account)
+        return any(
+            one.id == principal.app_password and (one.expires_at is None or one.expires_at > now) for one in known
+        )
+
     async def _lost(self, watched: _Watched) -> Reason | None:
         """Whether a mailbox that was opened is open no more; and the account's expiry as it is now."""
         principal = watched.principal
         account = await self._directory.account(principal.account)
         watched.expires_at = None if account is None else account.expires_at
+        if principal.app_password:  # it may end before the account does, and its end never changes
+            ends = [at for at in (watched.expires_at, principal.expires_at) if at is not None]
+            watched.expires_at = min(ends, default=None)
         if watched.expires_at is not None:
             self._expiring[watched] = None
         for owner in self._opened.get(principal.account, ()):

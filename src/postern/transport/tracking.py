@@ -6,22 +6,18 @@ never mail); searching reads the files back, newest days included, so that it wo
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from postern.model.ports import Clock
+from postern.telemetry import daily
+from postern.telemetry.daily import DailyLines
 
-FLUSH_BYTES = 64 * 1024
-FLUSH_SECONDS = 1.0
 RETENTION_DAYS = 30
 LIFETIME_SECONDS = 6 * 86400
 """A day more than a message may wait in the queue."""
-_SUFFIX = ".jsonl"
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,21 +47,12 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Correlation id in the server's log."""
 
 
-class Tracker:
+class Tracker(DailyLines):
     """Writes events. One per process; must be used from one loop or thread."""
 
     def __init__(self, directory: Path, clock: Clock, worker: str) -> None:
-        self._directory = directory
-        self._clock = clock
-        self._worker = worker
+        super().__init__(directory, clock, worker)
         self._encoder = msgspec.json.Encoder()
-        self._buffer = bytearray()
-        self._timer: asyncio.TimerHandle | None = None
-        self._file = -1
-        self._until = 0.0
-        self.lost = 0
-        """Events that could not be written (disk full); for metrics."""
-        self._waiting = 0
 
     def record(self, event: str, queue_id: str, **details: object) -> None:
         """Note an event that happens now. Fields are those of `Event`."""
@@ -73,52 +60,7 @@ class Tracker:
 
     def write(self, event: Event) -> None:
         """Note an event."""
-        self._buffer += self._encoder.encode(event)
-        self._buffer += b"\n"
-        self._waiting += 1
-        if len(self._buffer) >= FLUSH_BYTES:
-            self.flush()
-        elif self._timer is None:
-            try:
-                self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-            except RuntimeError:
-                # no loop: a command-line tool, which closes the tracker when it is done
-                return
-
-    def flush(self) -> None:
-        """Write what is buffered. A full disk loses events, not mail."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._buffer:
-            return
-        try:
-            self._open()
-            os.write(self._file, self._buffer)
-        except OSError:
-            self.lost += self._waiting
-        self._buffer.clear()
-        self._waiting = 0
-
-    def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def _open(self) -> None:
-        now = self._clock.timestamp()
-        if self._file >= 0 and now < self._until:
-            return
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-        self._directory.mkdir(parents=True, exist_ok=True)
-        name = f"{_day(now)}.{self._worker}{_SUFFIX}"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._file = os.open(self._directory / name, flags, 0o640)
-        self._until = (now // 86400 + 1) * 86400
+        self.append(self._encoder.encode(event))
 
 
 class TraceQuery(msgspec.Struct, frozen=True):
@@ -143,7 +85,7 @@ def search(directory: Path, query: TraceQuery) -> list[Event]:
         for n in (query.sender, query.recipient, query.message_id.strip("<>"), query.queue_id)
         if n and n.isascii() and '"' not in n and "\\" not in n
     ]
-    files = _files(directory, query)
+    files = daily.files(directory, query.since, query.until)
     for event in _events(files, needles):
         if _matches(event, query):
             found[event.queue_id] = max(event.at, found.get(event.queue_id, 0.0))
@@ -151,42 +93,24 @@ def search(directory: Path, query: TraceQuery) -> list[Event]:
         return []
     newest = set(sorted(found, key=lambda q: found[q])[-query.limit :])
     # a message's other events may lie on other days than asked for, by as much as it may stay in the queue
-    everything = _files(directory, TraceQuery(since=None if query.since is None else query.since - LIFETIME_SECONDS))
+    everything = daily.files(directory, None if query.since is None else query.since - LIFETIME_SECONDS)
     events = [e for e in _events(everything, []) if e.queue_id in newest or e.related in newest]
     return sorted(events, key=lambda e: e.at)
 
 
 def prune(directory: Path, now: float, days: int = RETENTION_DAYS) -> int:
     """Remove files of days that are too old; how many."""
-    oldest = _day(now - days * 86400)
-    removed = 0
-    for path in directory.glob("*" + _SUFFIX):
-        if path.name[:10] < oldest:
-            path.unlink(missing_ok=True)
-            removed += 1
-    return removed
+    return daily.prune(directory, now, days)
 
 
-def _files(directory: Path, query: TraceQuery) -> list[Path]:
-    first = "" if query.since is None else _day(query.since)
-    last = "9" if query.until is None else _day(query.until)
-    return sorted(p for p in directory.glob("*" + _SUFFIX) if first <= p.name[:10] <= last)
-
-
-def _events(files: Sequence[Path], needles: Sequence[bytes]) -> Iterator[Event]:
+def _events(files: list[Path], needles: Sequence[bytes]) -> Iterator[Event]:
     """Events of the lines that contain all needles; a line torn by a crash is skipped."""
     decoder = msgspec.json.Decoder(Event)
-    for path in files:
-        with path.open("rb") as lines:
-            for line in lines:
-                if needles:
-                    lowered = line.lower()
-                    if not all(n in lowered for n in needles):
-                        continue
-                try:
-                    yield decoder.decode(line)
-                except msgspec.DecodeError:
-                    continue
+    for line in daily.lines(files, tuple(needles)):
+        try:
+            yield decoder.decode(line)
+        except msgspec.DecodeError:
+            continue
 
 
 def _matches(event: Event, query: TraceQuery) -> bool:
@@ -202,7 +126,3 @@ def _matches(event: Event, query: TraceQuery) -> bool:
         return False
     wanted = query.recipient.lower()
     return not wanted or any(r.lower() == wanted for r in event.recipients) or event.related.lower() == wanted
-
-
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")

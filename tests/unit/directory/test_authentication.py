@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from postern.directory.failures import FailureLog
+from postern.directory.failures import FailureLog, LockTimes
 from postern.directory.interface import AccountChange, Alias
 from postern.directory.passwords import CHEAP
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import MailboxRight
 from postern.services.authentication import Authentication, AuthenticationSettings
+from postern.services.limits import LimitSettings
 
 PASSWORD = "пароль ann"
 
@@ -28,7 +29,11 @@ def make(directory, tmp_path, time, chance, waited):
 
     def build(**settings):
         log = FailureLog(tmp_path / "failures.db")
-        one = Authentication(directory, log, time, chance, AuthenticationSettings(cost=CHEAP, **settings), sleep=sleep)
+        limits = LimitSettings(
+            **{key: settings.pop(key) for key in list(settings) if key in LimitSettings.__struct_fields__}
+        )
+        chosen = AuthenticationSettings(limits, cost=CHEAP, **settings)
+        one = Authentication(directory, log, time, chance, chosen, sleep=sleep)
         made.append((one, log))
         return one
 
@@ -188,6 +193,6 @@ async def test_failed_proofs_count_one_by_one(make):
 async def test_a_damaged_counter_file_is_made_anew(tmp_path):
     (tmp_path / "f.db").write_bytes(b"no database at all" * 300)
     log = FailureLog(tmp_path / "f.db")
-    log.add(("a",), 1, 10.0, 60.0)
+    log.add({"a": 0}, 1, 10.0, LockTimes())
     assert log.count("a", 5.0) == 1
     log.close()

@@ -60,9 +60,9 @@ def test_a_torn_line_is_skipped_and_days_rotate(tmp_path: Path, clock: ManualClo
 async def test_events_appear_without_being_flushed_by_hand(tmp_path: Path, clock: ManualClock, monkeypatch) -> None:
     import asyncio
 
-    from postern.transport import tracking
+    from postern.telemetry import daily
 
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(daily, "FLUSH_SECONDS", 0.01)
     tracker = Tracker(tmp_path, clock, "1")
     tracker.record("RECEIVE", "P1-1")
     await asyncio.sleep(0.05)

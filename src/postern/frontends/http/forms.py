@@ -6,6 +6,8 @@ import base64
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
+
 from postern.frontends.http import rendering
 from postern.frontends.http.asgi import Admission, Answer, Receive, Scope, Send, Surroundings, body_of, field
 from postern.frontends.http.cookies import FORM, SESSION, expired, form_cookie, session_cookie
@@ -16,11 +18,15 @@ from postern.model.ports import Entropy
 from postern.model.refusal import Refusal
 from postern.protocols.http.fields import cookie
 from postern.protocols.http.target import local_path
+from postern.services import attempts
+from postern.services.principal import Principal
+from postern.services.second_factor import SecondFactorRequired
 from postern.services.websessions import WebSessions
 
 FORM_BYTES = 16384
 _MAX_FIELDS = 16
 _WRONG = "The user name or the password is wrong."
+_WRONG_CODE = "The code is wrong or too old. Sign in again."
 _LATER = "This cannot be done now. Try again in a minute."
 _STALE = "The page was open for too long. Sign in again."
 
@@ -63,7 +69,18 @@ class Forms:
             return Answer(303, fields=((b"location", back.encode()),))
         return await self._form(scope, back)
 
-    async def _form(self, scope: Scope, back: str, *, status: int = 200, user: str = "", problem: str = "") -> Answer:
+    async def _form(
+        self,
+        scope: Scope,
+        back: str,
+        *,
+        status: int = 200,
+        user: str = "",
+        problem: str = "",
+        ticket: str = "",
+        private: str = "",
+    ) -> Answer:
+        """The page that asks for name and password, or with a ticket for the one-time code."""
         nonce = _cookie(scope, FORM)
         fields = []
         if not nonce:
@@ -72,7 +89,17 @@ class Forms:
         key = await self._sessions.form_key(nonce)
         told = rendering.text(rendering.language_of(scope), problem)
         return rendering.page(
-            "sign_in", scope, self._hostname, status=status, fields=fields, key=key, next=back, user=user, problem=told
+            "one_time_code" if ticket else "sign_in",
+            scope,
+            self._hostname,
+            status=status,
+            fields=fields,
+            key=key,
+            next=back,
+            user=user,
+            problem=told,
+            ticket=ticket,
+            private=private,
         )
 
     async def _sign_in(self, scope: Scope, given: dict[str, str]) -> Answer:
@@ -82,9 +109,9 @@ class Forms:
             self._log.warning("http.forged_form", session=surroundings.correlation, peer=surroundings.peer[0])
             return await self._form(scope, back, status=403, problem=_STALE)
         try:
-            principal = await self._authentication.verify_password(
-                user, given.get("password", ""), surroundings.peer[0], PROTOCOL
-            )
+            principal = await self._proved(user, given, surroundings.peer[0])
+        except SecondFactorRequired as required:
+            return await self._form(scope, back, user=user, ticket=required.ticket, private=given.get("private", ""))
         except Refusal as refusal:
             self._log.info(
                 "http.sign_in_refused",
@@ -96,7 +123,11 @@ class Forms:
             )
             later = refusal.reason.temporary
             return await self._form(
-                scope, back, status=503 if later else 403, user=user[:320], problem=_LATER if later else _WRONG
+                scope,
+                back,
+                status=503 if later else 403,
+                user=user[:320],
+                problem=_LATER if later else _WRONG_CODE if given.get("ticket") else _WRONG,
             )
         _, token = await self._sessions.begin(principal, "form", private=given.get("private") == "1")
         self._log.info(
@@ -105,6 +136,17 @@ class Forms:
         )  # fmt: skip
         fields = [(b"location", back.encode()), (b"set-cookie", session_cookie(token)), (b"set-cookie", expired(FORM))]
         return Answer(303, fields=fields)
+
+    async def _proved(self, user: str, given: dict[str, str], peer: str) -> Principal:
+        """By a password, or by the one-time code that was asked for after one. Raises Refusal."""
+        attempts.note(msgspec.structs.replace(attempts.current(peer, PROTOCOL), mechanism="form"))
+        if given.get("ticket"):
+            return await self._authentication.finish_second_factor(
+                given["ticket"], given.get("code", ""), peer, PROTOCOL
+            )
+        return await self._authentication.verify_password(
+            user, given.get("password", ""), peer, PROTOCOL, interactive=True
+        )
 
     async def _sign_out(self, scope: Scope, given: dict[str, str]) -> Answer:
         admission: Admission = scope["state"]["admission"]

@@ -16,7 +16,7 @@ from postern.frontends.http.settings import HttpSettings
 from postern.frontends.http.site import Access
 from postern.frontends.http.statuses import RETRY_AFTER_S, STATUSES
 from postern.frontends.ports import Authentication, Stream
-from postern.frontends.signin import clear_text_allowed
+from postern.frontends.signin import clear_text_allowed, note
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.http.fields import challenge, cookie, credentials, preferred
@@ -63,6 +63,7 @@ class Gate:
         """Who sends a request, or the answer that refuses it."""
         if access.mechanisms is not None and not access.mechanisms:
             return Admission()
+        note(stream, PROTOCOL, "")
         try:
             admission = await self._identify(head, stream, hold, access)
             if isinstance(admission, Answer):
@@ -144,6 +145,7 @@ class Gate:
             raise Refusal(Reason.BAD_CREDENTIALS, "a malformed Authorization field") from error
         if not self._offered(scheme, stream, access):
             raise Refusal(Reason.BAD_CREDENTIALS, f"{scheme[:20]} is not offered here")
+        note(stream, PROTOCOL, scheme)
         if scheme == "basic":
             user, password = _basic(rest)
             hold.drop()

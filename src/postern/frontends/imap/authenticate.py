@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.sites import Site
-from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed
+from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.imap.commands.connection import Authenticate, Login
 from postern.protocols.imap.session import State
@@ -108,6 +108,7 @@ async def login(connection: Connection, arguments: Login, _uid: bool) -> bytes:
     if not password_allowed(connection):
         raise Refusal(Reason.ENCRYPTION_REQUIRED)
     await connection.flush()
+    note(connection.stream, PROTOCOL, "LOGIN command")
     principal = await connection.shared.authentication.verify_password(
         arguments.user, arguments.password, connection.stream.peer[0], PROTOCOL
     )

@@ -10,7 +10,7 @@ from postern.frontends.pop3.ports import Mailboxes, Maildrops
 from postern.frontends.pop3.replies import REPLIES, reply_to
 from postern.frontends.pop3.settings import Pop3Settings
 from postern.frontends.ports import Authentication, Stream
-from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed
+from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.pop3.commands import Command, State
@@ -194,6 +194,7 @@ class Connection:
         if not name:
             raise ProtocolViolation("USER comes first")
         password = _text(command.arguments[0])
+        note(self._stream, PROTOCOL, "USER")
         await self._admit(
             await self._shared.authentication.verify_password(name, password, self._stream.peer[0], PROTOCOL)
         )

@@ -16,6 +16,7 @@ REPLIES: dict[Reason, bytes] = {
     Reason.BAD_CREDENTIALS: error("wrong user name or password", "AUTH"),
     Reason.ACCOUNT_DISABLED: error("POP3 is not allowed for this account", "AUTH"),
     Reason.ACCOUNT_EXPIRED: error("the account has expired", "AUTH"),
+    Reason.SECOND_FACTOR_REQUIRED: error("wrong user name or password", "AUTH"),
     Reason.PASSWORD_EXPIRED: error("the password has expired, set a new one", "AUTH"),
     Reason.PASSWORD_CHANGED: error("the password was changed, sign in again", "AUTH"),
     Reason.RIGHT_WITHDRAWN: error("a right was withdrawn, sign in again", "AUTH"),

@@ -29,6 +29,7 @@ REPLIES: dict[Reason, Reply] = {
     Reason.BAD_CREDENTIALS: Reply(535, "5.7.8", "Authentication credentials invalid"),
     Reason.ACCOUNT_DISABLED: Reply(525, "5.7.13", "User account disabled"),
     Reason.ACCOUNT_EXPIRED: Reply(525, "5.7.13", "User account expired"),
+    Reason.SECOND_FACTOR_REQUIRED: Reply(535, "5.7.8", "Authentication credentials invalid"),
     Reason.PASSWORD_EXPIRED: Reply(535, "5.7.8", "The password has expired, set a new one"),
     Reason.PASSWORD_CHANGED: Reply(535, "5.7.8", "The password was changed, sign in again"),
     Reason.RIGHT_WITHDRAWN: Reply(550, "5.7.1", "A right was withdrawn, sign in again"),

@@ -27,6 +27,7 @@ CODES: dict[Reason, tuple[bytes, bytes]] = {
     Reason.BAD_CREDENTIALS: (b"AUTHENTICATIONFAILED", b"Wrong user name or password"),
     Reason.ACCOUNT_DISABLED: (b"AUTHORIZATIONFAILED", b"The account may not be used"),
     Reason.ACCOUNT_EXPIRED: (b"AUTHORIZATIONFAILED", b"The account has expired"),
+    Reason.SECOND_FACTOR_REQUIRED: (b"AUTHENTICATIONFAILED", b"Wrong user name or password"),
     Reason.PASSWORD_EXPIRED: (b"EXPIRED", b"The password has expired, set a new one"),
     Reason.PASSWORD_CHANGED: (b"EXPIRED", b"The password was changed, sign in again"),
     Reason.RIGHT_WITHDRAWN: (b"NOPERM", b"A right was withdrawn, sign in again"),

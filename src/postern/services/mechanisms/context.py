@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import NamedTuple, Protocol
 
 from postern.model.refusal import ProtocolViolation, Refusal
+from postern.services.attempts import Proof
 from postern.services.authentication import Authentication
 from postern.services.negotiation import Accepted, Circumstances, Continue, Refused, Step
 
@@ -20,6 +21,10 @@ class Proved(NamedTuple):
     """The last one for the client."""
     bound: bool = False
     expires_at: float | None = None
+
+
+INDEPENDENT = frozenset({"OIDC", "EXTERNAL"})
+"""Mechanisms that do not come down to the account's password: no second factor is asked for after them."""
 
 
 class Unproved(NamedTuple):
@@ -61,7 +66,11 @@ class Admission:
         """What the directory says to a proof."""
         try:
             principal = await self._authentication.finish_proof(
-                proved.login, circumstances.peer_address, circumstances.protocol, authzid or circumstances.authzid
+                proved.login,
+                circumstances.peer_address,
+                circumstances.protocol,
+                authzid or circumstances.authzid,
+                proof=Proof.INDEPENDENT if proved.mechanism in INDEPENDENT else Proof.PASSWORD,
             )
         except Refusal as refusal:
             return Refused(refusal.reason, f"{proved.mechanism}: {refusal.detail}")
@@ -69,11 +78,11 @@ class Admission:
 
     async def refuse(self, cause: str, circumstances: Circumstances, login: str = "") -> Refused:
         """Count and delay a failure."""
-        refusal = await self._authentication.failed(login, circumstances.peer_address)
+        refusal = await self._authentication.failed(login, circumstances.peer_address, cause)
         return Refused(refusal.reason, f"{cause} ({login})" if login else cause)
 
     async def check(self, login: str, circumstances: Circumstances) -> None:
-        """Raises Refusal(TOO_MANY_FAILURES): nothing is tried then."""
+        """Raises Refusal(TOO_MANY_FAILURES): nothing is tried then. Without `login` only the address is looked at."""
         await self._authentication.check_limits(login, circumstances.peer_address)
 
 

@@ -21,6 +21,8 @@ MESSAGE = (
 
 
 class Tls(NamedTuple):
+    version: str = "TLSv1.3"
+    cipher: str = "TLS_AES_256_GCM_SHA384"
     server_end_point: bytes = b"x" * 32
 
 
@@ -81,7 +83,7 @@ class FakeAuthentication:
             raise Refusal(Reason.BAD_CREDENTIALS)
         return Principal(user)
 
-    async def scram(self, user, peer_address=""):
+    async def scram(self, user, peer_address="", protocol=""):
         stored, server = scram.derive("secret", b"salt", 4096)
 
         class Keys(NamedTuple):

@@ -29,7 +29,7 @@ class FakeStream:
     def __init__(self, *reads: object, tls: bool = True) -> None:
         self.reads = list(reads)
         self.peer = ("192.0.2.1", 999)
-        self.tls = SimpleNamespace(server_end_point=b"hash") if tls else None
+        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash") if tls else None
         self.writes: list[bytes] = []
         self.closed = False
 
@@ -50,7 +50,7 @@ class FakeStream:
         pass
 
     async def start_tls(self, context) -> None:
-        self.tls = SimpleNamespace(server_end_point=b"hash")
+        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash")
 
     def close(self) -> None:
         self.closed = True
@@ -113,7 +113,7 @@ class FakeAuthentication:
             raise Refusal(Reason.BAD_CREDENTIALS)
         return ANNA
 
-    async def scram(self, user, peer_address=""):
+    async def scram(self, user, peer_address="", protocol=""):
         salted = hashlib.pbkdf2_hmac("sha256", b"pencil", b"salt", 4096)
         client = hmac.digest(salted, b"Client Key", "sha256")
         server = hmac.digest(salted, b"Server Key", "sha256")

@@ -56,7 +56,7 @@ class FakeAuthentication:
             raise Refusal(Reason.BAD_CREDENTIALS, "secret detail")
         return ANN
 
-    async def scram(self, user: str, peer_address: str = "") -> Credentials:
+    async def scram(self, user: str, peer_address: str = "", protocol: str = "") -> Credentials:
         return Credentials(b"salt", 8, *scram.derive("secret" if user == "ann" else "\0never", b"salt", 8))
 
     async def finish_scram(

@@ -15,6 +15,7 @@ from postern.formats.ntlm import keys
 from postern.net.clock import SystemClock, SystemEntropy
 from postern.roles import mechanisms
 from postern.services.authentication import Authentication, AuthenticationSettings
+from postern.services.limits import LimitSettings
 from postern.services.negotiation import Circumstances
 
 END_POINT = bytes(range(32))
@@ -54,7 +55,12 @@ async def world(tmp_path):
     def open_(text: str = "[ntlm]\naccounts = true\n", **options):
         failures = FailureLog(tmp_path / "failures.db")
         authentication = Authentication(
-            directory, failures, clock, entropy, AuthenticationSettings(cost=CHEAP, **options), sleep=sleep
+            directory,
+            failures,
+            clock,
+            entropy,
+            AuthenticationSettings(LimitSettings(**options), cost=CHEAP),
+            sleep=sleep,
         )
         settings = parse(f'[server]\nhostname = "mail.example.org"\n{text}', base=tmp_path)
         mechanisms.register(authentication, settings, directory, tmp_path, clock, entropy)

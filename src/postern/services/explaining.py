@@ -98,7 +98,7 @@ class _Explaining:
         if self._closed:
             return Explanation(Outcome.REFUSED, self._steps)
         if app_needed or not password:
-            usable = works and not asked.interactive and _clear(asked.mechanism)
+            usable = works and not asked.interactive and _takes_app_passwords(asked.mechanism)
             return Explanation(Outcome.APP_PASSWORD if usable else Outcome.REFUSED, self._steps)
         return Explanation(Outcome.CODE if codes else Outcome.PASSWORD, self._steps)
 
@@ -160,6 +160,6 @@ class _Explaining:
         return not expired
 
 
-def _clear(mechanism: str) -> bool:
-    """Whether a mechanism shows the server a password, as app passwords need it."""
-    return mechanism.upper() in ("", "PLAIN", "LOGIN", "USER", "BASIC")
+def _takes_app_passwords(mechanism: str) -> bool:
+    """Whether app passwords can be used by a mechanism."""
+    return mechanism.upper() in ("", "PLAIN", "LOGIN", "USER", "BASIC") or mechanism.upper().startswith("SCRAM")

@@ -85,6 +85,14 @@ class SignIn:
         self.proof: Accepted | None = None
         """How a token proved it, for the log."""
 
+    @property
+    def last(self) -> bool:
+        """Whether the challenge was the last word, and only an empty response is to come.
+
+        A protocol whose success carries data sends both at once and calls `go_on(b"")` itself.
+        """
+        return self._done is not None or self._accepted is not None
+
     async def begin(self, mechanism: str, initial: bytes | None, offered: tuple[str, ...]) -> bytes | Principal:
         """A challenge to send, or who it is.
 

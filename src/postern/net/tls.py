@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -37,6 +37,24 @@ class ServerContext(ssl.SSLContext):
     """A server's context that knows its certificate's channel binding."""
 
     end_point: bytes = b""
+    files: FileState = ()
+    """What its files were when they were read."""
+
+
+FileState: TypeAlias = tuple[tuple[int, int, int], ...]
+
+
+def file_state(*paths: Path) -> FileState:
+    """Differs once one of the files was replaced or written; a missing one is zeros."""
+    found = []
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            found.append((0, 0, 0))
+        else:
+            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def server_context(certificate: Path, key: Path, clients: Path | None = None) -> ServerContext:
@@ -46,6 +64,8 @@ def server_context(certificate: Path, key: Path, clients: Path | None = None) ->
     who shows a bad one (expired, of somebody else, for another purpose) does not.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    # before they are read: a change in between is noticed, at worst twice
+    context.files = file_state(certificate, key)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = TICKETS

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from postern.certificates.inventory import AUTHORITY, IDENTITY, LISTENERS, PARTNERS
 from postern.model.refusal import Reason
 from postern.telemetry.metrics import Counter, Gauge, Registry
 
+CERTIFICATE_USES = (LISTENERS, PARTNERS, IDENTITY, AUTHORITY)
 LAG_BUCKETS_S = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0)
 
 
@@ -32,6 +34,21 @@ class ServerMetrics:
         self.outstanding = registry.gauge("postern_journal_outstanding", "Messages accepted and not yet applied.")
         self.queue_length = registry.gauge("postern_queue_messages", "Entries in the queue.", highest=True)
         self.resident = registry.gauge("postern_resident_bytes", "Resident memory of all processes.")
+        self.certificates = {
+            use: registry.gauge(
+                "postern_certificate_not_after_seconds",
+                "When a certificate ends, seconds since 1970; 0: there is none, or it cannot be read.",
+                {"use": use},
+                highest=True,
+            )
+            for use in CERTIFICATE_USES
+        }
+        self.certificate_renewals = {
+            outcome: registry.counter(
+                "postern_certificate_renewals_total", "Renewals by ACME that were tried.", {"outcome": outcome}
+            )
+            for outcome in ("done", "failed")
+        }
         self.accepted = registry.counter("postern_messages_accepted_total", "Messages answered with 250.")
         self.accepted_octets = registry.counter("postern_accepted_bytes_total", "Their octets.")
         self.accepted_recipients = registry.counter("postern_accepted_recipients_total", "Their recipients.")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from postern.certificates.place import Place
 from postern.config.settings import Settings
 from postern.net.clock import SystemClock
 from postern.roles import background, mechanisms, outbound, worker
@@ -61,6 +62,7 @@ class Supervisor:
             check(settings)
             self._epoch = begin_epoch(settings.data_dir)
             self._tls = tls_contexts(settings)
+            Place(settings.data_dir).ensure_identity(settings.server.hostname, SystemClock().now())
             self.endpoints: list[Endpoint] = open_endpoints(settings, self._workers)
             SharedBus.clear(settings.data_dir / BUS_FILE)
         except BaseException:

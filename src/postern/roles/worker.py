@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
+from postern.config.listeners import Listening
 from postern.config.settings import Settings
+from postern.ldapsource.verifying import PasswordSources
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
+from postern.roles.certificate_watch import CertificateWatch
 from postern.roles.frontends import MAILDROPS_FILE, Frontends
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
@@ -18,6 +22,7 @@ from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
 from postern.roles.sockets import Endpoint, TlsContexts
+from postern.services.address_book import AddressBook
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
@@ -65,7 +70,7 @@ class Worker:
         self._metrics = metrics
         self._index = index
         self._log = log.logger(process=slot.name)
-        self._listeners: list[tuple[str, Listener]] = []
+        self._listeners: list[tuple[Listening, Listener]] = []
         self._pulse = Pulse(metrics, self._report)
         self._failed = asyncio.Event()
         self._reported = (0, 0)
@@ -103,25 +108,34 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
+        authentication = parts.authentication(sessions)
+        sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
+        authentication.password_sources = sources
+        address_book = AddressBook(parts.directory, parts.clock)
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
             mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
-            authentication=parts.authentication(sessions),
+            address_book=address_book,
+            authentication=authentication,
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,
             metrics=self._metrics,
-            tls=tls.mail,
+            tls=tls,
             https_port=next((e.port for e in endpoints if e.listening.path.id == "https"), 0),
         )
         tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
         await self._replay_orphans(parts)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
         tasks.append(asyncio.create_task(self._upkeep(parts)))
+
+        watch = CertificateWatch(self._settings, tls, partial(self._use, frontends), parts.clock, self._log)
+        watch.look()  # a worker that takes another's place gets the contexts of the server's start
+        tasks.append(asyncio.create_task(watch.run()))
         for endpoint in endpoints:
-            await self._serve(endpoint, frontends, tls)
+            await self._serve(endpoint, frontends)
         self._pulse.report()
         tell_ready()
         stop = asyncio.create_task(wishes.stop.wait())
@@ -135,28 +149,36 @@ class Worker:
         for task in (*tasks, failed):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await address_book.close()
         await mailflow.close()
         await parts.close()
         return 0
 
-    async def _serve(self, endpoint: Endpoint, frontends: Frontends, tls: TlsContexts) -> None:
+    async def _serve(self, endpoint: Endpoint, frontends: Frontends) -> None:
         listening = endpoint.listening
         if endpoint.in_background or self._index >= len(endpoint.sockets):
             return
         handler, limit, full = frontends.handler(listening)
         self._listeners.append(
             (
-                listening.path.id,
+                listening,
                 await serve(
                     endpoint.sockets[self._index],
                     self._correlated(handler, listening.path.id),
-                    tls.of(listening) if listening.path.implicit_tls else None,
+                    frontends.tls.of(listening) if listening.path.implicit_tls else None,
                     on_error=self._session_failed,
                     limit=limit,
                     full=full,
                 ),
             )
         )
+
+    def _use(self, frontends: Frontends, tls: TlsContexts) -> None:
+        """From now on, for new connections."""
+        frontends.tls = tls
+        for listening, listener in self._listeners:
+            if listener.tls is not None:
+                listener.tls = tls.of(listening)
 
     def _correlated(
         self, handler: Callable[[Stream], Awaitable[None]], path: str
@@ -217,7 +239,8 @@ class Worker:
 
     def _report(self) -> None:
         open_by_path: dict[str, int] = {}
-        for path, listener in self._listeners:
+        for listening, listener in self._listeners:
+            path = listening.path.id
             open_by_path[path] = open_by_path.get(path, 0) + len(listener.connections)
             self._metrics.connections[path].add(listener.accepted)
             self._metrics.refused[path].add(listener.refused)

@@ -32,7 +32,7 @@ from postern.services.principal import Principal, standing
 from postern.services.scram_keys import ScramKeys
 from postern.services.second_factor import SecondFactor, SecondFactorRequired
 from postern.services.signin_log import SignInLog
-from postern.services.verifying import PasswordSource, PasswordVerifier
+from postern.services.verifying import PasswordSource, PasswordSources, PasswordVerifier
 
 __all__ = ["Authentication", "AuthenticationSettings", "PasswordSource", "Principal"]
 
@@ -84,8 +84,6 @@ class Authentication:
             max_waiting=settings.max_waiting,
             cost=settings.cost,
         )
-        self.password_sources: dict[str, PasswordSource] = self._verifier.sources
-        """By name of the source (`Account.source`)."""
         self._scram_keys = ScramKeys(directory, clock, settings.cost)
         self._acting = Acting(directory, self.permissions, clock)
         self._directory = directory
@@ -96,6 +94,15 @@ class Authentication:
         self._log = log
         self._secrets: dict[str, bytes] = {}
         self._uses: dict[int, float] = {}
+
+    @property
+    def password_sources(self) -> PasswordSources:
+        """By name of the source (`Account.source`): who checks the passwords of mirrored accounts."""
+        return self._verifier.sources
+
+    @password_sources.setter
+    def password_sources(self, sources: PasswordSources) -> None:
+        self._verifier.sources = sources
 
     def close(self) -> None:
         """Stop the threads, write the log."""
@@ -248,8 +255,8 @@ class Authentication:
 
     # --- proofs of other mechanisms: Kerberos, NTLM, tokens, certificates
     async def check_limits(self, user: str, peer_address: str) -> None:
-        """Before a proof is looked at. Raises Refusal(TOO_MANY_FAILURES)."""
-        await self._open(await self._directory.login(user), user, peer_address, "")
+        """Before a proof is looked at; without `user` for its address alone. Raises Refusal(TOO_MANY_FAILURES)."""
+        await self._open(await self._directory.login(user) if user else None, user, peer_address, "")
 
     async def finish_proof(
         self, user: str, peer_address: str, protocol: str, authzid: str = "", *, proof: Proof = Proof.PASSWORD

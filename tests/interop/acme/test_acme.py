@@ -199,3 +199,41 @@ def test_the_hook_of_port_80_serves_tokens_and_nothing_else(tmp_path, path):
     (tmp_path / "c").mkdir()
     (tmp_path / "directory.db").write_text("secret")
     assert answer(tmp_path / "c", path) is None
+
+
+def test_a_server_gets_its_certificate_by_itself(pebble, tmp_path):
+    """From the self-signed one to the authority's, in every worker, without a restart."""
+    import ssl
+    import time
+
+    from tests.integration.organisation import Running, make_organisation, make_settings
+
+    from postern.formats import issuing
+
+    own = Acme(
+        directory=pebble.directory, agree_to_terms=True, trust=str(pebble.trust), http_port=pebble.http_port,
+        addresses=("127.0.0.1",),
+    )  # fmt: skip
+    settings = make_settings(tmp_path, acme=own)
+    make_organisation(settings)
+    Place(tmp_path).listeners.replace(*issuing.self_signed(["mail.example.org"], [], SystemClock().now()))
+    root = pebble.root()
+    running = Running(settings)
+    try:
+        running.wait_ready()
+        running.wait_line("certificate.renewed", timeout=30)
+        until = time.monotonic() + 10
+        while len([line for line in running.lines() if line["event"] == "certificate.replaced"]) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        context = ssl.create_default_context(cadata=root)
+        import socket
+
+        for _ in range(8):
+            with (
+                socket.create_connection(("127.0.0.1", running.ports["imaps"])) as sock,
+                context.wrap_socket(sock, server_hostname="mail.example.org") as tls,
+            ):
+                assert tls.getpeercert()["subjectAltName"] == (("DNS", "mail.example.org"),)
+    finally:
+        assert running.stop() == 0

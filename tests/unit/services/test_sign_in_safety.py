@@ -287,7 +287,7 @@ async def test_code_after_the_password_and_its_replay_is_refused(world):
 
 async def test_tickets_expire_and_cannot_be_forged(world):
     auth = world.open()
-    secret, codes = await world.enrol(auth)
+    _, codes = await world.enrol(auth)
     with pytest.raises(SecondFactorRequired) as asked:
         await sign_in(auth, protocol="http", interactive=True)
     ticket = asked.value.ticket

@@ -22,7 +22,20 @@ from postern.net.clock import SystemEntropy
 from postern.roles.parts import Parts
 from postern.store.journal.layout import journal_directory
 
-PATHS = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "https", "http", "metrics")
+PATHS = (
+    "smtp",
+    "submission",
+    "submissions",
+    "imap",
+    "imaps",
+    "pop3",
+    "pop3s",
+    "ldap",
+    "ldaps",
+    "https",
+    "http",
+    "metrics",
+)
 USERS = ("anna", "boris", "chen")
 PASSWORD = "correct horse"
 

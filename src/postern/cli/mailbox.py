@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from postern.cli import permission
+from postern.cli import ntlm, permission
 from postern.cli.account_values import expiry, mailbox_kind, parse_protocols, parse_quota, read_password
 from postern.cli.language import _
 from postern.cli.moments import moment
@@ -37,6 +37,7 @@ from postern.model.refusal import Reason, Refusal
 
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
+app.command(ntlm.app)
 
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Password = Annotated[

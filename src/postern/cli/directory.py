@@ -122,10 +122,14 @@ def join(  # noqa: D103, PLR0913 - one option for each thing that differs betwee
             groups=groups,
             interval_s=interval,
         )
-        read(written(facts))
-        findings = await _survey(settings, facts)
-        if all(finding.error for finding in findings):
-            raise SourceFailure("; ".join(finding.error for finding in findings))
+        try:
+            read(written(facts))
+            findings = await _survey(settings, facts)
+            if all(finding.error for finding in findings):
+                raise SourceFailure("; ".join(finding.error for finding in findings))
+        except BaseException:
+            await _forget_files(settings, called)
+            raise
         async with open_directory(settings) as directory:
             await directory.put_source(Source(called, kind, precedence, adopt, written(facts)))
             found: dict[str, Any] = {"source": called, "kind": kind, "controllers": msgspec.to_builtins(findings)}
@@ -225,8 +229,7 @@ def leave(source: str, /, *, config: Config = None, json: Json = False) -> None:
         async with open_directory(settings) as directory:
             (chosen,) = await _chosen(directory, source)
             kept = await directory.delete_source(chosen.name)
-            for ending in ("pem", "password", "keytab"):
-                _place(settings, chosen.name, ending).unlink(missing_ok=True)
+            await _forget_files(settings, chosen.name)
             return kept
 
     kept = _run(work)
@@ -359,6 +362,15 @@ def _octets(file: Path) -> bytes:
 
 def _place(settings: Settings, name: str, ending: str) -> Path:
     return settings.data_dir.absolute() / SECRETS / f"{lock_name(name)}.{ending}"
+
+
+async def _forget_files(settings: Settings, name: str) -> None:
+    """Those of a source that there is not (any more)."""
+    async with open_directory(settings) as directory:
+        if name in {source.name for source in await directory.sources()}:
+            return
+    for ending in ("pem", "password", "keytab"):
+        _place(settings, name, ending).unlink(missing_ok=True)
 
 
 def _kept(settings: Settings, name: str, ending: str, octets: bytes) -> str:

@@ -80,7 +80,7 @@ class ActiveDirectory:
             top = ""
         service = text(facts, "dsservicename")
         own = await connection.entry(SearchRequest(service, Scope.BASE, attributes=("invocationId",)))
-        invocation = values.guid(folded(own).get("invocationid", (b"",))[0]) if own is not None else ""
+        invocation = values.guid(values.first(folded(own), "invocationid")) if own is not None else ""
         mapping = AdMapping(
             await _domains(connection, text(facts, "configurationnamingcontext")),
             mail_domain=settings.mail_domain,

@@ -71,7 +71,7 @@ class AdMapping:
 
     def anchor(self, attributes: Attributes) -> str:
         """ObjectGUID."""
-        return values.guid(attributes.get("objectguid", (b"",))[0])
+        return values.guid(values.first(attributes, "objectguid"))
 
     def references(self, attributes: Attributes) -> Sequence[str]:
         """Manager and forwarding recipient."""
@@ -181,5 +181,5 @@ def _bare(proxy: str) -> str:
 
 
 def _mailbox(attributes: Attributes) -> MailboxId | None:
-    octets = attributes.get("msexchmailboxguid", (b"",))[0]
+    octets = values.first(attributes, "msexchmailboxguid")
     return MailboxId(UUID(bytes_le=octets).hex) if len(octets) == 16 and any(octets) else None

@@ -32,6 +32,11 @@ def folded(entry: SearchEntry) -> dict[str, tuple[bytes, ...]]:
     return found
 
 
+def first(attributes: Attributes, name: str) -> bytes:
+    """The first value; empty if there is none."""
+    return next(iter(attributes.get(name, ())), b"")
+
+
 def text(attributes: Attributes, *names: str) -> str:
     """The first value of the first attribute that has one, in one line; octets that are no UTF-8 are replaced."""
     for name in names:

@@ -62,7 +62,9 @@ def make_organisation(settings: Settings) -> None:
     """Certificate, domain and users."""
     data = settings.data_dir
     (data / "tls").mkdir(parents=True, exist_ok=True)
-    certificate = trustme.CA().issue_cert("mail.example.org", "localhost", "127.0.0.1")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(data / "tls" / "authority.pem")
+    certificate = authority.issue_cert("mail.example.org", "localhost", "127.0.0.1")
     certificate.private_key_pem.write_to_path(data / "tls" / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(data / "tls" / "certificate.pem")
     journal_directory(data).mkdir(exist_ok=True)

@@ -19,6 +19,7 @@ STATUSES: dict[Reason, int] = {
     Reason.ACCOUNT_EXPIRED: 401,
     Reason.PASSWORD_EXPIRED: 401,
     Reason.PASSWORD_CHANGED: 401,
+    Reason.SECOND_FACTOR_REQUIRED: 401,
     Reason.RIGHT_WITHDRAWN: 401,
     Reason.ENCRYPTION_REQUIRED: 403,
     Reason.OVER_QUOTA: 507,

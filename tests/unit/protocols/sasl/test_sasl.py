@@ -19,6 +19,7 @@ class Credentials(NamedTuple):
     iterations: int
     stored_key: bytes
     server_key: bytes
+    alternatives: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class FixedEntropy:

@@ -78,12 +78,12 @@ async def sign_in_us(gate: Gate) -> float:
     head, stream, access = session.next_event(), Encrypted(), Access()
     hold = Hold(gate.authentication, stream)
     best = 1e9
-    for _ in range(3):
-        began = time.perf_counter()
-        for _ in range(ROUNDS):
+    for _ in range(20):  # the best of many: neighbours on the same machine disturb
+        began = time.process_time()
+        for _ in range(ROUNDS // 10):
             await gate.admit(head, stream, hold, access, "")
             await asyncio.sleep(0)  # each request comes in a turn of its own
-        best = min(best, (time.perf_counter() - began) / ROUNDS * 1e6)
+        best = min(best, (time.process_time() - began) / (ROUNDS // 10) * 1e6)
     return best
 
 

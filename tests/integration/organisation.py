@@ -22,7 +22,20 @@ from postern.net.clock import SystemEntropy
 from postern.roles.parts import Parts
 from postern.store.journal.layout import journal_directory
 
-PATHS = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "https", "http", "metrics")
+PATHS = (
+    "smtp",
+    "submission",
+    "submissions",
+    "imap",
+    "imaps",
+    "pop3",
+    "pop3s",
+    "ldap",
+    "ldaps",
+    "https",
+    "http",
+    "metrics",
+)
 USERS = ("anna", "boris", "chen")
 PASSWORD = "correct horse"
 
@@ -49,7 +62,9 @@ def make_organisation(settings: Settings) -> None:
     """Certificate, domain and users."""
     data = settings.data_dir
     (data / "tls").mkdir(parents=True, exist_ok=True)
-    certificate = trustme.CA().issue_cert("mail.example.org", "localhost", "127.0.0.1")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(data / "tls" / "authority.pem")
+    certificate = authority.issue_cert("mail.example.org", "localhost", "127.0.0.1")
     certificate.private_key_pem.write_to_path(data / "tls" / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(data / "tls" / "certificate.pem")
     journal_directory(data).mkdir(exist_ok=True)

@@ -17,7 +17,11 @@ from tests.integration.organisation import PATHS, Running, make_organisation, ma
 
 from postern.catalogue.load import load
 from postern.catalogue.schema import Level, Listener
+from postern.checks.model import Seen, Service, Tls
+from postern.checks.probes import directory
+from postern.checks.wire import Tools
 from postern.config.listeners import listeners
+from postern.net.clock import SystemClock, SystemEntropy
 
 pytestmark = pytest.mark.integration
 
@@ -180,3 +184,19 @@ def test_no_password_is_taken_in_clear(server, path_id):
         assert re.match(r"5|b (NO|BAD)|-ERR", answer), answer
     finally:
         talk.close()
+
+
+@pytest.mark.parametrize(
+    "listener", [one for one in load().listeners if one.protocol == "ldap"], ids=lambda one: one.id
+)
+async def test_the_address_book_is_as_catalogued(server, listener: Listener):
+    tls = Tls.IMPLICIT if listener.implicit_tls else Tls.STARTTLS
+    service = Service(host="here", address="127.0.0.1", port=server.ports[listener.id], protocol="ldap", tls=tls)
+    seen = Seen()
+    await directory.probe(service, Tools(SystemClock(), SystemEntropy()), seen)
+    assert set(seen.mechanisms) == set(listener.mechanisms)
+    assert seen.facts["namingContexts"] == ("dc=example,dc=org",)
+    assert seen.tls_failure == ""
+    if listener.starttls:
+        assert seen.starttls
+        assert set(seen.mechanisms_clear) == set(listener.authentication_before_tls)

@@ -7,14 +7,17 @@ clients expect of a domain controller; Kerberos, LDAP, NTLM and RPC tests share 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import trustme
 
@@ -38,6 +41,7 @@ class DomainController:
     krb5_conf: Path
     """For KRB5_CONFIG: finds the KDC by address, asks no DNS."""
     process: subprocess.Popen[bytes]
+    lock: BinaryIO
     realm: str = REALM
     domain: str = DOMAIN
     netbios: str = NETBIOS
@@ -67,23 +71,29 @@ def missing() -> str:
     return ""
 
 
-def free_address() -> str:
-    """A loopback address whose well-known ports are free: several test runs may share a machine."""
+def free_address() -> tuple[str, BinaryIO]:
+    """A loopback address whose well-known ports are free, and the lock that keeps it ours until it is closed.
+
+    Several test runs may share a machine, and a controller takes its ports ten seconds after it took its address.
+    """
     for last in range(1, 250):
         address = f"127.77.0.{last}"
+        lock = (Path(tempfile.gettempdir()) / f"postern-samba-{address}.lock").open("ab")
         try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for port in READY_PORTS:
                 with socket.socket() as probe:
                     probe.bind((address, port))
         except OSError:
+            lock.close()
             continue
-        return address
+        return address, lock
     raise RuntimeError("no free loopback address for a domain controller")
 
 
 def start(root: Path) -> DomainController:
     """Provision and start; about ten seconds."""
-    address = free_address()
+    address, lock = free_address()
     provision = subprocess.run(
         [
             "samba-tool", "domain", "provision", f"--realm={REALM}", f"--domain={NETBIOS}", "--server-role=dc",
@@ -102,7 +112,7 @@ def start(root: Path) -> DomainController:
         stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     log.close()
-    controller = DomainController(address, root, authority, _krb5(root, address), process)
+    controller = DomainController(address, root, authority, _krb5(root, address), process, lock)
     try:
         _wait(controller)
     except BaseException:
@@ -123,6 +133,7 @@ def stop(controller: DomainController) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
+        controller.lock.close()
 
 
 def _certificate(root: Path, address: str) -> Path:

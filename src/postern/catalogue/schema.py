@@ -83,7 +83,7 @@ class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     port: int
     """TCP port unless settings say otherwise."""
     protocol: str
-    """smtp, imap, pop3, http: which front end serves it."""
+    """smtp, imap, pop3, ldap, http: which front end serves it."""
     encryption_supported: tuple[Encryption, ...]
     encryption_default: Encryption
     authentication_supported: tuple[str, ...]

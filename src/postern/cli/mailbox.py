@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from postern.cli import permission
+from postern.cli import ntlm, permission
 from postern.cli.account_values import expiry, mailbox_kind, parse_protocols, parse_quota, read_password
 from postern.cli.language import _
 from postern.cli.moments import moment
@@ -17,6 +17,7 @@ from postern.cli.organisation import (
     Json,
     checked_credentials,
     existing_account,
+    keep_keys,
     load_settings,
     open_directory,
     open_failures,
@@ -36,6 +37,7 @@ from postern.model.refusal import Reason, Refusal
 
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
+app.command(ntlm.app)
 
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Password = Annotated[
@@ -183,7 +185,7 @@ def add(  # noqa: D103, PLR0913 - one option for each thing that can be said
             admin=bool(admin),
             policy=policy or "",
         )
-        return (await create(settings, [new]))[0]
+        return (await create(settings, [new], secret))[0]
 
     account = run(work)
     found = facts(account)
@@ -194,11 +196,13 @@ def add(  # noqa: D103, PLR0913 - one option for each thing that can be said
     done(text, found, json=json)
 
 
-async def create(settings: Settings, new: Sequence[NewAccount]) -> Sequence[Account]:
-    """Make accounts and their mailboxes."""
+async def create(settings: Settings, new: Sequence[NewAccount], password: str = "") -> Sequence[Account]:
+    """Make accounts and their mailboxes; with the password of all of them, keep what settings ask for of it."""
     async with open_organisation(settings) as organisation:
         accounts = await organisation.directory.create_accounts(new)
         for account in accounts:
+            if password and not account.shared:
+                await keep_keys(organisation.directory, settings, account, password)
             if account.mailbox:
                 await organisation.store.create_mailbox(account.mailbox, account.slot, account.quota)
         return accounts
@@ -275,6 +279,7 @@ def password(  # noqa: D103
             old = await directory.old_hashes(account.id, policy.password_history)
             credentials = checked_credentials(settings, secret, account.address, policy, old)
             await directory.set_password(account.id, *credentials)
+            await keep_keys(directory, settings, account, secret)
             return account
 
     account = run(work)

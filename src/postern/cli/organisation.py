@@ -18,13 +18,14 @@ from postern.cli.serve import EX_CONFIG, config_path
 from postern.config.loading import SettingsError, load
 from postern.config.settings import Settings
 from postern.directory.failures import FailureLog
-from postern.directory.interface import Account, Entry, Policy
+from postern.directory.interface import Account, Directory, Entry, Policy
 from postern.directory.passwords import HashCost, new_credentials
 from postern.directory.policies import check_password
 from postern.directory.sqlite import SqliteDirectory
 from postern.model.credentials import ScramCredentials
 from postern.model.refusal import Reason, Refusal
 from postern.net.clock import SystemClock, SystemEntropy
+from postern.protocols.http import digest
 from postern.roles.bus import SharedBus
 
 if TYPE_CHECKING:
@@ -135,3 +136,15 @@ def checked_credentials(
     """What is stored of a new password. Raises Refusal(BAD_VALUE) for one that the policy does not allow."""
     check_password(policy, password, address, old)
     return new_credentials(password, SystemEntropy(), hash_cost(settings))
+
+
+async def keep_keys(directory: Directory, settings: Settings, account: Account, password: str) -> None:
+    """Keep of a new password what mechanisms need that its hash does not serve, where settings say so."""
+    if not settings.authentication.keep_digest:
+        return
+    realm = settings.http.realm or settings.server.hostname
+    keys = {
+        digest.kind(algorithm, realm): digest.key(algorithm, account.address, realm, password).encode()
+        for algorithm in digest.ALGORITHMS
+    }
+    await directory.put_derived_keys(account.id, keys)

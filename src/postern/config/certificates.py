@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from postern.config.table import Table
-
-Port = Annotated[int, Meta(ge=1, le=65535)]
+from postern.config.table import Port, Table
 
 
 class Tls(Table, frozen=True, kw_only=True):

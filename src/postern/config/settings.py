@@ -12,13 +12,12 @@ import msgspec
 from msgspec import Meta
 
 from postern.config.certificates import Acme, Partner, Tls
+from postern.config.connectors import DEFAULT_CONNECTORS as DEFAULT_CONNECTORS
+from postern.config.connectors import Dkim as Dkim
+from postern.config.connectors import ReceiveConnector as ReceiveConnector
+from postern.config.connectors import SendConnector as SendConnector
 from postern.config.mechanisms import Kerberos, Ntlm, Oidc
-from postern.config.table import Table
-
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
-Limit = Annotated[int, Meta(ge=0)]
-"""0 is no limit."""
+from postern.config.table import Limit, Seconds, Table
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a mail server listens to the world
 
@@ -120,6 +119,16 @@ class Pop3(Table, frozen=True, kw_only=True):
         int, Meta(ge=600, le=86400, description="seconds of silence before a session ends (RFC 1939 3)")
     ] = 900
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
+
+
+class Ldap(Table, frozen=True, kw_only=True):
+    """`[ldap]`: limits of the address book over LDAP."""
+
+    login_timeout_s: Annotated[Seconds, Meta(description="seconds a client may stay without signing in")] = 60
+    idle_timeout_s: Annotated[int, Meta(ge=60, le=86400, description="seconds of silence before a session ends")] = 900
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
+    max_entries: Annotated[int, Meta(ge=10, le=10_000, description="entries of one search, or of one page")] = 1000
+    time_limit_s: Annotated[int, Meta(ge=1, le=600, description="seconds a search may take")] = 15
 
 
 class Http(Table, frozen=True, kw_only=True):
@@ -241,70 +250,12 @@ class Pressure(Table, frozen=True, kw_only=True):
     max_loop_lag_s: Annotated[float, Meta(ge=0.05, le=60, description="seconds the event loop may be late")] = 2.0
 
 
-class ReceiveConnector(Table, frozen=True, kw_only=True):
-    """`[[receive_connector]]`: who may hand in what; the first one that fits a connection counts."""
-
-    name: Annotated[str, Meta(min_length=1, description="in logs and trace records")]
-    listeners: Annotated[
-        tuple[Literal["smtp", "submission", "submissions"], ...], Meta(min_length=1, description="data paths")
-    ] = ("smtp",)
-    remote: Annotated[tuple[str, ...], Meta(min_length=1, description="networks of peers, CIDR")] = (
-        "0.0.0.0/0",
-        "::/0",
-    )
-    anonymous: Annotated[bool, Meta(description="take mail for accepted domains without authentication")] = False
-    anonymous_relay: Annotated[bool, Meta(description="relay anywhere without authentication: printers, scanners")] = (
-        False
-    )
-    authenticated: Annotated[bool, Meta(description="relay for authenticated users")] = False
-    check_sender: Annotated[bool, Meta(description="authenticated users send only as addresses they may use")] = True
-    require_tls: Annotated[bool, Meta(description="MAIL only after TLS")] = False
-    internal_servers: Annotated[
-        bool, Meta(description="the organisation's servers, known by their certificates, may relay and send as anybody")
-    ] = True
-
-
-class SendConnector(Table, frozen=True, kw_only=True):
-    """`[[send_connector]]`: how mail leaves for a set of domains; the most specific domain counts."""
-
-    name: Annotated[str, Meta(min_length=1, description="in logs and trace records")]
-    domains: Annotated[tuple[str, ...], Meta(min_length=1, description="`*`, `example.net` or `*.example.net`")] = (
-        "*",
-    )
-    smart_hosts: Annotated[
-        tuple[str, ...], Meta(description="`host`, `host:port` or `[address]:port`; empty: by MX records")
-    ] = ()
-    port: Annotated[Port, Meta(description="TCP port of hosts that name none")] = 25
-    tls: Annotated[
-        Literal["none", "opportunistic", "required", "verified", "server"],
-        Meta(description="what the next hop must offer; server: be one of the organisation's (`postern server list`)"),
-    ] = "opportunistic"
-    username: Annotated[str, Meta(description="account at the smart host; empty: none")] = ""
-    password_file: Annotated[str, Meta(description="file that holds its password")] = ""
-    max_message_bytes: Annotated[Limit, Meta(description="largest message, octets; 0 is no limit")] = 0
-
-
-class Dkim(Table, frozen=True, kw_only=True):
-    """`[[dkim]]`: a key that signs outgoing mail of a domain."""
-
-    domain: Annotated[str, Meta(min_length=1, description="signing domain (d=)")]
-    selector: Annotated[str, Meta(min_length=1, description="selector (s=)")]
-    key: Annotated[str, Meta(min_length=1, description="PEM file, RSA or Ed25519")]
-
-
 class Log(Table, frozen=True, kw_only=True):
     """`[log]`: what goes to standard error and the tracking log."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least level written")] = "info"
     tracking_days: Annotated[int, Meta(ge=1, le=3650, description="days that message tracking is kept")] = 30
     signin_days: Annotated[int, Meta(ge=1, le=3650, description="days that the log of sign-ins is kept")] = 90
-
-
-DEFAULT_CONNECTORS = (
-    ReceiveConnector(name="internet", listeners=("smtp",), anonymous=True),
-    ReceiveConnector(name="clients", listeners=("submission", "submissions"), authenticated=True, require_tls=True),
-)
-"""In force where the file has none: anonymous mail for accepted domains on 25, users on 587 and 465."""
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -321,6 +272,7 @@ class Settings(Table, frozen=True, kw_only=True):
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
+    ldap: Ldap = Ldap()
     http: Http = Http()
     authentication: Authentication = Authentication()
     kerberos: Kerberos = Kerberos()

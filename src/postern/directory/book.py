@@ -27,6 +27,15 @@ _COLUMNS = (
     f" EXISTS (SELECT 1 FROM photos WHERE photos.id = book.id), {', '.join(_DETAILS)}"
 )
 
+BOOK_FIELDS = ("address", "display_name", *_DETAILS)
+"""Of `book_rows`, after id and kind; None or empty where there is nothing."""
+BOOK_ENTRIES = 64
+_SHOWN = "removed_at IS NULL AND address NOT LIKE '%.invalid' AND NOT hidden"
+_BOOK_ROWS = (
+    f"SELECT id, recipient_kind, {', '.join(BOOK_FIELDS)} FROM ({filtering.BOOK}) book"  # noqa: S608 - constants only
+    f" WHERE id > ? AND {_SHOWN} ORDER BY id LIMIT ?"
+)
+
 
 class AddressBookTables(DirectoryFile):
     """Looking recipients up, and what there is to see of them."""
@@ -121,6 +130,27 @@ class AddressBookTables(DirectoryFile):
         if row is None or not slash or not row[1]:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, f"no such address list: {name}")
         return filters.And((filters.parse(row[0]), Equal(row[1], value)))
+
+    async def book_version(self) -> tuple[int, int]:
+        """Another one after every change of the directory, by whatever process."""
+        row = self._row("PRAGMA data_version")
+        return (int(row[0]) if row else -1, self._db.total_changes())
+
+    async def book_rows(self, after: int, limit: int) -> Sequence[tuple[Any, ...]]:
+        """What is searched for, of the next recipients by number: id, kind and BOOK_FIELDS; no hidden ones."""
+        return self._rows(_BOOK_ROWS, (after, limit))
+
+    async def book_entries(self, ids: Sequence[AccountId], match: Filter) -> Sequence[Entry]:
+        """Those of some recipients that fit and are shown, in the order of `ids`: at most BOOK_ENTRIES."""
+        condition, bindings = filtering.compile_filter(match)
+        numbers = [*ids, *[-1] * (BOOK_ENTRIES - len(ids))]  # always as many: one prepared statement
+        places = ", ".join("?" * len(numbers))
+        rows = self._rows(
+            f"SELECT {_COLUMNS} FROM ({filtering.BOOK}) book WHERE id IN ({places}) AND {_SHOWN} AND {condition}",  # noqa: S608
+            (*numbers, *bindings),
+        )
+        found = {row[0]: row for row in rows}
+        return [self._entry_of(found[number]) for number in ids if number in found]
 
     async def photo(self, account: AccountId) -> bytes | None:
         """A recipient's picture."""

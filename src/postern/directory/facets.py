@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from postern.directory.mirrored import Conflict, Mirrored, Source, SourceEntry, SourceLink
 from postern.directory.objects import (
@@ -49,6 +49,18 @@ class AddressBook(Protocol):
 
     async def count_entries(self, match: Filter | None = None, *, within: str = GLOBAL, search: str = "") -> int:
         """How many `entries` would give without a limit."""
+        ...
+
+    async def book_version(self) -> tuple[int, int]:
+        """Another one after every change of the directory, by whatever process."""
+        ...
+
+    async def book_rows(self, after: int, limit: int) -> Sequence[tuple[Any, ...]]:
+        """For an index: id, kind and `book.BOOK_FIELDS` of the next shown recipients by number."""
+        ...
+
+    async def book_entries(self, ids: Sequence[AccountId], match: Filter) -> Sequence[Entry]:
+        """Those of at most `book.BOOK_ENTRIES` recipients that are shown and fit, in the order of `ids`."""
         ...
 
     async def photo(self, account: AccountId) -> bytes | None:
@@ -205,6 +217,10 @@ class Sources(Protocol):
 
     async def by_anchor(self, source: str, anchor: str) -> Account | None:
         """The account that an entry of a source became."""
+        ...
+
+    async def anchors(self, source: str) -> Sequence[str]:
+        """Of the entries of a source that are mirrored now; not of disconnected accounts."""
         ...
 
     async def conflicts(self) -> Sequence[Conflict]:

@@ -212,6 +212,10 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
         """Keep keys of the present password, by kind. A new password drops them all: put them again after it."""
         ...
 
+    async def drop_derived_key(self, account: AccountId, kind: str) -> None:
+        """Forget a key of a kind, if there is one."""
+        ...
+
     async def delete_account(self, address: str) -> Account:
         """Remove an account, its aliases and permissions; its mailbox file is the caller's business."""
         ...

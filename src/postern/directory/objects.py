@@ -228,6 +228,8 @@ class Policy(msgspec.Struct, frozen=True):
     password_history: int = 0
     """How many of the last passwords may not be used again."""
     password_max_age_s: float = 0.0
+    address_lists: tuple[str, ...] = ()
+    """Names of the address lists its accounts see (`All Users`, `Departments/Sales`); empty: all of them."""
 
 
 DEFAULT_POLICY = "default"

@@ -130,6 +130,11 @@ class SqliteDirectory(SafeguardTables, SourceTables, ServerTables):
                 [(account, kind, value) for kind, value in keys.items()],
             )
 
+    async def drop_derived_key(self, account: AccountId, kind: str) -> None:
+        """Forget a key of a kind."""
+        with self._writing():
+            self._db.execute("DELETE FROM derived_keys WHERE account = ? AND kind = ?", (account, kind))
+
     async def delete_account(self, address: str) -> Account:
         """Remove an account with its aliases, memberships and permissions."""
         with self._writing():

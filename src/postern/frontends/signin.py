@@ -85,6 +85,14 @@ class SignIn:
         self.proof: Accepted | None = None
         """How a token proved it, for the log."""
 
+    @property
+    def last(self) -> bool:
+        """Whether the challenge was the last word, and only an empty response is to come.
+
+        A protocol whose success carries data sends both at once and calls `go_on(b"")` itself.
+        """
+        return self._done is not None or self._accepted is not None
+
     async def begin(self, mechanism: str, initial: bytes | None, offered: tuple[str, ...]) -> bytes | Principal:
         """A challenge to send, or who it is.
 
@@ -192,4 +200,6 @@ class SignIn:
                 raise Refusal(Reason.BAD_CREDENTIALS, "an exchange without an outcome")
 
     async def _finish(self, done: Done) -> Principal:
-        return await self._authentication.finish_scram(done.authcid, True, self._peer, self._protocol, done.authzid)
+        return await self._authentication.finish_scram(
+            done.authcid, True, self._peer, self._protocol, done.authzid, stored_key=done.stored_key
+        )

@@ -12,6 +12,9 @@ from postern.config.listeners import Listening
 from postern.config.settings import Settings
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
+from postern.frontends.ldap.frontend import FULL as LDAP_FULL
+from postern.frontends.ldap.frontend import LdapFrontend
+from postern.frontends.ldap.settings import LdapSettings
 from postern.frontends.pop3.frontend import Pop3Frontend
 from postern.frontends.pop3.settings import Pop3Settings
 from postern.frontends.smtp.frontend import SmtpFrontend
@@ -24,6 +27,7 @@ from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
 from postern.roles.peers import PeerCertificates
 from postern.roles.sockets import TlsContexts
+from postern.services.address_book import AddressBook
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.telemetry import log
@@ -71,6 +75,7 @@ class Frontends(msgspec.Struct):
     parts: Parts
     mailflow: Mailflow
     mailboxes: Mailboxes
+    address_book: AddressBook
     authentication: Any
     resolver: Resolver
     maildrops: MaildropLocks
@@ -84,7 +89,7 @@ class Frontends(msgspec.Struct):
 
     def handler(self, listening: Listening) -> tuple[Handler, int, bytes]:
         """A data path's handler, how many connections it may have in this worker, and what the next one is told."""
-        make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "http": self._http}
+        make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "ldap": self._ldap, "http": self._http}
         return make[listening.path.protocol](listening)
 
     def _context(self) -> ssl.SSLContext:
@@ -164,6 +169,23 @@ class Frontends(msgspec.Struct):
             settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context
         )
         return frontend.handle, own.max_connections, POP3_FULL
+
+    def _ldap(self, listening: Listening) -> tuple[Handler, int, bytes]:
+        own = self.settings.ldap
+        settings = LdapSettings(
+            server_name=self.settings.server.hostname,
+            starttls=listening.path.starttls,
+            mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
+            login_timeout_s=own.login_timeout_s,
+            idle_timeout_s=own.idle_timeout_s,
+            max_entries=own.max_entries,
+            time_limit_s=own.time_limit_s,
+        )
+        frontend = LdapFrontend(
+            settings, self.address_book, self.authentication, self.parts.clock, self.parts.entropy, self._context
+        )
+        return frontend.handle, own.max_connections, LDAP_FULL
 
     def _http(self, listening: Listening) -> tuple[Handler, int, bytes]:
         # what HTTP needs is in memory only where a listener speaks it

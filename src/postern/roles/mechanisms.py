@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from postern.config.mechanisms import Oidc
 from postern.config.settings import Settings
 from postern.directory.interface import Directory
 from postern.formats import spnego
@@ -49,6 +51,8 @@ def register(
         ntlm = _ntlm(settings, directory, admission, clock, entropy)
         inner[spnego.NTLM] = ntlm
         known.register("NTLM", strict(lambda seen: Direct(ntlm(seen), admission, seen)))
+    if settings.oidc:
+        _register_bearer(authentication, admission, settings.oidc, clock)
     if inner:
 
         def negotiate(seen: Circumstances) -> Negotiation:
@@ -60,7 +64,10 @@ def register(
 
 
 def check(settings: Settings) -> None:
-    """Before anything is started: whether what the settings name is there. Raises StartError."""
+    """Before anything is forked: whether what the settings name is there. Raises StartError."""
+    if settings.oidc:
+        importlib.import_module("postern.services.mechanisms.bearer")
+        importlib.import_module("postern.net.fetch")
     if not settings.kerberos.keytab:
         return
     if importlib.util.find_spec("gssapi") is None:
@@ -72,6 +79,7 @@ def check(settings: Settings) -> None:
         raise StartError(f"kerberos.keytab: {settings.kerberos.keytab} cannot be read: {problem.strerror}") from None
     if head != b"\x05\x02":
         raise StartError(f"kerberos.keytab: {settings.kerberos.keytab} is no keytab")
+    importlib.import_module("postern.services.mechanisms.kerberos")
 
 
 def _kerberos(settings: Settings, data: Path, clock: Clock) -> Kerberos:
@@ -80,6 +88,34 @@ def _kerberos(settings: Settings, data: Path, clock: Clock) -> Kerberos:
     return Kerberos(
         KerberosSettings(Path(settings.kerberos.keytab), data / REPLAY_CACHE_FILE, settings.kerberos.realms), clock
     )
+
+
+def _register_bearer(
+    authentication: Authentication, admission: Admission, issuers: tuple[Oidc, ...], clock: Clock
+) -> None:
+    # imported only where it is used: most servers never see a token
+    from postern.net.fetch import Fetcher
+    from postern.services.mechanisms.bearer import Bearer
+    from postern.services.mechanisms.issuer import Issuer, IssuerSettings
+
+    fetcher = Fetcher()
+    authentication.negotiations.when_closed(fetcher.close)
+    made = [
+        Issuer(
+            IssuerSettings(
+                own.issuer,
+                own.audience,
+                own.claim,
+                own.scope,
+                own.algorithms,
+                Path(own.authority) if own.authority else None,
+            ),
+            fetcher.get,
+            clock,
+        )
+        for own in issuers
+    ]
+    authentication.negotiations.register("Bearer", lambda seen: Bearer(made, admission, seen))
 
 
 def _ntlm(

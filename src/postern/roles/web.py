@@ -18,7 +18,7 @@ from postern.frontends.http.digests import Digests
 from postern.frontends.http.forms import Forms
 from postern.frontends.http.frontend import HttpFrontend
 from postern.frontends.http.gate import Gate
-from postern.frontends.http.redirect import ToHttps
+from postern.frontends.http.redirect import AcmeChallenges, ToHttps
 from postern.frontends.http.settings import HttpSettings
 from postern.frontends.http.site import ANYBODY, Access, Mount, Site
 from postern.frontends.http.whoami import WhoAmI
@@ -33,6 +33,8 @@ from postern.services.certificates import CertificateSignIn
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
+ACME_DIRECTORY = "acme-challenge"
+"""Where an order for a certificate puts its answers."""
 ENDINGS_FILE = "sessions.db"
 
 
@@ -73,9 +75,9 @@ class Web:
         settings = self._listener(listening, https_port)
         gate = self._gate(settings) if listening.path.implicit_tls else None
         mounts = self._mounts(settings) if gate is not None else self._clear_mounts(settings)
-        shared = Shared(
-            settings, Site(mounts), gate, self._parts.clock, self._log, served=self.serves, counted=self._count
-        )
+        # without TLS any name may be asked for: one is being certified, perhaps, and nothing but redirects goes out
+        served = self.serves if gate is not None else None
+        shared = Shared(settings, Site(mounts), gate, self._parts.clock, self._log, served=served, counted=self._count)
         return HttpFrontend(shared).handle
 
     def close(self) -> None:
@@ -157,9 +159,12 @@ class Web:
 
     def _clear_mounts(self, settings: HttpSettings) -> list[Mount]:
         """Without TLS."""
-        if not settings.https_port:
-            return []
-        return [Mount("", ToHttps(settings.hostname, settings.https_port), ANYBODY)]
+        mounts = [
+            Mount("/.well-known/acme-challenge", AcmeChallenges(self._parts.data / ACME_DIRECTORY), ANYBODY),
+        ]
+        if settings.https_port:
+            mounts.append(Mount("", ToHttps(settings.hostname, settings.https_port, self.serves), ANYBODY))
+        return mounts
 
 
 def _is_address(host: str) -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 
 from postern.config.listeners import Listening
 from postern.config.settings import Settings
+from postern.ldapsource.verifying import PasswordSources
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
@@ -22,6 +23,7 @@ from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
 from postern.roles.sockets import Endpoint, TlsContexts
+from postern.services.address_book import AddressBook
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
@@ -108,12 +110,17 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
+        authentication = parts.authentication(sessions)
+        sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
+        authentication.password_sources = sources
+        address_book = AddressBook(parts.directory, parts.clock)
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
             mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
-            authentication=parts.authentication(sessions),
+            address_book=address_book,
+            authentication=authentication,
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,
@@ -145,6 +152,7 @@ class Worker:
         for task in (*tasks, failed):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await address_book.close()
         await mailflow.close()
         await parts.close()
         return 0

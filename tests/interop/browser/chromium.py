@@ -18,13 +18,13 @@ from typing import Any
 class Chromium:
     """One browser with one page."""
 
-    def __init__(self, program: str, profile: Path) -> None:
+    def __init__(self, program: str, profile: Path, *more: str) -> None:
         command_read, self._write = os.pipe()
         self._read, answer_write = os.pipe()
         options = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--lang=en",
-            "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank",
+            "--remote-debugging-pipe", f"--user-data-dir={profile}", *more, "about:blank",
         ]  # fmt: skip
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec "$0" "$@" 3<&{command_read} 4>&{answer_write}', program, *options],
@@ -72,8 +72,16 @@ class Chromium:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.visit(path.resolve().as_uri())
+
+    def visit(self, url: str) -> None:
+        """Load a page and wait until it is whole."""
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=url)
+        self.wait_loaded()
+
+    def wait_loaded(self) -> None:
+        """Until a page that is being loaded is whole."""
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive(time.monotonic() + 60))
 

@@ -16,6 +16,8 @@ def test_the_listeners_of_the_first_edition():
         "imaps": 993,
         "pop3": 110,
         "pop3s": 995,
+        "ldap": 389,
+        "ldaps": 636,
         "https": 443,
         "http": 80,
         "metrics": 9925,

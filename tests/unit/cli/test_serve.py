@@ -14,7 +14,7 @@ def test_missing_privileges_are_told_with_ways_out(monkeypatch, capsys):
     assert ended.value.code == 77
     text = capsys.readouterr().err
     for word in (
-        "25, 80, 110, 143, 443, 465, 587, 993, 995",
+        "25, 80, 110, 143, 443, 465, 587, 636, 993, 995",
         "setcap",
         "systemctl",
         "ip_unprivileged_port_start=25",

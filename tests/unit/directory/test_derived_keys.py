@@ -18,6 +18,9 @@ async def test_derived_keys_go_with_the_password_they_are_of(tmp_path):
     assert await directory.derived_key(anna.id, "nt") == b"4"
     assert await directory.derived_key(anna.id, "digest-md5 mail") == b"2"
     assert await directory.derived_key(anna.id, "digest-md5 other") is None
+    await directory.drop_derived_key(anna.id, "digest-md5 mail")
+    assert await directory.derived_key(anna.id, "digest-md5 mail") is None
+    assert await directory.derived_key(anna.id, "nt") == b"4"
     await directory.set_password(anna.id, *new_credentials("another one", SystemEntropy(), CHEAP))
     assert await directory.derived_key(anna.id, "nt") is None
     await directory.delete_account("bert@example.org")

@@ -86,8 +86,6 @@ def negotiate(data: bytes) -> Flags:
     """What a client's first message asks for. Raises ProtocolViolation."""
     _check(data, _NEGOTIATE, 16)
     flags = Flags(int.from_bytes(data[12:16], "little"))
-    if not flags & Flags.UNICODE:
-        raise ProtocolViolation("NTLM client without Unicode")
     if not flags & Flags.EXTENDED_SESSION_SECURITY:
         # clients from before Windows NT 4 SP4; they know no NTLMv2
         raise ProtocolViolation("NTLM client without extended session security")
@@ -97,9 +95,14 @@ def negotiate(data: bytes) -> Flags:
 def challenge(asked: Flags, server_challenge: bytes, target: str, info: Mapping[int, bytes]) -> bytes:
     """The server's message. `target` is the NetBIOS name of domain or server, `info` its AV pairs."""
     kind = Flags.TARGET_TYPE_DOMAIN if Kind.NETBIOS_DOMAIN in info else Flags.TARGET_TYPE_SERVER
-    flags = Flags.UNICODE | Flags.NTLM | Flags.EXTENDED_SESSION_SECURITY | Flags.TARGET_INFO | kind
+    flags = Flags.NTLM | Flags.EXTENDED_SESSION_SECURITY | Flags.TARGET_INFO | kind
     flags |= (asked & _ECHOED) | (asked & Flags.REQUEST_TARGET)
-    name = pairs.text(target)
+    if asked & Flags.UNICODE:
+        flags |= Flags.UNICODE
+        name = pairs.text(target)
+    else:  # curl
+        flags |= Flags.OEM
+        name = target.encode("ascii", "replace")
     packed = pairs.pack(info)
     start = _CHALLENGE_HEAD.size
     head = _CHALLENGE_HEAD.pack(
@@ -146,9 +149,9 @@ def authenticate(data: bytes) -> Authenticate:
         mic = data[MIC_START:MIC_END]
         message = data[:MIC_START] + bytes(MIC_END - MIC_START) + data[MIC_END:]
     return Authenticate(
-        pairs.read_text(user),
-        pairs.read_text(domain),
-        pairs.read_text(workstation),
+        _name(user, flags),
+        _name(domain, flags),
+        _name(workstation, flags),
         flags,
         proof,
         blob,
@@ -166,6 +169,16 @@ def av_flags(info: Mapping[int, bytes]) -> int:
     if len(value) != 4:
         raise ProtocolViolation("AV flags of a wrong size")
     return int.from_bytes(value, "little")
+
+
+def _name(value: bytes, flags: Flags) -> str:
+    """A name in UTF-16, or in an OEM character set, of which ASCII is what everybody agrees on."""
+    if flags & Flags.UNICODE:
+        return pairs.read_text(value)
+    try:
+        return value.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise ProtocolViolation("a name in an unknown character set") from error
 
 
 def _check(data: bytes, kind: int, least: int) -> None:

@@ -9,7 +9,7 @@ from postern.frontends.http.asgi import Fields
 from postern.frontends.ports import Authentication
 from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Reason, Refusal
-from postern.protocols.http.digest import ALGORITHMS, Claim, claim, key, proves
+from postern.protocols.http.digest import ALGORITHMS, Claim, claim, key, kind, proves
 from postern.protocols.http.fields import challenge, parameters
 from postern.protocols.http.session import RequestHead
 
@@ -95,11 +95,6 @@ class Digests:
             self._nonces[one.nonce] = (end, one.count, used)
         else:
             self._nonces[one.nonce] = (end, highest, used | 1 << (highest - one.count))
-
-
-def kind(algorithm: str, realm: str) -> str:
-    """Name of an algorithm's key among those that the directory derives of a password."""
-    return f"digest-{algorithm.lower()} {realm}"
 
 
 def _uri(head: RequestHead) -> bytes:

@@ -54,6 +54,11 @@ def key(algorithm: str, user: str, realm: str, password: str) -> str:
     return _hash(algorithm, f"{user}:{realm}:{password}")
 
 
+def kind(algorithm: str, realm: str) -> str:
+    """Name of an algorithm's key among those that the directory derives of a password."""
+    return f"digest-{algorithm.lower()} {realm}"
+
+
 def answer(stored: str, method: str, one: Claim) -> str:
     """The response that proves knowledge of the password (RFC 7616 3.4.1)."""
     second = _hash(one.algorithm, f"{method}:{one.uri}")

@@ -43,6 +43,10 @@ MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
 """The largest message that is read; a photograph or a large group fits."""
 ID_LIMIT = 2**31 - 1
 """Message ids (RFC 4511 4.1.1, maxInt)."""
+CONTROLS_LIMIT = 64
+"""Controls of one message."""
+ATTRIBUTES_LIMIT = 1000
+"""Attributes that one search names."""
 
 _CONTROLS = 0xA0
 _SIMPLE, _SASL, _SASL_CREDENTIALS = 0x80, 0xA3, 0x87
@@ -75,6 +79,8 @@ def decode(data: bytes) -> Message:
         listed = inner.enter(_CONTROLS)
         while listed:
             controls.append(_decode_control(listed.enter()))
+            if len(controls) > CONTROLS_LIMIT:
+                raise ProtocolViolation("too many controls")
     return Message(number, operation, tuple(controls))
 
 
@@ -152,7 +158,9 @@ def _decode_search(reader: Reader) -> SearchRequest:
     if scope not in {0, 1, 2}:
         raise ProtocolViolation(f"search scope {scope}")
     found = filters.decode(inner)
-    return SearchRequest(base, Scope(scope), found, _texts(inner.enter()), size, time, types_only, dereference)
+    return SearchRequest(
+        base, Scope(scope), found, _texts(inner.enter(), ATTRIBUTES_LIMIT), size, time, types_only, dereference
+    )
 
 
 def _encode_attributes(attributes: Mapping[str, tuple[bytes, ...]]) -> bytes:
@@ -241,9 +249,11 @@ def _decode_extended_response(reader: Reader) -> ExtendedResponse:
     return ExtendedResponse(result, oid, inner.octets(_RESPONSE_VALUE) if inner.peek() == _RESPONSE_VALUE else None)
 
 
-def _texts(reader: Reader) -> tuple[str, ...]:
-    found = []
+def _texts(reader: Reader, limit: int | None = None) -> tuple[str, ...]:
+    found: list[str] = []
     while reader:
+        if limit is not None and len(found) >= limit:
+            raise ProtocolViolation("too many of them")
         found.append(reader.text())
     return tuple(found)
 

@@ -43,9 +43,14 @@ class Code(IntEnum):
     BUSY = 51
     UNAVAILABLE = 52
     UNWILLING_TO_PERFORM = 53
+    SORT_CONTROL_MISSING = 60
+    OFFSET_RANGE_ERROR = 61
     OBJECT_CLASS_VIOLATION = 65
     ENTRY_ALREADY_EXISTS = 68
     OTHER = 80
+    CANCELED = 118
+    NO_SUCH_OPERATION = 119
+    CANNOT_CANCEL = 121
 
 
 class Result(msgspec.Struct, frozen=True):

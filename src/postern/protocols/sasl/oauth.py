@@ -10,8 +10,8 @@ MECHANISMS = ("OAUTHBEARER", "XOAUTH2")
 TOKEN_LIMIT_BYTES = 49152
 
 # RFC 7628 3.1: gs2-header without channel binding, then key-value pairs that end with ^A
-_OAUTHBEARER = re.compile(rb"[ny],(?:a=(?P<user>[^,\0\1]+))?,\1(?P<pairs>(?:[A-Za-z]+=[^\1]*\1)*)\1")
-_XOAUTH2 = re.compile(rb"user=(?P<user>[^\0\1]+)\1(?P<pairs>(?:[A-Za-z]+=[^\1]*\1)*)\1")
+_OAUTHBEARER = re.compile(rb"[ny],(?:a=(?P<user>[^,\x00\x01]+))?,\x01(?P<pairs>(?:[A-Za-z]+=[^\x01]*\x01)*)\x01")
+_XOAUTH2 = re.compile(rb"user=(?P<user>[^\x00\x01]+)\x01(?P<pairs>(?:[A-Za-z]+=[^\x01]*\x01)*)\x01")
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 
 

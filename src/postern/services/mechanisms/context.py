@@ -82,7 +82,7 @@ class Admission:
         return Refused(refusal.reason, f"{cause} ({login})" if login else cause)
 
     async def check(self, login: str, circumstances: Circumstances) -> None:
-        """Raises Refusal(TOO_MANY_FAILURES): nothing is tried then."""
+        """Raises Refusal(TOO_MANY_FAILURES): nothing is tried then. Without `login` only the address is looked at."""
         await self._authentication.check_limits(login, circumstances.peer_address)
 
 

@@ -17,6 +17,7 @@ import msgspec
 from gssapi.exceptions import BadChannelBindingsError, GSSError
 from gssapi.raw import ChannelBindings
 
+from postern.formats import apreq
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.services.mechanisms.context import Proved, Unproved
@@ -41,7 +42,7 @@ _CAUSES = {
     -1765328352: "the ticket has expired",  # TKT_EXPIRED
     -1765328351: "the ticket is not valid yet: look at the clocks",  # TKT_NYV
     -1765328350: "a ticket was replayed",  # REPEAT
-    -1765328349: "the ticket is for another service",  # NOT_US
+    -1765328349: "the keytab has no key for the service of the ticket",  # NOT_US
     -1765328347: "the clocks of client and server differ too much",  # SKEW
     -1765328343: "the message was changed on the way",  # MODIFIED
     -1765328340: "the keytab has no key of that version: export it again",  # BADKEYVER
@@ -115,6 +116,12 @@ class KerberosContext:
     async def step(self, token: bytes) -> Continue | Proved | Unproved:
         """See `Context`."""
         self._legs += 1
+        if self._legs == 1:
+            # the library names the keytab's first entry with the right key, and all of a member's names share one
+            name = apreq.service(token)
+            kind = name.partition("/")[0].lower()
+            if kind != "host" and kind not in SERVICES.get(self._circumstances.protocol, ()):
+                return Unproved(f"Kerberos: a ticket for {name}, which is not what is spoken here")
         if self._legs > MAX_LEGS:
             return Unproved("Kerberos: an exchange without end")
         return await self._kerberos.run(self._step, token)
@@ -143,10 +150,7 @@ class KerberosContext:
         bound = bool(int(context.actual_flags) & CHANNEL_BOUND)
         if self._circumstances.binding_required and not bound:
             return Unproved("Kerberos: the client bound to no TLS connection")
-        service, _, own_realm = str(context.target_name).rpartition("@")
-        kind = service.partition("/")[0].lower()
-        if kind != "host" and kind not in SERVICES.get(self._circumstances.protocol, ()):
-            return Unproved(f"Kerberos: a ticket for {service}, which is not what is spoken here")
+        own_realm = str(context.target_name).rpartition("@")[2]
         user, _, realm = str(context.initiator_name).rpartition("@")
         realms = self._kerberos.settings.realms or {own_realm: own_realm.lower()}
         if realm not in realms:

@@ -1,0 +1,1 @@
+"""LDAP front end: the address book, read only (RFC 4511)."""

@@ -1,0 +1,138 @@
+"""Mail programs of Debian sign in with a ticket, with NTLM, and fail with neither."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.integration.organisation import Running, make_organisation, make_settings
+from tests.interop.kerberos.conftest import HOST
+
+from postern.config.mechanisms import Kerberos, Ntlm
+from postern.config.settings import Authentication
+from postern.formats.ntlm import keys
+from postern.roles.parts import Parts
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+
+NTLM_PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="module")
+def server(kerberos, tmp_path_factory):
+    """A member of the domain with two workers."""
+    data = tmp_path_factory.mktemp("member") / "data"
+    settings = make_settings(
+        data,
+        kerberos=Kerberos(keytab=str(kerberos.keytab), realms={kerberos.controller.realm: "example.org"}),
+        ntlm=Ntlm(accounts=True),
+        authentication=Authentication(failure_delay_s=0.0),
+    )
+    make_organisation(settings)
+
+    async def allow_ntlm() -> None:
+        parts = Parts.open(settings, "test", None, 0)
+        account = await parts.directory.login("boris@example.org")
+        await parts.directory.put_derived_keys(account.id, {"nt": keys.nt_hash(NTLM_PASSWORD)})
+        await parts.close()
+
+    asyncio.run(allow_ntlm())
+    running = Running(settings, {"KRB5_CONFIG": str(kerberos.controller.krb5_conf)})
+    running.wait_ready()
+    yield running
+    running.stop()
+
+
+def refusals(server, since: int) -> str:
+    return "\n".join(map(str, server.lines()[since:]))
+
+
+@pytest.fixture
+def curl(program, run, server, tmp_path):
+    """curl against one of the server's ports, by its name."""
+    path = program("curl")
+    message = tmp_path / "message"
+
+    def call(scheme, listener, mechanism, user, *more, **environment):
+        sender = f"{user.split(':')[0] or 'anna'}@example.org"
+        message.write_text(f"From: {sender}\r\nTo: boris@example.org\r\nSubject: by ticket\r\n\r\nhello\r\n")
+        port = server.ports[listener]
+        sending = scheme.startswith("smtp")
+        what = ("--mail-from", sender, "--mail-rcpt", "boris@example.org", "-T",
+                str(message)) if sending else ()  # fmt: skip
+        return run(
+            path, "-sSv", "--insecure", "--resolve", f"{HOST}:{port}:127.0.0.1", f"{scheme}://{HOST}:{port}/",
+            "--login-options", f"AUTH={mechanism}", "-u", user, *what, *more, check=False, **environment,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("scheme", "listener", "more"),
+    [
+        ("smtp", "submission", ["--ssl-reqd"]),
+        ("smtps", "submissions", []),
+        ("imap", "imap", ["--ssl-reqd"]),
+        ("imaps", "imaps", []),
+        ("pop3", "pop3", ["--ssl-reqd"]),
+        ("pop3s", "pop3s", []),
+    ],
+)
+def test_curl_signs_in_with_a_ticket(curl, kerberos, scheme, listener, more):
+    result = curl(scheme, listener, "GSSAPI", ":", *more, **kerberos.tickets())
+    assert result.returncode == 0, result.stderr
+
+
+def test_curl_without_a_ticket_gets_nowhere(curl, kerberos, tmp_path):
+    environment = {**kerberos.tickets(), "KRB5CCNAME": f"FILE:{tmp_path}/none"}
+    assert curl("imaps", "imaps", "GSSAPI", ":", **environment).returncode != 0
+
+
+def test_a_ticket_of_somebody_without_a_mailbox(curl, kerberos, server):
+    since = len(server.lines())
+    result = curl("smtps", "submissions", "GSSAPI", ":", **kerberos.tickets("nobody-here"))
+    assert result.returncode != 0
+    assert "535" in result.stderr
+    assert "nobody-here" not in "".join(line for line in result.stderr.splitlines() if line.startswith("< 5"))
+    assert "nobody signs in as nobody-here@example.org" in refusals(server, since)
+
+
+def test_curl_sends_with_ntlm(curl, server):
+    result = curl("smtps", "submissions", "NTLM", f"boris:{NTLM_PASSWORD}")
+    assert result.returncode == 0, result.stderr
+
+
+def test_wrong_ntlm_is_refused_and_its_cause_is_in_the_log_only(curl, server):
+    since = len(server.lines())
+    for user, cause in (("boris:wrong", "wrong password"), ("anna:" + NTLM_PASSWORD, "no NT hash")):
+        result = curl("smtps", "submissions", "NTLM", user)
+        assert result.returncode != 0
+        assert "< 535 5.7.8 Authentication credentials invalid" in result.stderr
+        assert cause in refusals(server, since)
+        assert cause not in result.stderr
+
+
+def test_no_ntlm_on_imap_and_pop3(curl):
+    for scheme, listener in (("imaps", "imaps"), ("pop3s", "pop3s")):
+        result = curl(scheme, listener, "NTLM", f"boris:{NTLM_PASSWORD}")
+        assert result.returncode != 0
+        assert "NTLM" not in "".join(line for line in result.stderr.splitlines() if line.startswith("<"))
+
+
+def test_mutt_sends_with_a_ticket(program, run, kerberos, server, tmp_path):
+    config = tmp_path / "muttrc"
+    config.write_text(
+        f'set smtp_url="smtps://anna@{HOST}:{server.ports["submissions"]}/"\nset smtp_authenticators="gssapi"\n'
+        f'set from="anna@example.org"\nset ssl_verify_host=no\nset certificate_file="{tmp_path}/trust"\nset copy=no\n'
+    )
+    (tmp_path / "trust").write_bytes((server.settings.data_dir / "tls" / "certificate.pem").read_bytes())
+    (tmp_path / "hosts").write_text(f"127.0.0.1 localhost {HOST}\n")
+    script = f'mount --bind {tmp_path}/hosts /etc/hosts && exec "$0" -n -F {config} -s ticket boris@example.org 2>&1'
+    tickets = kerberos.tickets()
+    for cache, sent in ((tickets["KRB5CCNAME"], True), (f"FILE:{tmp_path}/none", False)):
+        result = run(
+            program("unshare"), "-m", "sh", "-c", script, program("mutt"), input="hello\n", check=False, TERM="xterm",
+            KRB5_CONFIG=tickets["KRB5_CONFIG"], KRB5CCNAME=cache,
+        )  # fmt: skip
+        assert (result.returncode == 0) is sent, result.stdout

@@ -8,6 +8,7 @@ import imaplib
 import pkgutil
 import poplib
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -21,6 +22,8 @@ from postern.directory.passwords import CHEAP, new_credentials
 from postern.model.items import SpecialUse
 from postern.model.rights import ROLES, AdminRight, AdminRole, FolderRight, MailboxRight
 from postern.net.clock import SystemEntropy
+from postern.protocols.ldap import messages
+from postern.protocols.ldap import operations as op
 from postern.roles.parts import Parts
 from postern.services.permissions import FolderObject, Permissions, RecipientObject
 from postern.services.principal import Principal
@@ -215,7 +218,18 @@ def _send(client: smtplib.SMTP, sender: str, content: str) -> int:
     return code
 
 
-ROWS = {"imap": imap_row, "pop3": pop3_row, "smtp": smtp_row}
+def ldap_row(world, who: str, target: str) -> None:
+    """Nothing of the address book is anybody's own, so that only acting for another is a question of rights."""
+    bare = socket.create_connection(("127.0.0.1", world.server.ports["ldaps"]), timeout=10)
+    with insecure().wrap_socket(bare) as wire:
+        bind = op.BindRequest(mechanism="PLAIN", credentials=plain(who, target))
+        wire.sendall(messages.encode(op.Message(1, bind)))
+        answer = messages.decode(wire.recv(4096)).operation
+    assert isinstance(answer, op.BindResponse)
+    assert answer.result.ok == acts_as(world, who, target), "bind"
+
+
+ROWS = {"imap": imap_row, "ldap": ldap_row, "pop3": pop3_row, "smtp": smtp_row}
 
 
 def test_a_policys_limits_hold_for_what_is_submitted(world):

@@ -81,7 +81,9 @@ def _nouns() -> dict[str, str]:
         "permission": _("Rights on mailboxes, folders and groups; what administrators may do."),
         "role": _("Administrators and what they may do."),
         "policy": _("Limits that many accounts share."),
+        "auth": _("Sign-in: log, locks, app passwords, one-time codes, rules."),
         "domain": _("Accepted domains."),
+        "directory": _("Directories elsewhere: Active Directory and LDAP."),
         "cert": _("Certificates: list, check, make, request, import, issue, renew."),
         "queue": _("Mail that waits for its next hop."),
         "trace": _(

@@ -25,6 +25,10 @@ Classes = Annotated[
     int | None, Parameter(help=_("Kinds of characters that a password needs, of lower, upper, digits, others: 0 to 4."))
 ]
 History = Annotated[int | None, Parameter(help=_("How many of the last passwords may not be used again, up to 24."))]
+Lists = Annotated[
+    str | None,
+    Parameter(help=_("Address lists that the accounts see over LDAP, separated by commas; `all`: every one.")),
+]
 Age = Annotated[float | None, Parameter(help=_("Days after which a password has to be a new one; 0: never."))]
 
 
@@ -39,6 +43,7 @@ def _facts(policy: Policy) -> dict[str, Any]:
         "classes": policy.password_classes,
         "history": policy.password_history,
         "max_age_days": policy.password_max_age_s / DAY_S,
+        "address_lists": list(policy.address_lists),
     }
 
 
@@ -82,6 +87,7 @@ def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
     classes: Classes = None,
     history: History = None,
     max_age_days: Age = None,
+    address_lists: Lists = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -94,6 +100,7 @@ def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
         "password_min_length": min_length,
         "password_classes": classes,
         "password_history": history,
+        "address_lists": None if address_lists is None else _lists(address_lists),
         "password_max_age_s": None if max_age_days is None else max_age_days * DAY_S,
     }
 
@@ -106,6 +113,10 @@ def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
 
     policy = run(work)
     done(_("Policy {name} is set.", name=name), _facts(policy), json=json)
+
+
+def _lists(text: str) -> tuple[str, ...]:
+    return () if text.strip() == "all" else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _octets(text: str | None) -> int | None:

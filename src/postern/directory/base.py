@@ -67,6 +67,7 @@ class DirectoryFile:
         self._logins: dict[str, Account | None] = {}
         self._by_number: dict[int, Account | None] = {}
         self._by_mailbox: dict[str, Account | None] = {}
+        self._hashes: dict[int, str] = {}
         self._rights: dict[tuple[Any, ...], Any] = {}
         self._domains: dict[str, Domain] | None = None
         self._policies: dict[str, Policy] | None = None
@@ -99,6 +100,7 @@ class DirectoryFile:
         self._logins.clear()
         self._by_number.clear()
         self._by_mailbox.clear()
+        self._hashes.clear()
         self._rights.clear()
         self._domains = None
         self._policies = None

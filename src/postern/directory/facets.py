@@ -218,6 +218,10 @@ class Sources(Protocol):
         """The account that an entry of a source became."""
         ...
 
+    async def anchors(self, source: str) -> Sequence[str]:
+        """Of the entries of a source that are mirrored now; not of disconnected accounts."""
+        ...
+
     async def conflicts(self) -> Sequence[Conflict]:
         """Addresses that entries claim and others have."""
         ...

@@ -160,9 +160,14 @@ class Resolving(PermissionTables):
         return self._by_mailbox[mailbox]
 
     async def password_hash(self, account: AccountId) -> str:
-        """`{SCHEME}value`, empty if there is none."""
-        row = self._row("SELECT password FROM credentials WHERE account = ?", (account,))
-        return str(row[0]) if row else ""
+        """`{SCHEME}value`, empty if there is none; cached: HTTP asks with every request."""
+        self._refresh()
+        if account not in self._hashes:
+            if len(self._hashes) >= MAX_CACHED:
+                self._hashes.clear()
+            row = self._row("SELECT password FROM credentials WHERE account = ?", (account,))
+            self._hashes[account] = str(row[0]) if row else ""
+        return self._hashes[account]
 
     async def derived_key(self, account: AccountId, kind: str) -> bytes | None:
         """What a mechanism keeps of a password."""

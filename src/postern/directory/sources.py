@@ -77,6 +77,15 @@ class SourceTables(Projection):
         )
         return self._account_numbered(row[0]) if row and row[0] is not None else None
 
+    async def anchors(self, source: str) -> Sequence[str]:
+        """Of the entries of a source that are mirrored now; not of disconnected accounts."""
+        rows = self._rows(
+            "SELECT m.anchor FROM mirrored m JOIN sources s ON s.id = m.source LEFT JOIN accounts a ON a.id = m.object"
+            " WHERE s.name = ? AND a.removed_at IS NULL",
+            (source,),
+        )
+        return [anchor for (anchor,) in rows]
+
     async def conflicts(self) -> Sequence[Conflict]:
         """Addresses that entries claim and others have."""
         rows = self._rows(

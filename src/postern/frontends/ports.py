@@ -124,7 +124,14 @@ class Authentication(Protocol):
         ...
 
     async def finish_scram(
-        self, user: str, ok: bool, peer_address: str, protocol: str = "", authzid: str = ""
+        self,
+        user: str,
+        ok: bool,
+        peer_address: str,
+        protocol: str = "",
+        authzid: str = "",
+        *,
+        stored_key: bytes = b"",
     ) -> Principal:
         """Raises Refusal."""
         ...

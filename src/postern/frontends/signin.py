@@ -200,4 +200,6 @@ class SignIn:
                 raise Refusal(Reason.BAD_CREDENTIALS, "an exchange without an outcome")
 
     async def _finish(self, done: Done) -> Principal:
-        return await self._authentication.finish_scram(done.authcid, True, self._peer, self._protocol, done.authzid)
+        return await self._authentication.finish_scram(
+            done.authcid, True, self._peer, self._protocol, done.authzid, stored_key=done.stored_key
+        )

@@ -14,3 +14,5 @@ class ScramCredentials(NamedTuple):
     """H(ClientKey), 32 octets."""
     server_key: bytes
     """HMAC(SaltedPassword, "Server Key"), 32 octets."""
+    alternatives: tuple[tuple[bytes, bytes], ...] = ()
+    """StoredKey and ServerKey of other passwords with the same salt and iterations that are as good: app passwords."""

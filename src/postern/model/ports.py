@@ -42,6 +42,15 @@ class MxHost(NamedTuple):
     name: str
 
 
+class SrvHost(NamedTuple):
+    """One SRV record (RFC 2782); lower priorities first, name without trailing dot."""
+
+    priority: int
+    weight: int
+    port: int
+    name: str
+
+
 class DnsFailure(Exception):  # noqa: N818
     """DNS did not answer, or said SERVFAIL: try later. An authoritative 'no such name' is an empty answer."""
 

@@ -15,7 +15,7 @@ import dns.rdatatype
 import dns.resolver
 import dns.reversename
 
-from postern.model.ports import Clock, DnsFailure, MxHost, NoSuchDomain
+from postern.model.ports import Clock, DnsFailure, MxHost, NoSuchDomain, SrvHost
 
 LIFETIME_S = 10.0
 """How long one question may take, retries included."""
@@ -60,6 +60,17 @@ class DnsResolver:
             preference, _, name = text.partition(" ")
             hosts.append(MxHost(int(preference), name.rstrip(".")))
         return sorted(hosts)
+
+    async def services(self, name: str) -> Sequence[SrvHost]:
+        """SRV records in the order to try, those of equal priority in the order of their weight.
+
+        Raises NoSuchDomain, DnsFailure. One record with an empty name says that there is no such service (RFC 2782).
+        """
+        hosts = []
+        for text in await self._ask(name, "SRV"):
+            priority, weight, port, host = text.split(" ")
+            hosts.append(SrvHost(int(priority), int(weight), int(port), host.rstrip(".").lower()))
+        return sorted(hosts, key=lambda one: (one.priority, -one.weight, one.name))
 
     async def addresses(self, name: str) -> Sequence[str]:
         """IPv6, then IPv4 addresses. Raises NoSuchDomain, DnsFailure."""

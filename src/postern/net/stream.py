@@ -250,6 +250,11 @@ class Stream(asyncio.BufferedProtocol):
         """Whether close() was called or the connection is gone."""
         return self._closed
 
+    @property
+    def has_input(self) -> bool:
+        """Whether a read would return at once: with bytes, or at the end."""
+        return bool(self._chunks) or self._eof
+
     # --- what the listener uses
 
     def request_stop(self, *, now: bool = False) -> bool:

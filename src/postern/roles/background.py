@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from postern.config.settings import Settings
 from postern.model.refusal import Refusal
+from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.roles.certificate_care import LOOK_EVERY_S as CERTIFICATES_EVERY_S
 from postern.roles.certificate_care import CertificateCare
 from postern.roles.gauges import ServerMetrics
+from postern.roles.mirroring import Mirroring
 from postern.roles.parts import SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
 from postern.roles.process import Slot, Wishes
 from postern.roles.pulse import Pulse
@@ -68,6 +70,9 @@ class Background:
             asyncio.create_task(self._every(EXPIRY_EVERY_S, FIRST_RUN_S, lambda: self._expire(parts))),
             asyncio.create_task(self._every(COLLECT_EVERY_S, 2 * FIRST_RUN_S, lambda: self._collect(parts))),
         ]
+        resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
+        mirroring = Mirroring(parts.directory, resolver, parts.clock, parts.entropy, parts.data)
+        tasks.append(asyncio.create_task(mirroring.run()))
         care = CertificateCare(self._settings, self._metrics, parts.clock, self._log)
         tasks.append(asyncio.create_task(self._every(CERTIFICATES_EVERY_S, 0.0, care.look)))
         pulse.report()
@@ -119,7 +124,7 @@ class Background:
         before = now - self._settings.store.recoverable_days * DAY_S
         purged = 0
         for account in await parts.directory.accounts():
-            if account.mailbox is None:
+            if account.mailbox is None or not parts.store.path(account.mailbox).exists():
                 continue
             try:
                 mailbox = await parts.store.mailbox(account.mailbox)

@@ -11,6 +11,8 @@ from postern.config.settings import Settings
 from postern.directory.failures import FailureLog, LockTimes
 from postern.directory.passwords import HashCost
 from postern.directory.sqlite import SqliteDirectory
+from postern.model.ids import MailboxId
+from postern.model.items import Quota
 from postern.net.clock import SystemClock, SystemEntropy
 from postern.roles import mechanisms
 from postern.roles.bus import SharedBus
@@ -76,17 +78,26 @@ class Parts(msgspec.Struct):
         journals = journal_directory(data)
         journals.mkdir(parents=True, exist_ok=True)
         blobs = SegmentBlobs(journals)
+        directory = SqliteDirectory(
+            data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
+        )
+        store = SqliteStore(data, blobs, bus, clock, epoch)
+
+        async def mirrored(mailbox: MailboxId) -> tuple[int, Quota] | None:
+            """A source may have more accounts than ever get mail: their mailboxes are made at first use."""
+            account = await directory.account_of(mailbox)
+            return (account.slot, account.quota) if account is not None and account.source else None
+
+        store.made_at_first_use = mirrored
         return cls(
             settings=settings,
             data=data,
             clock=clock,
             entropy=entropy,
             bus=bus,
-            directory=SqliteDirectory(
-                data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
-            ),
+            directory=directory,
             blobs=blobs,
-            store=SqliteStore(data, blobs, bus, clock, epoch),
+            store=store,
             queue=QueueStore(data / QUEUE_FILE, clock, entropy, schedule(settings)),
             tracker=Tracker(data / TRACKING_DIRECTORY, clock, name),
             process=name,

@@ -9,6 +9,7 @@ from functools import partial
 
 from postern.config.listeners import Listening
 from postern.config.settings import Settings
+from postern.ldapsource.verifying import PasswordSources
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
@@ -107,6 +108,9 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
+        authentication = parts.authentication(sessions)
+        sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
+        authentication.password_sources = sources
         address_book = AddressBook(parts.directory, parts.clock)
         frontends = Frontends(
             settings=self._settings,
@@ -114,7 +118,7 @@ class Worker:
             mailflow=mailflow,
             mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
             address_book=address_book,
-            authentication=parts.authentication(sessions),
+            authentication=authentication,
             resolver=resolver,
             maildrops=MaildropLocks(parts.data / MAILDROPS_FILE),
             pressure=sending.pressure,

@@ -29,9 +29,10 @@ from postern.services.limits import Counters, Limits, LimitSettings
 from postern.services.negotiation import Negotiations
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal, standing
+from postern.services.scram_keys import ScramKeys
 from postern.services.second_factor import SecondFactor, SecondFactorRequired
 from postern.services.signin_log import SignInLog
-from postern.services.verifying import PasswordSource, PasswordVerifier
+from postern.services.verifying import PasswordSource, PasswordSources, PasswordVerifier
 
 __all__ = ["Authentication", "AuthenticationSettings", "PasswordSource", "Principal"]
 
@@ -83,18 +84,25 @@ class Authentication:
             max_waiting=settings.max_waiting,
             cost=settings.cost,
         )
-        self.password_sources: dict[str, PasswordSource] = self._verifier.sources
-        """By name of the source (`Account.source`)."""
+        self._scram_keys = ScramKeys(directory, clock, settings.cost)
         self._acting = Acting(directory, self.permissions, clock)
         self._directory = directory
         self._failures = failures
         self._clock = clock
         self._entropy = entropy
-        self._cost = settings.cost
         self._sessions = sessions
         self._log = log
         self._secrets: dict[str, bytes] = {}
         self._uses: dict[int, float] = {}
+
+    @property
+    def password_sources(self) -> PasswordSources:
+        """By name of the source (`Account.source`): who checks the passwords of mirrored accounts."""
+        return self._verifier.sources
+
+    @password_sources.setter
+    def password_sources(self, sources: PasswordSources) -> None:
+        self._verifier.sources = sources
 
     def close(self) -> None:
         """Stop the threads, write the log."""
@@ -200,14 +208,9 @@ class Authentication:
         account = await self._directory.login(user)
         if peer_address:
             await self._open(account, user, peer_address, protocol)
-        found = None if account is None or account.shared else await self._directory.scram(account.id)
-        fake = passwords.fake_scram(user, await self._secret("scram"), self._cost.scram_iterations)
-        if found is None or account is None:
-            return fake
-        if await self._bar(account, protocol, peer_address, Proof.PASSWORD) is not None:
-            # no proof fits these, and nobody sees that the password would have been right elsewhere
-            return ScramCredentials(found.salt, found.iterations, fake.stored_key, fake.server_key)
-        return found
+        bar = await self._bar(account, protocol, peer_address, Proof.PASSWORD)
+        guards = await self._guards(account)
+        return await self._scram_keys.credentials(user, account, guards, bar, protocol, peer_address)
 
     async def derived_key(self, user: str, kind: str, peer_address: str) -> bytes | None:
         """What a mechanism has of a password (`Directory.derived_key`); None also for an unknown user.
@@ -219,11 +222,27 @@ class Authentication:
         return None if account is None or account.shared else await self._directory.derived_key(account.id, kind)
 
     async def finish_scram(
-        self, user: str, ok: bool, peer_address: str, protocol: str = "", authzid: str = ""
+        self,
+        user: str,
+        ok: bool,
+        peer_address: str,
+        protocol: str = "",
+        authzid: str = "",
+        *,
+        stored_key: bytes = b"",
     ) -> Principal:
-        """The end of an exchange, SCRAM's or another's. Raises Refusal as `verify_password` does."""
+        """The end of an exchange, SCRAM's or another's. Raises Refusal as `verify_password` does.
+
+        `stored_key` is the alternative that was proved: an app password's.
+        """
         account = await self._directory.login(user)
         counters = await self._open(account, user, peer_address, protocol)
+        if ok and stored_key and account is not None:
+            for one in (await self._guards(account)).app_passwords.values():
+                if one.scram_stored == stored_key:
+                    secret = stored_key.hex()
+                    return await self._by_app_password(account, one, counters, secret, peer_address, protocol, authzid)
+            ok = False  # removed since the exchange began
         bar = await self._bar(account, protocol, peer_address, Proof.PASSWORD)
         if not ok or account is None or account.shared or bar is not None:
             # a failed proof does not tell wrong passwords apart, so each counts

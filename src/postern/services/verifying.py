@@ -24,6 +24,14 @@ class PasswordSource(Protocol):
         ...
 
 
+class PasswordSources(Protocol):
+    """Password sources by name: a mapping, or whoever finds them."""
+
+    def get(self, name: str, /) -> PasswordSource | None:
+        """None: there is none of that name."""
+        ...
+
+
 class PasswordVerifier:
     """One per worker."""
 
@@ -38,7 +46,8 @@ class PasswordVerifier:
         max_waiting: int,
         cost: passwords.HashCost,
     ) -> None:
-        self.sources: dict[str, PasswordSource] = {}
+        self.sources: PasswordSources = {}
+        """By `Account.source`."""
         self._directory = directory
         self._clock = clock
         self._entropy = entropy

@@ -56,6 +56,7 @@ class Gate:
         self._sessions = sessions
         self._digests = digests
         self._certificates = certificates
+        self._mechanisms = frozenset(name.lower() for name in settings.mechanisms)
 
     async def admit(
         self, head: RequestHead, stream: Stream, hold: Hold, access: Access, correlation: str
@@ -184,7 +185,7 @@ class Gate:
     # --- what is asked
     def _offered(self, scheme: str, stream: Stream, access: Access) -> bool:
         """Whether a scheme of Authorization can be used: setting, mount, back end, encryption."""
-        if not self._settings.offers(scheme) or not access.takes(scheme):
+        if scheme not in self._mechanisms or not access.takes(scheme):
             return False
         if scheme == "basic":
             return clear_text_allowed(stream, self._settings.cleartext_login)

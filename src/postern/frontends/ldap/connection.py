@@ -244,6 +244,7 @@ class Connection:
                 self._running = None
                 await self._stream.drain()
                 self._done.set()
+                await asyncio.sleep(0)  # a peer that reads fast and asks on must not keep the loop
         except asyncio.CancelledError:
             raise
         except BaseException as trouble:

@@ -12,13 +12,15 @@ import httptools
 import msgspec
 
 from postern.model.refusal import ProtocolViolation
-from postern.protocols.http.target import Target, split_host, split_target
+from postern.protocols.http.target import Target, known_host, known_target, split_host, split_target
 
 CHUNKED = -1
 """`RequestHead.length` of a chunked body."""
 _OVERHEAD_PER_OCTET = 8
 """Chunk sizes, extensions and trailers may take so much for each octet of content: chunks of one octet cost 5."""
 _OVERHEAD_BYTES = 65536
+_SHORT = 256
+"""Targets and hosts up to this length are remembered: clients ask for the same ones again and again."""
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"expect", b"content-type"})
 """Fields that a request has once: a second one is read by somebody else than the first."""
 
@@ -77,8 +79,8 @@ Event = RequestHead | bytes | End
 class Session:
     """What one connection sends. `feed`, then `next_event` until it is None."""
 
-    __slots__ = ("_begun", "_content", "_ended", "_events", "_fields", "_head_size", "_in_body", "_limits", "_overhead",
-                 "_parser", "_url", "_violation")  # fmt: skip
+    __slots__ = ("_begun", "_content", "_ended", "_events", "_fed", "_fields", "_head_size", "_in_body", "_limits",
+                 "_overhead", "_parser", "_url", "_violation")  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -90,6 +92,7 @@ class Session:
         self._begun = False
         self._in_body = False
         self._ended = False
+        self._fed = 0
         self._head_size = 0
         self._overhead = 0
         self._content = 0
@@ -110,6 +113,7 @@ class Session:
             self._parser = httptools.HttpRequestParser(self)
         content = self._content
         self._ended = False
+        self._fed = len(data) + self._head_size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -195,11 +199,16 @@ class Session:
             self._parser = None
             self._fields = []
 
+    def _size(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._fields)
+
     def _head(self, parser: httptools.HttpRequestParser) -> RequestHead:
         fields, limits = self._fields, self._limits
-        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in fields)
-        if len(fields) > limits.fields or size > limits.head_bytes:
-            raise HttpViolation(431, "too many fields" if len(fields) > limits.fields else "fields too large")
+        if len(fields) > limits.fields:
+            raise HttpViolation(431, "too many fields")
+        # measured only where it came in large pieces, perhaps with others
+        if self._fed > limits.head_bytes and self._size() > limits.head_bytes:
+            raise HttpViolation(431, "fields too large")
         version = parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise HttpViolation(505, "HTTP/1.1 is spoken here")
@@ -207,8 +216,6 @@ class Session:
         for name, value in fields:
             if name in _ONCE and name in seen:
                 raise HttpViolation(400, f"two {name.decode('ascii', 'replace')} fields")
-            if not _clean(value):
-                raise HttpViolation(400, "control characters in a field")
             seen[name] = value
         minor = int(version[-1])
         method = parser.get_method().decode("ascii")
@@ -227,13 +234,6 @@ class Session:
             parser.should_keep_alive() and not upgrade,
             seen.get(b"expect", b"").lower() == b"100-continue",
         )
-
-
-def _clean(value: bytes) -> bool:
-    """No control characters but tabs (RFC 9110 5.5)."""
-    return (value.isascii() and value.decode("ascii").isprintable()) or not any(
-        (octet < 0x20 and octet != 0x09) or octet == 0x7F for octet in value
-    )
 
 
 def _length(seen: dict[bytes, bytes], minor: int) -> int:
@@ -260,7 +260,7 @@ def _host(value: bytes | None, minor: int) -> str:
             raise HttpViolation(400, "no Host field")
         return ""
     try:
-        return split_host(value)[0]
+        return known_host(value)[0] if len(value) <= _SHORT else split_host(value)[0]
     except ValueError as error:
         raise HttpViolation(400, "a malformed Host field") from error
 
@@ -269,7 +269,7 @@ def _target(url: bytes, method: str) -> Target:
     if method == "CONNECT":
         raise HttpViolation(400, "no tunnels")
     try:
-        return split_target(url)
+        return known_target(url) if len(url) <= _SHORT else split_target(url)
     except ValueError as error:
         raise HttpViolation(400, str(error)) from error
 

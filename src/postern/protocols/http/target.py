@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -69,6 +70,10 @@ def split_host(value: bytes) -> tuple[str, int]:
     if port and (not port.isdigit() or int(port) > 65535):
         raise ValueError("a malformed port")
     return host, int(port or 0)
+
+
+known_target = lru_cache(2048)(split_target)
+known_host = lru_cache(512)(split_host)
 
 
 def local_path(value: str) -> str:

@@ -146,23 +146,24 @@ class ClientSession:
         """
         if name and not password:
             raise ValueError("a name needs a password")
-        return (yield from self._bind(BindRequest(name, password))).result
+        return (yield from self.bind_step(BindRequest(name, password))).result
 
     def authenticate(self, exchange: ClientExchange) -> Exchange[Result]:
         """SASL bind (RFC 4513 5.2)."""
-        answer = yield from self._bind(BindRequest(mechanism=exchange.mechanism, credentials=exchange.initial))
+        answer = yield from self.bind_step(BindRequest(mechanism=exchange.mechanism, credentials=exchange.initial))
         while answer.result.code == Code.SASL_BIND_IN_PROGRESS:
             response = exchange.step(answer.credentials or b"")
             if response is None:
                 return _UNPROVEN
-            answer = yield from self._bind(BindRequest(mechanism=exchange.mechanism, credentials=response))
+            answer = yield from self.bind_step(BindRequest(mechanism=exchange.mechanism, credentials=response))
         if answer.result.ok and answer.credentials is not None and not exchange.verified:
             exchange.step(answer.credentials)
         if answer.result.ok and not exchange.verified:
             return _UNPROVEN
         return answer.result
 
-    def _bind(self, given: BindRequest) -> Exchange[BindResponse]:
+    def bind_step(self, given: BindRequest) -> Exchange[BindResponse]:
+        """One bind request and its answer: a SASL mechanism that is driven elsewhere has several."""
         number, data = self.request(given)
         answer = (yield from _answers(number, data)).operation
         if not isinstance(answer, BindResponse):

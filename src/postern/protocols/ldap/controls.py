@@ -44,6 +44,12 @@ def next_page(controls: Sequence[Control]) -> bytes:
     return b""
 
 
+SHOW_DELETED = Control("1.2.840.113556.1.4.417", True)
+"""Searches find tombstones too (MS-ADTS 3.1.1.3.4.1.14)."""
+DOMAIN_SCOPE = Control("1.2.840.113556.1.4.1339")
+"""No references to other domains, please (MS-ADTS 3.1.1.3.4.1.3)."""
+
+
 # --- what a server reads and answers
 
 

@@ -35,6 +35,8 @@ class Done(NamedTuple):
     authzid: str
     server_final: bytes
     """To be sent as a last challenge, answered by an empty response, before success is announced."""
+    stored_key: bytes = b""
+    """Which of the alternatives it was that the client proved; empty: the credentials' own."""
 
 
 class Failed(NamedTuple):
@@ -67,6 +69,11 @@ class ScramCredentials(Protocol):
     @property
     def stored_key(self) -> bytes:
         """H(ClientKey)."""
+        ...
+
+    @property
+    def alternatives(self) -> tuple[tuple[bytes, bytes], ...]:
+        """StoredKey and ServerKey of other passwords with this salt that are as good."""
         ...
 
     @property

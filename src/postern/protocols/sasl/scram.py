@@ -85,17 +85,20 @@ def server(server_nonce: bytes, binding: ChannelBinding | None, *, plus: bool) -
         return Failed("malformed base64", user, malformed=True)
 
     auth_message = b",".join((first["bare"], server_first, final["without"]))
-    signature = _hmac(credentials.stored_key, auth_message)
-    client_key = _xor(proof, signature) if len(proof) == len(signature) else b""
-    proven = hmac.compare_digest(hashlib.sha256(client_key).digest(), credentials.stored_key)
+    proven, stored_key, server_key = False, b"", credentials.server_key
+    for stored, server in ((credentials.stored_key, credentials.server_key), *credentials.alternatives):
+        signature = _hmac(stored, auth_message)
+        client_key = _xor(proof, signature) if len(proof) == len(signature) else b""
+        if hmac.compare_digest(hashlib.sha256(client_key).digest(), stored):
+            proven, stored_key, server_key = True, stored if server is not credentials.server_key else b"", server
     if not hmac.compare_digest(final["nonce"], full_nonce):
         return Failed("nonce does not match", user)
     if not hmac.compare_digest(sent_binding, first["gs2"] + bound):
         return Failed("channel binding does not match", user)
     if not proven:
         return Failed("wrong proof", user)
-    verifier = b"v=" + b2a_base64(_hmac(credentials.server_key, auth_message), newline=False)
-    return Done(user, authzid, verifier)
+    verifier = b"v=" + b2a_base64(_hmac(server_key, auth_message), newline=False)
+    return Done(user, authzid, verifier, stored_key)
 
 
 def _bound_data(first: re.Match[bytes], binding: ChannelBinding | None, *, plus: bool) -> bytes | Failed:

@@ -31,6 +31,10 @@ class Reply(msgspec.Struct, frozen=True):
             raise ValueError(f"{self.enhanced} does not go with {self.code}")
         # Text may quote what a peer sent: it must neither end the line early nor leave ASCII.
         prefix = f"{self.enhanced} " if self.enhanced else ""
+        if self.text.isascii() and self.text.isprintable() and len(self.text) <= TEXT_LINE_LIMIT:
+            wire = f"{self.code} {prefix}{self.text}\r\n"  # one made for each message
+            msgspec.structs.force_setattr(self, "wire", wire.encode("ascii"))
+            return
         lines = [prefix + line[:TEXT_LINE_LIMIT] for line in _UNSAFE.sub("?", self.text).split("\n")]
         last = len(lines) - 1
         wire = "".join(f"{self.code}{'-' if i < last else ' '}{line}\r\n" for i, line in enumerate(lines))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +31,7 @@ _REASONS = {
     errno.EROFS: Reason.READ_ONLY,
     errno.EACCES: Reason.READ_ONLY,
     errno.EPERM: Reason.READ_ONLY,
+    errno.EEXIST: Reason.ALREADY_EXISTS,
 }
 DELIVERIES_PER_COMMIT = 200
 """More than this in one transaction would stall the loop; a mailbox that gets more at once takes several commits."""
@@ -58,6 +59,8 @@ class SqliteStore:
         reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
         self.blobs = blobs
+        self.made_at_first_use: Callable[[MailboxId], Awaitable[tuple[int, Quota] | None]] | None = None
+        """Bus slot and quota of a mailbox that has no file yet and should get one; None: it should not."""
         self._root = data_dir / "mailboxes"
         self._host = Host(blobs, bus, clock, epoch, Reserve(data_dir / "reserve", reserve_bytes), max_open)
         self._mailboxes: dict[MailboxId, SqliteMailbox] = {}
@@ -101,9 +104,28 @@ class SqliteStore:
         found = self._mailboxes.get(mailbox)
         if found is None:
             found = SqliteMailbox(self._host, mailbox, self.path(mailbox))
-            await found.settle()
+            try:
+                await found.settle()
+            except Refusal as refused:
+                if refused.reason is not Reason.NO_SUCH_RECIPIENT or not await self._made_now(mailbox):
+                    raise
+                await found.settle()
             found = self._mailboxes.setdefault(mailbox, found)
         return found
+
+    async def _made_now(self, mailbox: MailboxId) -> bool:
+        """Make a mailbox that is to be there from its first use on; whether it is such a one."""
+        if self.made_at_first_use is None or self.path(mailbox).exists():
+            return False
+        facts = await self.made_at_first_use(mailbox)
+        if facts is None:
+            return False
+        try:
+            await self.create_mailbox(mailbox, *facts)
+        except Refusal as refused:
+            if refused.reason is not Reason.ALREADY_EXISTS:  # another process was faster
+                raise
+        return True
 
     async def deliver(self, batch: Sequence[Delivery]) -> list[Delivered]:
         """Idempotent by key; one commit a mailbox; a failing mailbox fails alone."""

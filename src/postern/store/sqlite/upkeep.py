@@ -56,7 +56,10 @@ def _poll(calls: int) -> bool:
 
 
 def create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int, now: int) -> None:
-    """Make a mailbox file with its folders; it is there whole or not at all, durably. Raises apsw.Error, OSError."""
+    """Make a mailbox file with its folders; it is there whole or not at all, durably.
+
+    Raises apsw.Error, OSError (FileExistsError if it is there already).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     making = path.with_name(f".{path.name}.{os.getpid()}")
     for leftover in (making, wal_path(making), making.with_name(making.name + "-shm")):
@@ -91,7 +94,10 @@ def create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int, 
         db.close()
     wal_path(making).unlink(missing_ok=True)
     making.with_name(making.name + "-shm").unlink(missing_ok=True)
-    making.rename(path)
+    try:
+        os.link(making, path)  # unlike a rename it never replaces what another process has made meanwhile
+    finally:
+        making.unlink()
     db = connect(path)
     try:
         db.execute(_TOUCH)  # makes the log and syncs its header here, not at the first delivery

@@ -89,6 +89,7 @@ class FakeAuthentication:
         class Keys(NamedTuple):
             salt: bytes = b"salt"
             iterations: int = 4096
+            alternatives: tuple = ()
             stored_key: bytes = stored
             server_key: bytes = server
 
@@ -97,7 +98,7 @@ class FakeAuthentication:
     async def watch(self, principal, protocol, session):
         return lambda: None
 
-    async def finish_scram(self, user, ok, peer_address, protocol="", authzid=""):
+    async def finish_scram(self, user, ok, peer_address, protocol="", authzid="", *, stored_key=b""):
         self.finished.append((user, ok))
         if not ok:
             raise Refusal(Reason.BAD_CREDENTIALS)

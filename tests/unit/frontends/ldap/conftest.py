@@ -147,7 +147,7 @@ class FakeAuthentication:
         assert account is not None
         return await self.directory.scram(account.id)
 
-    async def finish_scram(self, user, ok, peer_address, protocol="", authzid=""):
+    async def finish_scram(self, user, ok, peer_address, protocol="", authzid="", stored_key=b""):
         if not ok:
             raise Refusal(Reason.BAD_CREDENTIALS)
         return self.principal(await self.directory.login(user))

@@ -118,10 +118,14 @@ class FakeAuthentication:
         client = hmac.digest(salted, b"Client Key", "sha256")
         server = hmac.digest(salted, b"Server Key", "sha256")
         return SimpleNamespace(
-            salt=b"salt", iterations=4096, stored_key=hashlib.sha256(client).digest(), server_key=server
+            salt=b"salt",
+            iterations=4096,
+            stored_key=hashlib.sha256(client).digest(),
+            server_key=server,
+            alternatives=(),
         )
 
-    async def finish_scram(self, user, ok, peer_address, protocol="", authzid=""):
+    async def finish_scram(self, user, ok, peer_address, protocol="", authzid="", *, stored_key=b""):
         if not ok:
             raise Refusal(Reason.BAD_CREDENTIALS)
         return ANNA

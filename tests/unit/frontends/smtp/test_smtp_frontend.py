@@ -38,6 +38,7 @@ class Credentials(NamedTuple):
     iterations: int
     stored_key: bytes
     server_key: bytes
+    alternatives: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class FakeAuthentication:
@@ -60,7 +61,7 @@ class FakeAuthentication:
         return Credentials(b"salt", 8, *scram.derive("secret" if user == "ann" else "\0never", b"salt", 8))
 
     async def finish_scram(
-        self, user: str, ok: bool, peer_address: str, protocol: str = "", authzid: str = ""
+        self, user: str, ok: bool, peer_address: str, protocol: str = "", authzid: str = "", *, stored_key: bytes = b""
     ) -> Principal:
         if not ok:
             self.failures.append(user)

@@ -1,0 +1,1 @@
+"""Directories elsewhere (Active Directory, other LDAP servers): synchronised into ours, asked for passwords."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from postern.certificates.place import Place
 from postern.config.listeners import Listening, listeners
 from postern.config.settings import Settings
 from postern.net.listener import BindError, bind, claim
@@ -110,9 +111,12 @@ def tls_contexts(settings: Settings) -> TlsContexts:
         ) from error
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartError(f"the TLS certificate {certificate} with the key {key} cannot be used: {error}") from error
-    if clients is None:
+    answers = None
+    if settings.acme.directory and settings.acme.challenge == "tls-alpn-01":
+        answers = Place(settings.data_dir).challenges
+    if clients is None and answers is None:
         return TlsContexts(mail, mail)
     try:
-        return TlsContexts(mail, server_context(certificate, key, clients))
+        return TlsContexts(mail, server_context(certificate, key, clients, answers))
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartError(f"[http] client_ca: {clients} cannot be used: {error}") from error

@@ -27,7 +27,7 @@ NETBIOS = "CORP"
 HOST = f"dc1.{DOMAIN}"
 PASSWORD = "Start-1234x"
 READY_PORTS = (53, 88, 135, 389, 636, 3268)
-SERVICES = "rpc, ldap, cldap, kdc, dns, ntp_signd"
+SERVICES = "rpc, ldap, cldap, kdc, dns, ntp_signd, winbindd"
 
 
 @dataclass
@@ -91,6 +91,12 @@ def free_address() -> tuple[str, BinaryIO]:
     raise RuntimeError("no free loopback address for a domain controller")
 
 
+def own_run(root: Path) -> list[str]:
+    """Before a command: /run/samba, where everybody looks for winbind, is this controller's own for it."""
+    script = f'mkdir -p /run/samba {root}/winbind && mount --bind {root}/winbind /run/samba && exec "$0" "$@"'
+    return ["unshare", "--mount", "sh", "-c", script]
+
+
 def start(root: Path) -> DomainController:
     """Provision and start; about ten seconds."""
     address, lock = free_address()
@@ -108,7 +114,7 @@ def start(root: Path) -> DomainController:
     _configure(root)
     log = (root / "samba.log").open("wb")
     process = subprocess.Popen(
-        ["/usr/sbin/samba", "--foreground", "--debug-stdout", "-s", str(root / "etc" / "smb.conf")],
+        [*own_run(root), "/usr/sbin/samba", "--foreground", "--debug-stdout", "-s", str(root / "etc" / "smb.conf")],
         stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     log.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from postern.services.mechanisms.gssapi_sasl import GssapiSasl
 from postern.services.mechanisms.hashes import DirectoryHashes
 from postern.services.mechanisms.ntlm import SERVICES, NtlmContext, NtlmSettings
 from postern.services.mechanisms.spnego import SpnegoExchange
+from postern.services.mechanisms.winbind import Winbind
 from postern.services.negotiation import Circumstances, Negotiation, Opener
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def register(
         inner[spnego.KERBEROS] = inner[spnego.KERBEROS_MICROSOFT] = kerberos.open
         known.register("GSSAPI", strict(lambda seen: GssapiSasl(kerberos.open(seen), admission, seen)))
     if settings.ntlm.accounts or settings.ntlm.winbind:
-        ntlm = _ntlm(settings, directory, admission, clock, entropy)
+        ntlm = _ntlm(authentication, settings, directory, admission, clock, entropy)
         inner[spnego.NTLM] = ntlm
         known.register("NTLM", strict(lambda seen: Direct(ntlm(seen), admission, seen)))
     if settings.oidc:
@@ -68,6 +70,10 @@ def check(settings: Settings) -> None:
     if settings.oidc:
         importlib.import_module("postern.services.mechanisms.bearer")
         importlib.import_module("postern.net.fetch")
+    if settings.ntlm.winbind and not os.access(settings.ntlm.helper, os.X_OK):
+        raise StartError(
+            f"ntlm.winbind is on, and there is no {settings.ntlm.helper}: install winbind, join the domain"
+        )
     if not settings.kerberos.keytab:
         return
     if importlib.util.find_spec("gssapi") is None:
@@ -119,7 +125,12 @@ def _register_bearer(
 
 
 def _ntlm(
-    settings: Settings, directory: Directory, admission: Admission, clock: Clock, entropy: Entropy
+    authentication: Authentication,
+    settings: Settings,
+    directory: Directory,
+    admission: Admission,
+    clock: Clock,
+    entropy: Entropy,
 ) -> Callable[[Circumstances], Context]:
     host = settings.server.hostname
     own = NtlmSettings(
@@ -130,5 +141,9 @@ def _ntlm(
         names=frozenset(name.lower() for name in settings.ntlm.names),
         require_mic=settings.ntlm.require_mic,
     )
-    verifier = DirectoryHashes(directory, entropy)
+    winbind = None
+    if settings.ntlm.winbind:
+        winbind = Winbind(settings.ntlm.helper)
+        authentication.negotiations.when_closed(winbind.close)
+    verifier = DirectoryHashes(directory, entropy, winbind, settings.ntlm.domain)
     return lambda seen: NtlmContext(own, verifier, admission, seen, clock, entropy)

@@ -16,7 +16,7 @@ from postern.directory.interface import Account, Directory
 from postern.model.addresses import normalise
 from postern.model.networks import Network, parse_address
 from postern.model.ports import Clock
-from postern.model.refusal import Reason
+from postern.model.refusal import Reason, Refusal
 from postern.services.attempts import Attempt
 from postern.telemetry import daily
 from postern.telemetry.daily import DailyLines
@@ -137,12 +137,15 @@ class SignInLog:
         return count
 
     async def _written(self, name: str) -> str:
-        key = normalise(name[:320])
+        if not name:
+            return ""
+        try:
+            key = normalise(name[:320])
+        except Refusal:  # it is no address; that must not keep the failure from being counted
+            key = name[:320].replace("@", " ")
         domain = key.rpartition("@")[2]
         if "@" in key and await self._directory.domain(domain) is not None:
             return key
-        if not key:
-            return ""
         secret = await self._directory.secret("sign-in log")
         return "unknown:" + hmac.digest(secret, key.encode(errors="surrogatepass"), "sha256")[:4].hex()
 

@@ -25,7 +25,7 @@ def _source(name: str) -> str:
 
 @cache
 def _templates() -> jinja2.Environment:
-    names = ("layout.html", "sign_in.html", "who_am_i.html")
+    names = ("layout.html", "one_time_code.html", "sign_in.html", "who_am_i.html")
     loader = jinja2.DictLoader({name: _source(name) for name in names})
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     for name in names:

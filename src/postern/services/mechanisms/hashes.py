@@ -17,7 +17,11 @@ KIND = "nt"
 class DirectoryHashes:
     """Accounts with a stored NT hash; others are `elsewhere`'s, such as a domain's."""
 
-    def __init__(self, directory: Directory, entropy: Entropy, elsewhere: Verifier | None = None) -> None:
+    def __init__(
+        self, directory: Directory, entropy: Entropy, elsewhere: Verifier | None = None, domain: str = ""
+    ) -> None:
+        """`domain`: NetBIOS name of the domain whose users are ours even if the directory does not know them so."""
+        self._domain = domain.upper()
         self._directory = directory
         self._decoy = entropy.token(keys.NT_HASH_BYTES)
         self._elsewhere = elsewhere
@@ -32,7 +36,7 @@ class DirectoryHashes:
         account = await self._account(message)
         hashed = await self._directory.derived_key(account.id, KIND) if account is not None else None
         if hashed is None and self._elsewhere is not None:
-            return await self._elsewhere.verify(message, challenge)
+            return await self._from_elsewhere(await self._elsewhere.verify(message, challenge), message)
         key = keys.response_key(hashed or self._decoy, message.user, message.domain)
         right = hmac.compare_digest(keys.proof(key, challenge, message.blob), message.proof)
         if account is None:
@@ -42,6 +46,15 @@ class DirectoryHashes:
         if not right:
             return "wrong password"
         return Known(account.address, keys.session_base_key(key, message.proof))
+
+    async def _from_elsewhere(self, answer: Known | str, message: Authenticate) -> Known | str:
+        """Whose account a user of a domain has. One of a trusted domain is nobody here unless the directory says so."""
+        if isinstance(answer, str):
+            return answer
+        account = await self._directory.login(written(message))
+        if account is None and message.domain.upper() in {"", self._domain}:
+            account = await self._account(message)
+        return Known(account.address, answer.base_key) if account is not None else "right, but no account here"
 
     async def _account(self, message: Authenticate) -> Account | None:
         """`user@domain`, or a user of the domain named beside it, which is one of ours or of a directory's."""

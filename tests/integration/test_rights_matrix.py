@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import http.client
 import imaplib
+import json
 import pkgutil
 import poplib
 import smtplib
@@ -177,8 +180,6 @@ def _imap(server: Running) -> imaplib.IMAP4_SSL:
 
 
 def pop3_row(world: World, who: str, target: str) -> None:
-    import base64
-
     with contextlib.closing(
         poplib.POP3_SSL("127.0.0.1", world.server.ports["pop3s"], context=insecure(), timeout=10)
     ) as client:
@@ -204,8 +205,6 @@ def smtp_row(world: World, who: str, target: str) -> None:
     client = smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10)
     with client:
         client.ehlo()
-        import base64
-
         code, _ = client.docmd("AUTH", "PLAIN " + base64.b64encode(plain(who, target)).decode())
         assert (code == 235) == acts_as(world, who, target), "AUTH"
 
@@ -229,7 +228,25 @@ def ldap_row(world, who: str, target: str) -> None:
     assert answer.result.ok == acts_as(world, who, target), "bind"
 
 
-ROWS = {"imap": imap_row, "ldap": ldap_row, "pop3": pop3_row, "smtp": smtp_row}
+def http_row(world, who: str, target: str) -> None:
+    """No page shows or does anything for another: whoever signs in is told of itself, and a shared mailbox never is."""
+
+    def told(user: str) -> str | None:
+        client = http.client.HTTPSConnection("127.0.0.1", world.server.ports["https"], timeout=10, context=insecure())
+        with contextlib.closing(client):
+            key = base64.b64encode(f"{user}@example.org:{PASSWORD}".encode()).decode()
+            fields = {"Authorization": f"Basic {key}", "Accept": "application/json", "Host": "mail.example.org"}
+            client.request("GET", "/whoami", headers=fields)
+            answer = client.getresponse()
+            facts = answer.read()
+            assert answer.status in (200, 401)
+            return json.loads(facts)["address"] if answer.status == 200 else None
+
+    assert told(who) == f"{who}@example.org"
+    assert (told(target) is None) == (target == "shared")
+
+
+ROWS = {"http": http_row, "imap": imap_row, "ldap": ldap_row, "pop3": pop3_row, "smtp": smtp_row}
 
 
 def test_a_policys_limits_hold_for_what_is_submitted(world):

@@ -85,6 +85,7 @@ def _nouns() -> dict[str, str]:
         "domain": _("Accepted domains."),
         "directory": _("Directories elsewhere: Active Directory and LDAP."),
         "cert": _("Certificates: list, check, make, request, import, issue, renew."),
+        "server": _("The organisation's other servers, known by their certificates."),
         "queue": _("Mail that waits for its next hop."),
         "trace": _(
             "Every event of every message that fits, in order of time."

@@ -27,6 +27,9 @@ class ReceiveConnector(Table, frozen=True, kw_only=True):
     authenticated: Annotated[bool, Meta(description="relay for authenticated users")] = False
     check_sender: Annotated[bool, Meta(description="authenticated users send only as addresses they may use")] = True
     require_tls: Annotated[bool, Meta(description="MAIL only after TLS")] = False
+    internal_servers: Annotated[
+        bool, Meta(description="the organisation's servers, known by their certificates, may relay and send as anybody")
+    ] = True
 
 
 class SendConnector(Table, frozen=True, kw_only=True):
@@ -41,7 +44,8 @@ class SendConnector(Table, frozen=True, kw_only=True):
     ] = ()
     port: Annotated[Port, Meta(description="TCP port of hosts that name none")] = 25
     tls: Annotated[
-        Literal["none", "opportunistic", "required", "verified"], Meta(description="what the next hop must offer")
+        Literal["none", "opportunistic", "required", "verified", "server"],
+        Meta(description="what the next hop must offer; server: be one of the organisation's (`postern server list`)"),
     ] = "opportunistic"
     username: Annotated[str, Meta(description="account at the smart host; empty: none")] = ""
     password_file: Annotated[str, Meta(description="file that holds its password")] = ""

@@ -113,6 +113,12 @@ def _certificate_complaints(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "tls.client_certificate", "client_certificate and client_key are set together or not at all"
     for address in acme.addresses:
         yield from _address("acme.addresses", address)
+    for index, partner in enumerate(settings.partner):
+        for one in partner.pins:
+            if not re.fullmatch(r"[0-9A-Fa-f]{64}", one):
+                yield f"partner[{index}].pins", f"{one!r} is no SHA-256: `postern cert show FILE` shows a pin"
+        if partner.authority and not Path(partner.authority).is_file():
+            yield f"partner[{index}].authority", f"there is no file {partner.authority}"
     if not acme.directory:
         return
     if not acme.directory.startswith("https://"):
@@ -182,6 +188,7 @@ def _absolute(settings: Settings, base: Path) -> Settings:
         authentication=replace(settings.authentication, client_ca=full(settings.authentication.client_ca)),
         kerberos=replace(settings.kerberos, keytab=full(settings.kerberos.keytab)),
         oidc=tuple(replace(issuer, authority=full(issuer.authority)) for issuer in settings.oidc),
+        partner=tuple(replace(one, authority=full(one.authority)) for one in settings.partner),
         dkim=tuple(replace(key, key=full(key.key)) for key in settings.dkim),
         send_connector=tuple(replace(c, password_file=full(c.password_file)) for c in settings.send_connector),
     )

@@ -11,12 +11,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from postern.config.certificates import Acme, Partner, Tls
 from postern.config.connectors import DEFAULT_CONNECTORS as DEFAULT_CONNECTORS
 from postern.config.connectors import Dkim as Dkim
 from postern.config.connectors import ReceiveConnector as ReceiveConnector
 from postern.config.connectors import SendConnector as SendConnector
 from postern.config.mechanisms import Kerberos, Ntlm, Oidc
-from postern.config.table import Limit, Port, Seconds, Table
+from postern.config.table import Limit, Seconds, Table
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a mail server listens to the world
 
@@ -80,54 +81,6 @@ class Network(Table, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="IP addresses of DNS servers; empty: those of /etc/resolv.conf")
     ] = ()
     nameserver_port: Annotated[int, Meta(ge=1, le=65535, description="UDP and TCP port of the DNS servers")] = 53
-
-
-class Tls(Table, frozen=True, kw_only=True):
-    """`[tls]`: the certificate that clients see."""
-
-    certificate: Annotated[str, Meta(description="PEM file with the chain; empty: DATA/tls/certificate.pem")] = ""
-    key: Annotated[str, Meta(description="PEM file with the private key; empty: DATA/tls/key.pem")] = ""
-    client_certificate: Annotated[
-        str, Meta(description="PEM file with the chain shown to partners; empty: the listeners'")
-    ] = ""
-    client_key: Annotated[str, Meta(description="PEM file with its private key")] = ""
-    warn_days: Annotated[
-        int, Meta(ge=0, le=3650, description="days before its end from which the log warns of a certificate")
-    ] = 21
-
-
-class Acme(Table, frozen=True, kw_only=True):
-    """`[acme]`: certificates by ACME (RFC 8555), renewed by the server itself."""
-
-    directory: Annotated[
-        str, Meta(description="the authority's directory, such as https://acme-v02.api.letsencrypt.org/directory")
-    ] = ""
-    agree_to_terms: Annotated[bool, Meta(description="the authority's terms of service are agreed to")] = False
-    email: Annotated[tuple[str, ...], Meta(description="addresses the authority may write to")] = ()
-    names: Annotated[tuple[str, ...], Meta(description="DNS names; empty: server.hostname")] = ()
-    challenge: Annotated[
-        Literal["http-01", "tls-alpn-01", "dns-01"],
-        Meta(description="how control of the names is shown: port 80, port 443, or TXT records"),
-    ] = "http-01"
-    addresses: Annotated[
-        tuple[str, ...], Meta(description="IP addresses that answer challenges; empty: those of [network]")
-    ] = ()
-    http_port: Annotated[Port, Meta(description="TCP port that answers http-01 while an order runs")] = 80
-    tls_port: Annotated[Port, Meta(description="TCP port that answers tls-alpn-01 while an order runs")] = 443
-    hook: Annotated[
-        tuple[str, ...],
-        Meta(description="program for dns-01 and its arguments; called with `present` or `remove`, name, value"),
-    ] = ()
-    hook_wait_s: Annotated[
-        int, Meta(ge=0, le=3600, description="seconds from the hook's end until the authority is told to look")
-    ] = 10
-    renew_days: Annotated[int, Meta(ge=1, le=365, description="days before its end that a certificate is renewed")] = 30
-    reuse_key: Annotated[bool, Meta(description="keep the private key at a renewal: pins and TLSA records hold")] = True
-    trust: Annotated[
-        str, Meta(description="PEM file with the authorities of the ACME server's own certificate; empty: the system's")
-    ] = ""
-    eab_key_id: Annotated[str, Meta(description="key id of an external account binding; empty: none")] = ""
-    eab_key_file: Annotated[str, Meta(description="file with its HMAC key, base64url")] = ""
 
 
 class Smtp(Table, frozen=True, kw_only=True):
@@ -317,6 +270,7 @@ class Settings(Table, frozen=True, kw_only=True):
     network: Network = Network()
     tls: Tls = Tls()
     acme: Acme = Acme()
+    partner: tuple[Partner, ...] = ()
     listen: Annotated[dict[str, Listener], Meta(description="listeners by data path id")] = msgspec.field(
         default_factory=dict
     )

@@ -72,6 +72,7 @@ class DirectoryFile:
         self._domains: dict[str, Domain] | None = None
         self._policies: dict[str, Policy] | None = None
         self._sources: dict[int, str] | None = None
+        self._servers: tuple[Any, ...] | None = None
 
     async def close(self) -> None:
         """Release the file."""
@@ -105,6 +106,7 @@ class DirectoryFile:
         self._domains = None
         self._policies = None
         self._sources = None
+        self._servers = None
 
     def _rows(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with schema.refusing(self.path):

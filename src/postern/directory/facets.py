@@ -15,6 +15,7 @@ from postern.directory.objects import (
     LifeChanges,
     Policy,
     RoleAssignment,
+    Server,
 )
 from postern.directory.safeguards import AccessRule, AppPassword, Enrolment, Safeguards
 from postern.model.filters import Filter
@@ -253,4 +254,20 @@ class Sources(Protocol):
 
     async def finish_run(self, source: str, run: int) -> Mirrored:
         """After a full reading in several calls: whatever does not bear its mark is gone."""
+        ...
+
+
+class Servers(Protocol):
+    """The organisation's other servers."""
+
+    async def servers(self) -> Sequence[Server]:
+        """All, by name."""
+        ...
+
+    async def put_server(self, server: Server) -> None:
+        """Make or replace one. BAD_VALUE for a pin that is none, or if nothing would prove it."""
+        ...
+
+    async def delete_server(self, name: str) -> None:
+        """Trust it no more."""
         ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from postern.directory.facets import AddressBook, Administration, LifeCycle, Safeguarding, Sources
+from postern.directory.facets import AddressBook, Administration, LifeCycle, Safeguarding, Servers, Sources
 from postern.directory.mirrored import Conflict, Mirrored, Source, SourceEntry, SourceLink
 from postern.directory.objects import (
     ALL_PROTOCOLS,
@@ -39,6 +39,7 @@ from postern.directory.objects import (
     RecipientKind,
     Resolution,
     RoleAssignment,
+    Server,
     Via,
 )
 from postern.model.credentials import ScramCredentials
@@ -74,6 +75,7 @@ __all__ = [
     "RecipientKind",
     "Resolution",
     "RoleAssignment",
+    "Server",
     "Source",
     "SourceEntry",
     "SourceLink",
@@ -81,7 +83,7 @@ __all__ = [
 ]
 
 
-class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Sources, Protocol):
+class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, Sources, Protocol):
     """Refusals: ALREADY_EXISTS, NO_SUCH_RECIPIENT, BAD_NAME, CONFLICT, READ_ONLY, DISK_FULL, TRY_LATER."""
 
     # --- reading

@@ -215,5 +215,11 @@ FOURTH = """
     ) STRICT;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+FIFTH = """
+    CREATE TABLE servers ( -- the organisation's other servers, and what proves that it is them
+        name TEXT PRIMARY KEY, pins TEXT NOT NULL, by_authority INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

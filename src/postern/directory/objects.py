@@ -341,6 +341,17 @@ class MailboxPermission(msgspec.Struct, frozen=True):
     right: MailboxRight
 
 
+class Server(msgspec.Struct, frozen=True):
+    """One of the organisation's other servers, and what proves that it is it."""
+
+    name: str
+    """Host name; what send connectors call it."""
+    pins: tuple[str, ...] = ()
+    """SHA-256 of the keys (SubjectPublicKeyInfo) it may show, hexadecimal: the present one and perhaps the next."""
+    by_authority: bool = False
+    """A certificate of the organisation's own authority with this name proves it as well."""
+
+
 class LifeChanges(msgspec.Struct, frozen=True):
     """What happened to accounts since a generation."""
 

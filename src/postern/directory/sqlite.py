@@ -15,6 +15,7 @@ from postern.directory.objects import (
     RecipientKind,
 )
 from postern.directory.safeguard_tables import SafeguardTables
+from postern.directory.servers import ServerTables
 from postern.directory.sources import SourceTables
 from postern.model.addresses import check, normalise, normalise_domain
 from postern.model.credentials import ScramCredentials
@@ -27,7 +28,7 @@ MAX_HISTORY = 24
 """Old hashes kept, whatever policies ask for."""
 
 
-class SqliteDirectory(SafeguardTables, SourceTables):
+class SqliteDirectory(SafeguardTables, SourceTables, ServerTables):
     """Implements `directory.interface.Directory`; this class has accounts and domains, its bases the rest."""
 
     # --- accounts

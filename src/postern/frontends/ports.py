@@ -10,6 +10,7 @@ from postern.model.refusal import Reason
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
     from postern.protocols.sasl.outcome import ScramCredentials
     from postern.services.authentication import Principal
     from postern.services.negotiation import Negotiations
@@ -36,6 +37,11 @@ class TlsFacts(Protocol):
     @property
     def peer_certificate(self) -> bytes:
         """DER, verified in the handshake; empty if the peer has none or nobody asked."""
+        ...
+
+    @property
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """What the peer has shown, its own first, in DER; nothing of it is verified."""
         ...
 
 
@@ -69,7 +75,7 @@ class Stream(Protocol):
         """Wait until the peer takes more. Raises TimeoutError, ConnectionError."""
         ...
 
-    async def start_tls(self, context: ssl.SSLContext) -> None:
+    async def start_tls(self, context: ssl.SSLContext | Wrapping) -> None:
         """Handshake as a server."""
         ...
 

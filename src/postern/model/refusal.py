@@ -24,6 +24,7 @@ class Reason(Enum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a reason
     RIGHT_WITHDRAWN = "right_withdrawn"
     ENCRYPTION_REQUIRED = "encryption_required"
+    PEER_NOT_AUTHENTICATED = "peer_not_authenticated"
     OVER_QUOTA = "over_quota"
     TOO_LARGE = "too_large"
     TOO_MANY = "too_many"
@@ -35,6 +36,7 @@ class Reason(Enum):
     LOOP = "loop"
     # temporary
     TRY_LATER = "try_later"
+    PEER_CERTIFICATE = "peer_certificate"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_FAILURES = "too_many_failures"
     DISK_FULL = "disk_full"
@@ -52,6 +54,7 @@ class Reason(Enum):
 _TEMPORARY = frozenset(
     {
         Reason.TRY_LATER,
+        Reason.PEER_CERTIFICATE,
         Reason.TOO_MANY_CONNECTIONS,
         Reason.TOO_MANY_FAILURES,
         Reason.DISK_FULL,

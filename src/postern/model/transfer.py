@@ -8,6 +8,7 @@ import msgspec
 
 from postern.model.envelope import Envelope, Recipient
 from postern.model.ids import BlobRef, DeliveryKey, MailboxId
+from postern.model.partners import Partner
 
 
 class StoredContent(msgspec.Struct, frozen=True, array_like=True):
@@ -36,6 +37,10 @@ class TlsPolicy(Enum):
     """Encrypt or defer; any certificate."""
     VERIFIED = "verified"
     """Encrypt, and the certificate must be valid for the host's name."""
+    SERVER = "server"
+    """The host must prove to be the organisation's server of its name, and is shown that we are one (direct trust)."""
+    PARTNER = "partner"
+    """The host must prove to be the partner, and is shown our certificate (domain security)."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -59,6 +64,8 @@ class NextHop(msgspec.Struct, frozen=True):
     username: str = ""
     """Empty: no AUTH."""
     password: str = ""
+    partner: Partner | None = None
+    """With TlsPolicy.PARTNER."""
     connector: str = ""
     """Send connector's name for the log; empty: the built-in one."""
     max_bytes: int = 0

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from postern.model.refusal import Reason
-from postern.net.tls import TlsFacts, TlsFailure
+from postern.net.tls import TlsFacts, TlsFailure, TlsObject, Wrapping
 
 RECEIVE_BYTES = 256 * 1024
 """The shared receive buffer: the most that one system call takes from a socket."""
@@ -113,7 +113,7 @@ class Stream(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._waiting_since = 0.0
-        self._tls: ssl.SSLObject | None = None
+        self._tls: TlsObject | None = None
         self._incoming: ssl.MemoryBIO | None = None
         self._outgoing: ssl.MemoryBIO | None = None
         self.tls: TlsFacts | None = None
@@ -178,7 +178,7 @@ class Stream(asyncio.BufferedProtocol):
 
     async def start_tls(
         self,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | Wrapping,
         *,
         server_side: bool = True,
         server_name: str | None = None,
@@ -207,10 +207,13 @@ class Stream(asyncio.BufferedProtocol):
             await self._wait(max(0.0, end - self._loop.time()))
         if self._tls is None or not done:  # the connection may be gone while we waited
             raise TlsFailure("the peer closed the connection during the handshake")
-        binding = getattr(context, "end_point", b"") if server_side else b""
+        binding: bytes = b""
+        if server_side:
+            binding = getattr(self._tls, "end_point", b"") or getattr(context, "end_point", b"")
         cipher = self._tls.cipher()
         certificate = self._tls.getpeercert(binary_form=True) or b""
-        self.tls = TlsFacts(self._tls.version() or "", cipher[0] if cipher else "", binding, certificate)
+        chain = getattr(self._tls, "peer_chain", ())
+        self.tls = TlsFacts(self._tls.version() or "", cipher[0] if cipher else "", binding, certificate, chain)
         if not self._reading and not self._closed:
             # the handshake used up what had come; a full backlog must not wait for a read that waits for it
             self._reading = True

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 TICKETS = 1
 """TLS 1.3 session tickets a handshake sends; clients use one, each costs CPU and bytes."""
+
+
+DIRECT_TRUST = "direct-trust.postern.invalid"
+"""Server name by which the organisation's servers ask each other for the certificate that is pinned (RFC 6066 3)."""
 
 
 class TlsFailure(ConnectionError):  # noqa: N818 - the field's word
@@ -31,6 +35,35 @@ class TlsFacts(NamedTuple):
     """tls-server-end-point channel binding of our certificate (RFC 5929 4); empty on the client's side."""
     peer_certificate: bytes = b""
     """The peer's certificate in DER if it sent one and we asked for it."""
+    peer_chain: tuple[bytes, ...] = ()
+    """All it sent, its own first, where anybody's is taken (net.asking); nothing of it is verified."""
+
+
+class TlsObject(Protocol):
+    """ssl.SSLObject, as far as it is used here."""
+
+    def do_handshake(self) -> None: ...  # noqa: D102
+    def read(self, length: int, buffer: memoryview, /) -> int | bytes: ...  # noqa: D102
+    def write(self, data: bytes | memoryview, /) -> int: ...  # noqa: D102
+    def unwrap(self) -> object: ...  # noqa: D102
+    def pending(self) -> int: ...  # noqa: D102
+    def version(self) -> str | None: ...  # noqa: D102
+    def cipher(self) -> tuple[str, str, int] | None: ...  # noqa: D102
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None: ...  # noqa: D102
+
+
+class Wrapping(Protocol):
+    """ssl.SSLContext, as far as it is used here."""
+
+    end_point: bytes
+
+    def wrap_bio(  # noqa: D102
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = ...,
+        server_hostname: str | None = ...,
+    ) -> TlsObject: ...
 
 
 class ServerContext(ssl.SSLContext):
@@ -77,8 +110,13 @@ def server_context(certificate: Path, key: Path, clients: Path | None = None) ->
     return context
 
 
-def client_context(*, verify: bool = False, trust: Path | None = None) -> ssl.SSLContext:
-    """A context towards other servers; opportunistic (RFC 7435: encrypted, not verified) unless `verify`."""
+def client_context(
+    *, verify: bool = False, trust: Path | None = None, certificate: tuple[Path, Path] | None = None
+) -> ssl.SSLContext:
+    """A context towards other servers; opportunistic (RFC 7435: encrypted, not verified) unless `verify`.
+
+    `certificate` and its key are shown to a server that asks. Raises OSError, ssl.SSLError.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if verify:
@@ -89,6 +127,8 @@ def client_context(*, verify: bool = False, trust: Path | None = None) -> ssl.SS
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(*certificate)
     return context
 
 

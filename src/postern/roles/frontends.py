@@ -25,6 +25,7 @@ from postern.net.stream import Stream
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
+from postern.roles.peers import PeerCertificates
 from postern.roles.sockets import TlsContexts
 from postern.services.address_book import AddressBook
 from postern.services.mailboxes import Mailboxes
@@ -81,6 +82,7 @@ class Frontends(msgspec.Struct):
     pressure: Callable[[], Reason | None]
     metrics: ServerMetrics
     tls: TlsContexts
+    peers: PeerCertificates
     https_port: int = 0
     """As really open; 0: not at all."""
     _web: Web | None = None
@@ -112,6 +114,7 @@ class Frontends(msgspec.Struct):
                     authenticated=connector.authenticated,
                     check_sender=connector.check_sender,
                     require_tls=connector.require_tls,
+                    internal_servers=connector.internal_servers,
                 )
                 for connector in self.settings.receive_connector
             ),
@@ -135,6 +138,7 @@ class Frontends(msgspec.Struct):
             pressure=self.pressure,
             metrics=SmtpCounters(self.metrics),
             log=log.logger(part="smtp"),
+            peers=self.peers,
         )
         # a connection above the limit is told so by the front end; the listener only stops floods
         return frontend.handle, own.max_connections * 2, b""

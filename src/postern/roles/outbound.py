@@ -15,6 +15,7 @@ from postern.formats.dkim import load_key
 from postern.model.addresses import normalise_domain
 from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.transfer import TlsPolicy
+from postern.roles.peers import PeerCertificates, partners
 from postern.services.copies import CopyDelivery
 from postern.store.interface import Store
 from postern.transport.pressure import Limits
@@ -37,6 +38,7 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
     submit: Submit,
     clock: Clock,
     entropy: Entropy,
+    peers: PeerCertificates,
     own_addresses: Sequence[tuple[str, int]] = (),
 ) -> QueueRunner:
     """The runner of one worker. `worker` is its name, the same after a restart; `submit` is Mailflow.submit_internal.
@@ -55,12 +57,14 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
         ),
         entropy,
         signer(settings, clock),
+        contexts=peers.contexts(),
+        trust=peers.trust,
     )
     return QueueRunner(
         worker,
         Parts(
             queue=queue,
-            router=Router(connectors, resolver, entropy, [host], own_addresses),
+            router=Router(connectors, resolver, entropy, [host], own_addresses, partners(settings)),
             smtp=agent,
             mailboxes=MailboxAgent(CopyDelivery(store)),
             contents=store.blobs,

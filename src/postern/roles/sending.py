@@ -11,6 +11,7 @@ from postern.model.ports import Resolver
 from postern.model.refusal import Reason, Refusal
 from postern.roles import outbound
 from postern.roles.parts import Parts
+from postern.roles.peers import PeerCertificates
 from postern.services.mailflow import Mailflow
 from postern.telemetry import log
 from postern.transport.pressure import Pressure
@@ -29,6 +30,7 @@ class Sending:
         mailflow: Mailflow,
         resolver: Resolver,
         listeners: Sequence[tuple[str, int]],
+        peers: PeerCertificates,
     ) -> None:
         """`listeners` are our SMTP listeners. Raises OSError, ValueError (keys, password files)."""
 
@@ -48,6 +50,7 @@ class Sending:
             submit=submit,
             clock=parts.clock,
             entropy=parts.entropy,
+            peers=peers,
             own_addresses=[
                 (own, port)
                 for address, port in listeners

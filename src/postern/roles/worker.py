@@ -18,6 +18,7 @@ from postern.roles.frontends import MAILDROPS_FILE, Frontends
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
+from postern.roles.peers import PeerCertificates
 from postern.roles.process import EXIT_JOURNAL_FAILED, Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
@@ -105,7 +106,8 @@ class Worker:
         mailflow.start()
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
         smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
-        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp)
+        peers = PeerCertificates(self._settings, parts.directory, parts.clock)
+        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
         authentication = parts.authentication(sessions)
@@ -124,6 +126,7 @@ class Worker:
             pressure=sending.pressure,
             metrics=self._metrics,
             tls=tls,
+            peers=peers,
             https_port=next((e.port for e in endpoints if e.listening.path.id == "https"), 0),
         )
         tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from postern.model.partners import Partner, partner_of
 from postern.model.ports import DnsFailure, Entropy, MxHost, NoSuchDomain, Resolver
 from postern.model.transfer import NextHop, Target, TlsPolicy
 
@@ -70,9 +71,14 @@ class Router:
         entropy: Entropy,
         own_names: Sequence[str],
         own_addresses: Sequence[tuple[str, int]] = (),
+        partners: Sequence[Partner] = (),
     ) -> None:
-        """`own_names` and `own_addresses` (IP, port) are ours: mail must not be sent to them."""
+        """`own_names` and `own_addresses` (IP, port) are ours: mail must not be sent to them.
+
+        Mail for a partner's domains goes to hosts only that prove to be the partner's, whatever the connector says.
+        """
         self._connectors = tuple(connectors)
+        self._partners = tuple(one for one in partners if one.send)
         self._resolver = resolver
         self._entropy = entropy
         self._own_names = frozenset(n.lower().rstrip(".") for n in own_names)
@@ -91,7 +97,9 @@ class Router:
     def key(self, domain: str) -> str:
         """Domains with the same key share a next hop, so that one transfer serves recipients in all of them."""
         connector = self.connector(domain)
-        return f"smart host {connector.name}" if connector.smart_hosts else domain
+        if connector.smart_hosts and partner_of(domain, self._partners) is None:
+            return f"smart host {connector.name}"
+        return domain
 
     async def next_hop(self, domain: str) -> NextHop:
         """Where mail for a domain goes now. Raises Unroutable."""
@@ -100,10 +108,12 @@ class Router:
             targets = await self._smart_targets(connector)
         else:
             targets = await self._mx_targets(domain, connector.port)
+        partner = partner_of(domain, self._partners)
         return NextHop(
             name=connector.name if connector.smart_hosts else domain,
             targets=tuple(targets[:MAX_TARGETS]),
-            tls=connector.tls,
+            tls=connector.tls if partner is None else TlsPolicy.PARTNER,
+            partner=partner,
             username=connector.username,
             password=connector.password,
             connector=connector.name,

@@ -15,7 +15,7 @@ from tests.interop.acme.pebble import Pebble, free_port
 
 from postern.certificates.place import Place
 from postern.certificates.responders import HTTP_PATH, answer
-from postern.config.settings import Acme, Network, Server, Settings
+from postern.config.settings import Acme, Listener, Network, Server, Settings
 from postern.formats.certificate import facts, read
 from postern.model.refusal import Reason, Refusal
 from postern.net.clock import SystemClock
@@ -201,7 +201,8 @@ def test_the_hook_of_port_80_serves_tokens_and_nothing_else(tmp_path, path):
     assert answer(tmp_path / "c", path) is None
 
 
-def test_a_server_gets_its_certificate_by_itself(pebble, tmp_path):
+@pytest.mark.parametrize("challenge", ["http-01"])
+def test_a_server_gets_its_certificate_by_itself(pebble, tmp_path, challenge):
     """From the self-signed one to the authority's, in every worker, without a restart."""
     import ssl
     import time
@@ -212,9 +213,11 @@ def test_a_server_gets_its_certificate_by_itself(pebble, tmp_path):
 
     own = Acme(
         directory=pebble.directory, agree_to_terms=True, trust=str(pebble.trust), http_port=pebble.http_port,
-        addresses=("127.0.0.1",),
+        tls_port=pebble.tls_port, challenge=challenge, addresses=("127.0.0.1",),
     )  # fmt: skip
     settings = make_settings(tmp_path, acme=own)
+    listen = {**settings.listen, "http": Listener(port=pebble.http_port), "https": Listener(port=pebble.tls_port)}
+    settings = msgspec.structs.replace(settings, listen=listen)
     make_organisation(settings)
     Place(tmp_path).listeners.replace(*issuing.self_signed(["mail.example.org"], [], SystemClock().now()))
     root = pebble.root()

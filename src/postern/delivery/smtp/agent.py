@@ -16,10 +16,11 @@ from postern.delivery.smtp.connection import (
     CONNECTION_PROBLEMS,
     Connection,
     Connector,
-    Contexts,
     Timeouts,
+    Trust,
     Unusable,
 )
+from postern.delivery.smtp.contexts import Contexts
 from postern.delivery.smtp.fitting import Unfit, fit
 from postern.delivery.smtp.signing import Signer
 from postern.model.envelope import Envelope
@@ -51,9 +52,20 @@ class AgentSettings(msgspec.Struct, frozen=True):
 class NextHopAgent:
     """One per worker."""
 
-    def __init__(self, settings: AgentSettings, entropy: Entropy, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        entropy: Entropy,
+        signer: Signer | None = None,
+        *,
+        contexts: Contexts | None = None,
+        trust: Trust | None = None,
+    ) -> None:
+        """`trust` judges the certificates of the organisation's servers and of partners; None: nobody is either."""
         self._settings = settings
-        self._connector = Connector(settings.helo, entropy, settings.timeouts, Contexts(), settings.source_address)
+        self._connector = Connector(
+            settings.helo, entropy, settings.timeouts, contexts or Contexts(), settings.source_address, trust
+        )
         self._signer = signer
         self._idle: dict[tuple[object, ...], list[Connection]] = {}
         self._dead: dict[Target, float] = {}
@@ -131,9 +143,10 @@ class NextHopAgent:
         idle = self._idle.get(_pool_key(next_hop, target))
         while idle:
             connection = idle.pop()
-            if connection.alive:
+            if connection.alive and await self._connector.still_trusted(next_hop, connection):
                 self.connections_reused += 1
                 return connection, True
+            self._spawn_quit(connection)
         connection = await self._connector.open(next_hop, target)
         self.connections_opened += 1
         return connection, False
@@ -207,7 +220,7 @@ class NextHopAgent:
 
 
 def _pool_key(next_hop: NextHop, target: Target) -> tuple[object, ...]:
-    return (target, next_hop.tls, next_hop.username)
+    return (target, next_hop.tls, next_hop.partner, next_hop.username)
 
 
 def _result(answer: RecipientResult, host: str, tls: str, blind: bool) -> Result:

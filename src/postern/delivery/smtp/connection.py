@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Generator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
+from postern.delivery.smtp.contexts import Contexts
+from postern.formats.certificate import Purpose
 from postern.model.envelope import Envelope
+from postern.model.partners import Partner
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation
 from postern.model.transfer import NextHop, Target, TlsPolicy
 from postern.net.client import connect
 from postern.net.stream import Stream
-from postern.net.tls import TlsFailure, client_context
+from postern.net.tls import DIRECT_TRUST, TlsFailure
 from postern.protocols.sasl import client as sasl
 from postern.protocols.smtp.client import ClientSession, RecipientResult, RemoteReply
 
@@ -46,22 +49,16 @@ class Unusable(Exception):  # noqa: N818 - the field's word
         """No other attempt can help: the host told us so, or it is ourselves."""
 
 
-class Contexts:
-    """TLS contexts, made once."""
+class Trust(Protocol):
+    """services.server_trust.ServerTrust."""
 
-    def __init__(self) -> None:
-        self._opportunistic: ssl.SSLContext | None = None
-        self._verified: ssl.SSLContext | None = None
+    async def server_problem(self, host: str, chain: Sequence[bytes]) -> str:
+        """Why a host is not the organisation's server of that name; empty: it is."""
+        ...
 
-    def of(self, policy: TlsPolicy) -> ssl.SSLContext:
-        """The context for a policy."""
-        if policy is TlsPolicy.VERIFIED:
-            if self._verified is None:
-                self._verified = client_context(verify=True)
-            return self._verified
-        if self._opportunistic is None:
-            self._opportunistic = client_context()
-        return self._opportunistic
+    def partner_problem(self, partner: Partner, chain: Sequence[bytes], purpose: Purpose) -> str:
+        """Why a certificate does not prove that a host is a partner's; empty: it does."""
+        ...
 
 
 class Connection:
@@ -82,6 +79,12 @@ class Connection:
         """For the log."""
         facts = self._stream.tls
         return f"{facts.version} {facts.cipher}" if facts else ""
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificate that the server has shown, in DER."""
+        facts = self._stream.tls
+        return (facts.peer_certificate,) if facts and facts.peer_certificate else ()
 
     @property
     def limit_transfers(self) -> int | None:
@@ -146,9 +149,8 @@ class Connection:
                 results: list[RecipientResult] = stop.value
                 return results
 
-    async def start_tls(self, context: ssl.SSLContext) -> None:
+    async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
         """STARTTLS was answered with 220: the handshake. Raises TlsFailure, OSError, TimeoutError."""
-        name = self.target.host.strip("[]") or self.target.address
         await self._stream.start_tls(context, server_side=False, server_name=name, timeout_s=self._timeouts.connect_s)
         self.session.tls_started()
 
@@ -171,7 +173,16 @@ class Connection:
 class Connector:
     """Opens connections according to a next hop's policy."""
 
-    def __init__(self, helo: str, entropy: Entropy, timeouts: Timeouts, contexts: Contexts, source: str = "") -> None:
+    def __init__(
+        self,
+        helo: str,
+        entropy: Entropy,
+        timeouts: Timeouts,
+        contexts: Contexts,
+        source: str = "",
+        trust: Trust | None = None,
+    ) -> None:
+        self._trust = trust
         self._helo = helo
         self._source = source or None
         self._entropy = entropy
@@ -189,6 +200,14 @@ class Connector:
                 raise Unusable("4.7.5", f"TLS with {target.host} failed: {problem}") from problem
         # RFC 7435: a broken offer of encryption is worth no more than none, and mail has to get through
         return await self._open(next_hop, target, encrypt=False)
+
+    async def still_trusted(self, next_hop: NextHop, connection: Connection) -> bool:
+        """Whether a kept connection's host is still proved to be who it has to be."""
+        try:
+            await self._recognise(connection, next_hop, connection.target.host)
+        except Unusable:
+            return False
+        return True
 
     async def _open(self, next_hop: NextHop, target: Target, *, encrypt: bool) -> Connection:
         where = f"{target.host}[{target.address}]:{target.port}"
@@ -233,21 +252,38 @@ class Connector:
 
     async def _encrypt(self, connection: Connection, next_hop: NextHop, where: str) -> None:
         session = connection.session
-        required = next_hop.tls in (TlsPolicy.REQUIRED, TlsPolicy.VERIFIED)
+        required = next_hop.tls is not TlsPolicy.OPPORTUNISTIC
         if "STARTTLS" not in session.extensions:
             if required:
-                raise Unusable(
-                    "4.7.4", f"{where} does not offer the TLS that send connector {next_hop.connector} requires"
-                )
+                raise Unusable("4.7.4", f"{where} does not offer the TLS that {_who_requires(next_hop)} requires")
             return
         answer = await connection.run(session.starttls())
         if answer.code != 220:
             raise TlsFailure(answer.text)
         try:
-            await connection.start_tls(self._contexts.of(next_hop.tls))
+            name = connection.target.host.strip("[]") or connection.target.address
+            await connection.start_tls(
+                self._contexts.of(next_hop), DIRECT_TRUST if next_hop.tls is TlsPolicy.SERVER else name
+            )
         except (OSError, TimeoutError, ssl.SSLError) as problem:
             raise TlsFailure(str(problem) or type(problem).__name__) from problem
+        await self._recognise(connection, next_hop, where)
         await self._hello(connection, where)
+
+    async def _recognise(self, connection: Connection, next_hop: NextHop, where: str) -> None:
+        """Where the next hop has to be somebody: that it is. Raises Unusable before anything of a message is sent."""
+        if next_hop.tls is TlsPolicy.SERVER:
+            problem = "nobody is known"
+            if self._trust is not None:
+                problem = await self._trust.server_problem(connection.target.host, connection.chain)
+        elif next_hop.partner is not None:
+            problem = "nobody is known"
+            if self._trust is not None:
+                problem = self._trust.partner_problem(next_hop.partner, connection.chain, Purpose.SERVER)
+        else:
+            return
+        if problem:
+            raise Unusable("4.7.5", f"{where} is not proved to be who {_who_requires(next_hop)} requires: {problem}")
 
     async def _authenticate(self, connection: Connection, next_hop: NextHop, where: str) -> None:
         session = connection.session
@@ -263,3 +299,7 @@ class Connector:
             raise Unusable(
                 "4.7.0", f"{where} does not accept the user name of send connector {next_hop.connector}: {answer.text}"
             )
+
+
+def _who_requires(next_hop: NextHop) -> str:
+    return f"partner {next_hop.partner.name}" if next_hop.partner else f"send connector {next_hop.connector}"

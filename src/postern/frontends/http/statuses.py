@@ -22,6 +22,8 @@ STATUSES: dict[Reason, int] = {
     Reason.SECOND_FACTOR_REQUIRED: 401,
     Reason.RIGHT_WITHDRAWN: 401,
     Reason.ENCRYPTION_REQUIRED: 403,
+    Reason.PEER_NOT_AUTHENTICATED: 403,
+    Reason.PEER_CERTIFICATE: 403,
     Reason.OVER_QUOTA: 507,
     Reason.TOO_LARGE: 413,
     Reason.TOO_MANY: 400,

@@ -20,6 +20,8 @@ REPLIES: dict[Reason, bytes] = {
     Reason.PASSWORD_EXPIRED: error("the password has expired, set a new one", "AUTH"),
     Reason.PASSWORD_CHANGED: error("the password was changed, sign in again", "AUTH"),
     Reason.RIGHT_WITHDRAWN: error("a right was withdrawn, sign in again", "AUTH"),
+    Reason.PEER_NOT_AUTHENTICATED: error("not permitted", "SYS/PERM"),
+    Reason.PEER_CERTIFICATE: error("not permitted now", "SYS/TEMP"),
     Reason.ENCRYPTION_REQUIRED: error("encryption is needed first: use STLS", "AUTH"),
     Reason.OVER_QUOTA: error("the mailbox is full", "SYS/PERM"),
     Reason.TOO_LARGE: error("too large"),

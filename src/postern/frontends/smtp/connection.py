@@ -12,7 +12,7 @@ from postern.formats.mime.trace import complete_submission
 from postern.frontends.ports import Authentication, Stream
 from postern.frontends.signin import SignIn, channel_binding, shows_certificate
 from postern.frontends.smtp.connectors import capabilities
-from postern.frontends.smtp.ports import Log, Mailflow, Metrics
+from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers
 from postern.frontends.smtp.replies import (
     AUTH_MALFORMED,
     AUTHENTICATED,
@@ -59,6 +59,7 @@ class Shared(msgspec.Struct, frozen=True):
     pressure: Callable[[], Reason | None]
     metrics: Metrics
     log: Log
+    peers: Peers
 
 
 class Connection:
@@ -72,6 +73,8 @@ class Connection:
         self._address = stream.peer[0]
         self._id = shared.entropy.token(_SESSION_ID_BYTES).hex()
         self._principal: Principal | None = None
+        self._server = ""
+        """Which of the organisation's servers is there, by its certificate."""
         self._unwatch: Callable[[], object] = bool
         self._login: SignIn | None = None
         self._routes: list[Any] = []
@@ -189,6 +192,14 @@ class Connection:
         pressed = self._shared.pressure()
         if pressed is not None:
             raise Refusal(pressed, "back pressure")
+        tls = self._stream.tls
+        if self._server:
+            # asked again for each message: trust that was withdrawn ends here
+            self._server = await self._shared.peers.server(tls.peer_chain if tls else (), self._address)
+        if self._principal is None and not self._server:
+            await self._shared.peers.check_sender(
+                event.reverse_path, tls.peer_chain if tls else (), tls=tls is not None
+            )
         checked = self._connector.check_sender or self._principal is None
         if checked:
             await self._shared.mailflow.check_sender(event.reverse_path, self._principal, self._peer(event.smtputf8))
@@ -202,7 +213,7 @@ class Connection:
             self._principal,
             self._peer(mail.smtputf8),
             mail.size,
-            may_relay=self._connector.anonymous_relay,
+            may_relay=self._connector.anonymous_relay or bool(self._server),
         )
         self._routes.append(route)
         self._session.reply(reply.RECIPIENT_OK)
@@ -224,7 +235,7 @@ class Connection:
 
     async def _start_tls(self, event: StartTls) -> None:
         shared = self._shared
-        context = shared.tls()
+        context = await shared.peers.context() or shared.tls()
         if event.dropped:
             shared.log.warning("smtp.dropped_before_tls", session=self._id, peer=self._address, octets=event.dropped)
         assert context is not None, "STARTTLS was offered without a certificate"
@@ -238,6 +249,11 @@ class Connection:
         self._unwatch = bool
         self._principal = None
         self._peers.clear()
+        chain = self._stream.tls.peer_chain if self._stream.tls else ()
+        if chain and self._connector.internal_servers:
+            self._server = await shared.peers.server(chain, self._address)
+            if self._server:
+                shared.log.info("smtp.server", session=self._id, peer=self._address, server=self._server)
         self._session.tls_started(self._capabilities())
 
     async def _auth(self, event: Auth | AuthResponse) -> None:
@@ -283,6 +299,7 @@ class Connection:
             starttls=settings.starttls and self._shared.tls() is not None,
             binding=channel_binding(self._stream),
             certificate=shows_certificate(self._stream),
+            server=bool(self._server),
         )
 
     def _peer(self, smtputf8: bool) -> Peer:

@@ -48,8 +48,12 @@ def capabilities(
     starttls: bool,
     binding: ChannelBinding | None,
     certificate: bool = False,
+    server: bool = False,
 ) -> Capabilities:
-    """What is announced and allowed now. `starttls`: there is a certificate to upgrade with."""
+    """What is announced and allowed now. `starttls`: there is a certificate to upgrade with.
+
+    `server`: one of the organisation's servers is there, which needs no further proof.
+    """
     mechanisms: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
     if connector.authenticated:
@@ -68,5 +72,5 @@ def capabilities(
         tls_required=connector.require_tls and not (settings.cleartext_login == "loopback" and is_loopback(address)),
         mechanisms=mechanisms,
         mechanisms_after_tls=later,
-        auth_required=not connector.anonymous and not connector.anonymous_relay,
+        auth_required=not (connector.anonymous or connector.anonymous_relay or server),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from postern.model.envelope import Envelope, Peer
 
 if TYPE_CHECKING:
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 
@@ -34,6 +35,22 @@ class Mailflow(Protocol):
 
     async def submit(self, envelope: Envelope, peer: Peer, routes: Sequence[Any], content: bytes) -> str:
         """Take responsibility; the queue id, when the message is durable. Raises Refusal."""
+        ...
+
+
+class Peers(Protocol):
+    """What peers' certificates prove; None of it without TLS."""
+
+    async def context(self) -> Wrapping | None:
+        """The context that asks for a certificate; None: nobody's matters."""
+        ...
+
+    async def server(self, chain: Sequence[bytes], address: str) -> str:
+        """Which of the organisation's servers shows these certificates; empty: none."""
+        ...
+
+    async def check_sender(self, reverse_path: str, chain: Sequence[bytes], *, tls: bool) -> None:
+        """Whether a peer that shows these may send in that name. Raises Refusal."""
         ...
 
 
@@ -71,6 +88,20 @@ class Metrics(Protocol):
     def refused(self, data_path: str, stage: str, reason: str) -> None:
         """A Refusal at connect, mail, rcpt, data or auth."""
         ...
+
+
+class Strangers:
+    """Nobody's certificate matters."""
+
+    async def context(self) -> None:
+        """Peers.context."""
+
+    async def server(self, chain: Sequence[bytes], address: str) -> str:
+        """Peers.server."""
+        return ""
+
+    async def check_sender(self, reverse_path: str, chain: Sequence[bytes], *, tls: bool) -> None:
+        """Peers.check_sender."""
 
 
 class Silent:

@@ -34,6 +34,11 @@ REPLIES: dict[Reason, Reply] = {
     Reason.PASSWORD_CHANGED: Reply(535, "5.7.8", "The password was changed, sign in again"),
     Reason.RIGHT_WITHDRAWN: Reply(550, "5.7.1", "A right was withdrawn, sign in again"),
     Reason.ENCRYPTION_REQUIRED: Reply(538, "5.7.11", "Encryption required for requested authentication mechanism"),
+    # RFC 3463 3.8: X.7.10 is registered for "encryption needed", X.7.5 for cryptographic failures
+    Reason.PEER_NOT_AUTHENTICATED: Reply(
+        550, "5.7.10", "Mail from this domain is taken over mutually authenticated TLS only"
+    ),
+    Reason.PEER_CERTIFICATE: Reply(454, "4.7.5", "Your certificate does not prove that you may send for this domain"),
     Reason.OVER_QUOTA: Reply(552, "5.2.2", "Mailbox full"),
     Reason.TOO_LARGE: Reply(552, "5.3.4", "Message too big for this system"),
     Reason.TOO_MANY: Reply(550, "5.5.3", "Too many recipients"),

@@ -26,6 +26,8 @@ class ReceiveConnector(msgspec.Struct, frozen=True, kw_only=True):
     """Authenticated users send only as addresses they may use."""
     require_tls: bool = False
     """Nothing but STARTTLS before TLS."""
+    internal_servers: bool = True
+    """Servers of the organisation, proved by their certificates, may relay and send as anybody."""
 
 
 DEFAULT_CONNECTORS = (

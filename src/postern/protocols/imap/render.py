@@ -31,6 +31,8 @@ CODES: dict[Reason, tuple[bytes, bytes]] = {
     Reason.PASSWORD_EXPIRED: (b"EXPIRED", b"The password has expired, set a new one"),
     Reason.PASSWORD_CHANGED: (b"EXPIRED", b"The password was changed, sign in again"),
     Reason.RIGHT_WITHDRAWN: (b"NOPERM", b"A right was withdrawn, sign in again"),
+    Reason.PEER_NOT_AUTHENTICATED: (b"NOPERM", b"not permitted"),
+    Reason.PEER_CERTIFICATE: (b"UNAVAILABLE", b"not permitted now"),
     Reason.ENCRYPTION_REQUIRED: (b"PRIVACYREQUIRED", b"TLS is required"),
     Reason.OVER_QUOTA: (b"OVERQUOTA", b"Quota exceeded"),
     Reason.TOO_LARGE: (b"TOOBIG", b"Message too large"),

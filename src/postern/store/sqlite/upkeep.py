@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 from time import sleep
 
 import apsw
@@ -20,6 +22,7 @@ CHECKPOINT_PAGES = 1000
 """Pages in the log (4 KiB each) at which a checkpoint is due."""
 BUSY_MS = 10_000
 _POLL_S = 0.0005
+_making = Lock()
 _TOUCH = "UPDATE state SET id = 1"
 
 
@@ -60,6 +63,14 @@ def create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int, 
 
     Raises apsw.Error, OSError (FileExistsError if it is there already).
     """
+    # two threads of a process would write the same unfinished file
+    with _making:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "there is a mailbox already", str(path))
+        _create(path, mailbox, slot, quota, epoch, now)
+
+
+def _create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int, now: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     making = path.with_name(f".{path.name}.{os.getpid()}")
     for leftover in (making, wal_path(making), making.with_name(making.name + "-shm")):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from postern.certificates.place import Place
 from postern.config.listeners import Listening, listeners
 from postern.config.settings import Settings
 from postern.net.listener import BindError, bind, claim
@@ -113,15 +114,18 @@ def tls_contexts(settings: Settings) -> TlsContexts:
         ) from error
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartError(f"the TLS certificate {certificate} with the key {key} cannot be used: {error}") from error
-    web = _asking(settings, "[http] client_ca", settings.http.client_ca) or mail
+    answers = None
+    if settings.acme.directory and settings.acme.challenge == "tls-alpn-01":
+        answers = Place(settings.data_dir).challenges
+    web = _asking(settings, "[http] client_ca", settings.http.client_ca, answers) or mail
     return TlsContexts(mail, web, _asking(settings, "[authentication] client_ca", settings.authentication.client_ca))
 
 
-def _asking(settings: Settings, key: str, clients: str) -> ServerContext | None:
-    """A context that asks for certificates of some authorities. Raises StartError."""
-    if not clients:
+def _asking(settings: Settings, key: str, clients: str, answers: Path | None = None) -> ServerContext | None:
+    """A context that asks for certificates of some authorities, or answers ACME; None: neither. Raises StartError."""
+    if not clients and answers is None:
         return None
     try:
-        return server_context(settings.certificate, settings.key, Path(clients))
+        return server_context(settings.certificate, settings.key, Path(clients) if clients else None, answers)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartError(f"{key}: {clients} cannot be used: {error}") from error

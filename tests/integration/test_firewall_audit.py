@@ -24,7 +24,7 @@ LOAD = {
 PLANTED = {
     "nftables": """
         nft insert rule inet postern input ip saddr 10.50.0.0/16 tcp dport 993 drop
-        nft insert rule inet postern input ip saddr 10.50.0.0/16 tcp dport '{ 587, 600-700 }' reject
+        nft insert rule inet postern input ip saddr 10.50.0.0/16 tcp dport '{ 587, 600-630 }' reject
         nft add chain inet postern watch
         nft add rule inet postern watch ip daddr 10.2.0.20 tcp dport 25 drop
         nft insert rule inet postern input ip saddr 192.0.2.5 jump watch
@@ -36,7 +36,7 @@ PLANTED = {
     """,
     "iptables": """
         iptables -I INPUT -s 10.50.0.0/16 -p tcp --dport 993 -j DROP
-        iptables -I INPUT -s 10.50.0.0/16 -p tcp -m multiport --dports 587,600:700 -j REJECT
+        iptables -I INPUT -s 10.50.0.0/16 -p tcp -m multiport --dports 587,600:630 -j REJECT
         iptables -N watch
         iptables -A watch -d 10.2.0.20 -p tcp --dport 25 -j DROP
         iptables -I INPUT -s 192.0.2.5 -j watch

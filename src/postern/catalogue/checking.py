@@ -10,7 +10,7 @@ from postern.catalogue.schema import DataPath, Encryption, Level, Listener
 
 PROCESS_ROLES = ("edge", "transport", "mailbox", "client-access", "um", "directory")
 """Roles of Postern's processes."""
-TOKENS = frozenset({"GSSAPI", "GSS-SPNEGO", "NTLM", "OAUTHBEARER", "XOAUTH2"})
+TOKENS = frozenset({"GSSAPI", "GSS-SPNEGO", "NTLM", "OAUTHBEARER", "XOAUTH2", "EXTERNAL"})
 """Mechanisms that prove by tokens of others: offered once settings say of whom."""
 MECHANISMS = frozenset({"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"}) | TOKENS
 CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"}) | TOKENS

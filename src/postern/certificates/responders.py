@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,11 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Protocol
 
+from postern.certificates.place import write_private
 from postern.formats import issuing
 from postern.model.refusal import Reason, Refusal
+from postern.net.tls import ACME_ALPN
 
 HTTP_PATH = "/.well-known/acme-challenge/"
-ALPN = "acme-tls/1"
 TIMEOUT_S = 10.0
 HOOK_TIMEOUT_S = 600.0
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,256}")
@@ -96,20 +96,27 @@ class HttpResponder:
 
 
 class TlsResponder:
-    """tls-alpn-01: a TLS server that shows the answer's certificate to who asks for `acme-tls/1`."""
+    """tls-alpn-01: a TLS server that shows the answer's certificate to who asks for `acme-tls/1`.
 
-    def __init__(self, addresses: Sequence[str], port: int, now: datetime) -> None:
+    Unless one listens already: ours, which reads the same files (net.tls.AnsweringContext).
+    """
+
+    def __init__(self, directory: Path, addresses: Sequence[str], port: int, now: datetime) -> None:
+        self._directory = directory
+        self._files: list[Path] = []
         self._now = now
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._sockets: list[socket.socket] = []
         self._closed = False
         outer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        outer.set_alpn_protocols([ALPN])
+        outer.set_alpn_protocols([ACME_ALPN])
         outer.sni_callback = self._choose
         for address in addresses:
             try:
                 self._sockets.append(_listen(address, port))
             except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
                 if not _optional(address, error, addresses):
                     self.close()
                     raise Refusal(Reason.NOT_PERMITTED, _cannot_listen(address, port, error)) from error
@@ -118,20 +125,23 @@ class TlsResponder:
 
     def present(self, name: str, token: str, key_authorization: str, digest: str) -> None:
         """Make the certificate."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._directory / f"{name.lower()}.alpn.pem"
+        path.unlink(missing_ok=True)
+        write_private(path, b"".join(issuing.acme_answer(name, key_authorization.encode(), self._now)))
+        self._files.append(path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.set_alpn_protocols([ALPN])
-        with tempfile.NamedTemporaryFile() as file:  # the library reads certificates from files only
-            for part in issuing.acme_answer(name, key_authorization.encode(), self._now):
-                file.write(part)
-            file.flush()
-            context.load_cert_chain(file.name)
+        context.set_alpn_protocols([ACME_ALPN])
+        context.load_cert_chain(path)
         self._contexts[name.lower()] = context
 
     def settle(self) -> None:
         """They are there at once."""
 
     def close(self) -> None:
-        """Stop listening."""
+        """Remove the files, stop listening."""
+        for path in self._files:
+            path.unlink(missing_ok=True)
         self._closed = True
         for sock in self._sockets:
             with contextlib.suppress(OSError):

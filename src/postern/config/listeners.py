@@ -53,6 +53,7 @@ def configured(settings: Settings) -> tuple[str, ...]:
     """Mechanisms that prove by tokens and have what they need."""
     ntlm = settings.ntlm.accounts or settings.ntlm.winbind
     return (
+        *(("EXTERNAL",) if settings.authentication.client_ca else ()),
         *(("GSSAPI",) if settings.kerberos.keytab else ()),
         *(("GSS-SPNEGO",) if settings.kerberos.keytab or ntlm else ()),
         *(("NTLM",) if ntlm else ()),

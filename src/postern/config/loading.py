@@ -185,6 +185,7 @@ def _absolute(settings: Settings, base: Path) -> Settings:
             },
         ),
         acme=replace(settings.acme, trust=full(settings.acme.trust), eab_key_file=full(settings.acme.eab_key_file)),
+        authentication=replace(settings.authentication, client_ca=full(settings.authentication.client_ca)),
         kerberos=replace(settings.kerberos, keytab=full(settings.kerberos.keytab)),
         oidc=tuple(replace(issuer, authority=full(issuer.authority)) for issuer in settings.oidc),
         partner=tuple(replace(one, authority=full(one.authority)) for one in settings.partner),

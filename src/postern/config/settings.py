@@ -57,6 +57,7 @@ class Listener(Table, frozen=True, kw_only=True):
                 "NTLM",
                 "OAUTHBEARER",
                 "XOAUTH2",
+                "EXTERNAL",
                 "Negotiate",
                 "Bearer",
                 "Digest",
@@ -174,6 +175,10 @@ class Authentication(Table, frozen=True, kw_only=True):
         Meta(description="passwords without TLS: never, or from this machine (a web mail or proxy on it)"),
     ] = "never"
 
+    client_ca: Annotated[
+        str,
+        Meta(description="PEM file of authorities whose client certificates sign in to mail (EXTERNAL); empty: none"),
+    ] = ""
     require_channel_binding: Annotated[
         bool, Meta(description="refuse Kerberos and NTLM clients that bind to no TLS connection; wrong bindings always")
     ] = False

@@ -34,6 +34,7 @@ SCHEMES = {
     "NTLM": "NTLM",
     "OAUTHBEARER": "Bearer",
     "XOAUTH2": "Bearer",
+    "EXTERNAL": "EXTERNAL",
 }
 """Mechanisms that prove by tokens, and the names their back ends are registered by."""
 
@@ -42,6 +43,11 @@ def channel_binding(stream: Stream) -> ChannelBinding | None:
     """What a mechanism can be bound to on this connection."""
     tls = stream.tls
     return ChannelBinding(server_end_point=tls.server_end_point) if tls is not None and tls.server_end_point else None
+
+
+def shows_certificate(stream: Stream) -> bool:
+    """Whether the client showed a certificate in the handshake, which EXTERNAL needs."""
+    return stream.tls is not None and bool(stream.tls.peer_certificate)
 
 
 def clear_text_allowed(stream: Stream, cleartext_login: str) -> bool:
@@ -143,7 +149,11 @@ class SignIn:
         if self._negotiation is None:
             tls = self._stream.tls
             circumstances = Circumstances(
-                self._peer, self._protocol, tls.server_end_point if tls is not None else b"", authzid=authzid
+                self._peer,
+                self._protocol,
+                tls.server_end_point if tls is not None else b"",
+                authzid=authzid,
+                certificate=tls.peer_certificate if tls is not None else b"",
             )
             try:
                 self._negotiation = self._authentication.negotiations.begin(SCHEMES[self.mechanism], circumstances)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from postern.model.refusal import Reason
-from postern.net.tls import TlsFacts, TlsFailure, TlsObject, Wrapping
+from postern.net.tls import AnsweringContext, TlsFacts, TlsFailure, TlsObject, Wrapping
 
 RECEIVE_BYTES = 256 * 1024
 """The shared receive buffer: the most that one system call takes from a socket."""
@@ -25,6 +25,8 @@ RECORD_BYTES = 16384
 """One TLS record's plain text (RFC 8446 5.1); BIOs are fed in slices of it, so that they stay small."""
 GATHER_BYTES = 2048
 """Buffers of this size on average are given to the kernel as they are; joining smaller ones costs less."""
+HANDSHAKE = 22
+"""Type of a TLS record."""
 HANDSHAKE_TIMEOUT_S = 30.0
 DRAIN_TIMEOUT_S = 300.0
 """A peer that reads nothing for this long is gone (RFC 5321 4.5.3.2 gives senders as much)."""
@@ -189,8 +191,11 @@ class Stream(asyncio.BufferedProtocol):
         Plain text that came before our last `write` (the go-ahead) is dropped: it was sent before TLS began and
         nobody knows by whom (RFC 3207 5, CVE-2021-33515). The caller drops what its session has buffered.
         """
+        end = self._loop.time() + timeout_s
         if not server_side:
             self._chunks.clear()
+        elif isinstance(context, AnsweringContext):
+            context = context.for_hello(await self._first_record(end))
         early = b"".join(self._chunks[self._answered :])
         self._chunks.clear()
         self._backlog = self._answered = 0
@@ -201,7 +206,6 @@ class Stream(asyncio.BufferedProtocol):
         )
         if early:
             self._incoming.write(early)
-        end = self._loop.time() + timeout_s
         done = False
         while self._tls is not None and not (done := self._handshake()) and not self._eof:
             await self._wait(max(0.0, end - self._loop.time()))
@@ -220,6 +224,16 @@ class Stream(asyncio.BufferedProtocol):
             assert self._transport is not None
             self._transport.resume_reading()
         self._decrypt(memoryview(b""))  # application data may have come with the last handshake record
+
+    async def _first_record(self, end: float) -> bytes:
+        """The first TLS record (RFC 8446 5.1), which stays to be read; less of it at the end or from no TLS client."""
+        while True:
+            data = b"".join(self._chunks[self._answered :])
+            if self._eof or (data and data[0] != HANDSHAKE):
+                return data
+            if len(data) >= 5 and len(data) >= 5 + min(RECORD_BYTES, int.from_bytes(data[3:5], "big")):
+                return data
+            await self._wait(max(0.0, end - self._loop.time()))
 
     def close(self) -> None:
         """Send what is queued, then close. Never blocks."""

@@ -6,6 +6,7 @@ a client resumes its session with whichever worker takes the connection.
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -13,6 +14,10 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+ACME_ALPN = "acme-tls/1"
+_ALPN_ENTRY = b"\x0a" + ACME_ALPN.encode()
+"""As it stands in a ClientHello (RFC 7301 3.1)."""
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 TICKETS = 1
 """TLS 1.3 session tickets a handshake sends; clients use one, each costs CPU and bytes."""
 
@@ -74,6 +79,38 @@ class ServerContext(ssl.SSLContext):
     """What its files were when they were read."""
 
 
+class AnsweringContext(ServerContext):
+    """Also answers tls-alpn-01 while an ACME order runs (RFC 8737): by the first record, before OpenSSL sees it.
+
+    (The standard library's hooks know the server name and not the protocols, and everybody asks for the name.)
+    """
+
+    answers: Path
+    """Directory with NAME.alpn.pem, certificate and key of each answer."""
+
+    def for_hello(self, hello: bytes) -> ssl.SSLContext:
+        """The context for a ClientHello, whole or not."""
+        if _ALPN_ENTRY not in hello:
+            return self
+        answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        answering.set_alpn_protocols([ACME_ALPN])
+        answering.sni_callback = self._answer
+        return answering
+
+    def _answer(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
+        name = (name or "").lower()
+        if not _HOST_NAME.fullmatch(name):
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols([ACME_ALPN])
+        try:
+            context.load_cert_chain(self.answers / f"{name}.alpn.pem")
+        except (OSError, ssl.SSLError):
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        connection.context = context
+        return None
+
+
 FileState: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
@@ -90,13 +127,18 @@ def file_state(*paths: Path) -> FileState:
     return tuple(found)
 
 
-def server_context(certificate: Path, key: Path, clients: Path | None = None) -> ServerContext:
+def server_context(
+    certificate: Path, key: Path, clients: Path | None = None, answers: Path | None = None
+) -> ServerContext:
     """A context for our listeners, TLS 1.2 and newer. Raises OSError, ssl.SSLError, ValueError.
 
     `clients`: authorities of client certificates. Clients are then asked for one; who shows none comes in all the same,
-    who shows a bad one (expired, of somebody else, for another purpose) does not.
+    who shows a bad one (expired, of somebody else, for another purpose) does not. `answers`: AnsweringContext.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    if answers is not None:
+        context = AnsweringContext(ssl.PROTOCOL_TLS_SERVER)
+        context.answers = answers
     # before they are read: a change in between is noticed, at worst twice
     context.files = file_state(certificate, key)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -92,8 +92,9 @@ class Frontends(msgspec.Struct):
         make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "ldap": self._ldap, "http": self._http}
         return make[listening.path.protocol](listening)
 
-    def _context(self) -> ssl.SSLContext:
-        return self.tls.mail
+    def _context(self, listening: Listening) -> Callable[[], ssl.SSLContext]:
+        """What STARTTLS upgrades with, as it is at the moment."""
+        return lambda: self.tls.of(listening)
 
     def _smtp(self, listening: Listening) -> tuple[Handler, int, bytes]:
         own = self.settings.smtp
@@ -132,7 +133,7 @@ class Frontends(msgspec.Struct):
             self.authentication,
             self.parts.clock,
             self.parts.entropy,
-            tls=self._context,
+            tls=self._context(listening),
             resolver=self.resolver,
             pressure=self.pressure,
             metrics=SmtpCounters(self.metrics),
@@ -152,7 +153,9 @@ class Frontends(msgspec.Struct):
             idle_timeout_s=own.idle_timeout_s,
             append_bytes=own.max_append_bytes,
         )
-        frontend = ImapFrontend(settings, self.mailboxes, self.authentication, self.parts.entropy, self._context)
+        frontend = ImapFrontend(
+            settings, self.mailboxes, self.authentication, self.parts.entropy, self._context(listening)
+        )
         return frontend.handle, own.max_connections, IMAP_FULL
 
     def _pop3(self, listening: Listening) -> tuple[Handler, int, bytes]:
@@ -166,7 +169,7 @@ class Frontends(msgspec.Struct):
             idle_timeout_s=own.idle_timeout_s,
         )
         frontend = Pop3Frontend(
-            settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context
+            settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context(listening)
         )
         return frontend.handle, own.max_connections, POP3_FULL
 
@@ -183,7 +186,12 @@ class Frontends(msgspec.Struct):
             time_limit_s=own.time_limit_s,
         )
         frontend = LdapFrontend(
-            settings, self.address_book, self.authentication, self.parts.clock, self.parts.entropy, self._context
+            settings,
+            self.address_book,
+            self.authentication,
+            self.parts.clock,
+            self.parts.entropy,
+            self._context(listening),
         )
         return frontend.handle, own.max_connections, LDAP_FULL
 

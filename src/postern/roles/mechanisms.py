@@ -17,6 +17,8 @@ from postern.model.ports import Clock, Entropy
 from postern.roles.instance import StartError
 from postern.services.authentication import Authentication
 from postern.services.mechanisms.context import Admission, Context, Direct
+from postern.services.mechanisms.external import MECHANISM as EXTERNAL
+from postern.services.mechanisms.external import External
 from postern.services.mechanisms.gssapi_sasl import GssapiSasl
 from postern.services.mechanisms.hashes import DirectoryHashes
 from postern.services.mechanisms.ntlm import SERVICES, NtlmContext, NtlmSettings
@@ -49,6 +51,8 @@ def register(
         known.when_closed(kerberos.close)
         inner[spnego.KERBEROS] = inner[spnego.KERBEROS_MICROSOFT] = kerberos.open
         known.register("GSSAPI", strict(lambda seen: GssapiSasl(kerberos.open(seen), admission, seen)))
+    if settings.authentication.client_ca:
+        known.register(EXTERNAL, lambda seen: External(directory, admission, seen))
     if settings.ntlm.accounts or settings.ntlm.winbind:
         ntlm = _ntlm(authentication, settings, directory, admission, clock, entropy)
         inner[spnego.NTLM] = ntlm

@@ -44,7 +44,7 @@ def responder(settings: Settings, place: Place, clock: Clock) -> Responder:
     if own.challenge == "http-01":
         return HttpResponder(place.challenges, addresses, own.http_port)
     if own.challenge == "tls-alpn-01":
-        return TlsResponder(addresses, own.tls_port, clock.now())
+        return TlsResponder(place.challenges, addresses, own.tls_port, clock.now())
     return HookResponder(own.hook, own.hook_wait_s)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from postern.certificates.place import Place
 from postern.config.listeners import Listening, listeners
 from postern.config.settings import Settings
 from postern.net.listener import BindError, bind, claim
@@ -43,10 +44,14 @@ class TlsContexts(msgspec.Struct):
     mail: ServerContext
     web: ServerContext
     """May ask for client certificates, which mail programs do not expect."""
+    external: ServerContext | None = None
+    """Of mail listeners that offer EXTERNAL: asks for certificates of the authorities of clients."""
 
     def of(self, listening: Listening) -> ServerContext:
         """A listener's."""
-        return self.web if listening.path.protocol == HTTP else self.mail
+        if listening.path.protocol == HTTP:
+            return self.web
+        return self.external if self.external is not None and "EXTERNAL" in listening.mechanisms else self.mail
 
 
 def open_endpoints(settings: Settings, workers: int, old: Sequence[Endpoint] = ()) -> list[Endpoint]:
@@ -100,7 +105,6 @@ def close_unused(old: Sequence[Endpoint], new: Sequence[Endpoint]) -> None:
 def tls_contexts(settings: Settings) -> TlsContexts:
     """The contexts of all listeners. Raises StartError."""
     certificate, key = settings.certificate, settings.key
-    clients = Path(settings.http.client_ca) if settings.http.client_ca else None
     try:
         mail = server_context(certificate, key)
     except FileNotFoundError as error:
@@ -110,9 +114,18 @@ def tls_contexts(settings: Settings) -> TlsContexts:
         ) from error
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartError(f"the TLS certificate {certificate} with the key {key} cannot be used: {error}") from error
-    if clients is None:
-        return TlsContexts(mail, mail)
+    answers = None
+    if settings.acme.directory and settings.acme.challenge == "tls-alpn-01":
+        answers = Place(settings.data_dir).challenges
+    web = _asking(settings, "[http] client_ca", settings.http.client_ca, answers) or mail
+    return TlsContexts(mail, web, _asking(settings, "[authentication] client_ca", settings.authentication.client_ca))
+
+
+def _asking(settings: Settings, key: str, clients: str, answers: Path | None = None) -> ServerContext | None:
+    """A context that asks for certificates of some authorities, or answers ACME; None: neither. Raises StartError."""
+    if not clients and answers is None:
+        return None
     try:
-        return TlsContexts(mail, server_context(certificate, key, clients))
+        return server_context(settings.certificate, settings.key, Path(clients) if clients else None, answers)
     except (OSError, ssl.SSLError, ValueError) as error:
-        raise StartError(f"[http] client_ca: {clients} cannot be used: {error}") from error
+        raise StartError(f"{key}: {clients} cannot be used: {error}") from error

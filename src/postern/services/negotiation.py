@@ -36,6 +36,8 @@ class Circumstances(NamedTuple):
     """Name the client asked for, without port, checked to be one of ours; empty where the protocol has none."""
     authzid: str = ""
     """Whom the client wants to act as, if its carrier has a place to say so; empty: itself."""
+    certificate: bytes = b""
+    """DER of the client's certificate, verified in the handshake against the authorities of clients; empty: none."""
 
 
 class Continue(NamedTuple):

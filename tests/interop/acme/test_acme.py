@@ -201,7 +201,7 @@ def test_the_hook_of_port_80_serves_tokens_and_nothing_else(tmp_path, path):
     assert answer(tmp_path / "c", path) is None
 
 
-@pytest.mark.parametrize("challenge", ["http-01"])
+@pytest.mark.parametrize("challenge", ["http-01", "tls-alpn-01"])
 def test_a_server_gets_its_certificate_by_itself(pebble, tmp_path, challenge):
     """From the self-signed one to the authority's, in every worker, without a restart."""
     import ssl
@@ -232,9 +232,9 @@ def test_a_server_gets_its_certificate_by_itself(pebble, tmp_path, challenge):
         context = ssl.create_default_context(cadata=root)
         import socket
 
-        for _ in range(8):
+        for path in ("imaps", "https") * 4:
             with (
-                socket.create_connection(("127.0.0.1", running.ports["imaps"])) as sock,
+                socket.create_connection(("127.0.0.1", running.ports[path])) as sock,
                 context.wrap_socket(sock, server_hostname="mail.example.org") as tls,
             ):
                 assert tls.getpeercert()["subjectAltName"] == (("DNS", "mail.example.org"),)

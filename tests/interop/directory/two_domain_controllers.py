@@ -3,8 +3,8 @@
     unshare --net --mount python -m tests.interop.directory.two_domain_controllers DIRECTORY
 
 Somebody who has never signed in before does so all the time, every fifth with a wrong password. Prints {"controllers":
-what `join` found, "steps": {step: [outcome, seconds]}, "stream": {phase: {outcome: [how many, slowest in seconds]}}, "took":
-seconds of each part}. A sign-in that began in one phase and ended in another is in "one > other".
+what `join` found, "steps": {step: [outcome, seconds]}, "stream": {phase: {outcome: [how many, slowest in seconds]}},
+"took": seconds of each part}. A sign-in that began in one phase and ended in another is in "one > other".
 """
 
 from __future__ import annotations

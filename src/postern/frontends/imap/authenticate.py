@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.sites import Site
-from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note
+from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note, shows_certificate
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.imap.commands.connection import Authenticate, Login
 from postern.protocols.imap.session import State
@@ -34,6 +34,7 @@ def mechanisms(connection: Connection) -> tuple[str, ...]:
         connection.shared.settings.mechanisms,
         clear_text=password_allowed(connection),
         binding=channel_binding(connection.stream),
+        certificate=shows_certificate(connection.stream),
     )
 
 

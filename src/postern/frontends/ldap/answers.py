@@ -27,6 +27,8 @@ RESULTS: dict[Reason, Result] = {
     Reason.ENCRYPTION_REQUIRED: Result(
         Code.CONFIDENTIALITY_REQUIRED, diagnostic="encryption is needed first: use StartTLS or the port for TLS"
     ),
+    Reason.PEER_NOT_AUTHENTICATED: _NOT_HERE,
+    Reason.PEER_CERTIFICATE: _NOT_HERE,
     Reason.OVER_QUOTA: _NOT_HERE,
     Reason.TOO_LARGE: Result(Code.ADMIN_LIMIT_EXCEEDED, diagnostic="the filter is too large"),
     Reason.TOO_MANY: Result(Code.ADMIN_LIMIT_EXCEEDED),

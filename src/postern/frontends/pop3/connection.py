@@ -10,7 +10,7 @@ from postern.frontends.pop3.ports import Mailboxes, Maildrops
 from postern.frontends.pop3.replies import REPLIES, reply_to
 from postern.frontends.pop3.settings import Pop3Settings
 from postern.frontends.ports import Authentication, Stream
-from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note
+from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note, shows_certificate
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.pop3.commands import Command, State
@@ -153,7 +153,12 @@ class Connection:
 
     def _mechanisms(self) -> tuple[str, ...]:
         allowed = self._shared.settings.mechanisms
-        return offered(allowed, clear_text=self._clear_text_allowed(), binding=channel_binding(self._stream))
+        return offered(
+            allowed,
+            clear_text=self._clear_text_allowed(),
+            binding=channel_binding(self._stream),
+            certificate=shows_certificate(self._stream),
+        )
 
     def _can_start_tls(self) -> bool:
         settings = self._shared.settings

@@ -10,7 +10,7 @@ import msgspec
 
 from postern.formats.mime.trace import complete_submission
 from postern.frontends.ports import Authentication, Stream
-from postern.frontends.signin import SignIn, channel_binding
+from postern.frontends.signin import SignIn, channel_binding, shows_certificate
 from postern.frontends.smtp.connectors import capabilities
 from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers
 from postern.frontends.smtp.replies import (
@@ -298,6 +298,7 @@ class Connection:
             tls=self._stream.tls is not None,
             starttls=settings.starttls and self._shared.tls() is not None,
             binding=channel_binding(self._stream),
+            certificate=shows_certificate(self._stream),
             server=bool(self._server),
         )
 

@@ -47,6 +47,7 @@ def capabilities(
     tls: bool,
     starttls: bool,
     binding: ChannelBinding | None,
+    certificate: bool = False,
     server: bool = False,
 ) -> Capabilities:
     """What is announced and allowed now. `starttls`: there is a certificate to upgrade with.
@@ -57,7 +58,7 @@ def capabilities(
     later: tuple[str, ...] = ()
     if connector.authenticated:
         clear = tls or (settings.cleartext_login == "loopback" and is_loopback(address))
-        mechanisms = offered(settings.mechanisms, clear_text=clear, binding=binding)
+        mechanisms = offered(settings.mechanisms, clear_text=clear, binding=binding, certificate=certificate)
         if not clear and (connector.require_tls or settings.starttls):
             # AUTH comes only after TLS, SCRAM too: its proof can be attacked off-line by who listens.
             mechanisms = ()

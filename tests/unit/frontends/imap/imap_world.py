@@ -24,6 +24,7 @@ class Tls(NamedTuple):
     version: str = "TLSv1.3"
     cipher: str = "TLS_AES_256_GCM_SHA384"
     server_end_point: bytes = b"x" * 32
+    peer_certificate: bytes = b""
 
 
 class MemoryStream:

@@ -29,7 +29,11 @@ class FakeStream:
     def __init__(self, *reads: object, tls: bool = True) -> None:
         self.reads = list(reads)
         self.peer = ("192.0.2.1", 999)
-        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash") if tls else None
+        self.tls = (
+            SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"")
+            if tls
+            else None
+        )
         self.writes: list[bytes] = []
         self.closed = False
 
@@ -50,7 +54,7 @@ class FakeStream:
         pass
 
     async def start_tls(self, context) -> None:
-        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash")
+        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"")
 
     def close(self) -> None:
         self.closed = True

@@ -33,3 +33,9 @@ def test_every_refusal_reason_is_declared_temporary_or_permanent():
     assert {r for r in Reason if r.temporary} < set(Reason)
     assert not Reason.OVER_QUOTA.temporary
     assert Reason.DISK_FULL.temporary
+
+
+def test_names_of_test_modules_are_unique():
+    """Two of one name cannot be collected together, which shows only when both are asked for."""
+    names = [path.name for path in ROOT.joinpath("tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -110,26 +110,40 @@ def start(root: Path) -> DomainController:
         capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert provision.returncode == 0, provision.stdout + provision.stderr
-    authority = _certificate(root, address)
-    _configure(root)
-    log = (root / "samba.log").open("wb")
-    process = subprocess.Popen(
-        [*own_run(root), "/usr/sbin/samba", "--foreground", "--debug-stdout", "-s", str(root / "etc" / "smb.conf")],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    log.close()
-    controller = DomainController(address, root, authority, _krb5(root, address), process, lock)
+    authority = certificate(root, address)
+    configure(root)
+    process = launch(root)
+    controller = DomainController(address, root, authority, krb5(root, address), process, lock)
     try:
-        _wait(controller)
+        wait_ready(address, root, process)
     except BaseException:
         stop(controller)
         raise
     return controller
 
 
+def launch(root: Path, inside: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    """Start the controller of this root; `inside` is put before the command."""
+    with (root / "samba.log").open("ab") as log:
+        return subprocess.Popen(
+            [
+                *inside, *own_run(root), "/usr/sbin/samba", "--foreground", "--debug-stdout",
+                "-s", str(root / "etc" / "smb.conf"),
+            ],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+
 def stop(controller: DomainController) -> None:
     """End it and all its children."""
-    process = controller.process
+    try:
+        end(controller.process)
+    finally:
+        controller.lock.close()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a controller and all its children."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(20)
@@ -139,12 +153,12 @@ def stop(controller: DomainController) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
-        controller.lock.close()
 
 
-def _certificate(root: Path, address: str) -> Path:
+def certificate(root: Path, address: str, host: str = HOST) -> Path:
+    """Give it a certificate of an authority of its own, whose PEM is returned."""
     authority = trustme.CA()
-    leaf = authority.issue_cert(HOST, DOMAIN, address)
+    leaf = authority.issue_cert(host, DOMAIN, address)
     place = root / "private" / "tls"
     place.mkdir(exist_ok=True)
     leaf.private_key_pem.write_to_path(place / "key.pem")
@@ -154,10 +168,11 @@ def _certificate(root: Path, address: str) -> Path:
     return place / "ca.pem"
 
 
-def _configure(root: Path) -> None:
+def configure(root: Path, services: str = SERVICES, **more: str) -> None:
+    """Keep it to its root, and to what tests need."""
     config = root / "etc" / "smb.conf"
     options = {
-        "server services": SERVICES,
+        "server services": services,
         "pid directory": root / "run",
         "ncalrpc dir": root / "ncalrpc",
         "log file": root / "log.%m",
@@ -174,6 +189,7 @@ def _configure(root: Path) -> None:
         "rpc server dynamic port range": "49152-49400",
         "dns update command": "/bin/true",
         "spn update command": "/bin/true",
+        **{name.replace("_", " "): value for name, value in more.items()},
     }
     lines = [line for line in config.read_text().splitlines() if line.split("=")[0].strip() not in options]
     at = lines.index("[global]") + 1
@@ -182,7 +198,8 @@ def _configure(root: Path) -> None:
     (root / "run").mkdir()
 
 
-def _krb5(root: Path, address: str) -> Path:
+def krb5(root: Path, address: str) -> Path:
+    """A krb5.conf that finds the KDC by address."""
     path = root / "krb5.conf"
     path.write_text(
         f"[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n rdns = false\n"
@@ -193,15 +210,16 @@ def _krb5(root: Path, address: str) -> Path:
     return path
 
 
-def _wait(controller: DomainController) -> None:
+def wait_ready(address: str, root: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until all its ports take connections."""
     end = time.monotonic() + 60
     for port in READY_PORTS:
         while True:
             try:
-                socket.create_connection((controller.address, port), 1).close()
+                socket.create_connection((address, port), 1).close()
                 break
             except OSError:
-                log = (controller.root / "samba.log").read_text(errors="replace")[-3000:]
-                assert controller.process.poll() is None, f"samba ended:\n{log}"
+                log = (root / "samba.log").read_text(errors="replace")[-3000:]
+                assert process.poll() is None, f"samba ended:\n{log}"
                 assert time.monotonic() < end, f"nothing on {port} after a minute:\n{log}"
                 time.sleep(0.1)

@@ -10,21 +10,27 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.interop import samba
 from tests.interop.check.peers import need
 
 pytestmark = [pytest.mark.interop, pytest.mark.integration]
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_one_controller_stopped_and_restarted_during_use(tmp_path):
-    need("slapd")
+def program(name, directory, *more):
+    """What a program of this directory prints that runs in a network of its own."""
     if not shutil.which("unshare") or not shutil.which("ip", path="/usr/sbin:/usr/bin:/sbin"):
         pytest.skip("needs unshare and ip: run scripts/install-test-parts as root")
-    command = ["unshare", "--net", sys.executable, "-m", "tests.interop.directory.two_controllers", str(tmp_path)]
+    command = ["unshare", "--net", *more, sys.executable, "-m", f"tests.interop.directory.{name}", str(directory)]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    said = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_one_controller_stopped_and_restarted_during_use(tmp_path):
+    need("slapd")
+    said = program("two_controllers", tmp_path)
     good = {step for step, (outcome, _) in said.items() if outcome == "OK"}
     assert good == {
         "both, u1", "near stopped, u2", "near stopped, late", "near restarted, far stopped, u3", "near cut off, u4",
@@ -35,3 +41,25 @@ def test_one_controller_stopped_and_restarted_during_use(tmp_path):
     # nobody knows whether it is right: later, not no
     assert "UNAVAILABLE" in said["none, u6 never seen"][0], said
     assert max(seconds for step, (_, seconds) in said.items() if step in good) < 10, said
+
+
+def test_two_domain_controllers_stopped_and_restarted_in_turn(tmp_path):
+    if why := samba.missing():
+        pytest.skip(why)
+    need("ldapmodify")
+    said = program("two_domain_controllers", tmp_path, "--mount")
+    found = {one["controller"]: one["error"] for one in said["controllers"]}
+    assert found == {"dc1.corp.example.org:389": "", "dc2.corp.example.org:389": ""}
+    steps = {step: outcome for step, (outcome, _) in said["steps"].items()}
+    assert "UNAVAILABLE" in steps.pop("none, never seen"), said
+    assert set(steps.values()) == {"OK"}, said
+    # while one of them is there, everybody gets in whose password is right, and nobody else
+    phases = {"both", "first stopped", "first restarted", "second stopped", "second back"}
+    assert phases | {"none"} <= set(said["stream"]), said
+    for phase, outcomes in said["stream"].items():
+        if phase == "none":
+            assert all("UNAVAILABLE" in outcome for outcome in outcomes), said
+        elif phases.issuperset(phase.split(" > ")):
+            for outcome, (_, slowest) in outcomes.items():
+                assert outcome == "OK" or (outcome.startswith("wrong: ") and "AUTHENTICATIONFAILED" in outcome), said
+                assert slowest < 15, said

@@ -35,28 +35,42 @@ def run(*words):
     subprocess.run(words, check=True, capture_output=True, timeout=20)
 
 
-class Namespace:
-    """A computer behind a cable, with a directory server on it."""
+class Cable:
+    """A computer (network namespace) behind a cable."""
 
-    def __init__(self, number, authority, root):
+    def __init__(self, number):
         self.number = number
         self.address = f"10.77.{number}.2"
         self.holder = subprocess.Popen(["unshare", "--net", "sleep", "600"])
-        self.root = root
-        self.config = ds.prepare(root, authority, ds.people(COUNT), log=100, names=(self.address,))
-        self.slapd = None
+        self.inside = ("nsenter", "--net", f"--target={self.holder.pid}")
         time.sleep(0.3)
         run("ip", "link", "add", f"dc{number}", "type", "veth", "peer", "name", "eth0", "netns", str(self.holder.pid))
         run("ip", "addr", "add", f"10.77.{number}.1/24", "dev", f"dc{number}")
         run("ip", "link", "set", f"dc{number}", "up")
-        inside = ("nsenter", "--net", f"--target={self.holder.pid}")
-        run(*inside, "ip", "link", "set", "lo", "up")
-        run(*inside, "ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
-        run(*inside, "ip", "link", "set", "eth0", "up")
+        run(*self.inside, "ip", "link", "set", "lo", "up")
+        run(*self.inside, "ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
+        run(*self.inside, "ip", "link", "set", "eth0", "up")
+
+    def cable(self, state):
+        run("ip", "link", "set", f"dc{self.number}", state)
+
+    def end(self):
+        self.holder.kill()
+        self.holder.wait(10)
+
+
+class Namespace(Cable):
+    """With a directory server on it."""
+
+    def __init__(self, number, authority, root):
+        super().__init__(number)
+        self.root = root
+        self.config = ds.prepare(root, authority, ds.people(COUNT), log=100, names=(self.address,))
+        self.slapd = None
 
     def start(self):
         command = [need("slapd"), "-h", f"ldap://{self.address}/", "-f", str(self.config), "-d", "0"]
-        self.slapd = subprocess.Popen(["nsenter", "--net", f"--target={self.holder.pid}", *command])
+        self.slapd = subprocess.Popen([*self.inside, *command])
         end = time.monotonic() + 10
         import socket
 
@@ -73,13 +87,9 @@ class Namespace:
             self.slapd.wait(10)
             self.slapd = None
 
-    def cable(self, state):
-        run("ip", "link", "set", f"dc{self.number}", state)
-
     def end(self):
         self.stop()
-        self.holder.kill()
-        self.holder.wait(10)
+        super().end()
 
 
 def sign_in(port, user, password):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -64,13 +65,15 @@ class Controllers:
         self._health: dict[Controller, _Health] = {}
         self._context: ssl.SSLContext | None = None
 
-    async def connect(self, *, sign_in: bool = True) -> Connection:
+    async def connect(self, *, sign_in: bool = True, last: Collection[Controller] = ()) -> Connection:
         """A connection to the best controller that answers, the service account bound on it unless told otherwise.
+
+        Those in `last` are tried after all others.
 
         Raises SourceFailure: Denied for the service account, Unavailable with the reasons of all.
         """
         reasons = []
-        for controller in self._in_order(await self.locate()):
+        for controller in sorted(self._in_order(await self.locate()), key=lambda one: one in last):
             try:
                 connection = await self._open(controller, sign_in=sign_in)
             except Unavailable as failure:

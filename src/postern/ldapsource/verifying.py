@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -17,7 +17,7 @@ import msgspec
 
 from postern.directory.mirrored import Source, SourceLink
 from postern.directory.objects import Account
-from postern.ldapsource.connection import Connection
+from postern.ldapsource.connection import Connection, Controller
 from postern.ldapsource.controllers import MAX_AGE_S, Controllers
 from postern.ldapsource.failures import SourceFailure, Unavailable, check
 from postern.ldapsource.locating import Services
@@ -129,8 +129,9 @@ class LdapPasswords:
 
     async def _bind(self, name: str, password: str) -> Result:
         """On a connection that waits, or a new one; on the next controller if one breaks off."""
+        broken: list[Controller] = []
         while True:
-            async with self._borrowed() as (connection, used_before):
+            async with self._borrowed(broken) as (connection, used_before):
                 try:
                     result = await connection.bind(name, password)
                     if result.code not in {Code.BUSY, Code.UNAVAILABLE}:
@@ -142,7 +143,10 @@ class LdapPasswords:
                         # a connection that waited may have ended for reasons of its own
                         continue
                     self._controllers.failed(connection.controller, str(failure))
-                    if not await self._controllers.any_well():
+                    broken.append(connection.controller)
+                    known = await self._controllers.locate()
+                    # one that failed before may be back, so only those that broke off here count
+                    if len(broken) > len(known) or set(known).issubset(broken):
                         raise
 
     async def _present_dn(self, anchor: str) -> str:
@@ -164,7 +168,7 @@ class LdapPasswords:
         return SearchRequest(base, Scope.SUBTREE, Compare("entryUUID", "=", anchor.encode()), ("1.1",))
 
     @asynccontextmanager
-    async def _borrowed(self) -> AsyncIterator[tuple[Connection, bool]]:
+    async def _borrowed(self, last: Collection[Controller]) -> AsyncIterator[tuple[Connection, bool]]:
         now = self._clock.monotonic()
         connection: Connection | None = None
         born = now
@@ -176,7 +180,7 @@ class LdapPasswords:
             connection, born = candidate, since
         used_before = connection is not None
         if connection is None:
-            connection, born = await self._controllers.connect(sign_in=False), now
+            connection, born = await self._controllers.connect(sign_in=False, last=last), now
         try:
             yield connection, used_before
         except BaseException:

@@ -83,6 +83,7 @@ def _nouns() -> dict[str, str]:
         "policy": _("Limits that many accounts share."),
         "auth": _("Sign-in: log, locks, app passwords, one-time codes, rules."),
         "domain": _("Accepted domains."),
+        "autodiscover": _("What mail programs are told of this server."),
         "directory": _("Directories elsewhere: Active Directory and LDAP."),
         "cert": _("Certificates: list, check, make, request, import, issue, renew."),
         "server": _("The organisation's other servers, known by their certificates."),

@@ -165,6 +165,12 @@ class Http(Table, frozen=True, kw_only=True):
     max_connections_per_address: Annotated[
         int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
     ] = 200
+    user_concurrency: Annotated[
+        Limit, Meta(description="requests of one account at once in each worker; 0 is no limit")
+    ] = 50
+    user_per_minute: Annotated[
+        Limit, Meta(description="requests of one account in a minute in each worker; 0 is no limit")
+    ] = 6000
 
 
 class Authentication(Table, frozen=True, kw_only=True):

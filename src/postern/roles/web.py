@@ -130,6 +130,8 @@ class Web:
             body_timeout_s=own.body_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
             max_connections_per_address=own.max_connections_per_address,
+            user_concurrency=own.user_concurrency,
+            user_per_minute=own.user_per_minute,
         )
 
     def _gate(self, settings: HttpSettings) -> Gate:

@@ -80,6 +80,7 @@ def _nouns() -> dict[str, str]:
         "addresslist": _("Parts of the address book."),
         "permission": _("Rights on mailboxes, folders and groups; what administrators may do."),
         "role": _("Administrators and what they may do."),
+        "oab": _("The offline address book."),
         "policy": _("Limits that many accounts share."),
         "auth": _("Sign-in: log, locks, app passwords, one-time codes, rules."),
         "domain": _("Accepted domains."),

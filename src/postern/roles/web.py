@@ -27,15 +27,18 @@ from postern.frontends.http.reserved import NotOffered
 from postern.frontends.http.settings import HttpSettings
 from postern.frontends.http.site import ANYBODY, Access, Mount, Site
 from postern.frontends.http.whoami import WhoAmI
+from postern.frontends.oab.application import OfflineAddressBook
 from postern.model.refusal import Refusal
 from postern.net.stream import Stream
 from postern.roles.gauges import ServerMetrics
 from postern.roles.pages import Pages
-from postern.roles.parts import Parts
+from postern.roles.parts import OFFLINE_DIRECTORY, Parts
 from postern.roles.workers import worker_count
+from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
 from postern.services.certificates import CertificateSignIn
+from postern.services.offline_books import OfflineBooks
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
@@ -158,7 +161,11 @@ class Web:
 
     def _built(self) -> dict[str, tuple[Application, Access]]:
         """Virtual directories with somebody behind them, by the names that Autodiscover knows them by."""
-        return {}
+        if not self._settings.address_book.offline_every_s:
+            return {}
+        directory = self._parts.directory
+        books = OfflineBooks(directory, AddressBook(directory, self._parts.clock), self._parts.data / OFFLINE_DIRECTORY)
+        return {"/OAB": (OfflineAddressBook(books), Access(body_bytes=0))}
 
     def _discovery(self, offered: frozenset[str]) -> list[Mount]:
         """How clients are told of all the rest."""

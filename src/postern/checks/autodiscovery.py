@@ -237,7 +237,9 @@ def _request(method: str, url: str, body: bytes, fields: dict[str, str], asking:
         content = answer.read(BODY_BYTES) if answer.status == 200 else b""
         kind = answer.headers.get_content_type() if answer.headers.get("content-type") else ""
         return _Reply(answer.status, kind, answer.headers.get("location") or "", content)
-    except (ValueError, UnicodeError) as problem:
+    except ssl.SSLError:  # the one about certificates is a ValueError too
+        raise
+    except ValueError as problem:
         raise http.client.HTTPException(str(problem)) from problem
     finally:
         connection.close()

@@ -17,7 +17,12 @@ import msgspec
 
 Properties = dict[str, Any]
 
-MAX_KEY_LENGTH = 512
+MAX_PROPERTIES_BYTES = 1 << 20
+"""Of one item or folder, packed; what is longer becomes an attachment of its own (a stream)."""
+CONTAINER_CLASS = "PidTagContainerClass"
+"""Of a folder, where it says more than its FolderClass."""
+MESSAGE_CLASS = "PidTagMessageClass"
+"""Of an item, where it is not the usual one of its ItemClass."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 

@@ -9,12 +9,11 @@ Rules that every engine keeps:
   cut. Whoever answers OK to a client awaits `durable()` first.
 * A commit publishes itself on the bus; no caller has to notify anyone.
 * A write transaction never spans an await; a busy database is retried without blocking the loop.
+* The associated (hidden) items of a folder are a folder of their own, `associated(folder)`: no reader of the folder
+  meets them and no counter counts them.
 
-* The associated (hidden) items of a folder are a folder of their own, `associated(folder)`: no reader of the folder meets
-  them and no counter counts them.
-
-Refusals: NO_SUCH_FOLDER, NO_SUCH_ITEM, ALREADY_EXISTS, HAS_CHILDREN, BAD_NAME, TOO_MANY, OVER_QUOTA, CONFLICT, DISK_FULL,
-READ_ONLY, CORRUPT, TRY_LATER.
+Refusals: NO_SUCH_FOLDER, NO_SUCH_ITEM, ALREADY_EXISTS, HAS_CHILDREN, BAD_NAME, TOO_MANY, OVER_QUOTA, CONFLICT,
+TOO_LARGE, BAD_VALUE, DISK_FULL, READ_ONLY, CORRUPT, TRY_LATER.
 """
 
 from __future__ import annotations
@@ -202,7 +201,7 @@ class Mailbox(Protocol):
 
     # --- items by id and by property
     async def locate(self, items: Sequence[ItemId], near: FolderId | None = None) -> dict[ItemId, tuple[FolderId, Uid]]:
-        """Where items are; missing ones are left out. `near`: the folder to look in first, which is one seek an item."""
+        """Where items are; missing ones are left out. `near` is looked in first: a seek an item, else one a folder."""
         ...
 
     async def item_changes(
@@ -224,7 +223,10 @@ class Mailbox(Protocol):
         ...
 
     async def export(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[NewItem]:
-        """Items as another mailbox of this data directory can `add` them; bodies are shared. Missing ones are left out."""
+        """Items as another mailbox of this data directory can `add` them; bodies are shared. At most 500.
+
+        Missing ones are left out.
+        """
         ...
 
     async def used_bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postern.directory.interface import Account, Directory
+from postern.directory.interface import Account, Directory, Via
 from postern.model.published import (
     Alternative,
     PublishedPerson,
@@ -31,6 +31,8 @@ class Autodiscovery:
         all others the answer is the same as for an address that does not exist.
         """
         resolution = await self._directory.resolve(address)
+        if resolution.via in (Via.CATCH_ALL, Via.ROLE):
+            return None  # mail has somewhere to go, and still there is no such mailbox
         if resolution.account is not None:
             return await self._account(principal, resolution.account)
         if resolution.group is None and len(resolution.targets) == 1 and resolution.domain is not None:

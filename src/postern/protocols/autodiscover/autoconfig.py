@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
 from postern.model.published import MailServer, PublishedSite
 from postern.protocols.autodiscover.markup import document, tag, tags, wrap
+from postern.protocols.autodiscover.query import parameters
 
 USER = "%EMAILADDRESS%"
 """The client puts its address here, so the answer tells nothing about anybody."""
@@ -13,10 +12,7 @@ USER = "%EMAILADDRESS%"
 
 def address_of(query: bytes) -> str:
     """`emailaddress=` of a query, in any letter case; empty if there is none."""
-    for name, value in parse_qsl(query.decode("latin-1"), max_num_fields=20):
-        if name.casefold() == "emailaddress":
-            return value.strip()
-    return ""
+    return parameters(query).get("emailaddress", "")
 
 
 def answer(site: PublishedSite, domain: str) -> bytes:

@@ -6,11 +6,12 @@ The answer is the same for every address of a domain, whether or not there is su
 from __future__ import annotations
 
 import json
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
 from postern.model.published import PublishedSite
+from postern.protocols.autodiscover.query import parameters
 
 PLACE = "/autodiscover.json"
 
@@ -24,9 +25,7 @@ class Query(msgspec.Struct, frozen=True):
 
 def parse(path: str, query: bytes) -> Query:
     """From `/autodiscover/autodiscover.json[/v1.0/ADDRESS]?Email=&Protocol=`; parameters in any letter case."""
-    given: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), max_num_fields=20):
-        given.setdefault(name.casefold(), value.strip())
+    given = parameters(query)
     _, _, rest = path.casefold().partition(PLACE)
     segments = [part for part in rest.split("/") if part]
     address = unquote(segments[-1]) if segments and "@" in segments[-1] else ""

@@ -12,7 +12,7 @@ from tests.unit.frontends.http.conftest import HOST, PASSWORD
 from tests.unit.frontends.http.test_http_sign_in import basic
 
 from postern.config.settings import Listener
-from postern.directory.interface import AccountChange, Alias, NewAccount, RecipientKind
+from postern.directory.interface import AccountChange, Alias, Domain, NewAccount, RecipientKind
 from postern.model.rights import MailboxRight
 
 OUTLOOK = "http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a"
@@ -80,9 +80,10 @@ async def test_an_unauthenticated_post_is_told_all_mechanisms(client):
     assert (answer.status, answer.all("www-authenticate")) == (401, [f'Basic realm="{HOST}", charset="UTF-8"'])
 
 
-@pytest.mark.parametrize("path", [POX, "/Autodiscover/Autodiscover.xml", "/AUTODISCOVER/AUTODISCOVER.XML"])
-async def test_clients_of_ews_find_it_in_every_block(ask, path):
-    status, root = await ask(pox(), path)
+async def test_clients_of_ews_find_it_in_every_block(ask):
+    for path in ("/Autodiscover/Autodiscover.xml", "/AUTODISCOVER/AUTODISCOVER.XML"):
+        assert (await ask(pox(), path))[0] == 200
+    status, root = await ask(pox())
     assert status == 200
     found = protocols(root)
     assert list(found) == ["EXCH", "EXPR", "EXHTTP", "IMAP", "POP3", "SMTP"]
@@ -117,9 +118,17 @@ async def test_only_listeners_that_are_open_are_named(world, settings):
 
 async def test_unknown_and_hidden_and_foreign_addresses_get_one_answer(world, ask):
     await world.parts.directory.change_account("boris@example.org", AccountChange(hidden=True))
+    await world.parts.directory.put_domain(Domain("example.org", catch_all="anna@example.org"))
     answers = [
         [texts(root, "ErrorCode"), texts(root, "Message")]
-        for address in ("nobody@example.org", "boris@example.org", "anna@elsewhere.example", "no address", "@", "a@b@c")
+        for address in (
+            "nobody@example.org",
+            "boris@example.org",
+            "anna@elsewhere.example",
+            "no address",
+            "@",
+            "a@b@c",
+        )  # fmt: skip
         for status, root in [await ask(pox(address))]
         if status == 200
     ]
@@ -128,9 +137,8 @@ async def test_unknown_and_hidden_and_foreign_addresses_get_one_answer(world, as
     assert texts(root, "Action") == ["settings"]
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
+async def test_bad_requests_are_answered_as_outlook_expects(ask):
+    for body, code in (
         (b"", "600"),
         (b"<a", "600"),
         (b"<Autodiscover/>", "600"),
@@ -140,11 +148,9 @@ async def test_unknown_and_hidden_and_foreign_addresses_get_one_answer(world, as
         (b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "600"),
         (b"<a>" * 40 + b"</a>" * 40, "600"),
         (pox().replace(b"utf-8", b"utf-16"), "600"),
-    ],
-)
-async def test_bad_requests_are_answered_as_outlook_expects(ask, body, code):
-    status, root = await ask(body)
-    assert (status, texts(root, "ErrorCode")) == (200, [code])
+    ):
+        status, root = await ask(body)
+        assert (status, texts(root, "ErrorCode")) == (200, [code]), body
 
 
 async def test_a_get_is_no_request(client):
@@ -255,33 +261,27 @@ async def test_a_redirect_can_be_looked_at(client):
 # --- without a sign-in
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+async def test_json_is_the_same_for_everybody(client):
+    for path in (
         "/autodiscover/autodiscover.json?Email=anna%40example.org&Protocol=EWS",
         "/Autodiscover/Autodiscover.json/v1.0/anna@example.org?protocol=ews",
         "/autodiscover/autodiscover.json?email=nobody@example.org&PROTOCOL=Ews&RedirectCount=1",
-    ],
-)
-async def test_json_is_the_same_for_everybody(client, path):
-    answer = await client.ask("GET", path)
-    assert answer.status == 200
-    assert json.loads(answer.body) == {"Protocol": "Ews", "Url": f"https://{HOST}/EWS/Exchange.asmx"}
+    ):
+        answer = await client.ask("GET", path)
+        assert answer.status == 200
+        assert json.loads(answer.body) == {"Protocol": "Ews", "Url": f"https://{HOST}/EWS/Exchange.asmx"}
 
 
-@pytest.mark.parametrize(
-    ("query", "status", "code"),
-    [
+async def test_json_says_what_is_wrong(client):
+    for query, status, code in (
         ("Protocol=EWS", 400, "MandatoryParameterMissing"),
         ("Email=anna@example.org", 400, "MandatoryParameterMissing"),
         ("Email=anna@example.org&Protocol=ActiveSync", 400, "InvalidProtocol"),
         ("Email=anna@elsewhere.example&Protocol=EWS", 404, "UserNotFound"),
-        ("&".join(f"a{n}=b" for n in range(15)), 400, "MandatoryParameterMissing"),
-    ],
-)
-async def test_json_says_what_is_wrong(client, query, status, code):
-    answer = await client.ask("GET", f"/autodiscover/autodiscover.json?{query}")
-    assert (answer.status, json.loads(answer.body)["ErrorCode"]) == (status, code)
+        ("&".join(f"a{n}=b" for n in range(500)), 400, "MandatoryParameterMissing"),
+    ):
+        answer = await client.ask("GET", f"/autodiscover/autodiscover.json?{query}")
+        assert (answer.status, json.loads(answer.body)["ErrorCode"]) == (status, code), query
 
 
 async def test_autodiscover_v1_by_json(client):
@@ -289,26 +289,23 @@ async def test_autodiscover_v1_by_json(client):
     assert json.loads(answer.body)["Url"] == f"https://{HOST}/autodiscover/autodiscover.xml"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+async def test_autoconfig(client):
+    for path in (
         "/mail/config-v1.1.xml?emailaddress=anna%40example.org",
         "/.well-known/autoconfig/mail/config-v1.1.xml",
         "/mail/config-v1.1.xml?emailaddress=nobody%40example.org",
-    ],
-)
-async def test_autoconfig(client, path):
-    answer = await client.ask("GET", path)
-    root = ElementTree.fromstring(answer.body)
-    assert answer.status == 200
-    assert texts(root, "domain") == ["example.org"]
-    servers = [(one.get("type"), one.findtext("port"), one.findtext("socketType")) for one in root.iter()
-               if one.tag.endswith("Server")]  # fmt: skip
-    assert servers == [
-        ("imap", "993", "SSL"), ("imap", "143", "STARTTLS"), ("pop3", "995", "SSL"), ("pop3", "110", "STARTTLS"),
-        ("smtp", "465", "SSL"), ("smtp", "587", "STARTTLS"),
-    ]  # fmt: skip
-    assert set(texts(root, "username")) == {"%EMAILADDRESS%"}
+    ):
+        answer = await client.ask("GET", path)
+        root = ElementTree.fromstring(answer.body)
+        assert answer.status == 200
+        assert texts(root, "domain") == ["example.org"]
+        servers = [(one.get("type"), one.findtext("port"), one.findtext("socketType")) for one in root.iter()
+                   if one.tag.endswith("Server")]  # fmt: skip
+        assert servers == [
+            ("imap", "993", "SSL"), ("imap", "143", "STARTTLS"), ("pop3", "995", "SSL"), ("pop3", "110", "STARTTLS"),
+            ("smtp", "465", "SSL"), ("smtp", "587", "STARTTLS"),
+        ]  # fmt: skip
+        assert set(texts(root, "username")) == {"%EMAILADDRESS%"}
 
 
 async def test_autoconfig_of_another_domain(client):

@@ -352,4 +352,4 @@ async def test_outlook_finds_autodiscover_beneath_the_configuration(connect):
     other = connect()
     assert (await other.sign_in()).ok
     result, _, _ = await other.find(scp.FILTER, configuration)
-    assert result.code is Code.NO_SUCH_OBJECT
+    assert result.code == Code.NO_SUCH_OBJECT

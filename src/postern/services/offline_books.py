@@ -104,7 +104,7 @@ class OfflineBooks:
             f"\\{one.name}",
             full,
             self._differences(place, guid, before, pieces, full),
-            before.published.templates if before is not None else _templates(place, guid),
+            _templates(place, guid, before),
         )
         name = f"{guid}-raw-{sequence}.oab"
         _write_file(place / name, raw)
@@ -165,14 +165,20 @@ def _guid(secret: bytes, name: str) -> str:
     return dashed(hashlib.blake2b(name.encode(), key=secret, digest_size=16).hexdigest())
 
 
-def _templates(place: Path, guid: str) -> tuple[Template, ...]:
-    raw = template.build()
-    packed = compressed.full(raw)
-    return tuple(
-        Template(_write(place, f"{guid}-{prefix}{language}-1.lzx", packed, 1, len(raw)), language, kind)
-        for language in template.LANGUAGES
-        for kind, prefix in template.KINDS.items()
-    )
+def _templates(place: Path, guid: str, before: _Index | None) -> tuple[Template, ...]:
+    """Those there are, or new ones."""
+    there = before.published.templates if before is not None else ()
+    if there and all(one.file.sequence == template.REVISION for one in there):
+        return there
+    found = []
+    for language in template.LANGUAGES:
+        raw = template.build(language)
+        packed = compressed.full(raw)
+        for kind, prefix in template.KINDS.items():
+            name = f"{guid}-{prefix}{language}-{template.REVISION}.lzx"
+            file = _write(place, name, packed, template.REVISION, len(raw))
+            found.append(Template(file, language, kind))
+    return tuple(found)
 
 
 def _write(place: Path, name: str, content: bytes, sequence: int, uncompressed: int) -> Published:

@@ -189,10 +189,33 @@ def test_what_is_no_details_file(raw):
         details.split(raw)
 
 
-def test_a_template_file_without_templates():
-    raw = template.build()
-    assert len(raw) == 12 + 7 * 32 + 16 + 4
-    assert struct.unpack_from("<I", raw)[0] == 7
+@pytest.mark.parametrize(("language", "page", "word"), [("0409", "cp1252", "General"), ("0419", "cp1251", "Общие")])
+def test_a_template_file(mspack, language, page, word):
+    """Read by the words of MS-OXOAB 2.2.2 and MS-OXOABKT 2.2.2.1."""
+    raw = mspack.full(full(template.build(language)))
+    assert struct.unpack_from("<3I", raw) == (7, 0, 0)
+    assert raw[12 + 7 * 32 : 12 + 7 * 32 + 20] == bytes(20), "no named properties, no one-off templates"
+    shown = []
+    for display_type in range(7):
+        dn, dn_size, table, size, script, script_size, name, name_size = struct.unpack_from(
+            "<8I", raw, 12 + 32 * display_type
+        )
+        assert (script, script_size) == (0, 0)
+        if not table:
+            assert (dn, dn_size, size, name, name_size) == (0,) * 5
+            continue
+        shown.append(display_type)
+        assert raw[dn : dn + dn_size].endswith(b"/cn=%d\0" % display_type)
+        assert raw[name : name + name_size].endswith(b"\0")
+        own = raw[table : table + size]
+        kind, count = struct.unpack_from("<2I", own)
+        assert kind == 1
+        rows = [struct.unpack_from("<9I", own, 8 + 36 * number) for number in range(count)]
+        texts = [own[row[8] : own.index(0, row[8])].decode(page) for row in rows]
+        assert (rows[0][4], texts[0]) == (8, word)
+        assert {row[6] for row in rows if row[4] == 1} <= {tag for tag, _ in oab.OBJECT}
+        assert [row[4] for row in rows[1:]] == [0, 1] * ((count - 1) // 2), "each text has a label before it"
+    assert shown == [0, 1, 6]
 
 
 def test_the_manifest():

@@ -128,7 +128,7 @@ async def test_unknown_and_hidden_and_foreign_addresses_get_one_answer(world, as
             "no address",
             "@",
             "a@b@c",
-        )  # fmt: skip
+        )
         for status, root in [await ask(pox(address))]
         if status == 200
     ]

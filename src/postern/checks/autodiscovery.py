@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from postern.checks import connection_points
 from postern.model.ports import DnsFailure, NoSuchDomain, SrvHost
 from postern.model.refusal import ProtocolViolation
 from postern.net.tls import client_context
@@ -86,6 +87,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     """Sent to names of the domain whose certificate is good, and to where they redirect; empty: none is sent."""
     trust: Path | None = None
     timeout_s: float = 5.0
+    directory: str = ""
+    """Host that is asked for service connection points by LDAP over TLS; empty: none is."""
 
     @property
     def domain(self) -> str:
@@ -103,7 +106,8 @@ class _Reply(msgspec.Struct, frozen=True):
 async def follow(asking: Asking, resolver: Services) -> list[Step]:
     """All steps in Outlook's order, also those behind the first that answers."""
     domain = asking.domain
-    root, made_up, redirect, service = await asyncio.gather(
+    points, root, made_up, redirect, service = await asyncio.gather(
+        _points(asking),
         _https("root", "ExcludeHttpsRootDomain", f"https://{domain}{PATH}", asking),
         _https("autodiscover", "ExcludeHttpsAutoDiscoverDomain", f"https://autodiscover.{domain}{PATH}", asking),
         _redirect(f"http://autodiscover.{domain}{PATH}", asking),
@@ -111,7 +115,7 @@ async def follow(asking: Asking, resolver: Services) -> list[Step]:
     )
     return [
         Step("o365", "ExcludeExplicitO365Endpoint", Outcome.SKIPPED),
-        Step("scp", "ExcludeScpLookup", Outcome.SKIPPED),
+        points,
         root,
         made_up,
         Step("local", "PreferLocalXML", Outcome.SKIPPED),
@@ -136,6 +140,19 @@ def obstacles(steps: list[Step]) -> list[Step]:
 async def _https(name: str, registry: str, url: str, asking: Asking) -> Step:
     outcome, asked, detail, settings = await asyncio.to_thread(_post, url, asking)
     return Step(name, registry, outcome, asked, detail, settings)
+
+
+async def _points(asking: Asking) -> Step:
+    """Only computers in a domain look there, and only a directory that was named is asked."""
+    name, registry = "scp", "ExcludeScpLookup"
+    if not asking.directory:
+        return Step(name, registry, Outcome.SKIPPED)
+    found = await connection_points.find(
+        asking.directory, asking.address, asking.password, trust=asking.trust, timeout_s=asking.timeout_s
+    )
+    if not found.urls:
+        return Step(name, registry, Outcome.NOTHING, f"ldaps://{asking.directory}", found.detail)
+    return await _https(name, registry, found.urls[0], asking)
 
 
 async def _redirect(url: str, asking: Asking) -> Step:

@@ -22,6 +22,13 @@ EX_USAGE = 2
 
 Trust = Annotated[Path | None, Parameter(help=_("Certificates of the authorities to trust (PEM)."))]
 Timeout = Annotated[float, Parameter(help=_("Seconds to wait for a connection and for each answer."))]
+Directory = Annotated[
+    str,
+    Parameter(
+        name="--directory",
+        help=_("Domain controller, or this server, to ask for the service connection point (LDAP over TLS)."),
+    ),
+]
 PasswordFile = Annotated[
     str,
     Parameter(
@@ -36,6 +43,7 @@ def autodiscover(  # noqa: D103 - help is with the command
     /,
     *,
     password_file: PasswordFile = "",
+    directory: Directory = "",
     trust: Trust = None,
     timeout: Timeout = 5.0,
     json: Json = False,
@@ -48,7 +56,9 @@ def autodiscover(  # noqa: D103 - help is with the command
         fail(_("there is no file {file}", file=trust), EX_USAGE)
     if not 0 < timeout <= 60:
         fail(_("--timeout must be more than 0 and at most 60"), EX_USAGE)
-    asking = Asking(address=wanted, password=_password(password_file), trust=trust, timeout_s=timeout)
+    asking = Asking(
+        address=wanted, password=_password(password_file), trust=trust, timeout_s=timeout, directory=directory
+    )
     steps = asyncio.run(follow(asking, DnsResolver(SystemClock())))
     found, ahead = first_answer(steps), obstacles(steps)
     if json:

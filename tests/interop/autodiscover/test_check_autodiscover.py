@@ -67,6 +67,14 @@ def test_found_by_srv_alone(check):
     assert outcomes(facts)["srv"] == "found"
 
 
+def test_a_directory_that_has_the_service_connection_point(check):
+    code, facts = check("emil@example.com", "--directory", "mail.example.org", password="correct horse")
+    assert (code, facts["found_by"], outcomes(facts)["scp"]) == (0, "scp", "found")
+    code, facts = check("emil@example.com", "--directory", "autodiscover.example.net", password="correct horse")
+    assert (facts["found_by"], outcomes(facts)["scp"]) == ("srv", "nothing")
+    assert "certificate" in facts["steps"][1]["detail"]
+
+
 def test_a_wrong_password_and_somebody_unknown(check):
     code, facts = check("emil@example.com", password="wrong")
     assert (code, facts["found_by"], outcomes(facts)["srv"]) == (1, None, "refused")

@@ -155,6 +155,7 @@ class Web:
     def _mounts(self, settings: HttpSettings) -> list[Mount]:
         mounts = self._pages(settings)
         built = self._built()
+        # EWS is what programs are set up for: it is named whether or not it is among those built here
         mounts += [Mount(name, NotOffered(name), Access()) for name in RESERVED if name not in built]
         mounts += [Mount(name, application, access) for name, (application, access) in built.items()]
         return mounts + self._discovery(frozenset(built) | {"/EWS"})

@@ -103,16 +103,17 @@ def one_life(data, promises, rng, name):
 
 
 @pytest.mark.crash
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", failpoints.NAMES)
-def test_dying_there_loses_nothing_and_doubles_nothing(name, tmp_path):
+def test_dying_there_loses_nothing_and_doubles_nothing(name, room):
     seed = int(os.environ.get("POSTERN_SEED", "0")) or random.randrange(1 << 32)
     print(f"POSTERN_SEED={seed}")
     rng = random.Random(seed)
     promises = Promises()
 
     async def create():
-        worker = Worker(tmp_path)
+        worker = Worker(room)
         await worker.create()
         await worker.close()
 
@@ -122,15 +123,15 @@ def test_dying_there_loses_nothing_and_doubles_nothing(name, tmp_path):
         assert life < 3 * HITS, f"{name} was hit {hits} times in {life} lives"
         TickingClock.seconds += 1000
         rng.seed(seed + life)
-        hits += one_life(tmp_path, promises, rng, name)
+        hits += one_life(room, promises, rng, name)
         life += 1
     # the last one's promises, by somebody who lives
     failpoints.configure({})
 
     async def finish():
-        worker = Worker(tmp_path)
+        worker = Worker(room)
         worker.flow.start()
-        for journal in orphans(journal_directory(tmp_path)):
+        for journal in orphans(journal_directory(room)):
             if journal != worker.journal.id:
                 await worker.flow.replay(journal)
         await worker.settled()

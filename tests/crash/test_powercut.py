@@ -5,8 +5,6 @@ import logging
 import os
 import random
 import shutil
-import tempfile
-from pathlib import Path
 
 import apsw
 import pytest
@@ -35,15 +33,6 @@ def vfs(monkeypatch):
     yield vfs
     apsw.set_default_vfs(default)
     vfs.unregister()
-
-
-@pytest.fixture
-def room():
-    """Memory, if there is some: what is measured here is not the disk."""
-    where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    path = Path(tempfile.mkdtemp(prefix="postern-", dir=where))
-    yield path
-    shutil.rmtree(path)
 
 
 async def live_one(root, target, vfs, promises, rng, epoch):
@@ -107,6 +96,7 @@ async def work(worker, disk, promises, rng, progress):
 
 @pytest.mark.crash
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 async def test_power_cuts_lose_nothing_and_double_nothing(vfs, room):
     seed = int(os.environ.get("POSTERN_SEED", "0")) or random.randrange(1 << 32)
     print(f"POSTERN_SEED={seed}")

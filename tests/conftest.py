@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+DEAR = ("domain_controller", "demo")
+"""Fixtures of a session that take longest, the longest first: who uses several stays with the others of the first."""
 
 
 def refuse_skip(report):
@@ -39,21 +41,32 @@ def shared_fixtures(item):
             yield scope, name
 
 
-@pytest.hookimpl(tryfirst=True)
+def group_of(path, shared):
+    """The dearest thing that a module's tests share, the module itself if it is only theirs."""
+    names = {name for scope, name in shared if scope == "session"}
+    for name in (*DEAR, *sorted(names)):
+        if name in names:
+            return name
+    return str(path.relative_to(HERE)) if shared else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """Groups before xdist reads them, the order after pytest-randomly has shuffled."""
     modules = {}
     for item in items:
         modules.setdefault(item.path, []).append(item)
-    order = {}
     for path, members in modules.items():
-        marked = {mark.args[0] for item in members for mark in item.iter_markers("xdist_group")}
-        shared = sorted({entry for item in members for entry in shared_fixtures(item)}, reverse=True)
-        group = str(path.relative_to(HERE)) if shared else None
-        if shared and shared[0][0] == "session":
-            group = shared[0][1]
-        if group and not marked:
+        group = group_of(path, {entry for item in members for entry in shared_fixtures(item)})
+        if group:
             for item in members:
                 item.add_marker(pytest.mark.xdist_group(group))
-        slow = any(item.get_closest_marker("slow") for item in members)
-        order |= dict.fromkeys(members, not slow)
-    items.sort(key=order.__getitem__)
+    result = yield
+    slow = {name for item in items if item.get_closest_marker("slow") for name in names_of(item)}
+    items.sort(key=lambda item: slow.isdisjoint(names_of(item)))
+    return result
+
+
+def names_of(item):
+    """What it waits with: its group, or it alone."""
+    return [mark.args[0] for mark in item.iter_markers("xdist_group")] or [item.nodeid]

@@ -42,7 +42,7 @@ def shared_fixtures(item):
 
 
 def group_of(path, shared):
-    """The dearest thing that a module's tests share, the module itself if it is only theirs."""
+    """The dearest thing that a test shares, or its module if it is only theirs."""
     names = {name for scope, name in shared if scope == "session"}
     for name in (*DEAR, *sorted(names)):
         if name in names:
@@ -50,23 +50,19 @@ def group_of(path, shared):
     return str(path.relative_to(HERE)) if shared else None
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_itemcollected(item):
+    """Groups are there before xdist asks for them."""
+    if group := group_of(item.path, set(shared_fixtures(item))):
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Groups before xdist reads them, the order after pytest-randomly has shuffled."""
-    modules = {}
-    for item in items:
-        modules.setdefault(item.path, []).append(item)
-    for path, members in modules.items():
-        group = group_of(path, {entry for item in members for entry in shared_fixtures(item)})
-        if group:
-            for item in members:
-                item.add_marker(pytest.mark.xdist_group(group))
-    result = yield
+    """Long ones first, after pytest-randomly has shuffled."""
     slow = {name for item in items if item.get_closest_marker("slow") for name in names_of(item)}
     items.sort(key=lambda item: slow.isdisjoint(names_of(item)))
-    return result
 
 
 def names_of(item):
     """What it waits with: its group, or it alone."""
-    return [mark.args[0] for mark in item.iter_markers("xdist_group")] or [item.nodeid]
+    return [mark.args[0] for mark in item.iter_markers("xdist_group")] or [item]

@@ -1,4 +1,7 @@
-"""Recipients as records of the offline address book (MS-OXOAB 2.9, MS-OXOABK 2.2.3)."""
+"""Recipients as records of the offline address book (MS-OXOAB 2.9, MS-OXOABK 2.2.3).
+
+It shows what the address book over LDAP shows: no other addresses, no notes, no home telephones, no targets.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +44,10 @@ def record(entry: Entry) -> bytes:
             (oab.TITLE, who.title),
             (oab.COMPANY, who.company),
             (oab.DEPARTMENT, who.department),
-            (oab.HOME_PHONE, who.home_phone),
             (oab.MOBILE, who.mobile),
             (oab.FAX, who.fax),
-            (oab.COMMENT, who.notes),
-            (oab.TARGET_ADDRESS, f"SMTP:{entry.target}" if entry.target else ""),
         )
     )
     values |= {oab.OBJECT_TYPE: kind, oab.DISPLAY_TYPE: display, oab.DISPLAY_TYPE_EX: extended}
-    # the primary address in capitals, as in proxyAddresses
-    values[oab.PROXY_ADDRESSES] = (f"SMTP:{entry.address}", *(f"smtp:{proxy}" for proxy in sorted(entry.proxies)))
+    values[oab.PROXY_ADDRESSES] = (f"SMTP:{entry.address}",)
     return details.recipient(values)

@@ -74,7 +74,10 @@ async def test_generations_differences_and_what_a_client_makes_of_them(world):
     assert len(details.split(own)) == 1 + 59 + 1 + 1
     assert own.count(b"/cn=Recipients/cn=") == 61
 
-    await world.directory.set_details("p010@example.org", Details(title="Chief", phone="+371 2"))
+    await world.directory.set_details(
+        "p010@example.org", Details(title="Chief", phone="+371 2", notes="Secret", home_phone="+371 3")
+    )
+    await world.directory.put_proxy("p010@example.org", "other@example.org")
     assert await world.changed() == {"Global Address List": 2, "All Users": 2}
     await world.directory.delete_account("p020@example.org")
     world.renew()
@@ -86,7 +89,8 @@ async def test_generations_differences_and_what_a_client_makes_of_them(world):
         own = world.mspack.patched(difference, own)
     (packed,) = await world.fetch(third, "Full")
     assert world.mspack.full(packed) == own
-    assert b"Chief" in own and b"p020@" not in own
+    assert b"Chief" in own and b"+371 2" in own and b"p020@" not in own
+    assert not any(hidden in own for hidden in (b"Secret", b"+371 3", b"other@example.org"))
     assert sum(map(len, differences)) < len(packed)
     templates = await world.fetch(third, "Template")
     assert len(templates) == 4 and len({world.mspack.full(one) for one in templates}) == 2, "two languages"

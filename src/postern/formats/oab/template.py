@@ -16,8 +16,8 @@ LANGUAGES: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "General": "Общие", "First": "Имя", "Last": "Фамилия", "Display": "Полное имя", "Alias": "Псевдоним",
         "Title": "Должность", "Company": "Организация", "Department": "Отдел", "Office": "Комната",
         "Address": "Адрес", "City": "Город", "State": "Область", "Zip code": "Индекс", "Country": "Страна",
-        "Phone": "Телефон", "Mobile": "Мобильный", "Fax": "Факс", "Home": "Домашний", "E-mail": "Эл. почта",
-        "Notes": "Заметки", "User": "Пользователь", "Group": "Группа", "Contact": "Контакт",
+        "Phone": "Телефон", "Mobile": "Мобильный", "Fax": "Факс", "E-mail": "Эл. почта",
+        "User": "Пользователь", "Group": "Группа", "Contact": "Контакт",
     }),
 }  # fmt: skip
 """Locales as manifests write them: the code page of their texts, and the texts by the English ones."""
@@ -30,7 +30,6 @@ _ENTRIES = 7
 _HEAD_BYTES, _ENTRY_BYTES = 12, 32
 _LABEL, _EDIT, _PAGE = 0, 1, 8
 """ControlType (MS-OXOABKT 2.2.2.1.2)."""
-_MULTILINE = 1
 _TABLE = 1
 """Type of a TRowSet (MS-OXOABKT 2.2.2.1.1)."""
 _ANYTHING = "*"
@@ -41,12 +40,12 @@ Field = tuple[str, int]
 _PERSON: Sequence[Field] = (
     ("First", oab.GIVEN_NAME), ("Last", oab.SURNAME), ("Display", oab.DISPLAY_NAME), ("Alias", oab.ACCOUNT),
     ("Title", oab.TITLE), ("Company", oab.COMPANY), ("Department", oab.DEPARTMENT), ("Office", oab.OFFICE),
-    ("Phone", oab.PHONE), ("Mobile", oab.MOBILE), ("Home", oab.HOME_PHONE), ("Fax", oab.FAX),
+    ("Phone", oab.PHONE), ("Mobile", oab.MOBILE), ("Fax", oab.FAX),
     ("Address", oab.STREET), ("City", oab.LOCALITY), ("State", oab.STATE), ("Zip code", oab.POSTAL_CODE),
     ("Country", oab.COUNTRY), ("E-mail", oab.SMTP_ADDRESS),
 )  # fmt: skip
 _GROUP: Sequence[Field] = (
-    ("Display", oab.DISPLAY_NAME), ("Alias", oab.ACCOUNT), ("E-mail", oab.SMTP_ADDRESS), ("Notes", oab.COMMENT),
+    ("Display", oab.DISPLAY_NAME), ("Alias", oab.ACCOUNT), ("E-mail", oab.SMTP_ADDRESS),
 )  # fmt: skip
 _TEMPLATES: Mapping[int, tuple[str, Sequence[Field]]] = {
     0: ("User", _PERSON),
@@ -89,8 +88,7 @@ def _table(fields: Sequence[Field], texts: Mapping[str, str], page: str) -> byte
     for number, (label, tag) in enumerate(fields):
         left, top = 8 + number % 2 * 180, 8 + number // 2 * 18
         rows.append(((left, 50, top + 2, 8), _LABEL, 0, 0, 0, texts.get(label, label) + ":"))
-        flags = _MULTILINE if tag == oab.COMMENT else 0
-        rows.append(((left + 54, 114, top, 12), _EDIT, flags, tag, 256, _ANYTHING))
+        rows.append(((left + 54, 114, top, 12), _EDIT, 0, tag, 256, _ANYTHING))
     strings: dict[str, int] = {}
     packed, base, tail = [], 8 + 36 * len(rows), b""
     for (left, width, top, height), kind, flags, tag, size, text in rows:

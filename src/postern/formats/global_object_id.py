@@ -56,7 +56,14 @@ def instance_of(raw: bytes) -> date | None:
 def new_uid(created_at: datetime, entropy: bytes) -> str:
     """A UID as Outlook makes them, of 16 random octets, so that every client takes it for its own."""
     ticks = int((created_at - datetime(1601, 1, 1, tzinfo=UTC)).total_seconds() * 10_000_000)
-    raw = _CLASS_ID + bytes(4) + struct.pack("<Q", ticks) + bytes(8) + struct.pack("<I", 16) + entropy[:16].ljust(16, b"\0")
+    raw = (
+        _CLASS_ID
+        + bytes(4)
+        + struct.pack("<Q", ticks)
+        + bytes(8)
+        + struct.pack("<I", 16)
+        + entropy[:16].ljust(16, b"\0")
+    )
     return raw.hex().upper()
 
 

@@ -70,9 +70,8 @@ def read_event(component: Component, uid: str, zones: Mapping[str, Zone]) -> tup
         stamp=_at(component, "X-MICROSOFT-CDO-OWNER-CRITICAL-CHANGE") or _at(component, "DTSTAMP"),
         created_at=_at(component, "CREATED"),
         modified_at=_at(component, "LAST-MODIFIED"),
-        response_requested=any(
-            each.parameter("RSVP").upper() == "TRUE" for each in component.all("ATTENDEE")
-        ) or not attendees,
+        response_requested=any(each.parameter("RSVP").upper() == "TRUE" for each in component.all("ATTENDEE"))
+        or not attendees,
         counter_allowed=component.text("X-MICROSOFT-DISALLOW-COUNTER").upper() != "TRUE",
         url=_line(component.text("URL"))[:2000],
         attachments=_attachments(component),

@@ -116,7 +116,7 @@ def _day(series: Appointment, original: Moment) -> date:
 
 
 def _with_exceptions(series: Appointment, instances: list[tuple[Appointment, Moment]]) -> Appointment:
-    modified = {}
+    modified: dict[date, Appointment] = {}
     deleted = set(series.deleted)
     for item, original in instances:
         day = _day(series, original)
@@ -153,7 +153,9 @@ def _repeating(
     outlook = "microsoft" in product.lower() or "postern" in product.lower()
     found = read_rule(rule.value, start.wall, start.zone, outlook=outlook) if rule is not None else Repetition()
     if not found.complete:
-        problems.append(f"{item.uid[:80]}: the rule {rule.value[:120] if rule else ''} is cut or differs in short months")
+        problems.append(
+            f"{item.uid[:80]}: the rule {rule.value[:120] if rule else ''} is cut or differs in short months"
+        )
     gone = {
         _day(item, at if not at.zone.floating else Moment(at.wall, start.zone, at.is_date))
         for each in component.all("EXDATE")

@@ -73,7 +73,7 @@ class Component(msgspec.Struct):
 
 
 def read(data: bytes, charset: str = "utf-8") -> list[Component]:
-    """Every VCALENDAR. Lines that are none are left out. Raises ProtocolViolation if there is no calendar or too much."""
+    """Every VCALENDAR. What is no line is left out. Raises ProtocolViolation if there is no calendar or too much."""
     if len(data) > MAX_BYTES:
         raise ProtocolViolation("the calendar is larger than 32 MiB")
     root = Component("", [], [])
@@ -149,7 +149,7 @@ def _property(line: str) -> Property | None:
         return None
     try:
         # the library looks at every character, so it is not shown the value, which may be megabytes
-        name, given, _value = Contentline(line[:end] + "-").parts()
+        name, given, _value = Contentline(line[:end] + "-").parts()  # type: ignore[no-untyped-call]
     except (ValueError, AssertionError):
         return None
     parameters = {
@@ -188,7 +188,8 @@ def line(name: str, value: str, parameters: Mapping[str, str] | None = None) -> 
     text = f"{head}:{value}"
     if len(text) < 74 and text.isascii():
         return text + "\r\n"
-    return Contentline(text).to_ical().decode() + "\r\n"
+    folded: bytes = Contentline(text).to_ical()  # type: ignore[no-untyped-call]
+    return folded.decode() + "\r\n"
 
 
 def component(name: str, lines: Iterable[str]) -> str:

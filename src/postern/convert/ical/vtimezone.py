@@ -75,7 +75,8 @@ def _agree(own: Zone, named: Zone, year: int) -> bool:
     ours, theirs = tzinfo_of(own), tzinfo_of(named)
     at = datetime(max(2, min(year, 9998)), 1, 1, 12, tzinfo=UTC)
     return all(
-        (at + timedelta(days=day)).astimezone(ours).utcoffset() == (at + timedelta(days=day)).astimezone(theirs).utcoffset()
+        (at + timedelta(days=day)).astimezone(ours).utcoffset()
+        == (at + timedelta(days=day)).astimezone(theirs).utcoffset()
         for day in range(0, 365, 4)
     )
 

@@ -1,4 +1,4 @@
-"""Appointments and tasks to iCalendar (MS-OXCICAL 2.1.3.1). Everybody else's calendars have to read it, so it is strict."""
+"""Appointments and tasks to iCalendar (MS-OXCICAL 2.1.3.1); strict, because everybody else has to read it."""
 
 from __future__ import annotations
 

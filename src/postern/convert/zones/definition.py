@@ -66,9 +66,7 @@ def define(zone: Zone, first_year: int, last_year: int, language: str = "en") ->
         groups.append(Group(str(number), steps))
         since = datetime(rule.from_year, 1, 1) if number else None  # noqa: DTZ001 - local by definition
         transitions.append(Transition(str(number), at=since))
-    return Definition(
-        name, display_name(name, language), tuple(periods.values()), tuple(groups), tuple(transitions)
-    )
+    return Definition(name, display_name(name, language), tuple(periods.values()), tuple(groups), tuple(transitions))
 
 
 def zone_of(definition: Definition) -> Zone:

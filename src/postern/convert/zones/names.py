@@ -11,7 +11,9 @@ from postern.model.calendar.zones import UTC_ZONE, Zone, ZoneRule
 MAX_NAME = 260
 """Longer than Windows' MAX_PATH is no name of a zone."""
 
-_PREFIX = re.compile(r"^/?(?:[^/]+/)*?((?:Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc)/.+)$")
+_PREFIX = re.compile(
+    r"^/?(?:[^/]+/)*?((?:Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific|Etc)/.+)$"
+)
 _OFFSET = re.compile(r"^\(?(?:UTC|GMT|Z)?\s*([+\-\u2212])\s*(\d{1,2})(?::?(\d{2}))?\)?(?:\s.*)?$", re.IGNORECASE)
 _UTC_NAMES = frozenset(
     {"utc", "z", "gmt", "etc/utc", "etc/gmt", "tzone://microsoft/utc", "coordinated universal time", "(utc)", "zulu"}
@@ -72,7 +74,7 @@ def iana_name(zone: Zone) -> str:
 
 
 def named_zone(name: str) -> Zone | None:
-    """The zone somebody means: an IANA or Windows name in any case, with a vendor's prefix, or an offset. None: unknown."""
+    """The zone somebody means: IANA's or Windows' name in any case, with a vendor's prefix, or an offset; else None."""
     name = name.strip().strip('"')
     if not name or len(name) > MAX_NAME:
         return None

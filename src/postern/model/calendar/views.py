@@ -95,8 +95,7 @@ def _regular(item: Appointment, start: datetime, end: datetime, zone: Zone) -> I
             return
         if begins >= end:
             return
-        if ends < begins:  # a short one across a clock put forward
-            ends = begins
+        ends = max(begins, ends)  # a short one across a clock put forward
         if _touches(begins, ends, start, end):
             yield Occurrence(begins, ends, item, day)
 
@@ -203,3 +202,8 @@ def with_deleted(item: Appointment, day: date) -> Appointment:
         deleted=tuple(sorted({*item.deleted, day})),
         modified=tuple(modified for modified in item.modified if modified.day != day),
     )
+
+
+def is_day_of(item: Appointment, day: date) -> bool:
+    """Whether a series has, or had before it was deleted, an occurrence on a day."""
+    return item.recurrence is not None and is_occurrence(item.recurrence, day)

@@ -58,7 +58,7 @@ class ZoneRule(msgspec.Struct, frozen=True):
 
 
 class Zone(msgspec.Struct, frozen=True):
-    """A time zone: an IANA name without rules, or any name with rules, oldest first, the first one for all years before."""
+    """An IANA name without rules, or any name with rules, oldest first; the first one holds for earlier years too."""
 
     id: str
     rules: tuple[ZoneRule, ...] = ()
@@ -125,7 +125,7 @@ class RuleZone(tzinfo):
         return found
 
     def _year(self, year: int) -> tuple[int, tuple[tuple[datetime, int, int], ...]]:
-        """The offset a year begins with, and its changes: (wall clock before, offset before, offset after), in order."""
+        """The offset a year begins with, and its changes in order: (wall clock before, offset before, after)."""
         known = self._years.get(year)
         if known is not None:
             return known

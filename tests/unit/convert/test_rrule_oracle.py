@@ -10,6 +10,8 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postern.convert.ical.expanding import expand
+from postern.convert.ical.rule_text import parse
 from postern.convert.ical.rules import Repetition, read_rule, write_rule
 from postern.model.calendar.recurrence import Kind
 from postern.model.calendar.series import days_between, occurrence_count
@@ -18,7 +20,7 @@ from postern.model.refusal import ProtocolViolation
 
 START = datetime(2024, 1, 31, 9, 30)
 BERLIN = Zone("Europe/Berlin")
-END = datetime(2027, 12, 31)
+END = datetime(2027, 12, 31, 23)
 
 
 def ours(found: Repetition, end: datetime = END) -> list[datetime]:
@@ -32,7 +34,7 @@ FITTING = [
     "FREQ=DAILY",
     "FREQ=DAILY;INTERVAL=3;COUNT=10",
     "FREQ=DAILY;UNTIL=20240301T235959Z",
-    "FREQ=DAILY;UNTIL=20240301",
+    "FREQ=DAILY;UNTIL=20240301T235959",
     "FREQ=DAILY;UNTIL=20240301T093000",
     "FREQ=DAILY;UNTIL=20240301T092959",
     "FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR",
@@ -188,19 +190,21 @@ def test_until_in_utc_means_the_day_in_the_zone() -> None:
     found = read_rule("FREQ=DAILY;UNTIL=20240209T003000Z", START, tokyo)  # 09:30 on the 9th
     assert found.recurrence is not None and found.recurrence.until is not None
     assert found.recurrence.until.day == 9
-    assert read_rule("FREQ=DAILY;UNTIL=20240209T002959Z", START, tokyo).recurrence.until.day == 8  # type: ignore[union-attr]
+    earlier = read_rule("FREQ=DAILY;UNTIL=20240209T002959Z", START, tokyo)
+    assert earlier.recurrence is not None and earlier.recurrence.until is not None
+    assert earlier.recurrence.until.day == 8
 
 
 FREQUENCIES = st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
-DAYS = st.lists(
-    st.builds(lambda n, d: f"{n}{d}", st.sampled_from(["", "", "1", "2", "-1", "5"]), st.sampled_from("MO TU WE TH FR SA SU".split())),
-    max_size=3,
-    unique=True,
+NAMES = st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"])
+# not both kinds in one rule: the oracle takes a day that fits both then, RFC 5545 one that fits either
+DAYS = st.lists(NAMES, max_size=3, unique=True) | st.lists(
+    st.builds(lambda n, d: f"{n}{d}", st.sampled_from(["1", "2", "-1", "5"]), NAMES), max_size=2, unique=True
 )
 NUMBERS = st.lists(st.integers(-3, 31).filter(bool), max_size=2, unique=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     FREQUENCIES,
     st.integers(1, 4),
@@ -235,9 +239,12 @@ def test_any_finite_rule_has_exactly_its_dates(
     text = ";".join(f"{name}={value}" for name, value in parts.items() if value)
     found = read_rule(text, start, FLOATING)
     bound = start + timedelta(days=1790)
-    expected = list(islice((at for at in rrulestr(text.replace(f";COUNT={count}", ""), dtstart=start).xafter(start, inc=True)), count)) if _soon(text, start, bound, count) else None
-    if expected is None:
-        return
+    if not expand(parse(text.replace(f";COUNT={count}", ""), start, FLOATING))[0]:
+        return  # the oracle would look for what never comes until the year 9999
+    endless = rrulestr(text.replace(f";COUNT={count}", ""), dtstart=start)
+    expected = list(islice(endless.replace(until=bound), count))
+    if len(expected) < count:
+        return  # beyond the horizon
     if found.recurrence is None:
         got = list(found.dates)
     else:
@@ -248,12 +255,6 @@ def test_any_finite_rule_has_exactly_its_dates(
         ]
     assert got == expected
     assert all(before < after for before, after in pairwise(got))
-
-
-def _soon(text: str, start: datetime, bound: datetime, count: int) -> bool:
-    """Whether the oracle is done before the horizon."""
-    rule = rrulestr(text.replace(f";COUNT={count}", ""), dtstart=start).replace(until=bound)
-    return len(list(islice(rule, count))) == count
 
 
 def test_a_rule_is_read_in_the_zone_of_its_series() -> None:

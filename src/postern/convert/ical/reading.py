@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 import msgspec
 
 from postern.convert.ical import event
-from postern.convert.ical.rules import MAX_DATES, Repetition, read_rule
+from postern.convert.ical.expanding import MAX_DATES
+from postern.convert.ical.rules import Repetition, read_rule
 from postern.convert.ical.syntax import Component, Property, read
 from postern.convert.ical.times import Moment, read_time
 from postern.convert.ical.vtimezone import read_zones

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from urllib.parse import unquote
 
 from postern.convert.ical import vocabulary as words
@@ -23,7 +23,7 @@ from postern.model.calendar.appointment import (
     Task,
     TaskStatus,
 )
-from postern.model.calendar.zones import Zone, to_utc
+from postern.model.calendar.zones import Zone, to_utc, to_wall
 from postern.model.refusal import ProtocolViolation
 
 MAX_ATTENDEES = 5000
@@ -52,6 +52,7 @@ def read_event(component: Component, uid: str, zones: Mapping[str, Zone]) -> tup
         start=start.utc,
         end=_end(start, length),
         zone=start.zone,
+        clock=_left_out(start),
         all_day=all_day,
         subject=_line(component.text("SUMMARY"))[:MAX_SUBJECT],
         location=_line(component.text("LOCATION"))[:MAX_SUBJECT],
@@ -90,6 +91,10 @@ def read_length(component: Component, start: Moment, zones: Mapping[str, Zone]) 
     if duration is not None:
         return max(read_duration(duration.value), timedelta())
     return _DAY if start.is_date else timedelta()
+
+
+def _left_out(start: Moment) -> time | None:
+    return None if start.zone.floating or to_wall(start.utc, start.zone) == start.wall else start.wall.time()
 
 
 def _end(start: Moment, length: timedelta) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 from postern.convert.ical.syntax import Property, line
@@ -84,9 +84,11 @@ def stamp(at: datetime) -> str:
     return f"{at.year:04d}{at:%m%dT%H%M%S}Z"
 
 
-def write_time(name: str, at: datetime, zone: Zone, *, all_day: bool) -> str:
-    """A line with an aware time as the wall clock of a zone reads it, or only the day."""
+def write_time(name: str, at: datetime, zone: Zone, *, all_day: bool, clock: time | None = None) -> str:
+    """A line with an aware time as the wall clock of a zone reads it, or only the day. `clock`: another reading."""
     wall = at.replace(tzinfo=None) if zone.floating else to_wall(at, zone)
+    if clock is not None:
+        wall = datetime.combine(wall.date(), clock)
     day = f"{wall.year:04d}{wall:%m%d}"
     if all_day:
         return line(name, day, {"VALUE": "DATE"})

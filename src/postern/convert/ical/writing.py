@@ -81,8 +81,11 @@ def _event(item: Appointment, exception: tuple[Appointment, date] | None, method
     elif item.instance_of is not None:
         lines.append(write_time("RECURRENCE-ID", item.instance_of, zone, all_day=dates))
     lines.append(write_utc("DTSTAMP", item.stamp or item.modified_at or _EPOCH))
-    lines.append(write_time("DTSTART", item.start, zone, all_day=dates))
-    lines.append(write_time("DTEND", item.end, zone, all_day=dates))
+    lines.append(write_time("DTSTART", item.start, zone, all_day=dates, clock=item.clock))
+    if item.clock is None:
+        lines.append(write_time("DTEND", item.end, zone, all_day=dates))
+    else:
+        lines.append(line("DURATION", write_duration(wall_clock(item)[1])))
     lines += _recurring(item, dates=dates)
     lines += _described(item)
     lines += _people(item, method, only)

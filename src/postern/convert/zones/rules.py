@@ -82,10 +82,10 @@ def _offset(clock: tzinfo, at: datetime) -> int:
 
 def _rule(clock: tzinfo, year: int) -> ZoneRule:
     changes = _changes(clock, year)
-    if len(changes) < 2:
-        # one change is a new offset for good; Windows says it from the next year on, and so do we for the whole of this
-        start = _offset(clock, datetime(year, 1, 1, tzinfo=UTC))
-        return ZoneRule(year, changes[0].after if changes else start)
+    if not changes:
+        return ZoneRule(year, _offset(clock, datetime(year, 1, 1, tzinfo=UTC)))
+    if len(changes) == 1:
+        return _once(year, changes[0])
     forth = next((change for change in changes if change.after > change.before), changes[0])
     back = next((change for change in changes if change.after < change.before), changes[-1])
     return ZoneRule(
@@ -97,10 +97,23 @@ def _rule(clock: tzinfo, year: int) -> ZoneRule:
     )
 
 
+def _once(year: int, change: _Change) -> ZoneRule:
+    """A new offset for good: the other change of that year is at its very beginning, as Windows says it."""
+    at = Changeover(change.wall.month, 0, day=change.wall.day, second_of_day=_second(change.wall))
+    new_year = Changeover(1, 0, day=1)
+    if change.after > change.before:
+        return ZoneRule(year, change.before, change.after, new_year, at)
+    return ZoneRule(year, change.after, change.before, at, new_year)
+
+
+def _second(wall: datetime) -> int:
+    return wall.hour * 3600 + wall.minute * 60 + wall.second
+
+
 def _changeover(clock: tzinfo, year: int, change: _Change, *, forward: bool) -> Changeover:
     """By the week of the month if that holds in the years to come, else by the day of this year."""
     weeks = _weeks(change.wall)
-    seconds = change.wall.hour * 3600 + change.wall.minute * 60 + change.wall.second
+    seconds = _second(change.wall)
     for later in range(year + 1, min(year + _YEARS_SEEN, _LAST_YEAR)):
         same = [
             other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import Enum, IntEnum, IntFlag
 
 import msgspec
@@ -145,6 +145,8 @@ class Appointment(msgspec.Struct, frozen=True, kw_only=True):
     instance_of: datetime | None = None
     """Aware UTC: when this one occurrence of a series was to begin, if the series itself is not here."""
     recurrence: Recurrence | None = None
+    clock: time | None = None
+    """What the wall clock of a series reads if `start` cannot say it: the first occurrence is in an hour left out."""
     deleted: tuple[date, ...] = ()
     """Days, in the zone, of occurrences that are no more; in order."""
     modified: tuple[ModifiedOccurrence, ...] = ()

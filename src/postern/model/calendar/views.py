@@ -122,7 +122,8 @@ def wall_clock(item: Appointment) -> tuple[datetime, timedelta]:
     if item.zone.floating:
         return item.start.replace(tzinfo=None), item.end - item.start
     wall = to_wall(item.start, item.zone)
-    return wall, to_wall(item.end, item.zone) - wall
+    length = to_wall(item.end, item.zone) - wall
+    return (wall if item.clock is None else datetime.combine(wall.date(), item.clock)), length
 
 
 def occurrence_on(item: Appointment, day: date, viewer: Zone) -> Occurrence | None:
@@ -188,7 +189,9 @@ def _without_exceptions(item: Appointment) -> Appointment:
 def with_modified(item: Appointment, day: date, changed: Appointment) -> Appointment:
     """The series with one occurrence replaced; it is an exception from now on, and not deleted."""
     kept = [modified for modified in item.modified if modified.day != day]
-    kept.append(ModifiedOccurrence(day, msgspec.structs.replace(changed, recurrence=None, deleted=(), modified=())))
+    kept.append(
+        ModifiedOccurrence(day, msgspec.structs.replace(changed, recurrence=None, clock=None, deleted=(), modified=()))
+    )
     kept.sort(key=lambda modified: modified.day)
     return msgspec.structs.replace(
         item, modified=tuple(kept), deleted=tuple(gone for gone in item.deleted if gone != day)

@@ -73,7 +73,7 @@ def receive_cancel(existing: Appointment | None, message: Appointment, owner: Co
         if message.sequence < found.item.sequence:
             return Received(Effect.OUT_OF_DATE, existing)
         single = msgspec.structs.replace(
-            found.item, start=found.start, end=found.end, recurrence=None, deleted=(), modified=()
+            found.item, start=found.start, end=found.end, recurrence=None, clock=None, deleted=(), modified=()
         )
         return Received(Effect.CANCELED, with_modified(existing, day, _canceled(single, message)))
     if message.sequence < existing.sequence:
@@ -126,7 +126,7 @@ def respond_occurrence(
         msgspec.structs.replace(series, deleted=(), modified=()), day, UTC_ZONE if series.zone.floating else series.zone
     )
     single = msgspec.structs.replace(
-        found.item, start=found.start, end=found.end, recurrence=None, deleted=(), modified=()
+        found.item, start=found.start, end=found.end, recurrence=None, clock=None, deleted=(), modified=()
     )
     kept, message = respond(single, response, owner, now, comment=comment)
     if message is not None:
@@ -214,7 +214,7 @@ def _receive_occurrence(
     known = series
     if found is not None:
         known = msgspec.structs.replace(
-            found.item, start=found.start, end=found.end, recurrence=None, deleted=(), modified=()
+            found.item, start=found.start, end=found.end, recurrence=None, clock=None, deleted=(), modified=()
         )
     single = msgspec.structs.replace(request, instance_of=None)
     if found is None or known.is_canceled or _moved(known, single):

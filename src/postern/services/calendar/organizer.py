@@ -103,7 +103,7 @@ def send_occurrence(series: Appointment, day: date, changed: Appointment, now: d
     if found is None:
         return Change(series)
     old = _single(series, found.item, (found.start, found.end), found.item.sequence)
-    change = send(msgspec.structs.replace(changed, recurrence=None, deleted=(), modified=()), now, old)
+    change = send(msgspec.structs.replace(changed, recurrence=None, clock=None, deleted=(), modified=()), now, old)
     # one sequence for the series and its occurrences: a later change of the series is above all of them
     sequence = max(change.item.sequence, series.sequence)
     single = msgspec.structs.replace(change.item, sequence=sequence, instance_of=None)
@@ -185,7 +185,15 @@ def _track_occurrence(series: Appointment, reply: Appointment, received_at: date
 
 def _single(series: Appointment, item: Appointment, times: tuple[datetime, datetime], sequence: int) -> Appointment:
     return msgspec.structs.replace(
-        item, uid=series.uid, start=times[0], end=times[1], recurrence=None, deleted=(), modified=(), sequence=sequence
+        item,
+        uid=series.uid,
+        start=times[0],
+        end=times[1],
+        recurrence=None,
+        clock=None,
+        deleted=(),
+        modified=(),
+        sequence=sequence,
     )
 
 

@@ -152,7 +152,7 @@ def merged(found: Iterable[Block], start: datetime, end: datetime, interval_minu
         rank = _RANK[block.busy]
         first = max(0, (block.start - origin) // step)
         last = min(slots, -(-(block.end - origin) // step))
-        if first >= last or not rank:
+        if first >= last or not rank or block.start >= block.end:
             continue
         if not any(view[first:last]):
             view[first:last] = bytes((rank,)) * (last - first)

@@ -160,7 +160,7 @@ class Appointment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_canceled(self) -> bool:
         """Whether the organizer has called it off."""
-        return bool(self.state & State.CANCELED)
+        return int(self.state) & 4 != 0  # an IntFlag's own & costs a microsecond, and free/busy asks thousands of times
 
 
 class ModifiedOccurrence(msgspec.Struct, frozen=True):

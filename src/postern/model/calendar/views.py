@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta, timezone
-from typing import NamedTuple
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,6 +21,13 @@ _EARLY = datetime.min.replace(tzinfo=UTC)
 _LATE = datetime.max.replace(tzinfo=UTC)
 _TWO_DAYS = 2
 _LAST_ORDINAL = date.max.toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_ORDINAL = _EPOCH.toordinal()
+_DAY_S = 86_400
+_At = TypeVar("_At", int, datetime)
+
+Span: TypeAlias = tuple[int, int, Appointment, int | None]
+"""Start and end in seconds since the epoch, the item that describes it, the ordinal of its original day."""
 
 
 class Occurrence(NamedTuple):
@@ -51,58 +60,97 @@ def occurrences(
     if item.recurrence is None:
         begins, ends = span(item, viewer)
         return [Occurrence(begins, ends, item, None)] if _touches(begins, ends, start, end) else []
-    found = [
-        Occurrence(begins, ends, modified.item, modified.day)
-        for modified in item.modified
-        for begins, ends in [span(modified.item, viewer)]
-        if _touches(begins, ends, start, end)
-    ]
+    found = []
+    for first, last, shown, ordinal in spans(item, seconds(start), seconds(end), viewer, limit):
+        day = date.fromordinal(ordinal) if ordinal is not None else None
+        if shown is item:
+            found.append(Occurrence(_datetime(first), _datetime(last), shown, day))
+        else:
+            found.append(Occurrence(*span(shown, viewer), shown, day))
+    return found
+
+
+def spans(item: Appointment, start: int, end: int, viewer: Zone, limit: int | None = None) -> list[Span]:
+    """The same in whole seconds since the epoch, for those who look at thousands."""
+    if item.recurrence is None:
+        first, last = (seconds(at) for at in span(item, viewer))
+        return [(first, last, item, None)] if _touches(first, last, start, end) else []
+    found: list[Span] = []
+    for modified in item.modified:
+        first, last = (seconds(at) for at in span(modified.item, viewer))
+        if _touches(first, last, start, end):
+            found.append((first, last, modified.item, modified.day.toordinal()))
     regular = _regular(item, start, end, zone_of(item, viewer))
-    if limit is None:
-        found += regular
-    else:
-        for _number, occurrence in zip(range(limit), regular, strict=False):
-            found.append(occurrence)
-    found.sort(key=lambda occurrence: occurrence[0])
+    found += regular if limit is None else islice(regular, limit)
+    if item.modified:
+        found.sort(key=lambda each: each[0])
     return found[:limit]
 
 
-def _touches(begins: datetime, ends: datetime, start: datetime, end: datetime) -> bool:
+def seconds(at: datetime) -> int:
+    """Since the epoch, of an aware time."""
+    since = at - _EPOCH
+    return since.days * _DAY_S + since.seconds
+
+
+def _datetime(at: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(seconds=at)
+    except OverflowError:
+        return _EARLY if at < 0 else _LATE
+
+
+def _touches(begins: _At, ends: _At, start: _At, end: _At) -> bool:
     return begins < end and (ends > start or (begins == ends and begins >= start))
 
 
-def _regular(item: Appointment, start: datetime, end: datetime, zone: Zone) -> Iterator[Occurrence]:
+def _regular(item: Appointment, start: int, end: int, zone: Zone) -> Iterator[Span]:
     recurrence = item.recurrence
     assert recurrence is not None
-    wall, length = wall_clock(item)
-    if length < timedelta(0):
+    wall, duration = wall_clock(item)
+    if duration < timedelta(0):
         return
+    second = wall.hour * 3600 + wall.minute * 60 + wall.second
+    length = duration.days * _DAY_S + duration.seconds
     # no zone is more than a day from UTC; what begins earlier may still go on
-    reach = min(length, MAX_SPAN).days + _TWO_DAYS
-    low = start.toordinal() - reach
-    high = min(end.toordinal() + 1, _LAST_ORDINAL)
+    low = start // _DAY_S + _EPOCH_ORDINAL - min(duration, MAX_SPAN).days - _TWO_DAYS
+    high = min(end // _DAY_S + _EPOCH_ORDINAL + 1, _LAST_ORDINAL)
     skipped = _skipped(item, low, high)
-    seconds, day_over = wall.time(), length
     clock = tzinfo_of(zone)
     for ordinal in ordinals_between(recurrence, low, high):
         if ordinal in skipped:
             continue
-        day = date.fromordinal(ordinal)
-        local = datetime.combine(day, seconds)
-        try:
-            begins, ends = _utc(local, clock), _utc(local + day_over, clock)
-        except OverflowError:
+        first = _utc(clock, ordinal, second)
+        if first >= end:
             return
-        if begins >= end:
-            return
-        ends = max(begins, ends)  # a short one across a clock put forward
-        if _touches(begins, ends, start, end):
-            yield Occurrence(begins, ends, item, day)
+        days, rest = divmod(second + length, _DAY_S)
+        last = _utc(clock, ordinal + days, rest)
+        last = max(first, last)  # a short one across a clock put forward
+        if _touches(first, last, start, end):
+            yield first, last, item, ordinal
 
 
-def _utc(local: datetime, clock: timezone | object) -> datetime:
-    offset = local.replace(tzinfo=clock).utcoffset()  # type: ignore[arg-type]
-    return (local - offset).replace(tzinfo=UTC) if offset is not None else local.replace(tzinfo=UTC)
+def _utc(clock: tzinfo, ordinal: int, second: int) -> int:
+    """Seconds since the epoch at a wall clock reading."""
+    shift = _offset(clock, ordinal)
+    if shift is None:
+        local = datetime.combine(date.fromordinal(ordinal), time.min, clock) + timedelta(seconds=second)
+        shift = _seconds_of(local.utcoffset())
+    return (ordinal - _EPOCH_ORDINAL) * _DAY_S + second - shift
+
+
+@lru_cache(maxsize=65_536)
+def _offset(clock: tzinfo, ordinal: int) -> int | None:
+    """Seconds east of UTC all through a day; None if they change on it. Nothing changes at the calendar's edges."""
+    first = datetime.combine(date.fromordinal(min(max(1, ordinal), _LAST_ORDINAL)), time.min, clock)
+    now = _seconds_of(first.utcoffset())
+    if not 1 <= ordinal < _LAST_ORDINAL:
+        return now
+    return now if _seconds_of((first + timedelta(days=1)).utcoffset()) == now else None
+
+
+def _seconds_of(offset: timedelta | None) -> int:
+    return offset.days * _DAY_S + offset.seconds if offset is not None else 0
 
 
 def _skipped(item: Appointment, low: int, high: int) -> set[int]:

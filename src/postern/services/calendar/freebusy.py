@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
 
 from postern.model.calendar.appointment import Appointment, Busy, Sensitivity
 from postern.model.calendar.recurrence import WORKDAYS, Weekday
-from postern.model.calendar.views import occurrences
+from postern.model.calendar.views import seconds, spans
 from postern.model.calendar.zones import UTC_ZONE, Zone, tzinfo_of
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
@@ -109,16 +110,17 @@ def blocks(
     if detail is Detail.NOTHING:
         return []
     found = []
+    window = seconds(start), seconds(end)
     for item in items:
-        for begins, ends, shown, day in occurrences(item, start, end, viewer, MAX_BLOCKS):
+        for begins, ends, shown, day in spans(item, *window, viewer, MAX_BLOCKS):
             busy = Busy.FREE if shown.is_canceled else shown.busy
             if busy is Busy.FREE and detail is Detail.TIMES:
                 continue
             details = None
             if detail >= Detail.SUBJECTS:
                 details = _details(shown, recurring=day is not None, exception=shown is not item)
-            found.append(Block(int(begins.timestamp()), int(ends.timestamp()), busy, details))
-    found.sort(key=lambda block: (block.start, block.end))
+            found.append(Block(begins, ends, busy, details))
+    found.sort(key=itemgetter(0, 1))
     return found[:MAX_BLOCKS]
 
 

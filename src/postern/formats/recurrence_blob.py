@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from postern.model.calendar.recurrence import Kind, Nth, Pattern, Recurrence, Weekday
-from postern.model.calendar.series import last_day, occurrence_count
+from postern.model.calendar.series import first_day, last_day, occurrence_count
 from postern.model.refusal import ProtocolViolation
 
 MAX_EXCEPTIONS = 2000
@@ -231,7 +231,7 @@ def _write_pattern(blob: Blob) -> bytes:
     last = last_day(recurrence) or recurrence.until
     end = _END_OF_TIME if endless or last is None else _midnight(last)
     lists = b"".join(struct.pack(f"<I{len(each)}I", len(each), *map(_midnight, each)) for each in (gone, moved))
-    tail = struct.pack("<II", _midnight(recurrence.start), end)
+    tail = struct.pack("<II", _midnight(first_day(recurrence) or recurrence.start), end)
     return head + struct.pack("<III", end_type, count, pattern.first_day) + lists + tail
 
 

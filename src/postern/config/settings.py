@@ -132,6 +132,14 @@ class Ldap(Table, frozen=True, kw_only=True):
     time_limit_s: Annotated[int, Meta(ge=1, le=600, description="seconds a search may take")] = 15
 
 
+class AddressBook(Table, frozen=True, kw_only=True):
+    """`[address_book]`: the offline address book."""
+
+    offline_every_s: Annotated[
+        Limit, Meta(description="seconds between looks whether the offline address book has to be made anew; 0 is off")
+    ] = 900
+
+
 class Http(Table, frozen=True, kw_only=True):
     """`[http]`: the web host."""
 
@@ -165,6 +173,12 @@ class Http(Table, frozen=True, kw_only=True):
     max_connections_per_address: Annotated[
         int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
     ] = 200
+    user_concurrency: Annotated[
+        Limit, Meta(description="requests of one account at once in each worker; 0 is no limit")
+    ] = 50
+    user_per_minute: Annotated[
+        Limit, Meta(description="requests of one account in a minute in each worker; 0 is no limit")
+    ] = 6000
 
 
 class Authentication(Table, frozen=True, kw_only=True):
@@ -281,6 +295,7 @@ class Settings(Table, frozen=True, kw_only=True):
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
     ldap: Ldap = Ldap()
+    address_book: AddressBook = AddressBook()
     http: Http = Http()
     authentication: Authentication = Authentication()
     kerberos: Kerberos = Kerberos()

@@ -221,5 +221,10 @@ FIFTH = """
     ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+SIXTH = """
+    -- of full access: whether the grantee's mail program opens the mailbox by itself
+    ALTER TABLE recipient_permissions ADD COLUMN automapping INTEGER NOT NULL DEFAULT 1;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

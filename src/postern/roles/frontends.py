@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from postern.config.listeners import Listening
+from postern.config.published import published
 from postern.config.settings import Settings
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
@@ -177,6 +178,7 @@ class Frontends(msgspec.Struct):
         own = self.settings.ldap
         settings = LdapSettings(
             server_name=self.settings.server.hostname,
+            autodiscover=published(self.settings, ()).autodiscover,
             starttls=listening.path.starttls,
             mechanisms=listening.mechanisms,
             cleartext_login=self.settings.authentication.cleartext_login,

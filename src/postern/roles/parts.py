@@ -31,6 +31,7 @@ from postern.transport.tracking import Tracker
 BUS_FILE = "bus"
 DIRECTORY_FILE = "directory.db"
 FAILURES_FILE = "failures.db"
+OFFLINE_DIRECTORY = "oab"
 QUEUE_FILE = "queue.db"
 TRACKING_DIRECTORY = "tracking"
 SIGN_INS_DIRECTORY = "sign-ins"

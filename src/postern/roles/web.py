@@ -9,33 +9,44 @@ import ipaddress
 from collections.abc import Awaitable, Callable
 
 from postern.config.listeners import Listening
+from postern.config.published import published
 from postern.config.settings import Settings
 from postern.directory.endings import Endings
+from postern.frontends.autodiscover.application import BODY_BYTES, Autodiscover, Profile
+from postern.frontends.autodiscover.everybody import Autoconfig, JsonAutodiscover
 from postern.frontends.http import rendering
-from postern.frontends.http.asgi import Answer
+from postern.frontends.http.asgi import Answer, Application
 from postern.frontends.http.connection import Shared
 from postern.frontends.http.digests import Digests
 from postern.frontends.http.forms import Forms
 from postern.frontends.http.frontend import HttpFrontend
 from postern.frontends.http.gate import Gate
 from postern.frontends.http.redirect import AcmeChallenges, ToHttps
+from postern.frontends.http.reserved import NAMES as RESERVED
+from postern.frontends.http.reserved import NotOffered
 from postern.frontends.http.settings import HttpSettings
 from postern.frontends.http.site import ANYBODY, Access, Mount, Site
 from postern.frontends.http.whoami import WhoAmI
+from postern.frontends.oab.application import OfflineAddressBook
 from postern.model.refusal import Refusal
 from postern.net.stream import Stream
 from postern.roles.gauges import ServerMetrics
 from postern.roles.pages import Pages
-from postern.roles.parts import Parts
+from postern.roles.parts import OFFLINE_DIRECTORY, Parts
 from postern.roles.workers import worker_count
+from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
+from postern.services.autodiscovery import Autodiscovery
 from postern.services.certificates import CertificateSignIn
+from postern.services.offline_books import OfflineBooks
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
 ACME_DIRECTORY = "acme-challenge"
 """Where an order for a certificate puts its answers."""
 ENDINGS_FILE = "sessions.db"
+AUTOCONFIG = ("/.well-known/autoconfig/mail/config-v1.1.xml", "/mail/config-v1.1.xml")
+"""Where Mozilla's programs ask: on the domain itself, and on autoconfig.DOMAIN."""
 
 
 def prepare() -> None:
@@ -122,6 +133,8 @@ class Web:
             body_timeout_s=own.body_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
             max_connections_per_address=own.max_connections_per_address,
+            user_concurrency=own.user_concurrency,
+            user_per_minute=own.user_per_minute,
         )
 
     def _gate(self, settings: HttpSettings) -> Gate:
@@ -140,6 +153,40 @@ class Web:
         )
 
     def _mounts(self, settings: HttpSettings) -> list[Mount]:
+        mounts = self._pages(settings)
+        built = self._built()
+        # EWS is what programs are set up for: it is named whether or not it is among those built here
+        mounts += [Mount(name, NotOffered(name), Access()) for name in RESERVED if name not in built]
+        mounts += [Mount(name, application, access) for name, (application, access) in built.items()]
+        return mounts + self._discovery(frozenset(built) | {"/EWS"})
+
+    def _built(self) -> dict[str, tuple[Application, Access]]:
+        """Virtual directories with somebody behind them, by the names that Autodiscover knows them by."""
+        if not self._settings.address_book.offline_every_s:
+            return {}
+        directory = self._parts.directory
+        books = OfflineBooks(directory, AddressBook(directory, self._parts.clock), self._parts.data / OFFLINE_DIRECTORY)
+        return {"/OAB": (OfflineAddressBook(books), Access(body_bytes=0))}
+
+    def _discovery(self, offered: frozenset[str]) -> list[Mount]:
+        """How clients are told of all the rest."""
+        site = published(self._settings, offered)
+        people = Autodiscovery(self._parts.directory)
+        application = Autodiscover(site, people, self._parts.clock, self._log)
+        autoconfig = Autoconfig(site, people.ours, self._default_domain)
+        small = Access(body_bytes=BODY_BYTES)
+        return [
+            Mount("/autodiscover", application, small),
+            Mount("/autodiscover/autodiscover.json", JsonAutodiscover(site, people.ours), ANYBODY),
+            *(Mount(path, autoconfig, ANYBODY, exact=True) for path in AUTOCONFIG),
+            Mount("/profile.mobileconfig", Profile(site, people), Access(browser=True, body_bytes=0), exact=True),
+        ]
+
+    async def _default_domain(self) -> str:
+        domains = await self._parts.directory.domains()
+        return domains[0].name if domains else ""
+
+    def _pages(self, settings: HttpSettings) -> list[Mount]:
         forms = settings.offers("forms")
         pages = Pages(self._metrics, worker_count(self._settings) + int(self._settings.server.background))
         mounts = [
@@ -164,6 +211,9 @@ class Web:
         ]
         if settings.https_port:
             mounts.append(Mount("", ToHttps(settings.hostname, settings.https_port, self.serves), ANYBODY))
+            # a name that clients make up of the domain is in no certificate, perhaps: ours is
+            ours = ToHttps(settings.hostname, settings.https_port, self.serves, always_ours=True)
+            mounts += [Mount(path, ours, ANYBODY) for path in ("/autodiscover", *AUTOCONFIG)]
         return mounts
 
 

@@ -221,5 +221,11 @@ FIFTH = """
     ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+SIXTH = """
+    ALTER TABLE servers ADD COLUMN principal TEXT NOT NULL DEFAULT ''; -- Kerberos, with the realm; empty: none
+    ALTER TABLE servers ADD COLUMN front_end INTEGER NOT NULL DEFAULT 0;
+    CREATE UNIQUE INDEX server_principals ON servers (principal) WHERE principal <> '';
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

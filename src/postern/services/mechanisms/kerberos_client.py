@@ -19,6 +19,8 @@ from postern.model.refusal import Reason, Refusal
 from postern.services.mechanisms.gssapi_sasl import NO_LAYER
 from postern.services.mechanisms.kerberos import KRB5, cause
 
+ANSWER_S = 60.0
+"""How long the domain's controllers may be asked for a ticket; the library tries one after the other."""
 MAX_LEGS = 6
 """Challenges of a server in one exchange; Kerberos has two."""
 _FLAGS = gssapi.RequirementFlag.mutual_authentication | gssapi.RequirementFlag.integrity
@@ -44,7 +46,10 @@ class KerberosInitiator:
     async def run(self, work: Any, *arguments: Any) -> bytes:
         """In a thread. Raises Refusal(TRY_LATER) that says what the library said."""
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+            async with asyncio.timeout(ANSWER_S):
+                found = await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        except TimeoutError:
+            raise Refusal(Reason.TRY_LATER, "Kerberos: no controller of the domain has answered") from None
         except GSSError as error:
             raise Refusal(Reason.TRY_LATER, f"Kerberos: {cause(error)}") from None
         return bytes(found or b"")

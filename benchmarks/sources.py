@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import ssl
 import sys
 import tempfile
@@ -140,6 +141,8 @@ def main() -> None:
     parser.add_argument("server", choices=("openldap", "samba"))
     parser.add_argument("--people", type=int, default=2000)
     given = parser.parse_args()
+    # told to end, it ends its servers too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     (openldap if given.server == "openldap" else domain)(given.people)
 
 

@@ -258,6 +258,9 @@ async def test_a_front_end_acts_for_users_and_no_other_server_does(world, settin
             assert (outcome.principal.address, outcome.principal.front_end) == ("anna@example.org", "front.example.org")
         else:
             assert cause in outcome.detail
+    unbound = client("imap", user="postern-mail", end_point=None)
+    outcome = await acting(authentication, unbound, world, b"anna@example.org")
+    assert "front.example.org bound to no TLS connection" in outcome.detail
     exchange = world.begin(authentication, "Negotiate", "http")
     outcome = await spoken(exchange, client("HTTP", user="postern-mail"))
     assert "may not act for users by http" in outcome.detail

@@ -98,6 +98,9 @@ class Admission:
         self, server: Server, proved: Proved, circumstances: Circumstances, authzid: str
     ) -> Accepted | Refused:
         """A server of the organisation is there, and says for whom."""
+        if not proved.bound:
+            # somebody in the middle could have passed it on, and would have everybody's mail
+            return await self.refuse(f"{proved.mechanism}: {server.name} bound to no TLS connection", circumstances)
         try:
             principal = await self._authentication.front_ends.act(
                 server, circumstances.protocol, authzid or circumstances.authzid, circumstances.peer_address

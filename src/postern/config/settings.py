@@ -193,6 +193,10 @@ class Authentication(Table, frozen=True, kw_only=True):
         str,
         Meta(description="PEM file of authorities whose client certificates sign in to mail (EXTERNAL); empty: none"),
     ] = ""
+    front_end_certificates: Annotated[
+        bool,
+        Meta(description="mail listeners take certificates of front ends, which act for users (`postern server add`)"),
+    ] = False
     require_channel_binding: Annotated[
         bool, Meta(description="refuse Kerberos and NTLM clients that bind to no TLS connection; wrong bindings always")
     ] = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.ports import Resolver
 from postern.model.refusal import Reason
 from postern.net.stream import Stream
+from postern.net.tls import Wrapping
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
@@ -93,7 +93,7 @@ class Frontends(msgspec.Struct):
         make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "ldap": self._ldap, "http": self._http}
         return make[listening.path.protocol](listening)
 
-    def _context(self, listening: Listening) -> Callable[[], ssl.SSLContext]:
+    def _context(self, listening: Listening) -> Callable[[], Wrapping]:
         """What STARTTLS upgrades with, as it is at the moment."""
         return lambda: self.tls.of(listening)
 

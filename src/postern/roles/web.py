@@ -18,9 +18,10 @@ from postern.frontends.http import rendering
 from postern.frontends.http.asgi import Answer, Application
 from postern.frontends.http.connection import Shared
 from postern.frontends.http.digests import Digests
-from postern.frontends.http.forms import Forms
+from postern.frontends.http.forms import FORM_BYTES, Forms
 from postern.frontends.http.frontend import HttpFrontend
 from postern.frontends.http.gate import Gate
+from postern.frontends.http.one_time_codes import PLACE, OneTimeCodes
 from postern.frontends.http.redirect import AcmeChallenges, ToHttps
 from postern.frontends.http.reserved import NAMES as RESERVED
 from postern.frontends.http.reserved import NotOffered
@@ -38,6 +39,7 @@ from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
 from postern.services.certificates import CertificateSignIn
+from postern.services.enrolment import OwnEnrolment
 from postern.services.offline_books import OfflineBooks
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
@@ -202,6 +204,10 @@ class Web:
         if forms:
             application = Forms(self._authentication, self._sessions, self._parts.entropy, settings.hostname, self._log)
             mounts.append(Mount("/auth", application, Access(anonymous=True, mechanisms=frozenset({"forms"}))))
+            enrolment = OwnEnrolment(self._parts.directory, self._authentication, settings.hostname)
+            codes = OneTimeCodes(enrolment, self._sessions, settings.hostname, self._log)
+            by_form = Access(browser=True, mechanisms=frozenset({"forms"}), body_bytes=FORM_BYTES)
+            mounts.append(Mount(PLACE, codes, by_form))
         return mounts
 
     def _clear_mounts(self, settings: HttpSettings) -> list[Mount]:

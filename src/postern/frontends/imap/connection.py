@@ -29,6 +29,7 @@ from postern.protocols.sasl.server import MECHANISMS
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
@@ -54,7 +55,7 @@ class Shared:
         mailboxes: Mailboxes,
         authentication: Authentication,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None],
+        tls: Callable[[], ssl.SSLContext | Wrapping | None],
     ) -> None:
         self.settings = settings
         self.mailboxes = mailboxes
@@ -115,7 +116,7 @@ class Connection:
         self.condstore = False
         self.dirty: list[Mailbox] = []
         """Mailboxes with commits whose OK waits for `durable`."""
-        self.starting_tls: ssl.SSLContext | None = None
+        self.starting_tls: ssl.SSLContext | Wrapping | None = None
         """Set by STARTTLS; the handshake follows its tagged OK."""
         self.appending: list[tuple[bytes, asyncio.Future[bytes]]] = []
         """Tags and outcomes of APPENDs under way."""
@@ -205,7 +206,7 @@ class Connection:
                 self._count_bad()
         await self.flush()
 
-    async def _start_tls(self, context: ssl.SSLContext) -> None:
+    async def _start_tls(self, context: ssl.SSLContext | Wrapping) -> None:
         """Handshake; nothing that came before it is kept."""
         self.starting_tls = None
         await self.flush()

@@ -264,18 +264,18 @@ class Dovecot:
         user = "nobody" if os.getuid() == 0 else ""
         self.config = self.data / "dovecot.conf"
         self.config.write_text(
-            "mail_location = sdbox:~/mail\nssl = no\nlog_path = {0}/log\ninfo_log_path = {0}/log\n"
+            f"mail_location = sdbox:~/mail\nssl = no\nlog_path = {self.data}/log\ninfo_log_path = {self.data}/log\n"
             "mailbox_idle_check_interval = 1 secs\nmail_attribute_dict = file:%h/attributes\n"
-            "base_dir = {0}/run\nstate_dir = {0}/run\nprotocols = imap\nmail_plugins = acl\n"
-            "plugin {{\n  acl = vfile\n}}\n"
-            "namespace inbox {{\n  inbox = yes\n  separator = /\n"
-            "  mailbox Drafts {{\n    special_use = \\Drafts\n    auto = subscribe\n  }}\n"
-            "  mailbox \"Sent Items\" {{\n    special_use = \\Sent\n    auto = subscribe\n  }}\n"
-            "  mailbox \"Deleted Items\" {{\n    special_use = \\Trash\n    auto = subscribe\n  }}\n"
-            "  mailbox \"Junk Email\" {{\n    special_use = \\Junk\n    auto = subscribe\n  }}\n"
-            "  mailbox Archive {{\n    special_use = \\Archive\n    auto = subscribe\n  }}\n"
-            "  mailbox Outbox {{\n    auto = create\n  }}\n"
-            "}}\nprotocol imap {{\n  mail_plugins = acl imap_acl\n}}\n".format(self.data)
+            f"base_dir = {self.data}/run\nstate_dir = {self.data}/run\nprotocols = imap\nmail_plugins = acl\n"
+            "plugin {\n  acl = vfile\n}\n"
+            "namespace inbox {\n  inbox = yes\n  separator = /\n"
+            "  mailbox Drafts {\n    special_use = \\Drafts\n    auto = subscribe\n  }\n"
+            '  mailbox "Sent Items" {\n    special_use = \\Sent\n    auto = subscribe\n  }\n'
+            '  mailbox "Deleted Items" {\n    special_use = \\Trash\n    auto = subscribe\n  }\n'
+            '  mailbox "Junk Email" {\n    special_use = \\Junk\n    auto = subscribe\n  }\n'
+            "  mailbox Archive {\n    special_use = \\Archive\n    auto = subscribe\n  }\n"
+            "  mailbox Outbox {\n    auto = create\n  }\n"
+            "}\nprotocol imap {\n  mail_plugins = acl imap_acl\n}\n"
         )
         (self.data / "run").mkdir()
         for path in (self.data, self.data / "run"):

@@ -70,5 +70,3 @@ def test_every_difference_is_explained():
     names = (Path(__file__).parents[2] / "docs" / "deviations.md").read_text()
     missing = [t.name for t in TRANSCRIPTS if "differs" in t.options and t.options["differs"] not in names]
     assert missing == []
-
-

@@ -126,6 +126,8 @@ class Columns(IntFlag):
     """Decoded subject (str)."""
     SAVED_AT = 32768
     """When the item came into this folder, seconds since the epoch (int)."""
+    CONTENT = 65536
+    """Number of the content, which copies and moves of a message share (int)."""
 
 
 HEADER_LIMIT_BYTES = 16384

@@ -36,6 +36,7 @@ _ITEM_COLUMNS: dict[Columns, str] = {
     Columns.BLOB: "i.segment, i.record",
     Columns.ITEM_ID: "i.item",
     Columns.SAVED_AT: "i.saved_at",
+    Columns.CONTENT: "i.content",
 }
 _CONTENT_COLUMNS: dict[Columns, str] = {
     Columns.ENVELOPE: "c.envelope",

@@ -12,12 +12,15 @@ from pathlib import Path
 from transcript import MESSAGE
 
 from crash.organisation import MAILBOXES, CountingEntropy, MemoryBus, Worker
+from postern.directory.objects import Account, FolderPermission
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
 from postern.model.ids import AccountId, MailboxId
 from postern.model.items import Quota
 from postern.model.refusal import Reason, Refusal
+from postern.model.rights import FolderRight
 from postern.services.mailboxes import Mailboxes
+from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 
 DOVECOT = Path("/usr/lib/dovecot/imap")
@@ -139,14 +142,48 @@ class Users:
         return lambda: None
 
 
-class Rights:
-    """Everybody their own mailbox."""
+class Table:
+    """The directory as far as rights ask it: accounts in the order of their addresses, and rows of rights."""
 
-    async def may(self, principal, right, on):
-        return principal.mailbox == on
+    def __init__(self, mailboxes: dict[str, MailboxId], slots: dict[str, int]) -> None:
+        self.accounts = {
+            mailbox: Account(AccountId(sorted(MAILBOXES).index(address) + 1), address, "", mailbox, slots[address])
+            for address, mailbox in mailboxes.items()
+        }
+        self.rows: dict[tuple[MailboxId, int, str], FolderRight] = {}
 
-    async def mailboxes(self, principal):
-        return []
+    async def account_of(self, mailbox):
+        return self.accounts.get(mailbox)
+
+    async def mailbox_rights(self, mailbox, account):
+        return frozenset()
+
+    def _address(self, account):
+        return next(a.address for a in self.accounts.values() if a.id == account)
+
+    async def folder_rights(self, owner, account):
+        found = {folder: rights for (o, folder, who), rights in self.rows.items() if o == owner and who == "default"}
+        name = self._address(account)
+        return found | {f: rights for (o, f, who), rights in self.rows.items() if o == owner and who == name}
+
+    async def folder_permissions(self, owner):
+        return [
+            FolderPermission(folder, AccountId(0), who, rights)
+            for (o, folder, who), rights in self.rows.items()
+            if o == owner
+        ]
+
+    async def set_folder_rights(self, owner, folder, grantee, rights):
+        names = {account.address for account in self.accounts.values()} | {"default", "anonymous"}
+        if grantee not in names:
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, grantee)
+        self.rows.pop((owner, folder, grantee), None)
+        if rights is not None:
+            self.rows[owner, folder, grantee] = rights
+
+    async def reachable(self, account):
+        owners = {o for (o, _, who), rights in self.rows.items() if rights and who in ("default", self._address(account))}
+        return [a for a in self.accounts.values() if a.mailbox in owners and a.id != account]
 
 
 class OurServer:
@@ -184,10 +221,11 @@ class OurServer:
         options = {"disabled_capabilities": without} if without else {}
         self.frontend = ImapFrontend(
             ImapSettings(cleartext_login="loopback", mechanisms=("PLAIN", "SCRAM-SHA-256"), **options),
-            Mailboxes(self.worker.store, self.bus, Rights(), self.worker.flow),
+            Mailboxes(self.worker.store, self.bus, Permissions(Table(self.mailboxes, self.slots)), self.worker.flow),
             Users(self.mailboxes, self.slots),
             CountingEntropy(),
             lambda: None,
+            self.worker.clock,
         )
         for folder, count in transcript.given:
             await self._given(folder, count)

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left
 
 from postern.formats.mime.scan import scan
-from postern.model.items import Changes, Columns, Folder, FolderClass, FolderView, ItemFlags, Placement, SpecialUse
+from postern.model.items import Changes, Columns, Folder, FolderClass, FolderView, ItemFlags, Placement, Quota, SpecialUse
 from postern.model.query import And, HasFlags, HasKeyword, HeaderContains, ModseqFrom, Not, Or, TextContains, UidIn
 from postern.model.refusal import Reason, Refusal
 from postern.services.mailboxes import CopyResult, FlagResult
@@ -17,6 +17,7 @@ RECEIVED_AT = 1_700_000_000
 
 class FakeMailbox:
     def __init__(self) -> None:
+        self.id = "fake"
         self.number = 1
         self.next_id = 1
         self.dirs: dict[int, dict] = {}
@@ -170,6 +171,10 @@ class FakeMailbox:
                     row += [0, message["blob"]]
                 case Columns.BODY_SIZE:
                     row.append(len(body))
+                case Columns.SAVED_AT:
+                    row.append(RECEIVED_AT)
+                case Columns.CONTENT:
+                    row.append(message["blob"])
                 case _:
                     raise AssertionError(column)
         return tuple(row)
@@ -221,6 +226,12 @@ class FakeMailbox:
     async def read(self, folder, uid):
         message = self.messages[folder][uid]
         return message["prefix"] + self.bodies[message["blob"]]
+
+    async def quota(self):
+        return Quota(None, None, None)
+
+    async def used_bytes(self):
+        return 0
 
     async def read_body(self, ref, offset=0, length=None):
         body = self.bodies[ref.record]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transcript import MESSAGE
 
-from crash.organisation import MAILBOXES, CountingEntropy, MemoryBus, Worker
+from crash.organisation import MAILBOXES, UNLIMITED, CountingEntropy, MemoryBus, Worker
 from postern.directory.objects import Account, FolderPermission
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
@@ -147,7 +147,7 @@ class Table:
 
     def __init__(self, mailboxes: dict[str, MailboxId], slots: dict[str, int]) -> None:
         self.accounts = {
-            mailbox: Account(AccountId(sorted(MAILBOXES).index(address) + 1), address, "", mailbox, slots[address])
+            mailbox: Account(AccountId(sorted(MAILBOXES).index(address) + 1), address, "", mailbox, slots[address], UNLIMITED)
             for address, mailbox in mailboxes.items()
         }
         self.rows: dict[tuple[MailboxId, int, str], FolderRight] = {}

@@ -299,10 +299,11 @@ def _quoted(line: str) -> str:
 
 def _normal(line: str) -> str:
     """One form for answers that say the same."""
-    line = line.replace("\\Recent", "").replace("] ~{", "] {")
+    line = line.replace("\\Recent", "")
+    line = re.sub(r"([\]>]) ~\{", r"\1 {", line)
     line = re.sub(r"^NO \[[^\]]*\]", "NO", line)
     found = re.fullmatch(r"(\* \d+ (?:UID)?FETCH|\* STATUS \"[^\"]*\") \((.*)\)", line, re.DOTALL)
-    if found and "\\r\\n" not in line and "(..." not in line:
+    if found and "\\r\\n" not in line and "FETCH (..." not in line:
         pairs = sorted(" ".join((m[1], _sorted_words(m[2]))) for m in _PAIRS.finditer(found[2]))
         line = f"{found[1]} ({' '.join(pairs)})"
     found = re.fullmatch(r"(\* L(?:IST|SUB)) \(([^)]*)\) (.*)", line)

@@ -147,7 +147,9 @@ class Table:
 
     def __init__(self, mailboxes: dict[str, MailboxId], slots: dict[str, int]) -> None:
         self.accounts = {
-            mailbox: Account(AccountId(sorted(MAILBOXES).index(address) + 1), address, "", mailbox, slots[address], UNLIMITED)
+            mailbox: Account(
+                AccountId(sorted(MAILBOXES).index(address) + 1), address, "", mailbox, slots[address], UNLIMITED
+            )
             for address, mailbox in mailboxes.items()
         }
         self.rows: dict[tuple[MailboxId, int, str], FolderRight] = {}
@@ -182,7 +184,9 @@ class Table:
             self.rows[owner, folder, grantee] = rights
 
     async def reachable(self, account):
-        owners = {o for (o, _, who), rights in self.rows.items() if rights and who in ("default", self._address(account))}
+        owners = {
+            o for (o, _, who), rights in self.rows.items() if rights and who in ("default", self._address(account))
+        }
         return [a for a in self.accounts.values() if a.mailbox in owners and a.id != account]
 
 

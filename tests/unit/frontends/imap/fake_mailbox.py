@@ -7,7 +7,17 @@ from array import array
 from bisect import bisect_left
 
 from postern.formats.mime.scan import scan
-from postern.model.items import Changes, Columns, Folder, FolderClass, FolderView, ItemFlags, Placement, Quota, SpecialUse
+from postern.model.items import (
+    Changes,
+    Columns,
+    Folder,
+    FolderClass,
+    FolderView,
+    ItemFlags,
+    Placement,
+    Quota,
+    SpecialUse,
+)
 from postern.model.query import And, HasFlags, HasKeyword, HeaderContains, ModseqFrom, Not, Or, TextContains, UidIn
 from postern.model.refusal import Reason, Refusal
 from postern.services.mailboxes import CopyResult, FlagResult

@@ -75,10 +75,10 @@ class SavedBetween(Query, frozen=True):
     end: int | None
 
 
-class ContentIs(Query, frozen=True):
-    """The item has that content (`Columns.CONTENT`), as all its copies have."""
+class OriginIs(Query, frozen=True):
+    """The item has that origin (`Columns.ORIGIN`), as all its copies have."""
 
-    content: int
+    origin: int
 
 
 class SentBetween(Query, frozen=True):

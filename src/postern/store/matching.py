@@ -13,13 +13,13 @@ from postern.model.query import (
     All,
     And,
     BodyContains,
-    ContentIs,
     HasFlags,
     HasKeyword,
     HeaderContains,
     ModseqFrom,
     Not,
     Or,
+    OriginIs,
     Query,
     ReceivedBetween,
     SavedBetween,
@@ -44,7 +44,7 @@ class Item(NamedTuple):
     size: int
     sent_at: int | None
     saved_at: int = 0
-    content: int = 0
+    origin: int = 0
 
 
 class Text:
@@ -191,8 +191,8 @@ def _compile_row(query: Query, keywords: dict[int, str]) -> Test:
             return lambda item, text: _between(item.received_at, start, end)
         case SavedBetween(start, end):
             return lambda item, text: _between(item.saved_at, start, end)
-        case ContentIs(content):
-            return lambda item, text: item.content == content
+        case OriginIs(origin):
+            return lambda item, text: item.origin == origin
         case SentBetween(start, end):
             return lambda item, text: _sent_between(item, text, start, end)
         case ModseqFrom(modseq):

@@ -16,7 +16,7 @@ from postern.model.ids import BlobRef, FolderId, Uid
 from postern.model.items import Columns
 from postern.model.query import (
     And,
-    ContentIs,
+    OriginIs,
     Query,
     SavedBetween,
     UidIn,
@@ -80,9 +80,9 @@ async def run(mailbox: Rows, blobs: Blobs, folder: FolderId, query: Query, withi
     matched: list[Uid] = []
     unsure: list[Item] = []
     columns = _ROW_COLUMNS | Columns.SENT_AT if dates else _ROW_COLUMNS
-    origins = mentions(query, SavedBetween | ContentIs)
+    origins = mentions(query, SavedBetween | OriginIs)
     if origins:
-        columns |= Columns.SAVED_AT | Columns.CONTENT
+        columns |= Columns.SAVED_AT | Columns.ORIGIN
     async for rows in mailbox.items(folder, columns, bounds(query, within)):
         started = perf_counter()
         for row in rows:

@@ -48,7 +48,7 @@ _ATTRIBUTES: dict[bytes, tuple[Columns, bytes]] = {
     b"BODYSTRUCTURE": (Columns.BODYSTRUCTURE, b"BODYSTRUCTURE %b"),
     b"BODY": (Columns.BODYSTRUCTURE, b"BODY %b"),
     b"SAVEDATE": (Columns.SAVED_AT, b"SAVEDATE %b"),
-    b"EMAILID": (Columns.CONTENT, b"EMAILID (M%d)"),
+    b"EMAILID": (Columns.ORIGIN, b"EMAILID (M%d)"),
     b"THREADID": (Columns.UID, b"THREADID %b"),
 }
 _CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {

@@ -183,7 +183,7 @@ class FakeMailbox:
                     row.append(len(body))
                 case Columns.SAVED_AT:
                     row.append(RECEIVED_AT)
-                case Columns.CONTENT:
+                case Columns.ORIGIN:
                     row.append(message["blob"])
                 case _:
                     raise AssertionError(column)

@@ -15,13 +15,13 @@ from postern.model.query import (
     All,
     And,
     BodyContains,
-    ContentIs,
     HasFlags,
     HasKeyword,
     HeaderContains,
     ModseqFrom,
     Not,
     Or,
+    OriginIs,
     Query,
     ReceivedBetween,
     SavedBetween,
@@ -204,7 +204,7 @@ class _Reader:
             return Within(seconds, name == b"YOUNGER")
         if name == b"EMAILID":
             found = _EMAIL_ID.fullmatch(scanner.match(_OBJECT_ID, "an object id"))
-            return ContentIs(int(found[1]) if found else -1)
+            return OriginIs(int(found[1]) if found else -1)
         if name == b"THREADID":
             scanner.match(_OBJECT_ID, "an object id")
             return Not(All())

@@ -156,7 +156,7 @@ async def measure(messages: int) -> dict[str, float]:
 
 
 async def _measured(store: SqliteStore, bus: Numbers, messages: int) -> dict[str, float]:
-    mailboxes = Mailboxes(store, bus, Everything(), None)  # type: ignore[arg-type]
+    mailboxes = Mailboxes(store, bus, Everything(), None, SystemClock())  # type: ignore[arg-type]
     frontend = ImapFrontend(
         ImapSettings(cleartext_login="loopback"),
         mailboxes,  # type: ignore[arg-type]

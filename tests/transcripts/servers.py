@@ -225,7 +225,13 @@ class OurServer:
         options = {"disabled_capabilities": without} if without else {}
         self.frontend = ImapFrontend(
             ImapSettings(cleartext_login="loopback", mechanisms=("PLAIN", "SCRAM-SHA-256"), **options),
-            Mailboxes(self.worker.store, self.bus, Permissions(Table(self.mailboxes, self.slots)), self.worker.flow),
+            Mailboxes(
+                self.worker.store,
+                self.bus,
+                Permissions(Table(self.mailboxes, self.slots)),
+                self.worker.flow,
+                self.worker.clock,
+            ),
             Users(self.mailboxes, self.slots),
             CountingEntropy(),
             lambda: None,

@@ -37,7 +37,9 @@ async def _play(server, transcripts) -> None:
 
 
 @pytest.mark.parametrize("group", _groups(TRANSCRIPTS), ids=lambda group: f"{group[0].name}..{group[-1].name}")
-async def test_ours(group, tmp_path):
+async def test_ours(group, tmp_path, monkeypatch):
+    for name in ("fsync", "fdatasync"):  # what survives a power cut is tested elsewhere
+        monkeypatch.setattr(os, name, lambda _fd: None)
     wanted = os.environ.get("TRANSCRIPT")
     await _play(OurServer(tmp_path), [t for t in group if not wanted or wanted in t.name])
 

@@ -66,6 +66,11 @@ class Transcript(NamedTuple):
     steps: list[Step]
 
     @property
+    def text(self) -> str:
+        """All that is said."""
+        return " ".join(step.text for step in self.steps)
+
+    @property
     def given(self) -> list[tuple[str, int]]:
         words = self.options.get("given", "").split()
         return [(words[i], int(words[i + 1])) for i in range(0, len(words), 2)]

@@ -231,7 +231,8 @@ class FakeMailbox:
 
     async def search(self, folder, query, within=None):
         self._check(folder)
-        return [uid for uid, m in sorted(self.messages[folder].items()) if self._matches(query, uid, m)]
+        uids = self._inside(folder, within)
+        return [uid for uid in uids if self._matches(query, uid, self.messages[folder][uid])]
 
     async def read(self, folder, uid):
         message = self.messages[folder][uid]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from postern.config.listeners import Listening
 from postern.config.settings import Settings
 from postern.directory.endings import Endings
+from postern.frontends.ews.call import Services
+from postern.frontends.ews.frontend import Ews
 from postern.frontends.http import rendering
 from postern.frontends.http.asgi import Answer
 from postern.frontends.http.connection import Shared
@@ -28,19 +31,35 @@ from postern.roles.gauges import ServerMetrics
 from postern.roles.pages import Pages
 from postern.roles.parts import Parts
 from postern.roles.workers import worker_count
+from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.certificates import CertificateSignIn
+from postern.services.folder_sharing import FolderSharing
+from postern.services.identities import Identities
+from postern.services.mailboxes import Mailboxes
+from postern.services.mailflow import Mailflow
+from postern.services.permissions import Permissions
+from postern.services.submission import Submission
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
 ACME_DIRECTORY = "acme-challenge"
 """Where an order for a certificate puts its answers."""
 ENDINGS_FILE = "sessions.db"
+EWS_MECHANISMS = frozenset({"basic", "digest", "negotiate", "ntlm", "bearer", "certificate"})
 
 
 def prepare() -> None:
     """What every worker would make for itself otherwise."""
     rendering.prepare()
+
+
+class Mail(NamedTuple):
+    """What virtual directories reach mailboxes by."""
+
+    mailboxes: Mailboxes
+    mailflow: Mailflow
+    address_book: AddressBook
 
 
 class Web:
@@ -52,7 +71,10 @@ class Web:
         parts: Parts,
         authentication: Authentication,
         metrics: ServerMetrics,
+        mail: Mail | None = None,
     ) -> None:
+        """Without `mail` there are no virtual directories that open mailboxes."""
+        self._mail = mail
         self._settings = settings
         self._parts = parts
         self._authentication = authentication
@@ -152,10 +174,28 @@ class Web:
                 exact=True,
             ),
         ]
+        if self._mail is not None:
+            # no form: programs sign in with the request
+            mounts.append(Mount("/EWS", self._ews(self._mail), Access(mechanisms=EWS_MECHANISMS)))
         if forms:
             application = Forms(self._authentication, self._sessions, self._parts.entropy, settings.hostname, self._log)
             mounts.append(Mount("/auth", application, Access(anonymous=True, mechanisms=frozenset({"forms"}))))
         return mounts
+
+    def _ews(self, mail: Mail) -> Ews:
+        parts = self._parts
+        permissions = Permissions(parts.directory)
+        services = Services(
+            mailboxes=mail.mailboxes,
+            identities=Identities(parts.directory, permissions, parts.clock),
+            submission=Submission(mail.mailflow, parts.clock, parts.entropy, self._settings.server.hostname),
+            sharing=FolderSharing(parts.directory),
+            address_book=mail.address_book,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            log=log.logger(part="ews"),
+        )
+        return Ews(services, self._settings.http.max_body_bytes)
 
     def _clear_mounts(self, settings: HttpSettings) -> list[Mount]:
         """Without TLS."""

@@ -5,12 +5,12 @@ A folder that one may not even see does not exist for them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from postern.model.ids import ChangeNumber, FolderId, Uid
+from postern.model.ids import ChangeNumber, FolderId, ItemId, Uid
 from postern.model.items import (
     Changes,
     Columns,
@@ -24,10 +24,11 @@ from postern.model.items import (
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
+from postern.model.sync import ItemChanges, SyncPoint
 from postern.services.authentication import Principal
 from postern.services.mailbox_access import MailboxAccess
 from postern.services.permissions import Permissions
-from postern.store.interface import CopyResult, FlagChange, FlagResult, Ranges
+from postern.store.interface import CopyResult, FlagChange, FlagResult, ItemUpdate, Ranges, Updated
 
 
 class DelegateAccess(MailboxAccess):
@@ -113,6 +114,19 @@ class DelegateAccess(MailboxAccess):
         await self._need(FolderRight.READ_ANY, folder)
         return await self._mailbox.read(folder, uid)
 
+    async def locate(self, items: Sequence[ItemId], near: FolderId | None = None) -> dict[ItemId, tuple[FolderId, Uid]]:
+        """Where items are, of those in folders that may be read."""
+        found = await self._mailbox.locate(items, near)
+        readable = {folder: await self._rights(folder) for folder in {folder for folder, _ in found.values()}}
+        return {item: place for item, place in found.items() if readable[place[0]] & FolderRight.READ_ANY}
+
+    async def item_changes(
+        self, folder: FolderId, point: SyncPoint, limit: int = 512, *, newest_first: bool = False
+    ) -> ItemChanges:
+        """The next page of what an asker does not know."""
+        await self._need(FolderRight.READ_ANY, folder)
+        return await self._mailbox.item_changes(folder, point, limit, newest_first=newest_first)
+
     async def append(
         self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
     ) -> Placement:
@@ -132,6 +146,13 @@ class DelegateAccess(MailboxAccess):
             right |= FolderRight.EDIT_ANY
         await self._need(right | FolderRight.READ_ANY, folder)
         return await self._mailbox.set_flags(folder, ranges, change, unchanged_since)
+
+    async def update(
+        self, folder: FolderId, uid: Uid, update: ItemUpdate, unchanged_since: ChangeNumber | None = None
+    ) -> Updated:
+        """Change an item's properties in place."""
+        await self._need(FolderRight.READ_ANY | FolderRight.EDIT_ANY, folder)
+        return await self._mailbox.update(folder, uid, update, unchanged_since)
 
     async def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
         """Copy items within the mailbox."""
@@ -160,6 +181,25 @@ class DelegateAccess(MailboxAccess):
         """Make a folder."""
         await self._need(FolderRight.CREATE_SUBFOLDER, parent)
         return await self._mailbox.create_folder(parent, name, folder_class, special)
+
+    async def ensure_special(self, use: SpecialUse) -> Folder:
+        """The folder with a distinguished use, if it is there: a guest makes none."""
+        return await self.special(use)
+
+    async def set_folder(
+        self,
+        folder: FolderId,
+        set_: Mapping[str, Any],
+        delete: Sequence[str] = (),
+        *,
+        folder_class: FolderClass | None = None,
+        unchanged_since: ChangeNumber | None = None,
+    ) -> Folder:
+        """Change a folder's properties."""
+        await self._need(FolderRight.OWNER, folder)
+        return await self._mailbox.set_folder(
+            folder, set_, delete, folder_class=folder_class, unchanged_since=unchanged_since
+        )
 
     async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
         """Rename or move a folder."""

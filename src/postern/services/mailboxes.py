@@ -20,7 +20,7 @@ from postern.services.delegate_access import DelegateAccess
 from postern.services.lifecycle import Sessions
 from postern.services.mailbox_access import Appender, MailboxAccess
 from postern.services.permissions import Permissions
-from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Ranges, Store, normalise
+from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, ItemUpdate, Ranges, Store, normalise
 
 
 class OtherMailbox(NamedTuple):
@@ -84,6 +84,7 @@ __all__ = [
     "FlagChange",
     "FlagResult",
     "FolderView",
+    "ItemUpdate",
     "MailboxAccess",
     "Mailboxes",
     "OtherMailbox",

@@ -59,8 +59,11 @@ def _fold(value: str) -> str:
     lines, line = [], ""
     for word in value.split(" "):
         while len(word) > _LONGEST_LINE:
-            lines.append(word[:_LONGEST_LINE] if not line else line)
-            word, line = (word[_LONGEST_LINE:], "") if not line else (word, "")
+            if line:
+                lines.append(line)
+                line = ""
+            lines.append(word[:_LONGEST_LINE])
+            word = word[_LONGEST_LINE:]
         if line and len(line) + 1 + len(word) > _LINE and word:
             lines.append(line)
             line = word

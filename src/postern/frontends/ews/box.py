@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from postern.model import properties
 from postern.model.ids import FolderId, ItemId, MailboxId, Uid
 from postern.model.items import Columns, Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
@@ -27,7 +28,26 @@ _USES = {
     SpecialUse.CONTACTS: "contacts",
     SpecialUse.TASKS: "tasks",
     SpecialUse.NOTES: "notes",
+    SpecialUse.JOURNAL: "journal",
     SpecialUse.RECOVERABLE: "recoverableitemsdeletions",
+    SpecialUse.RECOVERABLE_VERSIONS: "recoverableitemsversions",
+    SpecialUse.RECOVERABLE_PURGES: "recoverableitemspurges",
+    SpecialUse.CONVERSATION_HISTORY: "conversationhistory",
+    SpecialUse.VOICE_MAIL: "voicemail",
+    SpecialUse.SYNC_ISSUES: "syncissues",
+    SpecialUse.CONFLICTS: "conflicts",
+    SpecialUse.LOCAL_FAILURES: "localfailures",
+    SpecialUse.SERVER_FAILURES: "serverfailures",
+    SpecialUse.SEARCH_FOLDERS: "searchfolders",
+    SpecialUse.QUICK_CONTACTS: "quickcontacts",
+    SpecialUse.IM_CONTACTS: "imcontactlist",
+    SpecialUse.RECIPIENT_CACHE: "recipientcache",
+    SpecialUse.MY_CONTACTS: "mycontacts",
+    SpecialUse.PEOPLE_CONNECT: "peopleconnect",
+    SpecialUse.FAVORITES: "favorites",
+    SpecialUse.DIRECTORY: "directory",
+    SpecialUse.TODO_SEARCH: "todosearch",
+    SpecialUse.ADMIN_AUDIT_LOGS: "adminauditlogs",
 }
 NAMES = {name: use for use, name in _USES.items()} | {"recoverableitemsroot": SpecialUse.RECOVERABLE}
 """DistinguishedFolderId -> use."""
@@ -36,7 +56,6 @@ _ELEMENTS = {
     FolderClass.CONTACTS: "ContactsFolder",
     FolderClass.TASKS: "TasksFolder",
 }
-_HIDDEN = frozenset({SpecialUse.RECOVERABLE})
 _OWNER = Rights(True, True, True, True, True)
 _ROOT_RIGHTS = Rights(False, True, False, False, True)
 
@@ -136,7 +155,9 @@ class Box:
                 "",
                 0,
                 0,
-                len(shown) if top else 1 + sum(1 for one in every.values() if one.special in _HIDDEN),
+                len(shown)
+                if top
+                else 1 + sum(1 for one in every.values() if one.parent is None and is_hidden(one, every)),
                 "msgfolderroot" if top else "root",
                 rights,
             )
@@ -150,7 +171,7 @@ class Box:
             folder_change(above.changed if above is not None else 0),
             _ELEMENTS.get(found.folder_class, "Folder"),
             shown_name(found),
-            found.folder_class.value,
+            container_class(found),
             found.messages,
             found.unseen,
             sum(1 for one in every.values() if one.parent == folder),
@@ -158,14 +179,14 @@ class Box:
             rights,
             permissions,
             found.size_bytes,
-            hidden=found.special in _HIDDEN,
+            hidden=is_hidden(found, every),
         )
 
     def parent_of(self, folder: Folder) -> FolderId:
         """The folder above, in EWS's tree."""
         if folder.parent is not None:
             return folder.parent
-        return ROOT if folder.special in _HIDDEN else TOP
+        return ROOT if folder.hidden or folder.special is SpecialUse.RECOVERABLE else TOP
 
     def folder_id(self, folder: FolderId) -> str:
         """A FolderId's Id."""
@@ -192,12 +213,8 @@ class Box:
 
     async def locate(self, folder: FolderId, items: Sequence[ItemId]) -> dict[ItemId, Uid]:
         """UIDs of items in a folder; missing ones are left out. Raises Refusal."""
-        found: dict[ItemId, Uid] = {}
-        ranges = normalise((one, one) for one in items if 0 < one < 2**32)
-        if ranges:
-            async for rows in self.access.items(folder, Columns.UID | Columns.ITEM_ID, ranges):
-                found |= {item: uid for uid, item in rows}
-        return found
+        found = await self.access.locate(items, folder)
+        return {item: uid for item, (where, uid) in found.items() if where == folder}
 
     async def uid(self, folder: FolderId, item: ItemId) -> Uid:
         """Raises Refusal(NO_SUCH_ITEM, NO_SUCH_FOLDER)."""
@@ -216,7 +233,7 @@ def is_hidden(folder: Folder, every: dict[FolderId, Folder]) -> bool:
     """Not below the top of the store."""
     step: Folder | None = folder
     while step is not None:
-        if step.special in _HIDDEN:
+        if step.hidden or step.special is SpecialUse.RECOVERABLE:
             return True
         step = every.get(step.parent) if step.parent is not None else None
     return False
@@ -224,9 +241,13 @@ def is_hidden(folder: Folder, every: dict[FolderId, Folder]) -> bool:
 
 def distinguished(folder: Folder) -> str:
     """DistinguishedFolderId; empty for an ordinary folder."""
-    if folder.folder_class is FolderClass.JOURNAL and folder.parent is None and folder.name == "Journal":
-        return "journal"
     return _USES.get(folder.special, "")
+
+
+def container_class(folder: Folder) -> str:
+    """PidTagContainerClass, as finely as it was given."""
+    said = properties.unpack(folder.properties).get("PidTagContainerClass") if folder.properties else None
+    return said if isinstance(said, str) else folder.folder_class.value
 
 
 def shown_name(folder: Folder) -> str:

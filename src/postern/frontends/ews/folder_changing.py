@@ -56,8 +56,8 @@ def parent_in_store(folder: FolderId) -> FolderId | None:
     return None if folder == TOP else folder
 
 
-def container(new: NewFolder, above: FolderClass) -> FolderClass:
-    """The class of a folder to be made. Raises EwsViolation(ErrorNoFolderClassOverride, ErrorInvalidFolderTypeForOperation)."""
+def container(new: NewFolder) -> FolderClass:
+    """The class of a folder to be made. Raises EwsViolation(ErrorNoFolderClassOverride and the like)."""
     if new.element == "SearchFolder":
         raise EwsViolation("ErrorInvalidFolderTypeForOperation", "Search folders cannot be made here.")
     said = new.text("FolderClass")
@@ -89,7 +89,7 @@ async def create_folder(call: Call, request: CreateFolder) -> str:
         if bad := next((read_only for read_only in _READ_ONLY if read_only in given), ""):
             raise EwsViolation("ErrorInvalidPropertySet", f"{bad} cannot be set.")
         above = parent_in_store(parent.folder)
-        made = await parent.box.access.create_folder(above, checked_name(name), container(new, FolderClass.MAIL))
+        made = await parent.box.access.create_folder(above, checked_name(name), container(new))
         parent.box.wrote(folders=True)
         await _share(call, parent.box, made.id, new)
         return await _identity(parent.box, made.id, call)
@@ -226,7 +226,9 @@ async def move_folder(call: Call, request: TransferFolder) -> str:
         if place.box.id != target.box.id:
             raise EwsViolation("ErrorCrossMailboxMoveCopy", "Folders cannot be moved between mailboxes.")
         above = parent_in_store(target.folder)
-        if above == folder.id or (above is not None and await _is_below(place.box, await place.box.folder(above), folder.id)):
+        if above == folder.id or (
+            above is not None and await _is_below(place.box, await place.box.folder(above), folder.id)
+        ):
             raise EwsViolation("ErrorMoveCopyFailed", "A folder cannot be moved into itself.")
         await _move(place.box, folder, above)
         return await _identity(place.box, folder.id, call)
@@ -307,5 +309,3 @@ async def mark_all_items_as_read(call: Call, request: MarkAllItemsAsRead) -> str
 
     message = "MarkAllItemsAsReadResponseMessage"
     return responses.response("MarkAllItemsAsRead", await call.each(message, request.folders, one))
-
-

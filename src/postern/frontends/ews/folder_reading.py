@@ -29,9 +29,7 @@ async def get_folder(call: Call, request: GetFolder) -> str:
         return f"<m:Folders>{await written(call, place, writer)}</m:Folders>"
 
     message = "GetFolderResponseMessage"
-    return responses.response(
-        "GetFolder", await call.each(message, request.folders, one, empty="<m:Folders/>")
-    )
+    return responses.response("GetFolder", await call.each(message, request.folders, one, empty="<m:Folders/>"))
 
 
 async def written(call: Call, place: FolderPlace, writer: FolderWriter) -> str:

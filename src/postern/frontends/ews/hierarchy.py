@@ -61,7 +61,9 @@ def unpack(text: str) -> State:
         if state.form != _FORM:
             raise ValueError
     except (ValueError, binascii.Error, zlib.error, msgspec.MsgspecError):
-        raise EwsViolation("ErrorInvalidSyncStateData", "The state is none of this server's. Begin without one.") from None
+        raise EwsViolation(
+            "ErrorInvalidSyncStateData", "The state is none of this server's. Begin without one."
+        ) from None
     return state
 
 

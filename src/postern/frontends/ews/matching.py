@@ -110,7 +110,11 @@ def _contains(found: str, node: Contains) -> bool:
         return wanted in text
     words = _words(text)
     if node.mode == "ExactPhrase":
-        return f"\0{wanted_phrase}\0" in f"\0{chr(0).join(words)}\0" if (wanted_phrase := "\0".join(_words(wanted))) else False
+        return (
+            f"\0{wanted_phrase}\0" in f"\0{chr(0).join(words)}\0"
+            if (wanted_phrase := "\0".join(_words(wanted)))
+            else False
+        )
     return all(any(word.startswith(one) for word in words) for one in _words(wanted)) if wanted else False
 
 

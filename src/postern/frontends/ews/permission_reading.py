@@ -81,7 +81,9 @@ def _rights(element: Element, level: str) -> FolderRight:
     }
     if level in named:
         return named[level]
-    given = [name for name, _ in children(element) if name not in ("UserId", "PermissionLevel", "CalendarPermissionLevel")]
+    given = [
+        name for name, _ in children(element) if name not in ("UserId", "PermissionLevel", "CalendarPermissionLevel")
+    ]
     if level != "Custom":
         if given:
             raise EwsViolation("ErrorInvalidPermissionSettings", "Single rights go with the level Custom only.")

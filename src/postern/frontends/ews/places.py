@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from postern.frontends.ews.box import NAMES, Box, distinguished
+from postern.frontends.ews.box import NAMES, Box
 from postern.frontends.ews.call import Call
 from postern.model.ids import FolderId, ItemId, Uid
 from postern.model.refusal import Reason, Refusal
@@ -59,10 +59,14 @@ async def _distinguished(box: Box, name: str) -> FolderId:
     if name == "publicfoldersroot":
         raise EwsViolation("ErrorNoPublicFolderReplicaAvailable", "There are no public folders.")
     use = NAMES.get(name)
+    if use is None:
+        raise Refusal(Reason.NO_SUCH_FOLDER, name)
     for one in (await box.folders()).values():
-        if (use is not None and one.special is use) or distinguished(one) == name:
+        if one.special is use:
             return one.id
-    raise Refusal(Reason.NO_SUCH_FOLDER, name)
+    made = await box.access.ensure_special(use)
+    box.wrote(folders=True)
+    return made.id
 
 
 async def stored(call: Call, ref: AnyFolder, code: str = "ErrorFolderNotFound") -> FolderPlace:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from postern.formats.mime import anatomy, header
@@ -204,7 +206,7 @@ def _flag_xml(facts: MessageFacts, wish: Wish) -> str:
     if status:
         for name, key in _FLAG_DATES[: 2 if status == 2 else 3]:
             when = facts.properties.get(key)
-            if hasattr(when, "timestamp") and not (status == 1 and name != "CompleteDate"):
+            if isinstance(when, datetime) and not (status == 1 and name != "CompleteDate"):
                 inner += f"<t:{name}>{instant(int(when.timestamp()))}</t:{name}>"
     return f"<t:Flag>{inner}</t:Flag>"
 
@@ -232,6 +234,22 @@ def _reply_to(facts: MessageFacts, wish: Wish) -> str:
 
 def _index(facts: MessageFacts, wish: Wish) -> str:
     return f"<t:ConversationIndex>{base64.b64encode(facts.thread_index).decode()}</t:ConversationIndex>"
+
+
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", re.ASCII).match
+
+
+def _culture(facts: MessageFacts) -> str:
+    found = _LANGUAGE(facts.text(b"content-language"))
+    return found[0] if found is not None else "en-US"
+
+
+def _message_id(facts: MessageFacts) -> str:
+    return facts.text(b"message-id")
+
+
+def _reminder(facts: MessageFacts) -> bool:
+    return bool(facts.properties.get("PidLidReminderSet"))
 
 
 def _received_by(facts: MessageFacts) -> Person | None:
@@ -285,7 +303,7 @@ BEFORE_EXTENDED: tuple[Property, ...] = (
     ),
     Property("item:DateTimeCreated", _simple("DateTimeCreated", lambda f: instant(f.saved_at)), _07, _A),
     Property("item:ResponseObjects", _responses, _07, _D),
-    Property("item:ReminderIsSet", _flag("ReminderIsSet", lambda f: bool(f.properties.get("PidLidReminderSet"))), _07, _A),
+    Property("item:ReminderIsSet", _flag("ReminderIsSet", _reminder), _07, _A),
     Property("item:DisplayCc", _simple("DisplayCc", lambda f: f.display(b"cc")), _07, _A, HEADER),
     Property("item:DisplayTo", _simple("DisplayTo", lambda f: f.display(b"to")), _07, _A, HEADER),
     Property("item:DisplayBcc", _simple("DisplayBcc", lambda f: f.display(b"bcc")), _13, _A, HEADER),
@@ -293,7 +311,7 @@ BEFORE_EXTENDED: tuple[Property, ...] = (
 )  # fmt: skip
 
 AFTER_EXTENDED: tuple[Property, ...] = (
-    Property("item:Culture", _simple("Culture", lambda f: f.text(b"content-language")[:20] or "en-US"), _07, _A, HEADER),
+    Property("item:Culture", _simple("Culture", _culture), _07, _A, HEADER),
     Property("item:EffectiveRights", _effective, _07, _A),
     Property("item:LastModifiedName", _simple("LastModifiedName", lambda f: f.owner), _07, _A),
     Property("item:LastModifiedTime", _simple("LastModifiedTime", lambda f: instant(f.saved_at)), _07, _A),
@@ -323,7 +341,7 @@ AFTER_EXTENDED: tuple[Property, ...] = (
     Property("message:ConversationIndex", _index, _07, _A, HEADER),
     Property("message:ConversationTopic", _simple("ConversationTopic", lambda f: f.topic), _07, _A, HEADER),
     Property("message:From", _one("From", lambda f: _first(f, b"from", b"sender")), _07, _D, HEADER),
-    Property("message:InternetMessageId", _simple("InternetMessageId", lambda f: f.text(b"message-id")), _07, _D, HEADER),
+    Property("message:InternetMessageId", _simple("InternetMessageId", _message_id), _07, _D, HEADER),
     Property("message:IsRead", _flag("IsRead", lambda f: f.read), _07, _D),
     Property("message:IsResponseRequested", _flag("IsResponseRequested", lambda f: False), _07, _A),
     Property("message:References", _simple("References", lambda f: f.text(b"references")), _07, _A, HEADER),
@@ -349,7 +367,7 @@ class MessageWriter:
     """
 
     def __init__(self, shape: ItemShape, version: Version, *, listing: bool = False, strict: bool = False) -> None:
-        """`listing`: of many items at once, which leaves out what takes reading; `strict`: asking for it is an error."""
+        """`listing`: of many items, which leaves out what takes reading; `strict`: asking for it is an error."""
         self._wish = Wish(shape, version)
         named = {one.uri for one in shape.additional if isinstance(one, Field)}
         check(shape.additional)

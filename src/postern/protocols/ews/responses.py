@@ -47,7 +47,8 @@ def envelope(body: str) -> bytes:
 
 def fault(code: str, said: str, *, server: bool = False) -> bytes:
     """A SOAP fault as Exchange makes them: clients read the ResponseCode in the detail."""
-    detail = f'<e:ResponseCode xmlns:e="{ERRORS}">{code}</e:ResponseCode><e:Message xmlns:e="{ERRORS}">{text(said)}</e:Message>'
+    told = f'<e:Message xmlns:e="{ERRORS}">{text(said)}</e:Message>'
+    detail = f'<e:ResponseCode xmlns:e="{ERRORS}">{code}</e:ResponseCode>{told}'
     name = "s:Server" if server else f"a:{code}"
     return writing.envelope(
         SERVER_VERSION_INFO,

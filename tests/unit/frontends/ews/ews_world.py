@@ -183,7 +183,7 @@ class World:
 
     async def start(self) -> None:
         journal_directory(self.data).mkdir(parents=True, exist_ok=True)
-        parts = self.parts = Parts.open(self.settings, "test", 1, 0)
+        parts = self.parts = Parts.open(self.settings, "test", None, 0)
         await parts.bus.start()
         await parts.store.start()
         self.journal = Journal(

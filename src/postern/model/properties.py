@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from postern.model.refusal import Reason, Refusal
+
 Properties = dict[str, Any]
 
 MAX_PROPERTIES_BYTES = 1 << 20
@@ -39,8 +41,11 @@ def tagged(number: int, kind: int) -> str:
 
 
 def pack(properties: Mapping[str, Any]) -> bytes:
-    """The map as it is stored; empty for an empty one. Raises TypeError for what cannot be said."""
-    return _encode(dict(properties)) if properties else b""
+    """The map as it is stored; empty for an empty one. Raises Refusal(BAD_VALUE) for what cannot be said."""
+    try:
+        return _encode(dict(properties)) if properties else b""
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Refusal(Reason.BAD_VALUE, str(error)) from error
 
 
 def unpack(stored: bytes) -> Properties:

@@ -118,7 +118,7 @@ class Worker:
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
-            mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
+            mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, parts.clock, sessions),
             address_book=address_book,
             authentication=authentication,
             resolver=resolver,

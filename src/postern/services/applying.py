@@ -187,7 +187,15 @@ class Applier:
         item = await appended_item(ref, header, content)
         uid = known.given if known else None
         # what a client was told is there has to be there, whatever the quota is by now
-        delivery = Delivery(header.mailbox, DeliveryKey(*ref), item, header.folder, uid, ignore_quota=uid is not None)
+        delivery = Delivery(
+            header.mailbox,
+            DeliveryKey(*ref),
+            item,
+            header.folder,
+            uid,
+            ignore_quota=uid is not None,
+            replaces=header.beside.replaces,
+        )
         (result,) = await self._store.deliver([delivery])
         failpoints.hit("append.applied")
         return result

@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
+
 from postern.formats.mime.scan import Scan, new_item, scan
 from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
 from postern.model.ids import BlobRef
-from postern.model.items import NewItem
+from postern.model.items import ItemClass, NewItem
 from postern.model.refusal import Refusal
 from postern.model.transfer import StoredContent
-from postern.services.accepted import Accepted, AppendHeader
+from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
 from postern.transport.outcomes import Deliver
@@ -174,4 +176,8 @@ def stored_content(message: Accepted, host_name: str) -> StoredContent:
 async def appended_item(ref: BlobRef, header: AppendHeader, content: bytes) -> NewItem:
     """The item that an APPEND record puts into a folder."""
     scanned = await scan_content(content)
-    return new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
+    item = new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
+    if header.beside == NOTHING_BESIDE:
+        return item
+    properties, _, item_class = header.beside
+    return msgspec.structs.replace(item, properties=properties, item_class=ItemClass(item_class))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from postern.model.ids import BlobRef, ChangeNumber, FolderId, ItemId, MailboxId, Uid
+from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
 from postern.model.items import (
     Changes,
     Columns,
@@ -17,8 +17,9 @@ from postern.model.items import (
     SpecialUse,
 )
 from postern.model.query import Query
-from postern.model.sync import ItemChanges, SyncPoint
-from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, ItemUpdate, Mailbox, Ranges, Store, Updated
+from postern.model.rights import FolderRight
+from postern.services.accepted import NOTHING_BESIDE, Beside
+from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Mailbox, Ranges, Store
 
 T = TypeVar("T")
 Reply = Coroutine[Any, Any, T]
@@ -35,8 +36,15 @@ class Appender(Protocol):
         flags: int,
         keywords: Sequence[str],
         received_at: int | None,
+        beside: Beside = NOTHING_BESIDE,
     ) -> Placement:
         """Put a message into a folder; durable on return. Raises Refusal."""
+        ...
+
+    async def keep(
+        self, mailbox: MailboxId, streams: Sequence[bytes], use: Callable[[Sequence[BlobRef]], Awaitable[T]]
+    ) -> T:
+        """Append streams, let `use` commit what refers to them; durable on return. Raises Refusal."""
         ...
 
 
@@ -49,7 +57,13 @@ class MailboxAccess:
         self._blobs = store.blobs
         self._bus = bus
         self._slot = slot
-        self._mailflow = mailflow
+        self.mailflow = mailflow
+
+    async def need(self, right: FolderRight, folder: FolderId | None) -> None:
+        """Refuses who lacks a right on a folder (None: the root). Raises Refusal(NO_SUCH_FOLDER, NOT_PERMITTED)."""
+
+    def need_all(self) -> None:
+        """Refuses who may not do everything in this mailbox. Raises Refusal(NOT_PERMITTED)."""
 
     # --- reading
 
@@ -111,18 +125,6 @@ class MailboxAccess:
         """The same to be written soon: several may share the memory of what was read at once."""
         return self._blobs.read_views(refs)
 
-    def locate(
-        self, items: Sequence[ItemId], near: FolderId | None = None
-    ) -> Reply[dict[ItemId, tuple[FolderId, Uid]]]:
-        """Where items are; missing ones are left out."""
-        return self._mailbox.locate(items, near)
-
-    def item_changes(
-        self, folder: FolderId, point: SyncPoint, limit: int = 512, *, newest_first: bool = False
-    ) -> Reply[ItemChanges]:
-        """The next page of what an asker does not know."""
-        return self._mailbox.item_changes(folder, point, limit, newest_first=newest_first)
-
     def used_bytes(self) -> Reply[int]:
         """Octets that count against the quota."""
         return self._mailbox.used_bytes()
@@ -141,19 +143,13 @@ class MailboxAccess:
         self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
     ) -> Reply[Placement]:
         """Put a message into a folder; durable on return."""
-        return self._mailflow.append(self.id, folder, content, flags, keywords, received_at)
+        return self.mailflow.append(self.id, folder, content, flags, keywords, received_at)
 
     def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
     ) -> Reply[FlagResult]:
         """Change flags of a set of items in one commit."""
         return self._mailbox.set_flags(folder, ranges, change, unchanged_since)
-
-    def update(
-        self, folder: FolderId, uid: Uid, update: ItemUpdate, unchanged_since: ChangeNumber | None = None
-    ) -> Reply[Updated]:
-        """Change an item's properties in place."""
-        return self._mailbox.update(folder, uid, update, unchanged_since)
 
     def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> Reply[CopyResult]:
         """Copy items within the mailbox."""
@@ -176,24 +172,6 @@ class MailboxAccess:
     ) -> Reply[Folder]:
         """Make a folder."""
         return self._mailbox.create_folder(parent, name, folder_class, special)
-
-    def ensure_special(self, use: SpecialUse) -> Reply[Folder]:
-        """The folder with a distinguished use, made if it is one of those that are made on demand."""
-        return self._mailbox.ensure_special(use)
-
-    def set_folder(
-        self,
-        folder: FolderId,
-        set_: Mapping[str, Any],
-        delete: Sequence[str] = (),
-        *,
-        folder_class: FolderClass | None = None,
-        unchanged_since: ChangeNumber | None = None,
-    ) -> Reply[Folder]:
-        """Change a folder's properties."""
-        return self._mailbox.set_folder(
-            folder, set_, delete, folder_class=folder_class, unchanged_since=unchanged_since
-        )
 
     def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> Reply[None]:
         """Rename or move a folder."""

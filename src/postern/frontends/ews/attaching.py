@@ -197,20 +197,19 @@ async def _edit(
 ) -> tuple[ItemPlace, Uid]:
     """Write an item anew; where it was, its new UID. Raises EwsViolation, Refusal."""
     place = await places.item(call, ref)
-    columns = Columns.FLAGS | Columns.RECEIVED_AT | Columns.CLASS | Columns.PROPERTIES
-    rows = await place.box.rows(place.folder, columns, [place.uid])
+    rows = await place.box.rows(place.folder, Columns.FLAGS | Columns.CLASS, [place.uid])
     if not rows:
         raise EwsViolation("ErrorItemNotFound", "There is no such item.")
-    flags, received_at, item_class, stored = rows[0]
+    flags, item_class = rows[0]
     if item_class != ItemClass.MESSAGE:
         raise EwsViolation("ErrorInvalidItemForOperationCreateItemAttachment", "Only messages have attachments here.")
     named = await place.box.keywords()
     words = frozenset(word for bit, word in named.items() if flags >> bit & 1)
     document = Document.read(await place.box.access.read(place.folder, place.uid))
     draft = Draft(document, flags & saving.SYSTEM, words, sent=not flags & Flag.DRAFT)
-    draft.received_at = received_at
     work(draft)
     if unless():
         return place, place.uid
     draft.rewritten = True
-    return place, await item_updating.rewrite(call, place, draft, stored)
+    place = await item_updating.rewrite(call, place, draft, None)
+    return place, place.uid

@@ -13,7 +13,7 @@ from postern.model.rights import FolderRight
 from postern.protocols.ews.folder_xml import FolderFacts, Rights
 from postern.protocols.ews.ids import ROOT, TOP, FolderKey, folder_change, folder_id
 from postern.services.identities import Owner
-from postern.services.mailboxes import DelegateAccess, MailboxAccess, normalise
+from postern.services.mailboxes import DelegateAccess, ItemAccess, normalise
 from postern.services.permissions import ALL_RIGHTS
 
 _USES = {
@@ -63,8 +63,9 @@ _ROOT_RIGHTS = Rights(False, True, False, False, True)
 class Box:
     """One mailbox for one request."""
 
-    def __init__(self, access: MailboxAccess, owner: Owner) -> None:
-        self.access = access
+    def __init__(self, items: ItemAccess, owner: Owner) -> None:
+        self.items = items
+        self.access = items.access
         self.owner = owner
         self.written = False
         """Something was changed that has to become durable before the answer."""
@@ -213,7 +214,7 @@ class Box:
 
     async def locate(self, folder: FolderId, items: Sequence[ItemId]) -> dict[ItemId, Uid]:
         """UIDs of items in a folder; missing ones are left out. Raises Refusal."""
-        found = await self.access.locate(items, folder)
+        found = await self.items.locate(items, folder)
         return {item: uid for item, (where, uid) in found.items() if where == folder}
 
     async def uid(self, folder: FolderId, item: ItemId) -> Uid:

@@ -54,9 +54,9 @@ class Call:
         wanted = mailbox or self.principal.mailbox
         if wanted is not None and wanted in self._boxes:
             return self._boxes[wanted]
-        access = await self.services.mailboxes.open(self.principal, mailbox)
-        owner = await self.services.identities.owner(access.id)
-        box = self._boxes[access.id] = Box(access, owner)
+        items = await self.services.mailboxes.items(self.principal, mailbox)
+        owner = await self.services.identities.owner(items.id)
+        box = self._boxes[items.id] = Box(items, owner)
         return box
 
     async def box_of(self, address: str) -> Box:

@@ -67,7 +67,7 @@ async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
         place = await places.stored(call, ref, "ErrorSyncFolderNotFound")
         box = place.box
         point = unpack(request.state, box.id, place.folder) if request.state else START
-        page = await box.access.item_changes(place.folder, point, request.limit, newest_first=True)
+        page = await box.items.changes(place.folder, point, request.limit)
         if not page.complete:
             raise _stale()
         full = [

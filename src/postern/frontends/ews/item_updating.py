@@ -6,8 +6,7 @@ from postern.formats.mime.document import Document
 from postern.frontends.ews import item_making, places, saving, sending, transferring
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
-from postern.model import properties
-from postern.model.ids import ChangeNumber, Uid
+from postern.model.ids import ChangeNumber
 from postern.model.items import Columns, Flag, ItemClass, SpecialUse
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.drafting import Draft
@@ -16,7 +15,7 @@ from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
 from postern.services.mailboxes import FlagChange, ItemUpdate
 
-_COLUMNS = Columns.FLAGS | Columns.RECEIVED_AT | Columns.CLASS | Columns.PROPERTIES | Columns.CHANGE_KEY
+_COLUMNS = Columns.FLAGS | Columns.CLASS | Columns.CHANGE_KEY
 _EMPTY = "<m:Items/>"
 _MESSAGE = "UpdateItemResponseMessage"
 
@@ -30,26 +29,22 @@ async def update_item(call: Call, request: UpdateItem) -> str:
         rows = await place.box.rows(place.folder, _COLUMNS, [place.uid])
         if not rows:
             raise EwsViolation("ErrorItemNotFound", "There is no such item.")
-        flags, received_at, item_class, stored, changed = rows[0]
+        flags, item_class, changed = rows[0]
         if known is not None and changed > known and request.conflicts == "NeverOverwrite":
             raise EwsViolation("ErrorIrresolvableConflict", "The item was changed in the meantime.")
         if item_class != ItemClass.MESSAGE:
             raise EwsViolation("ErrorInvalidPropertyUpdateSentMessage", "Items of that class cannot be changed here.")
         draft = await _draft(place, flags, change)
-        draft.received_at = received_at
         before = (int(draft.flags), frozenset(draft.keywords))
         for each in change.changes:
             draft.change(each)
         if request.disposition in ("SendOnly", "SendAndSaveCopy"):
             return await _send(call, place, draft, request)
-        uid = place.uid
+        guard = known if request.conflicts == "NeverOverwrite" else None
         if draft.rewritten or draft.attachments:
-            uid = await rewrite(call, place, draft, stored)
-        else:
-            await _change(
-                place, draft, before, None if known is None or request.conflicts != "NeverOverwrite" else known
-            )
-        return transferring.items_of(await transferring.identity(place.box, place.folder, uid)) + conflicts(call)
+            place, guard = await rewrite(call, place, draft, guard), None
+        await _change(place, draft, before, guard)
+        return transferring.items_of(await transferring.identity(place.box, place.folder, place.uid)) + conflicts(call)
 
     return responses.response("UpdateItem", await call.each(_MESSAGE, request.changes, one, empty=_EMPTY))
 
@@ -99,7 +94,7 @@ async def _change(
     box = place.box
     if draft.properties or draft.removed:
         removed = tuple(draft.removed - draft.properties.keys())
-        await box.access.update(
+        await box.items.update(
             place.folder,
             place.uid,
             ItemUpdate(draft.properties, removed, update if flagged else None),
@@ -112,10 +107,9 @@ async def _change(
     box.forget_keywords()
 
 
-async def rewrite(call: Call, place: ItemPlace, draft: Draft, stored: bytes) -> Uid:
-    """Put a changed message in the place of the old one. `stored`: its properties. Raises Refusal."""
-    kept = {name: value for name, value in properties.unpack(stored).items() if name not in draft.removed}
-    return await saving.replace(place, saving.rendered(call, draft), draft, {**kept, **draft.properties})
+async def rewrite(call: Call, place: ItemPlace, draft: Draft, unchanged_since: ChangeNumber | None) -> ItemPlace:
+    """Put a changed message in the place of the old one. Raises Refusal."""
+    return await saving.replace(place, saving.rendered(call, draft), unchanged_since)
 
 
 async def _send(call: Call, place: ItemPlace, draft: Draft, request: UpdateItem) -> str:

@@ -64,7 +64,7 @@ async def _distinguished(box: Box, name: str) -> FolderId:
     for one in (await box.folders()).values():
         if one.special is use:
             return one.id
-    made = await box.access.ensure_special(use)
+    made = await box.items.special(use)
     box.wrote(folders=True)
     return made.id
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from postern.formats.mime import compose
 from postern.formats.mime.document import Document
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
-from postern.model.ids import FolderId, Uid
+from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import FIRST_KEYWORD_BIT, Flag
 from postern.protocols.ews.attachment_requests import NewAttachment
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.violation import EwsViolation
-from postern.services.mailboxes import ItemUpdate
 
 SYSTEM = (1 << FIRST_KEYWORD_BIT) - 1
 _KEPT = Flag.SEEN | Flag.ANSWERED | Flag.FLAGGED | Flag.DRAFT
@@ -65,18 +62,15 @@ def blank() -> Draft:
 async def add(box: Box, folder: FolderId, content: bytes, draft: Draft, *, drop: int = 0) -> Uid:
     """Put a message into a folder with all that was set; its UID. `drop`: flags it shall not have. Raises Refusal."""
     flags = int(draft.flags) & int(_KEPT) & ~drop
-    placed = await box.access.append(folder, content, flags, tuple(sorted(draft.keywords)), draft.received_at)
+    keywords = tuple(sorted(draft.keywords))
+    placed = await box.items.create_message(folder, content, flags, keywords, draft.received_at, draft.properties)
     box.wrote(folders=True)
     box.forget_keywords()
-    if draft.properties:
-        await box.access.update(folder, placed.uid, ItemUpdate(set=draft.properties))
     return placed.uid
 
 
-async def replace(place: ItemPlace, content: bytes, draft: Draft, properties: dict[str, Any]) -> Uid:
-    """Give an item another MIME; its new UID. `properties`: all it shall have. Raises Refusal."""
-    box = place.box
-    draft.properties = properties
-    uid = await add(box, place.folder, content, draft)
-    await box.access.expunge(place.folder, ((place.uid, place.uid),), only_deleted=False)
-    return uid
+async def replace(place: ItemPlace, content: bytes, unchanged_since: ChangeNumber | None) -> ItemPlace:
+    """Give an item another MIME; it has another UID then. Raises Refusal(CONFLICT)."""
+    placed = await place.box.items.replace_message(place.item, content, unchanged_since)
+    place.box.wrote(folders=True)
+    return place._replace(uid=placed.uid)

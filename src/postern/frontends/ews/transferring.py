@@ -13,7 +13,7 @@ from postern.protocols.ews.ids import ItemKey
 from postern.protocols.ews.item_requests import DeleteItem, MarkAsJunk, TransferItem
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.violation import EwsViolation
-from postern.services.mailboxes import FlagChange, Ranges
+from postern.services.mailboxes import Disposal, FlagChange, Ranges
 
 _EMPTY = "<m:Items/>"
 _JUNK, _NOT_JUNK = "$Junk", "$NotJunk"
@@ -31,12 +31,23 @@ async def dispose(box: Box, folder: FolderId, ranges: Ranges, disposal: str) -> 
     box.wrote(folders=True)
 
 
+_DISPOSALS = {
+    "HardDelete": Disposal.HARD,
+    "SoftDelete": Disposal.SOFT,
+    "MoveToDeletedItems": Disposal.TO_DELETED_ITEMS,
+}
+
+
 async def delete_item(call: Call, request: DeleteItem) -> str:
     """DeleteItem."""
 
     async def one(ref: ItemRef) -> str:
         place = await places.item(call, ref)
-        await dispose(place.box, place.folder, ((place.uid, place.uid),), request.disposal)
+        kind = _DISPOSALS[request.disposal]
+        if kind is Disposal.TO_DELETED_ITEMS and (await place.box.folder(place.folder)).special is SpecialUse.TRASH:
+            kind = Disposal.SOFT
+        await place.box.items.delete(place.folder, [place.uid], kind)
+        place.box.wrote(folders=True)
         return ""
 
     return responses.response("DeleteItem", await call.each("DeleteItemResponseMessage", request.items, one))
@@ -91,30 +102,14 @@ async def _transfer(call: Call, request: TransferItem, operation: str, *, move: 
 
 async def transfer(place: ItemPlace, target: FolderPlace, *, move: bool) -> Uid:
     """Move or copy one item, also to another mailbox; its new UID. Raises Refusal."""
-    box, ranges = place.box, ((place.uid, place.uid),)
-    if box.id == target.box.id:
-        act = box.access.move if move else box.access.copy
-        result = await act(place.folder, ranges, target.folder)
-        box.wrote(folders=True)
-        if not result.placements:
-            raise EwsViolation("ErrorItemNotFound", "There is no such item.")
-        return result.placements[0]
-    flags, received, _ = await _flags(place)
-    content = await box.access.read(place.folder, place.uid)
-    made = await target.box.access.append(target.folder, content, flags, (), received)
+    items = place.box.items
+    act = items.move if move else items.copy
+    found = await act(place.folder, [place.uid], target.folder, target.box.items)
+    place.box.wrote(folders=True)
     target.box.wrote(folders=True)
-    if move:
-        await box.access.expunge(place.folder, ranges, only_deleted=False)
-        box.wrote(folders=True)
-    return made.uid
-
-
-async def _flags(place: ItemPlace) -> tuple[int, int, int]:
-    rows = await place.box.rows(place.folder, Columns.FLAGS | Columns.RECEIVED_AT | Columns.SIZE, [place.uid])
-    if not rows:
+    if place.uid not in found:
         raise EwsViolation("ErrorItemNotFound", "There is no such item.")
-    flags, received, size = rows[0]
-    return flags & 0xFF, received, size
+    return found[place.uid].uid
 
 
 async def mark_as_junk(call: Call, request: MarkAsJunk) -> str:

@@ -35,8 +35,9 @@ _CREATED_EDITED = (
 )
 _CHANGED = (
     f"SELECT {_DELTA}, altered, {_PLACED}, modseq FROM items INDEXED BY items_changed"
-    " WHERE folder = ? AND (modseq, uid) > (?, ?) AND modseq <= ? AND item < ? ORDER BY modseq, uid LIMIT ?"
+    f" WHERE folder = ? AND (modseq, uid) > (?, ?) AND {_PLACED} <= ? AND item < ? ORDER BY modseq, uid LIMIT ?"
 )
+"""Without an upper end: what changes again during the run is told at its new place, against what was known before."""
 _DELETED = (
     "SELECT CASE item WHEN 0 THEN uid ELSE item END, uid, modseq FROM tombstones"
     " WHERE folder = ? AND (modseq, uid) > (?, ?) AND modseq <= ? AND item != -1"

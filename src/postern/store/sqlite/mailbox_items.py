@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -21,7 +22,10 @@ T = TypeVar("T")
 
 MAX_PAGE = 512
 EXPORT_ITEMS = 500
-"""In one call: bounds what a slice of the loop takes."""
+"""In one call: the answer lies in memory."""
+EXPORT_SLICE = 32
+LOCATE_ITEMS = 500
+"""Between two chances for the other connections."""
 
 
 class ItemMethods(ABC):
@@ -39,7 +43,12 @@ class ItemMethods(ABC):
 
     async def locate(self, items: Sequence[ItemId], near: FolderId | None = None) -> dict[ItemId, tuple[FolderId, Uid]]:
         """Where items are; missing ones are left out."""
-        return await self.consult(lambda db: finding.locate(db, items, near))
+        found: dict[ItemId, tuple[FolderId, Uid]] = {}
+        for start in range(0, len(items), LOCATE_ITEMS):
+            if start:
+                await asyncio.sleep(0)
+            found |= await self.consult(partial(finding.locate, items=items[start : start + LOCATE_ITEMS], near=near))
+        return found
 
     async def item_changes(
         self, folder: FolderId, point: SyncPoint, limit: int = MAX_PAGE, *, newest_first: bool = False
@@ -67,7 +76,14 @@ class ItemMethods(ABC):
         """Items as another mailbox of this data directory can `add` them."""
         if len(uids) > EXPORT_ITEMS:
             raise Refusal(Reason.TOO_MANY, f"{len(uids)} items at once")
-        return await self.consult(lambda db: bodies.export(db, folder, uids))
+        exported: list[NewItem] = []
+        for start in range(0, len(uids), EXPORT_SLICE):
+            if start:
+                await asyncio.sleep(0)
+            exported += await self.consult(
+                partial(bodies.export, folder=folder, uids=uids[start : start + EXPORT_SLICE])
+            )
+        return exported
 
     # --- writing
 

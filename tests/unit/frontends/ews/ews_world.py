@@ -205,7 +205,7 @@ class World:
         permissions = Permissions(parts.directory)
         self.address_book = AddressBook(parts.directory, parts.clock)
         self.services = Services(
-            mailboxes=Mailboxes(parts.store, parts.bus, permissions, self.mailflow),
+            mailboxes=Mailboxes(parts.store, parts.bus, permissions, self.mailflow, parts.clock),
             identities=Identities(parts.directory, permissions, parts.clock),
             submission=Submission(self.mailflow, parts.clock, parts.entropy, "mail.example.org"),
             sharing=FolderSharing(parts.directory),

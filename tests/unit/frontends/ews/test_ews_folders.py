@@ -116,9 +116,7 @@ async def test_distinguished_folders_stay(anna):
     assert reply.codes == ["ErrorDeleteDistinguishedFolder"] * 2
 
 
-@pytest.mark.conformance(
-    "MSOXWSFOLD_S01_TC06_DeleteFolderMoveToDeleteItems", "MSOXWSFOLD_S01_TC16_SoftDeleteFolder"
-)
+@pytest.mark.conformance("MSOXWSFOLD_S01_TC06_DeleteFolderMoveToDeleteItems", "MSOXWSFOLD_S01_TC16_SoftDeleteFolder")
 @pytest.mark.parametrize(("kind", "kept"), [("MoveToDeletedItems", True), ("SoftDelete", False)])
 async def test_where_removed_folders_go(anna, kind, kept):
     made = await anna.folder("Old")
@@ -341,7 +339,7 @@ async def test_finding_folders_in_pages_and_by_name(anna):
         )
 
     only = (
-        "<m:Restriction><t:And><t:Contains ContainmentMode=\"Prefixed\" ContainmentComparison=\"IgnoreCase\">"
+        '<m:Restriction><t:And><t:Contains ContainmentMode="Prefixed" ContainmentComparison="IgnoreCase">'
         '<t:FieldURI FieldURI="folder:DisplayName"/><t:Constant Value="box"/></t:Contains><t:IsLessThan>'
         '<t:FieldURI FieldURI="folder:DisplayName"/><t:FieldURIOrConstant><t:Constant Value="Box 4"/>'
         "</t:FieldURIOrConstant></t:IsLessThan></t:And></m:Restriction>"

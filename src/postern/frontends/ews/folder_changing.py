@@ -29,6 +29,7 @@ from postern.protocols.ews.paths import Extended, Field
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.shapes import FolderShape
 from postern.protocols.ews.violation import EwsViolation
+from postern.services.folder_sharing import Sharer
 from postern.services.mailboxes import FlagChange
 
 _EMPTY = "<m:Folders/>"
@@ -91,7 +92,7 @@ async def create_folder(call: Call, request: CreateFolder) -> str:
         above = parent_in_store(parent.folder)
         made = await parent.box.access.create_folder(above, checked_name(name), container(new))
         parent.box.wrote(folders=True)
-        await _share(call, parent.box, made.id, new)
+        await _set_permissions(call, parent.box, made.id, new)
         return await _identity(parent.box, made.id, call)
 
     message = "CreateFolderResponseMessage"
@@ -103,13 +104,18 @@ def checked_name(name: str) -> str:
     return name.strip().replace("/", "\u2215")
 
 
-async def _share(call: Call, box: Box, folder: FolderId, new: NewFolder) -> None:
+async def _set_permissions(call: Call, box: Box, folder: FolderId, new: NewFolder) -> None:
     for name, element in new.values:
         if name == "PermissionSet":
-            if not await box.rights(folder) & FolderRight.OWNER:
-                raise Refusal(Reason.NOT_PERMITTED, "only owners share a folder")
             rows = await read_permissions(call, element, calendar=new.element == "CalendarFolder")
-            await call.services.sharing.replace(box.id, folder, rows)
+            await _share(call, box, folder, rows)
+
+
+async def _share(call: Call, box: Box, folder: FolderId, rows: list[Sharer]) -> None:
+    """Without rows the folder is shared as the mailbox is."""
+    if not await box.rights(folder) & FolderRight.OWNER:
+        raise Refusal(Reason.NOT_PERMITTED, "only owners share a folder")
+    await call.services.sharing.replace(box.id, folder, rows)
 
 
 async def update_folder(call: Call, request: UpdateFolder) -> str:
@@ -135,6 +141,9 @@ async def _change(call: Call, place: FolderPlace, change: FieldChange) -> None:
         raise EwsViolation("ErrorInvalidPropertyAppend", f"Nothing can be appended to {uri}.")
     if uri not in ("folder:DisplayName", "folder:PermissionSet", "folder:FolderClass"):
         raise EwsViolation("ErrorInvalidPropertySet", f"{uri} cannot be set.")
+    if change.action == "Delete" and uri == "folder:PermissionSet":
+        await _share(call, place.box, place.folder, [])
+        return
     if change.action == "Delete":
         raise EwsViolation("ErrorInvalidPropertyDelete", f"{uri} cannot be removed.")
     assert change.value is not None
@@ -143,7 +152,7 @@ async def _change(call: Call, place: FolderPlace, change: FieldChange) -> None:
     if change.value.values[0][0] != uri.partition(":")[2]:
         raise EwsViolation("ErrorUpdatePropertyMismatch", "The property is not the one that the path names.")
     if uri == "folder:PermissionSet":
-        await _share(call, place.box, place.folder, change.value)
+        await _set_permissions(call, place.box, place.folder, change.value)
         return
     if uri == "folder:FolderClass":
         raise EwsViolation("ErrorNoFolderClassOverride", "The class of a folder cannot be changed.")

@@ -41,7 +41,7 @@ async def update_item(call: Call, request: UpdateItem) -> str:
         if request.disposition in ("SendOnly", "SendAndSaveCopy"):
             return await _send(call, place, draft, request)
         guard = known if request.conflicts == "NeverOverwrite" else None
-        if draft.rewritten or draft.attachments:
+        if draft.rewritten or draft.attachments or draft.mime is not None:
             place, guard = await rewrite(call, place, draft, guard), None
         await _change(place, draft, before, guard)
         return transferring.items_of(await transferring.identity(place.box, place.folder, place.uid)) + conflicts(call)

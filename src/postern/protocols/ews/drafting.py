@@ -89,7 +89,7 @@ class Draft:
             raise EwsViolation("ErrorInvalidPropertySet", f"{path.uri} cannot be set.")
         assert isinstance(path, Field)
         name = path.uri.partition(":")[2]
-        if name in READ_ONLY or name == "MimeContent":
+        if name in READ_ONLY:
             raise EwsViolation("ErrorInvalidPropertySet", f"{path.uri} cannot be set.")
         if change.action == "Delete":
             self._delete(name)

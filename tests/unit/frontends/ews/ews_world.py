@@ -184,7 +184,6 @@ class World:
     async def start(self) -> None:
         journal_directory(self.data).mkdir(parents=True, exist_ok=True)
         parts = self.parts = Parts.open(self.settings, "test", None, 0)
-        await parts.bus.start()
         await parts.store.start()
         self.journal = Journal(
             journal_directory(self.data), allocate_journal(journal_directory(self.data)), parts.clock,

@@ -64,11 +64,33 @@ async def test_every_distinguished_folder_is_found_or_told_to_be_missing(anna):
     names = sorted(DISTINGUISHED)
     reply = await anna.ask(get(*map(named, names), shape="Default"))
     codes = dict(zip(names, reply.codes, strict=True))
-    for name in (
-        "inbox drafts sentitems deleteditems outbox junkemail calendar contacts tasks notes journal msgfolderroot root"
-        " archive conversationhistory quickcontacts recipientcache searchfolders recoverableitemsdeletions"
-        " recoverableitemsroot syncissues conflicts localfailures serverfailures imcontactlist"
-    ).split():
+    for name in [
+        "inbox",
+        "drafts",
+        "sentitems",
+        "deleteditems",
+        "outbox",
+        "junkemail",
+        "calendar",
+        "contacts",
+        "tasks",
+        "notes",
+        "journal",
+        "msgfolderroot",
+        "root",
+        "archive",
+        "conversationhistory",
+        "quickcontacts",
+        "recipientcache",
+        "searchfolders",
+        "recoverableitemsdeletions",
+        "recoverableitemsroot",
+        "syncissues",
+        "conflicts",
+        "localfailures",
+        "serverfailures",
+        "imcontactlist",
+    ]:
         assert codes[name] == "NoError", name
     assert set(codes.values()) <= {"NoError", "ErrorFolderNotFound", "ErrorNoPublicFolderReplicaAvailable"}
     # what was made on demand is there from now on, and hidden from the tree that people see

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from exchangelib import DELEGATE, Account, Configuration, Credentials, FileAttachment, Folder, ItemAttachment, Message
 from exchangelib.errors import ErrorFolderNotFound, ErrorItemNotFound
-from exchangelib.folders import FolderCollection
+from exchangelib.folders import FolderCollection, Messages
 from exchangelib.protocol import BaseProtocol, NoVerifyHTTPAdapter
 from exchangelib.queryset import Q
 from exchangelib.services import ConvertId
@@ -66,7 +66,7 @@ def test_version_and_tree(sender):
 
 def test_folders_made_renamed_moved_emptied_deleted(sender):
     name = uuid.uuid4().hex
-    folder = Folder(parent=sender.inbox, name=name)
+    folder = Messages(parent=sender.inbox, name=name)
     folder.save()
     assert folder in list(sender.inbox.children)
     folder.name = f"{name} renamed"
@@ -156,7 +156,7 @@ def test_queries(sender):
     paged = folder.all().only("subject")
     paged.page_size = 10
     assert len({one.id for one in paged}) == 25
-    assert folder.filter(is_read=True).count() == 25
+    assert folder.filter(is_read=False).count() == 25
     assert not folder.filter(has_attachments=True).exists()
     folder.all().delete()
     folder.delete()

@@ -26,7 +26,8 @@ from postern.roles.sockets import Endpoint, TlsContexts
 from postern.services.address_book import AddressBook
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
-from postern.services.mailflow import Mailflow, MailflowSettings
+from postern.services.mailflow import Mailflow
+from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
 from postern.store import failpoints
 from postern.store.journal.layout import journal_directory, journals

@@ -21,15 +21,13 @@ from postern.model.items import ItemClass, NewItem
 from postern.model.refusal import Refusal
 from postern.model.transfer import StoredContent
 from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
+from postern.services.mailflow_settings import MailflowSettings
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
 from postern.transport.outcomes import Deliver
 from postern.transport.tracking import Tracker
 
 BATCH_MESSAGES = 256
-LINGER_S = 0.05
-"""Under load a batch waits so long for company: several messages for a mailbox cost little more than one. Load ends
-when nothing came for as long."""
 _BUSY_MESSAGES = 8
 """A batch of so many means load."""
 _SLICE_MESSAGES = 16
@@ -47,11 +45,12 @@ class _Job(NamedTuple):
 class LocalDelivery:
     """One per worker."""
 
-    def __init__(self, store: Store, tracker: Tracker, host_name: str, unable: Unable) -> None:
+    def __init__(self, store: Store, tracker: Tracker, settings: MailflowSettings, unable: Unable) -> None:
         """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end."""
         self._store = store
         self._tracker = tracker
-        self._host_name = host_name
+        self._host_name = settings.host_name
+        self._linger_s = settings.linger_s
         self._unable = unable
         self._jobs: list[_Job] = []
         self._wake = asyncio.Event()
@@ -78,7 +77,7 @@ class LocalDelivery:
             await self._wake.wait()
             await asyncio.sleep(0)  # the senders' answers first
             if loop.time() < self._busy_until and len(self._jobs) < BATCH_MESSAGES:
-                await asyncio.sleep(LINGER_S)
+                await asyncio.sleep(self._linger_s)
             jobs, self._jobs = self._jobs[:BATCH_MESSAGES], self._jobs[BATCH_MESSAGES:]
             if not self._jobs:
                 self._wake.clear()
@@ -89,7 +88,7 @@ class LocalDelivery:
             except Exception as error:
                 await self._one_by_one(jobs, error)
             if len(jobs) >= _BUSY_MESSAGES:
-                self._busy_until = loop.time() + LINGER_S
+                self._busy_until = loop.time() + self._linger_s
             self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
             self._less.set()
 

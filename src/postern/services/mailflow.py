@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-import msgspec
-
 from postern.directory.interface import Directory
 from postern.model.envelope import Envelope, Peer
 from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId
@@ -32,6 +30,7 @@ from postern.services.accepted import (
 from postern.services.admission import Admission, Route
 from postern.services.applying import Applier
 from postern.services.authorship import check_author
+from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 from postern.services.replaying import DurableStore, MarkKeeper, Replayer
@@ -45,21 +44,6 @@ from postern.transport.queue import QueueStore
 from postern.transport.tracking import Tracker
 
 T = TypeVar("T")
-
-
-class MailflowSettings(msgspec.Struct, frozen=True):
-    """Names and limits."""
-
-    host_name: str
-    """In Received lines."""
-    backlog_bytes: int = 64 << 20
-    """Accepted and not applied, in memory; above, senders wait."""
-    mark_interval_s: float = 30.0
-    """How often the low-water mark moves; bounds how much a replay has to look at."""
-    retry_s: float = 5.0
-    """After how long something is tried again that neither mailbox nor queue could take."""
-    close_s: float = 10.0
-    """How long a graceful stop waits for what was accepted to be applied."""
 
 
 class Mailflow:
@@ -83,7 +67,7 @@ class Mailflow:
         self._settings = settings
         self._admission = Admission(directory, store, clock)
         self._permissions = Permissions(directory)
-        self._applier = Applier(store, directory, queue, tracker, settings.host_name, settings.retry_s, on_failure)
+        self._applier = Applier(store, directory, queue, tracker, settings, on_failure)
         self._marks = MarkKeeper(store, queue)
         self._replayer = Replayer(journal, store, self._applier, self._marks, clock, on_failure)
 

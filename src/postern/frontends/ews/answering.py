@@ -15,8 +15,7 @@ from postern.frontends.ews.places import ItemPlace
 from postern.model.items import Flag
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.item_requests import NewItem
-from postern.protocols.ews.message_facts import MessageFacts, Person, instant
-from postern.protocols.ews.message_xml import body_of
+from postern.protocols.ews.message_facts import MessageFacts, Person, body_of, instant
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.reading import attribute, text
 from postern.protocols.ews.violation import EwsViolation

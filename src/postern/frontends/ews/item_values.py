@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from postern.protocols.ews import extended
-from postern.protocols.ews.message_facts import MessageFacts, instant
-from postern.protocols.ews.message_xml import BOOL, FLAG_STATUS, IMPORTANCE, SENSITIVITY, body_of
+from postern.protocols.ews.message_facts import MessageFacts, body_of, instant
+from postern.protocols.ews.message_xml import BOOL, FLAG_STATUS, IMPORTANCE, SENSITIVITY
 from postern.protocols.ews.paths import Extended, Field, Indexed, Path
 
 _SEPARATOR = "\0"

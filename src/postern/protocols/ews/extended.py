@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from postern.model.items import Flag
-from postern.protocols.ews.message_facts import FORWARDED, MessageFacts, instant
+from postern.protocols.ews.message_facts import FORWARDED, MessageFacts, body_of, instant
 from postern.protocols.ews.paths import INTERNET_HEADERS, Extended
 from postern.protocols.ews.reading import date_time
 from postern.protocols.ews.violation import EwsViolation
@@ -63,8 +63,6 @@ def _who(field: bytes, *, name: bool) -> Callable[[MessageFacts], str | None]:
 
 def _body(kind: str) -> Callable[[MessageFacts], str | None]:
     def value(facts: MessageFacts) -> str | None:
-        from postern.protocols.ews.message_xml import body_of
-
         return body_of(facts, kind)[0] or None
 
     return value

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from postern.formats.mime import date, header
+from postern.formats.mime import anatomy, date, header
 from postern.formats.mime.address import Address
 from postern.formats.mime.anatomy import Anatomy, Part
 from postern.model.items import Flag
@@ -210,3 +210,20 @@ def sent_seconds(value: bytes) -> int | None:
     """Seconds since the epoch of a Date field."""
     found = date.parse(value)
     return None if found is None else found[0]
+
+
+def body_of(facts: MessageFacts, wanted: str) -> tuple[str, str]:
+    """The text to read and whether it is `HTML` or `Text`. `wanted`: Best, HTML or Text."""
+    found = facts.anatomy
+    if found is None or (found.plain is None and found.html is None):
+        return ("", "HTML") if wanted == "HTML" else ("", "Text")
+    if wanted == "Text":
+        if found.plain is not None:
+            return found.plain.text(facts.content), "Text"
+        assert found.html is not None
+        return anatomy.to_text(found.html.text(facts.content)), "Text"
+    if found.html is not None:
+        return found.html.text(facts.content), "HTML"
+    assert found.plain is not None
+    plain = found.plain.text(facts.content)
+    return (anatomy.to_html(plain), "HTML") if wanted == "HTML" else (plain, "Text")

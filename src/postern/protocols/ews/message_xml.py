@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from postern.formats.mime import anatomy, header
+from postern.formats.mime import header
 from postern.formats.mime.anatomy import Part
 from postern.protocols.ews import extended
 from postern.protocols.ews.folder_xml import identity
 from postern.protocols.ews.ids import conversation_id
-from postern.protocols.ews.message_facts import MessageFacts, Person, instant
+from postern.protocols.ews.message_facts import MessageFacts, Person, body_of, instant
 from postern.protocols.ews.paths import Extended, Field, Indexed, Path
 from postern.protocols.ews.shapes import ItemShape
 from postern.protocols.ews.versions import Version
@@ -102,23 +102,6 @@ def _id(facts: MessageFacts, wish: Wish) -> str:
 
 def _parent(facts: MessageFacts, wish: Wish) -> str:
     return identity("ParentFolderId", facts.parent_id, facts.parent_change_key) if facts.parent_id else ""
-
-
-def body_of(facts: MessageFacts, wanted: str) -> tuple[str, str]:
-    """The text to read and whether it is `HTML` or `Text`. `wanted`: Best, HTML or Text."""
-    found = facts.anatomy
-    if found is None or (found.plain is None and found.html is None):
-        return ("", "HTML") if wanted == "HTML" else ("", "Text")
-    if wanted == "Text":
-        if found.plain is not None:
-            return found.plain.text(facts.content), "Text"
-        assert found.html is not None
-        return anatomy.to_text(found.html.text(facts.content)), "Text"
-    if found.html is not None:
-        return found.html.text(facts.content), "HTML"
-    assert found.plain is not None
-    plain = found.plain.text(facts.content)
-    return (anatomy.to_html(plain), "HTML") if wanted == "HTML" else (plain, "Text")
 
 
 def _body(name: str, wanted: Callable[[ItemShape], str]) -> Maker:

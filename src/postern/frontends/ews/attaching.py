@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from functools import partial
 
 from postern.formats.mime.anatomy import Part, anatomy
 from postern.formats.mime.document import Document
 from postern.formats.mime.scan import scan
-from postern.frontends.ews import item_updating, places, saving
+from postern.frontends.ews import item_updating, places, saving, slices
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import Reader
 from postern.frontends.ews.loading import Wanted
@@ -58,12 +59,16 @@ async def get_attachment(call: Call, request: GetAttachment) -> str:
         if part.enclosed:
             inner = writer.write(_enclosed(facts, part, key, f"{key.section}{_SLASH}"))
         else:
-            content = base64.b64encode(part.decoded(facts.content)).decode("ascii")
+            content = await slices.sized(part.size_estimate, partial(_encoded, part, facts.content))
             inner = f"<t:Content>{content}</t:Content>"
         return f"<m:Attachments>{attachment_xml(facts, part, call.version, inner)}</m:Attachments>"
 
     message = "GetAttachmentResponseMessage"
     return responses.response("GetAttachment", await call.each(message, request.ids, one, empty=_EMPTY))
+
+
+def _encoded(part: Part, content: bytes) -> str:
+    return base64.b64encode(part.decoded(content)).decode("ascii")
 
 
 def _part(facts: MessageFacts, section: str) -> Part:

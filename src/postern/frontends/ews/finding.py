@@ -6,10 +6,11 @@ of the folder, in the loop's slices, and keeps no more of it than what it is sor
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postern.frontends.ews import item_values, matching, places
+from postern.frontends.ews import item_values, matching, places, slices
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.folder_reading import paged
@@ -60,7 +61,8 @@ async def find_item(call: Call, request: FindItem) -> str:
         loader = await Loader.open(box, folder, wanted(writer))
         facts = await loader.by_uid([each.uid for each in chosen])
         if request.group is None:
-            inner = "".join(writer.write(facts[each.uid]) for each in chosen if each.uid in facts)
+            shown = [facts[each.uid] for each in chosen if each.uid in facts]
+            inner = "".join(await slices.each(shown, writer.write))
         else:
             inner = _groups(chosen, facts, writer, request.group)
         return _root(request, inner, attributes)
@@ -96,7 +98,11 @@ async def _look(box: Box, folder: FolderId, request: FindItem, looked_at: Sequen
     needs = item_values.needs(looked_at)
     loader = await Loader.open(box, folder, Wanted(True, needs.header, needs.content, needs.structure))
     found: list[Found] = []
+    count = 0
     async for uid, facts in loader.all():
+        count += 1
+        if count % slices.ITEMS == 0:
+            await asyncio.sleep(0)
 
         def value(path: Path, facts: MessageFacts = facts) -> str | None:
             return item_values.value(facts, path)

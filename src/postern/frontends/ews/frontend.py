@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from lxml.etree import _Element as Element
 
-from postern.frontends.ews import codes
+from postern.frontends.ews import codes, slices
 from postern.frontends.ews.call import Call, Services
 from postern.frontends.ews.operations import OPERATIONS
 from postern.frontends.http.asgi import Admission, Answer, Receive, Scope, Send, Surroundings, body_of
@@ -75,15 +76,16 @@ class Ews:
             if body is None:
                 raise _Fault("ErrorRequestStreamTooBig", "The request is too large, or was cut off.")
             try:
-                asked = envelope.parse(body)
+                asked = await slices.sized(len(body), partial(envelope.parse, body))
             except SoapViolation as violation:
                 raise _Fault("ErrorInvalidRequest", str(violation)) from violation
+            size = len(body)
             del body
             operation = _operation(asked.body)
             version = _version(asked.headers)
             principal = await self._acting(asked.headers, admission.principal)
             call = Call(self._services, principal, version, _peer(near, principal))
-            answer = await self._do(call, operation, asked.body)
+            answer = await self._do(call, operation, asked.body, size)
         except _Fault as fault:
             self._counted(operation, "fault")
             self._services.log.info(
@@ -97,14 +99,14 @@ class Ews:
         self._counted(operation, "ok")
         return Answer(200, answer, KIND)
 
-    async def _do(self, call: Call, name: str, element: Element) -> bytes:
+    async def _do(self, call: Call, name: str, element: Element, size: int) -> bytes:
         row = OPERATIONS.get(name)
         if row is None:
             raise _Fault("ErrorInvalidOperation", f"{name[:80]} is not supported.")
         if call.version < row.since:
             raise _Fault("ErrorInvalidOperation", f"{name} is not in the requested version of the schema.")
         try:
-            answer = await row.do(call, row.read(element))
+            answer = await row.do(call, await slices.sized(size, partial(row.read, element)))
             await call.durable()
         except EwsViolation as violation:
             raise _Fault(violation.code, violation.text) from violation

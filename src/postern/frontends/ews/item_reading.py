@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from postern.frontends.ews import places
+from functools import partial
+
+from postern.frontends.ews import places, slices
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.loading import Loader, Wanted
 from postern.frontends.ews.places import ItemPlace
@@ -48,7 +50,7 @@ async def get_item(call: Call, request: GetItem) -> str:
 
     async def one(ref: ItemRef) -> str:
         facts = await reader.facts(await places.item(call, ref))
-        return f"<m:Items>{writer.write(facts)}</m:Items>"
+        return f"<m:Items>{await slices.sized(len(facts.content), partial(writer.write, facts))}</m:Items>"
 
     message = "GetItemResponseMessage"
     return responses.response("GetItem", await call.each(message, request.items, one, empty="<m:Items/>"))

@@ -6,12 +6,13 @@ import base64
 import binascii
 import struct
 
-from postern.frontends.ews import places
+from postern.frontends.ews import places, slices
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import wanted
 from postern.frontends.ews.loading import Loader
 from postern.model.ids import FolderId, MailboxId
-from postern.model.sync import START, ChangeKind, Phase, SyncPoint
+from postern.model.items import Flag
+from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.find_requests import SyncFolderItems
 from postern.protocols.ews.ids import ItemIds
@@ -81,23 +82,24 @@ async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
             loader = await Loader.open(box, place.folder, wanted(writer))
             found = await loader.by_uid(full)
         item_ids = ItemIds(box.id, place.folder)
-        changes: list[str] = []
-        for delta in page.changes:
+
+        def told(delta: ItemDelta) -> str:
             id_ = item_ids.of(delta.item)
             if id_ in request.ignore:
-                continue
+                return ""
             if delta.kind is ChangeKind.DELETED:
-                changes.append(f'<t:Delete><t:ItemId Id="{id_}"/></t:Delete>')
-            elif delta.kind is ChangeKind.READ_CHANGED and read_flags:
-                key = ids.item_change(delta.change_key)
-                seen = BOOL[bool(delta.flags & 1)]
-                changes.append(
-                    f'<t:ReadFlagChange><t:ItemId Id="{id_}" ChangeKey="{key}"/><t:IsRead>{seen}</t:IsRead>'
-                    "</t:ReadFlagChange>"
-                )
-            elif (facts := found.get(delta.uid)) is not None:
-                kind = "Create" if delta.kind is ChangeKind.CREATED else "Update"
-                changes.append(f"<t:{kind}>{writer.write(facts)}</t:{kind}>")
+                return f'<t:Delete><t:ItemId Id="{id_}"/></t:Delete>'
+            if delta.kind is ChangeKind.READ_CHANGED and read_flags:
+                item = f'<t:ItemId Id="{id_}" ChangeKey="{ids.item_change(delta.change_key)}"/>'
+                seen = BOOL[bool(delta.flags & Flag.SEEN)]
+                return f"<t:ReadFlagChange>{item}<t:IsRead>{seen}</t:IsRead></t:ReadFlagChange>"
+            facts = found.get(delta.uid)
+            if facts is None:  # gone since: the next page tells
+                return ""
+            kind = "Create" if delta.kind is ChangeKind.CREATED else "Update"
+            return f"<t:{kind}>{writer.write(facts)}</t:{kind}>"
+
+        changes = await slices.each(page.changes, told)
         return (
             f"<m:SyncState>{pack(box.id, place.folder, page.point)}</m:SyncState>"
             f"<m:IncludesLastItemInRange>{BOOL[not page.more]}</m:IncludesLastItemInRange>"

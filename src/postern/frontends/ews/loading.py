@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from postern.formats.mime.anatomy import anatomy
-from postern.formats.mime.scan import scan
+from postern.formats.mime.anatomy import Anatomy, anatomy
+from postern.formats.mime.scan import Scan, scan
+from postern.frontends.ews import slices
 from postern.frontends.ews.box import Box
 from postern.model import properties
 from postern.model.ids import FolderId, ItemId, Uid
@@ -153,9 +155,9 @@ class Loader:
         if self._wanted.content:
             (body,) = await self._box.access.read_bodies([blob]) if size else (b"",)
             facts.content = prefix + body
-            found = scan(facts.content)
-            facts.anatomy = anatomy(facts.content, found.parts)
-            facts.has_attachments = any(not one.inline or not one.content_id for one in facts.anatomy.attachments)
+            found, parts = await slices.sized(len(facts.content), partial(_look, facts.content))
+            facts.anatomy = parts
+            facts.has_attachments = any(not one.inline or not one.content_id for one in parts.attachments)
             head = body[: min(max(0, found.header_end - len(prefix)), _MAX_HEADER)]
         elif head is None:
             (body,) = await self._box.access.read_bodies([blob])
@@ -170,6 +172,11 @@ class Loader:
                 one.section: ids.attachment_id(AttachmentKey(self._box.id, self._folder, item, one.section))
                 for one in facts.anatomy.attachments
             }
+
+
+def _look(content: bytes) -> tuple[Scan, Anatomy]:
+    found = scan(content)
+    return found, anatomy(content, found.parts)
 
 
 def _ranges(uids: Sequence[Uid]) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from postern.frontends.ews import codes, slices
 from postern.frontends.ews.call import Call, Services
 from postern.frontends.ews.operations import OPERATIONS
 from postern.frontends.http.asgi import Admission, Answer, Receive, Scope, Send, Surroundings, body_of
+from postern.frontends.http.hold import PROTOCOL
 from postern.model.envelope import Peer
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import names, responses
@@ -21,7 +22,6 @@ from postern.protocols.soap import envelope
 from postern.protocols.soap.envelope import SoapViolation
 from postern.services.principal import Principal
 
-PROTOCOL = "ews"
 KIND = b"text/xml; charset=utf-8"
 _PATHS = frozenset({"/ews", "/ews/exchange.asmx"})
 _PAGE = b"""<!DOCTYPE html>

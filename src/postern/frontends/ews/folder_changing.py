@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postern.frontends.ews import places, transferring
-from postern.frontends.ews.box import Box, distinguished, shown_name
+from postern.frontends.ews.box import Box, container_class, distinguished, shown_name
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.permission_reading import read_permissions
 from postern.frontends.ews.places import FolderPlace
@@ -155,8 +155,14 @@ async def _change(call: Call, place: FolderPlace, change: FieldChange) -> None:
         await _set_permissions(call, place.box, place.folder, change.value)
         return
     if uri == "folder:FolderClass":
+        said = (change.value.text("FolderClass") or "").strip().lower()
+        if said == container_class(await place.box.folder(place.folder)).lower():
+            return  # exchangelib repeats it with each change
         raise EwsViolation("ErrorNoFolderClassOverride", "The class of a folder cannot be changed.")
-    name = change.value.text("DisplayName") or ""
+    await _rename(place, change.value.text("DisplayName") or "")
+
+
+async def _rename(place: FolderPlace, name: str) -> None:
     if not name.strip():
         raise EwsViolation("ErrorFolderSaveFailed", "A folder needs a name.")
     folder = await place.box.folder(place.folder)

@@ -208,10 +208,11 @@ class Frontends(msgspec.Struct):
 
     def _http(self, listening: Listening) -> tuple[Handler, int, bytes]:
         # what HTTP needs is in memory only where a listener speaks it
-        from postern.roles.web import Web
+        from postern.roles.web import Mail, Web
 
         if self._web is None:
-            self._web = Web(self.settings, self.parts, self.authentication, self.metrics)
+            mail = Mail(self.mailboxes, self.mailflow, self.address_book)
+            self._web = Web(self.settings, self.parts, self.authentication, self.metrics, mail)
         handler = self._web.handler(listening, self.https_port)
         return handler, self.settings.http.max_connections, HTTP_FULL
 

@@ -77,6 +77,10 @@ class Mailboxes(Protocol):
         """A mailbox; the principal's own by default. Raises Refusal."""
         ...
 
+    async def check(self, principal: Principal) -> None:
+        """Whether the principal has a mailbox to open. Raises Refusal."""
+        ...
+
     async def others(self, principal: Principal) -> Sequence[tuple[str, MailboxId]]:
         """(address, mailbox) of the other users' mailboxes in which the principal has a right."""
         ...

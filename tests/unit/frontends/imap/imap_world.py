@@ -114,6 +114,9 @@ class FakeMailboxes:
     async def open(self, principal, owner=None):
         return self.mailbox if owner is None else self.shared[owner]
 
+    async def check(self, principal):
+        pass
+
     async def others(self, principal):
         return [(address, address) for address in self.shared]
 

@@ -188,7 +188,7 @@ def main() -> None:
         head = ["| scenario | metric | better | " + " | ".join(names) + " |", "|---|---|---|" + "---|" * len(names)]
         Path(args.md).write_text("\n".join([*head, *lines]) + "\n")
         print(Path(args.md).read_text())
-        print(f"table: {args.md}")
+        print(f"Python {sys.version.split()[0]}: {Path(sys.executable).resolve()}; table: {args.md}")
     finally:
         if server:
             server.send_signal(signal.SIGTERM)

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait for programs more than they compute: more workers than cores, up to eight.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1 > 8 ? 8 : n + 1)))
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
@@ -13,10 +15,11 @@ help: ## what can be made
 run: $(STAMP) ## start a throw-away organisation on loopback (ARGS="--json --port-base 9000" are passed on)
 	@exec $(BIN)/postern demo $(ARGS)
 
-test: $(DEV_STAMP) ## every test: unit, integration, crash and real mail programs (ARGS="-k imap" selects)
+test: $(DEV_STAMP) ## every test: unit, integration, crash and real mail programs (ARGS="-k imap" selects, ARGS=-n0 runs one after the other)
 	@scripts/install-test-parts
 	@$(BIN)/python -c 'import gssapi' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[kerberos]'
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m compileall -q -j 0 src
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: $(DEV_STAMP) ## lint, types, import contracts, the catalogue's rules
 	$(BIN)/ruff check src tests benchmarks

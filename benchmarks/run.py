@@ -63,6 +63,7 @@ def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.P
         # as the peer is set up: clear text on loopback, no cache of passwords, no limits that a load generator meets
         file.write(
             '\n[network]\naddresses = ["127.0.0.1"]\n[authentication]\ncleartext_login = "loopback"\ncache_s = 0\n'
+            "upgrade_hashes = false\n"
         )
         file.write("[smtp]\nmax_connections_per_address = 0\n")
         # the peer lets a user send as anybody, and the generator does

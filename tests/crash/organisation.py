@@ -14,7 +14,8 @@ from postern.model.items import Columns, Quota, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.model.transfer import Fate, LocalCopy, Result
 from postern.services.copies import CopyDelivery
-from postern.services.mailflow import Mailflow, MailflowSettings
+from postern.services.mailflow import Mailflow
+from postern.services.mailflow_settings import MailflowSettings
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.files import Files
 from postern.store.journal.layout import allocate_journal, journal_directory
@@ -119,7 +120,7 @@ class Worker:
         self.journal = Journal(
             journals, number, self.clock, self.failures.append, files=self.files, segment_bytes=segment_bytes
         )
-        options = {"retry_s": 0.02, "mark_interval_s": 3600.0, "close_s": 2.0, **settings}
+        options = {"retry_s": 0.02, "mark_interval_s": 3600.0, "close_s": 2.0, "linger_s": 0.002, **settings}
         self.flow = Mailflow(
             self.journal,
             self.store,

@@ -7,13 +7,13 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import trustme
+from tests.ports import free_ports
 
 from postern.config.settings import Listener, Network, Server, Settings
 from postern.directory.interface import Domain, NewAccount
@@ -38,14 +38,6 @@ PATHS = (
 )
 USERS = ("anna", "boris", "chen")
 PASSWORD = "correct horse"
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
 
 
 def make_settings(data: Path, workers: int = 2, **changes: object) -> Settings:

@@ -8,8 +8,8 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from tests.interop.check.peers import free_ports
 from tests.interop.demo import start_demo, stop_demo
+from tests.ports import free_ports
 
 from postern.catalogue.load import load
 

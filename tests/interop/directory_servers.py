@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.interop.check.peers import certificate, free_ports, need, place, running
+from tests.interop.check.peers import certificate, need, place, running
+from tests.ports import free_ports
 
 from postern.config.settings import Server, Settings
 from postern.directory.interface import Domain, Source

@@ -63,6 +63,11 @@ def build() -> App:
         name="settings",
         help=_("Check the settings file, or print the reference of all keys.\n\nExample: postern settings --reference"),
     )
+    app.command(
+        "postern.cli.import_:app",
+        name="import",
+        help=_("Bring mail from another server or from files. What was cut off goes on when it is run again."),
+    )
     for noun, text in _nouns().items():
         app.command(f"postern.cli.{noun}:app", name=noun, help=text)
     return app
@@ -86,6 +91,7 @@ def _nouns() -> dict[str, str]:
         "directory": _("Directories elsewhere: Active Directory and LDAP."),
         "cert": _("Certificates: list, check, make, request, import, issue, renew."),
         "server": _("The organisation's other servers, known by their certificates."),
+        "export": _("Write a mailbox's mail into files. Clients may go on working meanwhile."),
         "queue": _("Mail that waits for its next hop."),
         "trace": _(
             "Every event of every message that fits, in order of time."

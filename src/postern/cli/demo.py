@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -68,21 +69,22 @@ def demo(port_base: int | None, data: Path | None, *, json: bool, workers: int =
     place = Path(tempfile.mkdtemp(prefix="postern-demo-")) if data is None else data.resolve()
     owner = os.getpid()
     try:
-        settings = prepare(place, port_base, workers)
-        return serve_settings(settings, place / "postern.toml", lambda ready: announce(ready, json=json))
+        with contextlib.ExitStack() as held:
+            settings = prepare(place, free_base(held) if port_base is None else port_base, workers)
+            return serve_settings(settings, place / "postern.toml", lambda ready: announce(ready, json=json))
     finally:
         # workers are forks of this process: only the parent tidies up
         if throw_away and os.getpid() == owner:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def prepare(place: Path, port_base: int | None, workers: int) -> Settings:
+def prepare(place: Path, port_base: int, workers: int) -> Settings:
     """Write settings and certificate, and let a child make people and mail: the supervisor opens no database."""
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     config = place / "postern.toml"
     if (place / "directory.db").exists() and not (place / "demo").exists():
         fail(_("{data} holds an organisation that is no demonstration", data=place))
-    config.write_text(render_config(free_base() if port_base is None else port_base, workers), "utf-8")
+    config.write_text(render_config(port_base, workers), "utf-8")
     settings = load(config)
     if not (place / "demo").exists():
         # an unfinished attempt left nothing that anybody relies on
@@ -104,12 +106,24 @@ def render_config(base: int, workers: int) -> str:
     return CONFIG.format(workers=workers, language=language(), host=HOST, listeners=listeners)
 
 
-def free_base() -> int:
-    """The first base whose ports are all free."""
+def free_base(held: contextlib.ExitStack) -> int:
+    """The first base whose ports are all free; it is this process's until `held` ends.
+
+    Servers listen seconds later. Until then a socket bound to the base itself, which no listener uses, shows other
+    demonstrations that start just now that it is taken.
+    """
     numbers = [path.port % 1000 for path in load_catalogue().listeners]
     for base in BASES:
+        sign = socket.socket()
+        try:
+            sign.bind((HOST, base))
+        except OSError:
+            sign.close()
+            continue
         if all(is_free(base + number) for number in numbers):
+            held.enter_context(sign)
             return base
+        sign.close()
     fail(_("no free ports from {first} to {last}: give --port-base", first=BASES[0], last=BASES[-1] + 999))
 
 

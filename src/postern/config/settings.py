@@ -212,6 +212,9 @@ class Authentication(Table, frozen=True, kw_only=True):
     keep_digest: Annotated[
         bool, Meta(description="keep of new passwords what HTTP Digest needs: as good as the password for this realm")
     ] = False
+    upgrade_hashes: Annotated[
+        bool, Meta(description="hashes of other schemes, from an import, become argon2id at the first sign-in")
+    ] = True
     argon2_passes: Annotated[int, Meta(ge=1, le=100, description="argon2id passes of new passwords")] = 3
     argon2_memory_kib: Annotated[int, Meta(ge=1024, description="argon2id memory of new passwords, KiB")] = 65536
     scram_iterations: Annotated[int, Meta(ge=4096, description="PBKDF2 rounds of new SCRAM-SHA-256 keys")] = 100_000

@@ -208,6 +208,12 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
         """Replace the credentials."""
         ...
 
+    async def upgrade_password(
+        self, account: AccountId, old_hash: str, password_hash: str, scram: ScramCredentials
+    ) -> None:
+        """Store the same password otherwise, if its hash still is `old_hash`: nothing that is signed in ends."""
+        ...
+
     async def put_derived_keys(self, account: AccountId, keys: Mapping[str, bytes]) -> None:
         """Keep keys of the present password, by kind. A new password drops them all: put them again after it."""
         ...

@@ -77,6 +77,11 @@ def scheme_of(stored: str) -> tuple[str, str]:
     return ("ARGON2ID" if stored.startswith("$argon2") else "CRYPT"), stored
 
 
+def is_dated(stored: str) -> bool:
+    """Whether a hash came from elsewhere, in a scheme that new passwords are not kept in."""
+    return scheme_of(stored)[0] != "ARGON2ID"
+
+
 def check_hash(stored: str) -> str:
     """A hash that is about to be imported, in its stored form. Raises Refusal(NOT_SUPPORTED)."""
     scheme, value = scheme_of(stored.strip())

@@ -121,6 +121,25 @@ class SqliteDirectory(SafeguardTables, SourceTables, ServerTables):
             self._put_credentials(account, password_hash, scram)
             self._touch(account, end=True)
 
+    async def upgrade_password(
+        self, account: AccountId, old_hash: str, password_hash: str, scram: ScramCredentials
+    ) -> None:
+        """Store the same password otherwise."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE credentials SET password = ?, scram_salt = ?, scram_iterations = ?, scram_stored = ?,"
+                " scram_server = ? WHERE account = ? AND password = ?",
+                (
+                    password_hash,
+                    scram.salt,
+                    scram.iterations,
+                    scram.stored_key,
+                    scram.server_key,
+                    account,
+                    old_hash,
+                ),
+            )
+
     async def put_derived_keys(self, account: AccountId, keys: Mapping[str, bytes]) -> None:
         """Keep keys of the present password, by kind."""
         with self._writing():

@@ -11,7 +11,10 @@ FolderId = NewType("FolderId", int)
 """Number of a folder, drawn from its mailbox's one counter; never reused."""
 
 ItemId = NewType("ItemId", int)
-"""Number of an item, drawn from its mailbox's one counter; stable while the item stays in its folder."""
+"""Number of an item, drawn from its mailbox's one counter; stable while the item stays in its folder.
+
+It equals the item's first UID there; only a new body (mail that was edited) has another UID under the same item id.
+"""
 
 Uid = NewType("Uid", int)
 """IMAP UID (RFC 9051 2.3.1.1), 1 to 2**32-1, drawn from the mailbox's one counter: unique in the whole mailbox."""
@@ -28,6 +31,10 @@ class BlobRef(NamedTuple):
 
     segment: int
     record: int
+
+
+NO_BLOB = BlobRef(0, 0)
+"""The body of an item that has none; reads as nothing."""
 
 
 class DeliveryKey(NamedTuple):

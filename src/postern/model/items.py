@@ -50,6 +50,17 @@ class FolderClass(Enum):
     JOURNAL = "IPF.Journal"
     ROOT = "IPF"
 
+    @classmethod
+    def of(cls, container_class: str) -> FolderClass:
+        """The coarse class of any PidTagContainerClass: `IPF.Contact.RecipientCache` is CONTACTS, unknown ones ROOT."""
+        text = container_class
+        while text:
+            for known in cls:
+                if known.value.lower() == text.lower():
+                    return known
+            text = text.rpartition(".")[0]
+        return cls.ROOT
+
 
 class SpecialUse(Enum):
     """Distinguished folders of an Exchange mailbox; `\\X` values are IMAP special-use (RFC 6154)."""
@@ -66,8 +77,31 @@ class SpecialUse(Enum):
     CONTACTS = "contacts"
     TASKS = "tasks"
     NOTES = "notes"
+    JOURNAL = "journal"
     RECOVERABLE = "recoverable"
     """Recoverable Items\\Deletions: where hard-deleted items wait; never shown over IMAP."""
+    # made when somebody first asks for them (`Mailbox.ensure_special`)
+    RECOVERABLE_VERSIONS = "recoverableversions"
+    RECOVERABLE_PURGES = "recoverablepurges"
+    CONVERSATION_HISTORY = "conversationhistory"
+    VOICE_MAIL = "voicemail"
+    SYNC_ISSUES = "syncissues"
+    CONFLICTS = "conflicts"
+    LOCAL_FAILURES = "localfailures"
+    SERVER_FAILURES = "serverfailures"
+    SEARCH_FOLDERS = "searchfolders"
+    QUICK_CONTACTS = "quickcontacts"
+    IM_CONTACTS = "imcontactlist"
+    RECIPIENT_CACHE = "recipientcache"
+    MY_CONTACTS = "mycontacts"
+    PEOPLE_CONNECT = "peopleconnect"
+    FAVORITES = "favorites"
+    DIRECTORY = "directory"
+    TODO_SEARCH = "todosearch"
+    COMMON_VIEWS = "commonviews"
+    FREEBUSY_DATA = "freebusydata"
+    CALENDAR_LOGGING = "calendarlogging"
+    ADMIN_AUDIT_LOGS = "adminauditlogs"
 
 
 class Folder(msgspec.Struct, frozen=True):
@@ -93,6 +127,12 @@ class Folder(msgspec.Struct, frozen=True):
     subscribed: bool
     recent_from: Uid
     """Items at or above this UID are \\Recent for the next session that claims them."""
+    altered: ChangeNumber = ChangeNumber(0)
+    """Change number of the folder's own last change: name, parent, class, properties; not of its items."""
+    hidden: bool = False
+    """Not below the visible root (the non-IPM subtree), and never shown over IMAP."""
+    properties: bytes = b""
+    """msgpack map as `NewItem.properties`; empty for none."""
 
 
 class Columns(IntFlag):
@@ -126,13 +166,58 @@ class Columns(IntFlag):
     """Decoded subject (str)."""
     SAVED_AT = 32768
     """When the item came into this folder, seconds since the epoch (int)."""
+    CLASS = 65536
+    """ItemClass (int)."""
+    PROPERTIES = 131072
+    """msgpack map (bytes); empty for none."""
+    CHANGE_KEY = 262144
+    """Change number of the last change of anything but SEEN (int): EWS change keys, `unchanged_since` of updates."""
+    ORIGIN = 524288
+    """Number that survives copies, moves and property changes, but not a new body: EMAILID (RFC 8474 5.1)."""
+    MESSAGE_ID = 1048576
+    """Message-ID without brackets (str)."""
 
 
 HEADER_LIMIT_BYTES = 16384
 
 
+class Span(NamedTuple):
+    """What a calendar item covers, from its first occurrence to its last; seconds since the epoch, end exclusive."""
+
+    starts_at: int
+    ends_at: int
+    """FOREVER for a recurrence without end."""
+
+
+FOREVER = 2**62
+
+
+class NewAttachment(NamedTuple):
+    """A stream beside an item that is not MIME: an attachment, or a property too long for the row."""
+
+    blob: BlobRef
+    size: int
+    """Octets."""
+    properties: bytes
+    """msgpack map: PidTagAttachLongFilename, PidTagAttachMimeTag, ..."""
+
+
+class Attachment(NamedTuple):
+    """An attachment in the store."""
+
+    id: int
+    """Within its item; kept by copies and moves, never given twice."""
+    blob: BlobRef
+    size: int
+    properties: bytes
+
+
 class NewItem(msgspec.Struct, frozen=True):
-    """An item to be put into a folder; everything rendered beforehand, so that a transaction only writes."""
+    """An item to be put into a folder; everything rendered beforehand, so that a transaction only writes.
+
+    An item without MIME has `blob` NO_BLOB, `body_size` 0 and a stand-in in `prefix` with what is rendered of it, for
+    when it is moved into a mail folder. Its size is that of its properties and attachments.
+    """
 
     blob: BlobRef
     body_size: int
@@ -150,7 +235,10 @@ class NewItem(msgspec.Struct, frozen=True):
     keywords: tuple[str, ...] = ()
     item_class: ItemClass = ItemClass.MESSAGE
     properties: bytes = b""
-    """msgpack map of MS-OXPROPS canonical names to values that MIME cannot say."""
+    """msgpack map of MS-OXPROPS canonical names (model.properties) to values; for mail only what MIME cannot say."""
+    attachments: tuple[NewAttachment, ...] = ()
+    span: Span | None = None
+    """Only of calendar items: what `overlapping` finds."""
 
 
 class ItemFlags(NamedTuple):

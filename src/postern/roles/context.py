@@ -11,7 +11,8 @@ import msgspec
 from postern.config.settings import Settings
 from postern.model.refusal import Reason, Refusal
 from postern.roles.parts import Parts
-from postern.services.mailflow import Mailflow, MailflowSettings
+from postern.services.mailflow import Mailflow
+from postern.services.mailflow_settings import MailflowSettings
 from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.store.journal.writer import Journal
 

@@ -117,6 +117,7 @@ class Parts(msgspec.Struct):
                 threads=own.threads,
                 max_waiting=own.max_waiting,
                 cost=HashCost(own.argon2_passes, own.argon2_memory_kib, own.scram_iterations),
+                upgrade=own.upgrade_hashes,
             ),
             sessions=sessions,
             log=SignInLog(

@@ -26,7 +26,8 @@ from postern.roles.sockets import Endpoint, TlsContexts
 from postern.services.address_book import AddressBook
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
-from postern.services.mailflow import Mailflow, MailflowSettings
+from postern.services.mailflow import Mailflow
+from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
 from postern.store import failpoints
 from postern.store.journal.layout import journal_directory, journals
@@ -118,7 +119,7 @@ class Worker:
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
-            mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, sessions),
+            mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, parts.clock, sessions),
             address_book=address_book,
             authentication=authentication,
             resolver=resolver,

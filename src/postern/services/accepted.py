@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from postern.model.envelope import Envelope, Peer
 from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId, Uid
 from postern.model.items import Placement
+from postern.store.interface import Replaced
 from postern.store.journal.writer import Journal
 from postern.transport.outcomes import AnyOutcome, queue_id
 
@@ -26,6 +28,19 @@ class AcceptHeader(msgspec.Struct, frozen=True, array_like=True):
     """Origin key of an internal message."""
 
 
+class Beside(NamedTuple):
+    """What comes with an appended message."""
+
+    properties: bytes = b""
+    """As NewItem.properties."""
+    replaces: Replaced | None = None
+    """The item whose body it is from now on; the folder is that item's."""
+    item_class: int = 0
+
+
+NOTHING_BESIDE = Beside()
+
+
 class AppendHeader(msgspec.Struct, frozen=True, array_like=True):
     """Header of APPEND records."""
 
@@ -34,6 +49,7 @@ class AppendHeader(msgspec.Struct, frozen=True, array_like=True):
     flags: int
     keywords: tuple[str, ...]
     received_at: int
+    beside: Beside = NOTHING_BESIDE
 
 
 class AssignedHeader(msgspec.Struct, frozen=True, array_like=True):

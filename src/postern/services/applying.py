@@ -12,6 +12,7 @@ from postern.model.ids import BlobRef, DeliveryKey
 from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import Accepted, AppendHeader, AssignedHeader
 from postern.services.local_delivery import LocalDelivery, appended_item, stored_content
+from postern.services.mailflow_settings import MailflowSettings
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
 from postern.store.journal.records import Kind
@@ -33,18 +34,17 @@ class Applier:
         directory: Directory,
         queue: QueueStore,
         tracker: Tracker,
-        host_name: str,
-        retry_s: float,
+        settings: MailflowSettings,
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._store = store
         self._directory = directory
         self._queue = queue
         self._tracker = tracker
-        self._host_name = host_name
-        self._retry_s = retry_s
+        self._host_name = settings.host_name
+        self._retry_s = settings.retry_s
         self._on_failure = on_failure
-        self._local = LocalDelivery(store, tracker, host_name, self._unable)
+        self._local = LocalDelivery(store, tracker, settings, self._unable)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
@@ -187,7 +187,15 @@ class Applier:
         item = await appended_item(ref, header, content)
         uid = known.given if known else None
         # what a client was told is there has to be there, whatever the quota is by now
-        delivery = Delivery(header.mailbox, DeliveryKey(*ref), item, header.folder, uid, ignore_quota=uid is not None)
+        delivery = Delivery(
+            header.mailbox,
+            DeliveryKey(*ref),
+            item,
+            header.folder,
+            uid,
+            ignore_quota=uid is not None,
+            replaces=header.beside.replaces,
+        )
         (result,) = await self._store.deliver([delivery])
         failpoints.hit("append.applied")
         return result

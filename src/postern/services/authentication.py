@@ -51,6 +51,8 @@ class AuthenticationSettings(msgspec.Struct, frozen=True):
     max_waiting: int = 100
     """Passwords that wait for it or are being verified; what comes above is told to try later."""
     cost: passwords.HashCost = passwords.STANDARD
+    upgrade: bool = True
+    """Whether hashes that were imported become argon2id at the first sign-in."""
 
 
 class Authentication:
@@ -83,6 +85,7 @@ class Authentication:
             threads=settings.threads,
             max_waiting=settings.max_waiting,
             cost=settings.cost,
+            upgrade=settings.upgrade,
         )
         self._scram_keys = ScramKeys(directory, clock, settings.cost)
         self._acting = Acting(directory, self.permissions, clock)

@@ -42,7 +42,7 @@ class DelegateAccess(MailboxAccess):
     async def _rights(self, folder: FolderId) -> FolderRight:
         return await self.permissions.folder_rights(self.principal, self.id, folder)
 
-    async def _need(self, right: FolderRight, folder: FolderId | None) -> None:
+    async def need(self, right: FolderRight, folder: FolderId | None) -> None:
         """Raises Refusal(NO_SUCH_FOLDER) for a folder one may not see, NOT_PERMITTED for one that one may."""
         held = await self._rights(FolderId(0) if folder is None else folder)
         if held & right == right:
@@ -50,6 +50,10 @@ class DelegateAccess(MailboxAccess):
         if folder is not None and not held & (FolderRight.VISIBLE | FolderRight.READ_ANY):
             raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
         raise Refusal(Reason.NOT_PERMITTED, f"{self.principal.address} lacks {right!r} on {folder}")
+
+    def need_all(self) -> None:
+        """Raises Refusal(NOT_PERMITTED)."""
+        raise Refusal(Reason.NOT_PERMITTED, f"{self.principal.address} has no full access to {self.id}")
 
     async def folders(self) -> Sequence[Folder]:
         """Visible folders and the way to them; what is in those that may not be read shows in no counter."""
@@ -72,18 +76,18 @@ class DelegateAccess(MailboxAccess):
 
     async def folder(self, folder: FolderId) -> Folder:
         """One folder's counters (RFC 4314 4: STATUS needs the right to read)."""
-        await self._need(FolderRight.READ_ANY, folder)
+        await self.need(FolderRight.READ_ANY, folder)
         return await self._mailbox.folder(folder)
 
     async def special(self, use: SpecialUse) -> Folder:
         """The folder with a distinguished use."""
         found = await self._mailbox.special(use)
-        await self._need(FolderRight.VISIBLE, found.id)
+        await self.need(FolderRight.VISIBLE, found.id)
         return found
 
     async def view(self, folder: FolderId, *, claim_recent: bool = False) -> FolderView:
         """What SELECT needs; the owner's \\Recent is left to the owner."""
-        await self._need(FolderRight.READ_ANY, folder)
+        await self.need(FolderRight.READ_ANY, folder)
         return await self._mailbox.view(folder)
 
     async def items(
@@ -94,31 +98,31 @@ class DelegateAccess(MailboxAccess):
         changed_since: ChangeNumber | None = None,
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in UID order, in chunks."""
-        await self._need(FolderRight.READ_ANY, folder)
+        await self.need(FolderRight.READ_ANY, folder)
         async for rows in self._mailbox.items(folder, columns, ranges, changed_since):
             yield rows
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""
-        await self._need(FolderRight.READ_ANY, folder)
+        await self.need(FolderRight.READ_ANY, folder)
         return await self._mailbox.changes(folder, since)
 
     async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
         """UIDs that match, ascending."""
-        await self._need(FolderRight.READ_ANY, folder)
+        await self.need(FolderRight.READ_ANY, folder)
         return await self._mailbox.search(folder, query, within)
 
     async def read(self, folder: FolderId, uid: Uid) -> bytes:
         """A whole message."""
-        await self._need(FolderRight.READ_ANY, folder)
+        await self.need(FolderRight.READ_ANY, folder)
         return await self._mailbox.read(folder, uid)
 
     async def append(
         self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
     ) -> Placement:
         """Put a message into a folder; durable on return."""
-        await self._need(FolderRight.CREATE, folder)
-        return await self._mailflow.append(self.id, folder, content, flags, keywords, received_at)
+        await self.need(FolderRight.CREATE, folder)
+        return await self.mailflow.append(self.id, folder, content, flags, keywords, received_at)
 
     async def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
@@ -130,24 +134,24 @@ class DelegateAccess(MailboxAccess):
             right |= FolderRight.DELETE_ANY
         if touched & ~Flag.DELETED or change.replace or change.add_keywords or change.remove_keywords:
             right |= FolderRight.EDIT_ANY
-        await self._need(right | FolderRight.READ_ANY, folder)
+        await self.need(right | FolderRight.READ_ANY, folder)
         return await self._mailbox.set_flags(folder, ranges, change, unchanged_since)
 
     async def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
         """Copy items within the mailbox."""
-        await self._need(FolderRight.READ_ANY, folder)
-        await self._need(FolderRight.CREATE, target)
+        await self.need(FolderRight.READ_ANY, folder)
+        await self.need(FolderRight.CREATE, target)
         return await self._mailbox.copy(folder, ranges, target)
 
     async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
         """Move items within the mailbox."""
-        await self._need(FolderRight.READ_ANY | FolderRight.DELETE_ANY, folder)
-        await self._need(FolderRight.CREATE, target)
+        await self.need(FolderRight.READ_ANY | FolderRight.DELETE_ANY, folder)
+        await self.need(FolderRight.CREATE, target)
         return await self._mailbox.move(folder, ranges, target)
 
     async def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Sequence[Uid]:
         """Remove items into Recoverable Items."""
-        await self._need(FolderRight.DELETE_ANY, folder)
+        await self.need(FolderRight.DELETE_ANY, folder)
         return await self._mailbox.expunge(folder, ranges, only_deleted=only_deleted)
 
     async def create_folder(
@@ -158,24 +162,24 @@ class DelegateAccess(MailboxAccess):
         special: SpecialUse = SpecialUse.NONE,
     ) -> Folder:
         """Make a folder."""
-        await self._need(FolderRight.CREATE_SUBFOLDER, parent)
+        await self.need(FolderRight.CREATE_SUBFOLDER, parent)
         return await self._mailbox.create_folder(parent, name, folder_class, special)
 
     async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
         """Rename or move a folder."""
-        await self._need(FolderRight.OWNER, folder)
+        await self.need(FolderRight.OWNER, folder)
         if (await self._mailbox.folder(folder)).parent != parent:
-            await self._need(FolderRight.CREATE_SUBFOLDER, parent)
+            await self.need(FolderRight.CREATE_SUBFOLDER, parent)
         await self._mailbox.rename_folder(folder, parent, name)
 
     async def delete_folder(self, folder: FolderId) -> None:
         """Remove a folder."""
-        await self._need(FolderRight.OWNER, folder)
+        await self.need(FolderRight.OWNER, folder)
         await self._mailbox.delete_folder(folder)
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
         """Set the subscription."""
-        await self._need(FolderRight.VISIBLE, folder)
+        await self.need(FolderRight.VISIBLE, folder)
         await self._mailbox.subscribe(folder, subscribed)
 
 

@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
+
 from postern.formats.mime.scan import Scan, new_item, scan
 from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
 from postern.model.ids import BlobRef
-from postern.model.items import NewItem
+from postern.model.items import ItemClass, NewItem
 from postern.model.refusal import Refusal
 from postern.model.transfer import StoredContent
-from postern.services.accepted import Accepted, AppendHeader
+from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
+from postern.services.mailflow_settings import MailflowSettings
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
 from postern.transport.outcomes import Deliver
@@ -26,8 +29,6 @@ from postern.transport.tracking import Tracker
 
 BATCH_MESSAGES = 512
 BATCH_BYTES = 8 << 20
-LINGER_S = 0.25
-"""Under load a batch waits for company at most so long: several messages for a mailbox cost little more than one."""
 PAUSE_S = 0.02
 """Nothing came for so long: whoever sends may be waiting to see it delivered."""
 _BUSY_MESSAGES = 8
@@ -48,11 +49,12 @@ class _Job(NamedTuple):
 class LocalDelivery:
     """One per worker."""
 
-    def __init__(self, store: Store, tracker: Tracker, host_name: str, unable: Unable) -> None:
+    def __init__(self, store: Store, tracker: Tracker, settings: MailflowSettings, unable: Unable) -> None:
         """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end."""
         self._store = store
         self._tracker = tracker
-        self._host_name = host_name
+        self._host_name = settings.host_name
+        self._linger_s = settings.linger_s
         self._unable = unable
         self._jobs: list[_Job] = []
         self._wake = asyncio.Event()
@@ -79,7 +81,7 @@ class LocalDelivery:
             await self._wake.wait()
             await asyncio.sleep(0)  # the senders' answers first
             if loop.time() < self._busy_until:
-                await self._linger(loop.time() + LINGER_S)
+                await self._linger(loop.time() + self._linger_s)
             jobs, self._jobs = self._jobs[:BATCH_MESSAGES], self._jobs[BATCH_MESSAGES:]
             if not self._jobs:
                 self._wake.clear()
@@ -100,7 +102,7 @@ class LocalDelivery:
         seen = 0
         while seen < len(self._jobs) < BATCH_MESSAGES and self.waiting_bytes < BATCH_BYTES and loop.time() < until:
             seen = len(self._jobs)
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(min(PAUSE_S, self._linger_s))
 
     async def _one_by_one(self, jobs: Sequence[_Job], error: Exception) -> None:
         """Something in a batch made it fail; the others must not wait for it."""
@@ -185,4 +187,8 @@ def stored_content(message: Accepted, host_name: str) -> StoredContent:
 async def appended_item(ref: BlobRef, header: AppendHeader, content: bytes) -> NewItem:
     """The item that an APPEND record puts into a folder."""
     scanned = await scan_content(content)
-    return new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
+    item = new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
+    if header.beside == NOTHING_BESIDE:
+        return item
+    properties, _, item_class = header.beside
+    return msgspec.structs.replace(item, properties=properties, item_class=ItemClass(item_class))

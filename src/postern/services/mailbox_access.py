@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
@@ -17,6 +17,8 @@ from postern.model.items import (
     SpecialUse,
 )
 from postern.model.query import Query
+from postern.model.rights import FolderRight
+from postern.services.accepted import NOTHING_BESIDE, Beside
 from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Mailbox, Ranges, Store
 
 T = TypeVar("T")
@@ -34,8 +36,15 @@ class Appender(Protocol):
         flags: int,
         keywords: Sequence[str],
         received_at: int | None,
+        beside: Beside = NOTHING_BESIDE,
     ) -> Placement:
         """Put a message into a folder; durable on return. Raises Refusal."""
+        ...
+
+    async def keep(
+        self, mailbox: MailboxId, streams: Sequence[bytes], use: Callable[[Sequence[BlobRef]], Awaitable[T]]
+    ) -> T:
+        """Append streams, let `use` commit what refers to them; durable on return. Raises Refusal."""
         ...
 
 
@@ -48,7 +57,13 @@ class MailboxAccess:
         self._blobs = store.blobs
         self._bus = bus
         self._slot = slot
-        self._mailflow = mailflow
+        self.mailflow = mailflow
+
+    async def need(self, right: FolderRight, folder: FolderId | None) -> None:
+        """Refuses who lacks a right on a folder (None: the root). Raises Refusal(NO_SUCH_FOLDER, NOT_PERMITTED)."""
+
+    def need_all(self) -> None:
+        """Refuses who may not do everything in this mailbox. Raises Refusal(NOT_PERMITTED)."""
 
     # --- reading
 
@@ -128,7 +143,7 @@ class MailboxAccess:
         self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
     ) -> Reply[Placement]:
         """Put a message into a folder; durable on return."""
-        return self._mailflow.append(self.id, folder, content, flags, keywords, received_at)
+        return self.mailflow.append(self.id, folder, content, flags, keywords, received_at)
 
     def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None

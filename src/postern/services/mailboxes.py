@@ -13,10 +13,12 @@ from postern.model.items import (
     FolderView,
     Quota,
 )
+from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import MailboxRight
 from postern.services.authentication import Principal
 from postern.services.delegate_access import DelegateAccess
+from postern.services.item_access import ItemAccess
 from postern.services.lifecycle import Sessions
 from postern.services.mailbox_access import Appender, MailboxAccess
 from postern.services.permissions import Permissions
@@ -39,8 +41,10 @@ class Mailboxes:
         bus: Bus,
         permissions: Permissions,
         mailflow: Appender,
+        clock: Clock,
         sessions: Sessions | None = None,
     ) -> None:
+        self._clock = clock
         self._sessions = sessions
         self._store = store
         self._bus = bus
@@ -83,6 +87,11 @@ class Mailboxes:
             slot = reachable[mailbox]
         return mailbox, slot, full
 
+    async def items(self, principal: Principal, owner: MailboxId | None = None) -> ItemAccess:
+        """The items of a mailbox, by default the principal's own. Raises as `open`."""
+        access = await self.open(principal, owner)
+        return ItemAccess(access, await self._store.mailbox(access.id), self._clock)
+
     async def others(self, principal: Principal) -> list[OtherMailbox]:
         """The other users' mailboxes that NAMESPACE and LIST show."""
         found = await self._permissions.mailboxes(principal)
@@ -96,6 +105,7 @@ __all__ = [
     "FlagChange",
     "FlagResult",
     "FolderView",
+    "ItemAccess",
     "MailboxAccess",
     "Mailboxes",
     "OtherMailbox",

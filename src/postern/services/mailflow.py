@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-
-import msgspec
+from typing import TypeVar
 
 from postern.directory.interface import Directory
 from postern.model.envelope import Envelope, Peer
@@ -19,10 +18,19 @@ from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId
 from postern.model.items import Placement
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
-from postern.services.accepted import Accepted, AcceptHeader, AppendHeader, AssignedHeader, encode
+from postern.services.accepted import (
+    NOTHING_BESIDE,
+    Accepted,
+    AcceptHeader,
+    AppendHeader,
+    AssignedHeader,
+    Beside,
+    encode,
+)
 from postern.services.admission import Admission, Route
 from postern.services.applying import Applier
 from postern.services.authorship import check_author
+from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 from postern.services.replaying import DurableStore, MarkKeeper, Replayer
@@ -35,20 +43,7 @@ from postern.transport.outcomes import queue_id
 from postern.transport.queue import QueueStore
 from postern.transport.tracking import Tracker
 
-
-class MailflowSettings(msgspec.Struct, frozen=True):
-    """Names and limits."""
-
-    host_name: str
-    """In Received lines."""
-    backlog_bytes: int = 64 << 20
-    """Accepted and not applied, in memory; above, senders wait."""
-    mark_interval_s: float = 30.0
-    """How often the low-water mark moves; bounds how much a replay has to look at."""
-    retry_s: float = 5.0
-    """After how long something is tried again that neither mailbox nor queue could take."""
-    close_s: float = 10.0
-    """How long a graceful stop waits for what was accepted to be applied."""
+T = TypeVar("T")
 
 
 class Mailflow:
@@ -72,7 +67,7 @@ class Mailflow:
         self._settings = settings
         self._admission = Admission(directory, store, clock)
         self._permissions = Permissions(directory)
-        self._applier = Applier(store, directory, queue, tracker, settings.host_name, settings.retry_s, on_failure)
+        self._applier = Applier(store, directory, queue, tracker, settings, on_failure)
         self._marks = MarkKeeper(store, queue)
         self._replayer = Replayer(journal, store, self._applier, self._marks, clock, on_failure)
 
@@ -161,18 +156,50 @@ class Mailflow:
         flags: int,
         keywords: Sequence[str],
         received_at: int | None,
+        beside: Beside = NOTHING_BESIDE,
     ) -> Placement:
         """Put a message into a folder; returns when message and UID survive a power cut.
 
-        Raises the store's refusals, and those of `submit`. Permissions are the caller's business.
+        `beside`: properties that come with it, or the item that it replaces. Permissions are the caller's business.
+        Raises the store's refusals, and those of `submit`.
         """
         when = int(self._clock.timestamp()) if received_at is None else received_at
-        header = AppendHeader(mailbox, folder, flags, tuple(keywords), when)
+        header = AppendHeader(mailbox, folder, flags, tuple(keywords), when, beside)
         # a client that goes away in between must not leave a record that nobody applies
         placement: Placement = await asyncio.shield(self._applier.spawn(self._append(header, content)))
         return placement
 
+    async def keep(
+        self, mailbox: MailboxId, streams: Sequence[bytes], use: Callable[[Sequence[BlobRef]], Awaitable[T]]
+    ) -> T:
+        """Append streams, let `use` commit to a mailbox what refers to them; returns when both survive a power cut.
+
+        Raises what `use` raises, and as `submit`. A replay does nothing with a stream that nobody came to refer to.
+        """
+        return await asyncio.shield(self._applier.spawn(self._keep(mailbox, streams, use)))
+
     # --- behind them
+    async def _keep(
+        self, mailbox: MailboxId, streams: Sequence[bytes], use: Callable[[Sequence[BlobRef]], Awaitable[T]]
+    ) -> T:
+        written = await asyncio.gather(
+            *(self._journal.append(Kind.STREAM, b"", stream) for stream in streams), return_exceptions=True
+        )
+        refs = [ref for ref in written if isinstance(ref, BlobRef)]
+        try:
+            for failed in written:
+                if isinstance(failed, BaseException):
+                    raise failed
+            failpoints.hit("keep.streams")
+            result = await use(refs)
+            await (await self._store.mailbox(mailbox)).durable()
+            failpoints.hit("keep.committed")
+            return result
+        finally:
+            # until here nothing collects them
+            for ref in refs:
+                self._journal.applied(ref)
+
     async def _accept(self, kind: Kind, header: AcceptHeader, content: bytes) -> BlobRef:
         durable = self._journal.append(kind, encode(header), content)
         # not in this coroutine: its connection may go away before the record is synced

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from postern.directory import passwords
 from postern.directory.interface import Account, Directory
+from postern.model.ids import AccountId
 from postern.model.networks import one_peer
 from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Reason, Refusal
@@ -45,7 +47,9 @@ class PasswordVerifier:
         threads: int,
         max_waiting: int,
         cost: passwords.HashCost,
+        upgrade: bool = True,
     ) -> None:
+        """`upgrade`: hashes that came from elsewhere become argon2id at the first sign-in."""
         self.sources: PasswordSources = {}
         """By `Account.source`."""
         self._directory = directory
@@ -54,6 +58,8 @@ class PasswordVerifier:
         self._cache_s = cache_s
         self._max_waiting = max_waiting
         self._cost = cost
+        self._upgrade = upgrade
+        self._upgrades: dict[AccountId, asyncio.Task[None]] = {}
         self._key = entropy.token(32)
         self._cache: dict[bytes, float] = {}
         self._decoy_hash = ""
@@ -63,6 +69,8 @@ class PasswordVerifier:
 
     def close(self) -> None:
         """Stop the threads."""
+        for task in self._upgrades.values():
+            task.cancel()
         self._threads.shutdown(wait=False)
 
     async def is_password(self, account: Account | None, password: str, peer_address: str, *, cached: bool) -> bool:
@@ -82,7 +90,24 @@ class PasswordVerifier:
         right = await self._compare(password, compared, one_peer(peer_address)) and bool(stored)
         if right:
             self._remember(tag, now)
+            if self._upgrade and account is not None and passwords.is_dated(stored):
+                self._upgrade_soon(account.id, password, stored)
         return right
+
+    def _upgrade_soon(self, account: AccountId, password: str, stored: str) -> None:
+        """Behind the answer, so that nobody waits; once at a time for an account."""
+        if account not in self._upgrades and self._waiting < self._max_waiting // 4:
+            task = asyncio.get_running_loop().create_task(self._upgraded(account, password, stored))
+            self._upgrades[account] = task
+            task.add_done_callback(lambda _: self._upgrades.pop(account, None))
+
+    async def _upgraded(self, account: AccountId, password: str, stored: str) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(Refusal):  # a password that may not be set anew, or a full disk: the old hash serves
+            fresh = await loop.run_in_executor(
+                self._threads, passwords.new_credentials, password, self._entropy, self._cost
+            )
+            await self._directory.upgrade_password(account, stored, *fresh)
 
     async def _compare(self, password: str, stored: str, peer: str) -> bool:
         """In a thread. One peer gets a quarter of the places: a flood from it leaves the others theirs."""

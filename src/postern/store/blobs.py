@@ -82,6 +82,20 @@ class _Segment:
         return 0, 0
 
 
+class _NoSegment(_Segment):
+    """Where NO_BLOB lies."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.descriptor = -1
+        self.entries = array("Q")
+
+
+_NO_SEGMENT = _NoSegment()
+
+
 class SegmentBlobs:
     """Implements store.interface.Blobs over a journal directory."""
 
@@ -135,6 +149,8 @@ class SegmentBlobs:
         number, record = ref
         segment = self._open.get(number)
         if segment is None:
+            if not number:
+                return _NO_SEGMENT, 0, 0
             segment = self._load(number)
         start, size = segment.find(record)
         if not start and not segment.sealed:

@@ -9,30 +9,36 @@ Rules that every engine keeps:
   cut. Whoever answers OK to a client awaits `durable()` first.
 * A commit publishes itself on the bus; no caller has to notify anyone.
 * A write transaction never spans an await; a busy database is retried without blocking the loop.
+* The associated (hidden) items of a folder are a folder of their own, `associated(folder)`: no reader of the folder
+  meets them and no counter counts them.
 
-Refusals: NO_SUCH_FOLDER, NO_SUCH_ITEM, ALREADY_EXISTS, HAS_CHILDREN, BAD_NAME, TOO_MANY, OVER_QUOTA, DISK_FULL,
-READ_ONLY, CORRUPT, TRY_LATER.
+Refusals: NO_SUCH_FOLDER, NO_SUCH_ITEM, ALREADY_EXISTS, HAS_CHILDREN, BAD_NAME, TOO_MANY, OVER_QUOTA, CONFLICT,
+TOO_LARGE, BAD_VALUE, DISK_FULL, READ_ONLY, CORRUPT, TRY_LATER.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from postern.model.ids import BlobRef, ChangeNumber, DeliveryKey, FolderId, ItemId, MailboxId, Uid
+from postern.model.ids import AccountId, BlobRef, ChangeNumber, DeliveryKey, FolderId, ItemId, MailboxId, Uid
 from postern.model.items import (
+    Attachment,
     Changes,
     Columns,
     Folder,
     FolderClass,
     FolderView,
     ItemFlags,
+    NewAttachment,
     NewItem,
     Placement,
     Quota,
+    Span,
     SpecialUse,
 )
 from postern.model.query import Query
+from postern.model.sync import FolderChanges, ItemChanges, OutboxEntry, SetOff, Setting, SyncPoint
 
 Ranges = Sequence[tuple[int, int]]
 """Inclusive UID ranges, ascending and disjoint."""
@@ -71,6 +77,48 @@ class CopyResult(NamedTuple):
     change_number: ChangeNumber
 
 
+class Rendering(NamedTuple):
+    """What is rendered of an item without MIME (formats.mime.standin); fields as in NewItem."""
+
+    prefix: bytes
+    envelope: bytes
+    bodystructure: bytes
+    parts: bytes
+    subject: str
+    sent_at: int | None
+
+
+class ItemUpdate(NamedTuple):
+    """A partial update: what is not named stays."""
+
+    set: Mapping[str, Any] = {}
+    """Properties (model.properties)."""
+    delete: tuple[str, ...] = ()
+    flags: FlagChange | None = None
+    rendering: Rendering | None = None
+    """Only for items without MIME: their subject and date have changed."""
+    span: Span | None = None
+    no_span: bool = False
+    attach: tuple[NewAttachment, ...] = ()
+    detach: tuple[int, ...] = ()
+
+
+class Updated(NamedTuple):
+    """What an update did."""
+
+    change_key: ChangeNumber
+    attachments: Sequence[int]
+    """Ids of `attach`, in its order."""
+
+
+class Replaced(NamedTuple):
+    """The item whose body a delivery replaces: same item id, a new UID; flags and properties are the new item's."""
+
+    item: ItemId
+    unchanged_since: ChangeNumber | None = None
+    """Refusal(CONFLICT) if its change key is above."""
+
+
 class Delivery(NamedTuple):
     """One message for one mailbox."""
 
@@ -82,6 +130,9 @@ class Delivery(NamedTuple):
     uid: Uid | None = None
     """Only in replay: the UID that a client was already told (APPENDUID)."""
     ignore_quota: bool = False
+    replaces: Replaced | None = None
+    sets_off: tuple[SetOff, ...] = ()
+    """Goes into the mailbox's outbox in the same commit."""
 
 
 class Delivered(NamedTuple):
@@ -148,6 +199,36 @@ class Mailbox(Protocol):
         """A whole message: prefix and body."""
         ...
 
+    # --- items by id and by property
+    async def locate(self, items: Sequence[ItemId], near: FolderId | None = None) -> dict[ItemId, tuple[FolderId, Uid]]:
+        """Where items are; missing ones are left out. `near` is looked in first: a seek an item, else one a folder."""
+        ...
+
+    async def item_changes(
+        self, folder: FolderId, point: SyncPoint, limit: int = 512, *, newest_first: bool = False
+    ) -> ItemChanges:
+        """The next page of what an asker does not know. Every page of a run is asked with the same order."""
+        ...
+
+    async def folder_changes(self, since: ChangeNumber, incarnation: int = 0) -> FolderChanges:
+        """Folders made, changed and removed after a change number; from 0: all that are there."""
+        ...
+
+    async def attachments(self, folder: FolderId, uid: Uid) -> Sequence[Attachment]:
+        """Of an item without MIME."""
+        ...
+
+    async def overlapping(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[Uid]:
+        """Calendar items whose span meets [starts_at, ends_at), recurring ones among them, ascending by UID."""
+        ...
+
+    async def export(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[NewItem]:
+        """Items as another mailbox of this data directory can `add` them; bodies are shared. At most 500.
+
+        Missing ones are left out.
+        """
+        ...
+
     async def used_bytes(self) -> int:
         """Octets that count against the quota."""
         ...
@@ -159,6 +240,15 @@ class Mailbox(Protocol):
     # --- writing
     async def add(self, folder: FolderId, items: Sequence[NewItem]) -> Sequence[Placement]:
         """Put items into a folder, in one commit. Raises Refusal(OVER_QUOTA)."""
+        ...
+
+    async def update(
+        self, folder: FolderId, uid: Uid, update: ItemUpdate, unchanged_since: ChangeNumber | None = None
+    ) -> Updated:
+        """Change an item's properties in place: UID and id stay, MODSEQ and change key grow, copies stay as they are.
+
+        Raises Refusal(NO_SUCH_ITEM, CONFLICT if the change key is above `unchanged_since`, OVER_QUOTA).
+        """
         ...
 
     async def set_flags(
@@ -175,8 +265,13 @@ class Mailbox(Protocol):
         """Move items in one commit (RFC 6851)."""
         ...
 
-    async def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Sequence[Uid]:
-        """Remove items (those with DELETED set, unless told otherwise) into Recoverable Items."""
+    async def expunge(
+        self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True, purge: bool = False
+    ) -> Sequence[Uid]:
+        """Remove items (those with DELETED set, unless told otherwise) into Recoverable Items.
+
+        For good with `purge`; associated items always go for good.
+        """
         ...
 
     async def create_folder(
@@ -189,6 +284,22 @@ class Mailbox(Protocol):
         """Make a folder. Raises ALREADY_EXISTS, BAD_NAME, TOO_MANY."""
         ...
 
+    async def ensure_special(self, use: SpecialUse) -> Folder:
+        """The folder with a distinguished use, made if it is one of those that are made on demand."""
+        ...
+
+    async def set_folder(
+        self,
+        folder: FolderId,
+        set_: Mapping[str, Any],
+        delete: Sequence[str] = (),
+        *,
+        folder_class: FolderClass | None = None,
+        unchanged_since: ChangeNumber | None = None,
+    ) -> Folder:
+        """Change a folder's properties. Raises Refusal(CONFLICT) if `altered` is above `unchanged_since`."""
+        ...
+
     async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
         """Rename or move a folder; ids and UIDs stay. Raises BAD_NAME for a rename into its own child."""
         ...
@@ -199,6 +310,33 @@ class Mailbox(Protocol):
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
         """Set the subscription."""
+        ...
+
+    # --- what belongs to the mailbox and is no item
+    async def settings(self, kind: str) -> Sequence[Setting]:
+        """All values of a kind (rules, out of office, scripts, sync states), by key."""
+        ...
+
+    async def set_settings(
+        self, kind: str, values: Mapping[str, bytes | None], unchanged_since: ChangeNumber | None = None
+    ) -> ChangeNumber:
+        """Set values, None removes; one commit, its change number. Raises Refusal(CONFLICT, TOO_MANY, TOO_LARGE)."""
+        ...
+
+    async def read_by(self, reader: AccountId, folder: FolderId) -> frozenset[ItemId]:
+        """What somebody has read in a folder that keeps read state for each reader (public folders)."""
+        ...
+
+    async def set_read_by(self, reader: AccountId, folder: FolderId, items: Sequence[ItemId], read: bool) -> None:
+        """Mark items as read or unread for one reader; the items do not change."""
+        ...
+
+    async def outbox(self, limit: int = 100) -> Sequence[OutboxEntry]:
+        """The oldest work that deliveries have set off."""
+        ...
+
+    async def settle(self, entries: Sequence[int]) -> None:
+        """Work is done, or durable elsewhere under its key: forget it."""
         ...
 
     async def set_quota(self, quota: Quota) -> None:
@@ -272,6 +410,11 @@ class Bus(Protocol):
         ...
 
 
+def associated(folder: FolderId) -> FolderId:
+    """The folder of a folder's associated items, and back."""
+    return FolderId(-folder)
+
+
 def normalise(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Sort and merge inclusive ranges."""
     merged: list[tuple[int, int]] = []
@@ -294,8 +437,13 @@ __all__ = [
     "FlagChange",
     "FlagResult",
     "ItemId",
+    "ItemUpdate",
     "Mailbox",
     "Ranges",
+    "Rendering",
+    "Replaced",
     "Store",
+    "Updated",
+    "associated",
     "normalise",
 ]

@@ -12,12 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import trustme
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.ports import free_ports
 
 
 class Pebble:
@@ -25,8 +20,8 @@ class Pebble:
 
     def __init__(self, folder: Path, program: str, dns_program: str, *, eab: dict[str, str] | None = None) -> None:
         self.folder = folder
-        self.http_port, self.tls_port = free_port(), free_port()
-        port, management, dns, self.dns_management = (free_port() for _ in range(4))
+        self.http_port, self.tls_port = free_ports(2)
+        port, management, dns, self.dns_management = free_ports(4)
         self.directory = f"https://localhost:{port}/dir"
         self.management = f"https://localhost:{management}"
         ca = trustme.CA()

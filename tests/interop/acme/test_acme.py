@@ -11,7 +11,8 @@ import threading
 
 import msgspec
 import pytest
-from tests.interop.acme.pebble import Pebble, free_port
+from tests.interop.acme.pebble import Pebble
+from tests.ports import free_port
 
 from postern.certificates.place import Place
 from postern.certificates.responders import HTTP_PATH, answer

@@ -15,14 +15,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+from tests.ports import free_ports
 
 
 def need(program: str) -> str:
@@ -124,7 +117,7 @@ def dovecot(authority: trustme.CA, *, ssl: str = "yes", guarded: str = "yes") ->
     program = need("dovecot")
     with place() as root:
         certificate(root, authority, "mail.example.org")
-        ports = dict(zip(("imap", "imaps", "pop3", "pop3s"), free_ports(4), strict=True))
+        ports = dict(zip(("imap", "imaps", "pop3", "pop3s"), free_ports(4, DOVECOT_ADDRESS), strict=True))
         config = root / "dovecot.conf"
         config.write_text(DOVECOT.format(root=root, address=DOVECOT_ADDRESS, ssl=ssl, guarded=guarded, **ports))
         wanted = [ports["imap"], ports["pop3"]]

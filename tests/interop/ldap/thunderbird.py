@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 SCRIPT = """
 const [uri, user, password, query, host, port, certificate, resolve] = arguments;
 (async () => {
@@ -86,9 +88,7 @@ def search(
     uri = f"ldaps://127.0.0.1:{ldap_port}/{base}??sub?(objectclass=*)"
     lines = certificate.read_text().splitlines()
     base64 = "".join(lines[1 : lines.index("-----END CERTIFICATE-----")])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     profile = home / "profile"
     profile.mkdir(parents=True)
     preferences = {

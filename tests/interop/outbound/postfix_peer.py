@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 MAIN = """\
 compatibility_level = 3.6
@@ -71,9 +72,7 @@ class PostfixPeer:
     def __init__(self, *, tls: str = "may", discard: str = "") -> None:
         # not below pytest's directory, which is closed to Postfix's own users
         root = self.root = Path(tempfile.mkdtemp(prefix="postern-postfix-"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._places: dict[str, Path] = {name: root / name for name in ("etc", "spool", "lib", "log", "mail")}
         for place in self._places.values():
             place.mkdir(parents=True)

@@ -20,21 +20,11 @@ import dkim as oracle
 import pytest
 from dns_double import NameServer
 from postfix_peer import PostfixPeer, need_postfix
+from tests.ports import free_ports
 
 from postern.formats.dkim import dns_record
 
 pytestmark = pytest.mark.interop
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 class Product:

@@ -15,6 +15,7 @@ def cert(postern, tmp_path, monkeypatch):
     (tmp_path / "postern.toml").write_text(
         '[server]\ndata = "data"\nhostname = "mail.example.org"\n[network]\naddresses = ["127.0.0.1"]\n'
         "[listen.submissions]\nenabled = false\n[listen.imaps]\nenabled = false\n[listen.pop3s]\nenabled = false\n"
+        "[listen.ldap]\nenabled = false\n[listen.ldaps]\nenabled = false\n"  # other tests' servers may be there
     )
     monkeypatch.setenv("POSTERN_CONFIG", str(tmp_path / "postern.toml"))
     (tmp_path / "data").mkdir()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -32,6 +33,13 @@ def test_ports_in_use_are_not_free():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert not demo.is_free(taken.getsockname()[1])
+
+
+def test_a_base_is_kept_until_its_server_listens():
+    with contextlib.ExitStack() as one, contextlib.ExitStack() as other:
+        assert demo.free_base(one) != (kept := demo.free_base(other))
+        one.close()
+        assert demo.free_base(one) != kept
 
 
 def test_ten_users_in_two_domains():

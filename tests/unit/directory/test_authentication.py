@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 
 import pytest
 
 from postern.directory.failures import FailureLog, LockTimes
 from postern.directory.interface import AccountChange, Alias
-from postern.directory.passwords import CHEAP
+from postern.directory.passwords import CHEAP, new_credentials
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import MailboxRight
+from postern.net.clock import SystemEntropy
 from postern.services.authentication import Authentication, AuthenticationSettings
 from postern.services.limits import LimitSettings
 
@@ -196,3 +199,57 @@ async def test_a_damaged_counter_file_is_made_anew(tmp_path):
     log.add({"a": 0}, 1, 10.0, LockTimes())
     assert log.count("a", 5.0) == 1
     log.close()
+
+
+OLD = "correct horse"
+SSHA = "{SSHA}" + base64.b64encode(hashlib.sha1(OLD.encode() + b"salt").digest() + b"salt").decode()
+
+
+async def import_hash(directory):
+    account = await directory.login("ann@example.org")
+    await directory.set_password(account.id, SSHA, None)
+    return await directory.login("ann@example.org")
+
+
+async def upgraded(directory, account) -> str:
+    for _ in range(500):
+        stored = await directory.password_hash(account.id)
+        if stored != SSHA:
+            return stored
+        await asyncio.sleep(0.01)
+    raise AssertionError("the hash stayed as it was")
+
+
+async def test_an_imported_hash_becomes_argon2id_at_the_first_sign_in(make, directory):
+    account = await import_hash(directory)
+    auth = make()
+    await auth.verify_password("ann@example.org", OLD, "192.0.2.1", "imap")
+    assert (await upgraded(directory, account)).startswith("{ARGON2ID}")
+    after = await directory.login("ann@example.org")
+    assert after.generation == account.generation  # no session ends
+    assert await directory.scram(account.id) is not None
+    await make().verify_password("ann@example.org", OLD, "192.0.2.1", "imap")
+    assert await directory.password_hash(account.id) != SSHA
+
+
+async def test_a_wrong_password_upgrades_nothing(make, directory):
+    account = await import_hash(directory)
+    auth = make()
+    assert await refused(auth.verify_password("ann@example.org", "x", "192.0.2.1", "imap")) is Reason.BAD_CREDENTIALS
+    await asyncio.sleep(0.05)
+    assert await directory.password_hash(account.id) == SSHA
+
+
+async def test_a_password_that_was_changed_meanwhile_stays(make, directory):
+    account = await import_hash(directory)
+    hashed, keys = new_credentials("another", SystemEntropy(), CHEAP)
+    await directory.set_password(account.id, hashed, keys)
+    await directory.upgrade_password(account.id, SSHA, *new_credentials(OLD, SystemEntropy(), CHEAP))
+    assert await directory.password_hash(account.id) == hashed
+
+
+async def test_it_can_be_switched_off(make, directory):
+    account = await import_hash(directory)
+    await make(upgrade=False).verify_password("ann@example.org", OLD, "192.0.2.1", "imap")
+    await asyncio.sleep(0.05)
+    assert await directory.password_hash(account.id) == SSHA

@@ -12,6 +12,7 @@ from postern.model.ids import BlobRef, MailboxId
 from postern.services import local_delivery
 from postern.services.accepted import Accepted, AcceptHeader
 from postern.services.local_delivery import LocalDelivery
+from postern.services.mailflow_settings import MailflowSettings
 from postern.store.interface import Delivered
 from postern.transport.outcomes import Deliver
 
@@ -22,11 +23,11 @@ MAILBOX = MailboxId("0" * 32)
 class Rig:
     """A store that notes its batches, a journal that notes what is applied, a tracking log that forgets."""
 
-    def __init__(self) -> None:
+    def __init__(self, linger_s: float) -> None:
         self.batches: list[int] = []
         self.applied_count = 0
         self.progress = asyncio.Event()
-        self.delivery = LocalDelivery(self, self, "localhost", self.unable)  # type: ignore[arg-type]
+        self.delivery = LocalDelivery(self, self, MailflowSettings("localhost", linger_s=linger_s), self.unable)  # type: ignore[arg-type]
         self.number = 0
 
     async def deliver(self, batch):
@@ -60,8 +61,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def running():
-    rig = Rig()
+async def running(linger_s=LONG_S):
+    rig = Rig(linger_s)
     task = asyncio.ensure_future(rig.delivery.run())
     try:
         yield rig
@@ -75,7 +76,6 @@ def patient(monkeypatch):
     """A batch under load that waited for anything but its size would wait for ever."""
     monkeypatch.setattr(local_delivery, "BATCH_MESSAGES", 20)
     monkeypatch.setattr(local_delivery, "BATCH_BYTES", 1000)
-    monkeypatch.setattr(local_delivery, "LINGER_S", LONG_S)
     monkeypatch.setattr(local_delivery, "PAUSE_S", LONG_S)
     monkeypatch.setattr(local_delivery, "_BUSY_S", LONG_S)
 
@@ -117,8 +117,7 @@ async def test_under_load_a_batch_goes_when_nothing_more_comes(patient, monkeypa
 
 async def test_under_load_a_batch_goes_after_a_while(patient, monkeypatch):
     monkeypatch.setattr(local_delivery, "PAUSE_S", 0.001)
-    monkeypatch.setattr(local_delivery, "LINGER_S", 0.01)
-    async with running() as rig:
+    async with running(linger_s=0.01) as rig:
         rig.put(10)
         await rig.until(10)
         ended = asyncio.Event()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import subprocess
+import sys
 import time as real_time
 from types import SimpleNamespace
 
@@ -468,6 +470,18 @@ async def test_excess_passwords_are_refused_as_temporary_and_one_peer_leaves_roo
     assert not any(isinstance(one, BaseException) for one in found[20:])
 
 
+SLEEPER = """
+import time
+lags = []
+while len(lags) < 600:
+    before = time.perf_counter()
+    time.sleep(0.002)
+    lags.append(time.perf_counter() - before - 0.002)
+print(sorted(lags)[len(lags) * 19 // 20])
+"""
+"""A process that sleeps all the while: by what it is late, the machine is late."""
+
+
 @pytest.mark.slow
 async def test_loop_lag_at_thirty_uncached_sign_ins_a_second(world):
     """RFC 9106's 64 MiB and three passes in threads: what else the loop does hardly notices."""
@@ -484,6 +498,7 @@ async def test_loop_lag_at_thirty_uncached_sign_ins_a_second(world):
             await asyncio.sleep(0.002)
             lags.append(real_time.perf_counter() - before - 0.002)
 
+    sleeper = await asyncio.create_subprocess_exec(sys.executable, "-c", SLEEPER, stdout=subprocess.PIPE)
     measuring = asyncio.create_task(measure())
     running = []
     for number in range(60):
@@ -491,9 +506,10 @@ async def test_loop_lag_at_thirty_uncached_sign_ins_a_second(world):
         await asyncio.sleep(1 / 30)
     results = await asyncio.gather(*running, return_exceptions=True)
     measuring.cancel()
+    late, _ = await sleeper.communicate()
     assert {one.reason for one in results} <= {Reason.BAD_CREDENTIALS, Reason.TRY_LATER}
     # a busy machine stalls a process now and then; blocking on one hash would show in every tenth turn
-    assert statistics.quantiles(lags, n=20)[-1] < 0.02, max(lags)
+    assert statistics.quantiles(lags, n=20)[-1] < 0.02 + 2 * float(late), max(lags)
 
 
 async def test_cached_sign_in_costs_microseconds(world):

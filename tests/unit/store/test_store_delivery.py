@@ -23,7 +23,7 @@ async def test_delivered_item_is_what_was_rendered(world: World, mailbox: Mailbo
     ((uid, flags, modseq, received, size, envelope, structure, header, parts, prefix, *rest),) = await all_rows(
         mailbox, inbox, every
     )
-    segment, record, body_size, item_id, sent_at, subject, saved_at = rest
+    segment, record, body_size, item_id, sent_at, subject, saved_at, *more = rest
     new = sent.item
     assert (uid, item_id) == (result.placement.uid, result.placement.item)
     assert (flags, received, size) == (0, new.received_at, new.body_size + len(new.prefix))
@@ -37,6 +37,7 @@ async def test_delivered_item_is_what_was_rendered(world: World, mailbox: Mailbo
     assert (segment, record, body_size) == (*new.blob, new.body_size)
     assert (sent_at, subject, saved_at) == (new.sent_at, "message 7", int(world.clock.timestamp()))
     assert modseq == (await mailbox.folder(inbox)).changed
+    assert more == [0, b"", modseq, uid, "7@example.org"]
     assert await mailbox.read(inbox, uid) == new.prefix + message(7)
 
 

@@ -21,7 +21,9 @@ class FolderTree:
         self.by_id: dict[FolderId, str] = {}
         self.parents: set[str] = set()
         for folder in folders:
-            if folder.folder_class is not FolderClass.MAIL or folder.special is SpecialUse.RECOVERABLE:
+            if folder.folder_class is not FolderClass.MAIL or folder.hidden:
+                continue
+            if folder.special is SpecialUse.RECOVERABLE:
                 continue
             if folder.special is SpecialUse.INBOX:
                 name = INBOX

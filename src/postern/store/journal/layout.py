@@ -1,6 +1,6 @@
 """Where a data directory keeps its journals, and how journals are numbered.
 
-* `DATA/journal/next`: the next journal id (text), replaced atomically
+* `DATA/journal/next`: the next journal id (text), replaced atomically, under a lock on `next.lock`
 * `DATA/journal/<journal:011x>.mark`: low-water mark; locked while the journal has a living owner
 * `DATA/journal/<segment:016x>.seg`: a segment, sealed if it ends with a footer
 * `DATA/journal/<segment:016x>.idx`: index of an unsealed segment for the other workers; never synced
@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from pathlib import Path
 
@@ -72,9 +74,18 @@ def journals(directory: Path) -> list[int]:
 
 
 def allocate_journal(directory: Path, files: Files | None = None) -> int:
-    """A journal id that was never given before, durably; called by the supervisor alone."""
+    """A journal id that was never given before, durably; a command may ask for one beside the supervisor."""
     files = files or Files()
     directory.mkdir(parents=True, exist_ok=True)
+    lock = os.open(directory / "next.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _allocate(directory, files)
+    finally:
+        os.close(lock)
+
+
+def _allocate(directory: Path, files: Files) -> int:
     counter = directory / "next"
     known = [number + 1 for number in journals(directory)] + [journal_of(s) + 1 for s in segments(directory)]
     number = max([int(counter.read_text()) if counter.exists() else 1, *known])

@@ -51,9 +51,13 @@ class Kind(IntEnum):
     """What the categorizer decided about an earlier record."""
     ASSIGNED = 5
     """The UID that an APPEND got."""
+    STREAM = 6
+    """An attachment of an item that is no message; only the item's commit makes anything of it."""
 
 
 CARRIES_MESSAGE = frozenset({Kind.ACCEPT, Kind.APPEND, Kind.INTERNAL})
+STAYS_OUTSTANDING = CARRIES_MESSAGE | {Kind.STREAM}
+"""Until `applied`: the mark stays below, so that nothing collects them."""
 
 
 class RecordHead(NamedTuple):

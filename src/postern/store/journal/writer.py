@@ -24,10 +24,10 @@ from postern.store.journal.files import Files, JournalFailedError
 from postern.store.journal.layout import SEGMENT_BYTES, SPOOL_ABOVE_BYTES, body_path
 from postern.store.journal.marks import Mark, MarkState
 from postern.store.journal.records import (
-    CARRIES_MESSAGE,
     RECORD_HEADER,
     SEGMENT_HEADER,
     SPOOLED_OFFSET,
+    STAYS_OUTSTANDING,
     encode_record,
     segment_number,
 )
@@ -127,7 +127,7 @@ class Journal:
     def append(self, kind: int, header: bytes, content: bytes | Spool = b"") -> asyncio.Future[BlobRef]:
         """Write a record; the result comes when it is durable.
 
-        A record that carries a message stays outstanding until `applied`.
+        A record that carries a message or a stream stays outstanding until `applied`.
         Raises Refusal(DISK_FULL, READ_ONLY), JournalFailedError.
         """
         if isinstance(content, Spool) or len(content) > self._spool_above:
@@ -166,7 +166,7 @@ class Journal:
         if self._offset + size > self._segment_bytes and self._record:
             self._rotate()
         entry = _Entry(self._segment, self._record, self._offset, kind, header, content, spool, future)
-        if kind in CARRIES_MESSAGE:
+        if kind in STAYS_OUTSTANDING:
             self._outstanding[BlobRef(self._segment, self._record)] = None
         self._record += 1
         self._offset += size

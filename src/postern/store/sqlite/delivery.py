@@ -8,13 +8,20 @@ from postern.model.ids import FolderId, ItemId, Uid
 from postern.model.items import Flag, NewItem, Placement
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Delivered, Delivery
+from postern.store.sqlite import bodies, outbox
 from postern.store.sqlite.flags import keyword_mask
 from postern.store.sqlite.folders import INBOX
-from postern.store.sqlite.selection import Totals, adjust, uid_validity
+from postern.store.sqlite.selection import Totals, adjust, target_validity, uid_validity
 from postern.store.sqlite.txn import Txn
 
-_ITEM = "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_CONTENT = "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ITEM = (
+    "INSERT INTO items (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment,"
+    " record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_CONTENT = (
+    "INSERT INTO contents (id, body_size, sent_at, class, envelope, bodystructure, prefix, parts, subject, message_id,"
+    " properties, header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _APPLY = "INSERT OR IGNORE INTO applied VALUES (?, ?)"
 _FORGET = "DELETE FROM applied WHERE segment = ?"
 
@@ -49,9 +56,11 @@ def _insert(
     lists: _Rows,
 ) -> Placement:
     flags = item.flags | _keywords(txn, item) if item.keywords else item.flags
-    size = item.body_size + len(item.prefix)
     change = txn.changed
     blob = item.blob
+    size = item.body_size + len(item.prefix) if blob.segment else bodies.size_of(item)
+    if item.attachments or item.span is not None:
+        bodies.insert_beside(txn, folder, uid, item)
     lists[0].append(
         (folder, uid, flags, change, change, item.received_at, size, txn.now, uid, uid, blob.segment, blob.record)
     )
@@ -95,11 +104,11 @@ def _write(txn: Txn, fillings: dict[FolderId, _Filling], lists: _Rows) -> None:
 
 def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]:
     """Put items into a folder. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
-    filling = _Filling(uid_validity(txn.db, folder))
+    filling = _Filling(target_validity(txn, folder))
     if not items:
         return []
     if txn.no_receive_bytes is not None:
-        wanted = sum(item.body_size + len(item.prefix) for item in items)
+        wanted = sum(bodies.size_of(item) for item in items)
         if txn.used_bytes + wanted > txn.no_receive_bytes:
             raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {wanted} > {txn.no_receive_bytes} octets")
     first = txn.take(len(items))
@@ -117,6 +126,25 @@ def _uid(txn: Txn, wanted: Uid | None) -> int:
     if txn.execute("SELECT 1 FROM contents WHERE id = ?", (wanted,)).fetchall():
         return txn.take(1)
     return wanted
+
+
+def _replace(txn: Txn, delivery: Delivery) -> Delivered:
+    """Put a new body in an item's place: a commit's work of its own, since others of the batch may lie before it."""
+    assert delivery.replaces is not None
+    if txn.execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall():
+        return Delivered(None)
+    try:
+        old = bodies.take_out(txn, delivery.replaces)
+    except Refusal as refusal:
+        return Delivered(None, refusal)
+    txn.execute(_APPLY, delivery.key)
+    uid = _uid(txn, delivery.uid)
+    filling = _Filling(uid_validity(txn.db, old.folder))
+    lists: _Rows = ([], [])
+    placement = _insert(txn, old.folder, filling, delivery.item, uid, lists)
+    _write(txn, {old.folder: filling}, lists)
+    bodies.take_over(txn, old, uid)
+    return Delivered(placement._replace(item=old.item))
 
 
 def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -> list[Delivered]:
@@ -141,6 +169,9 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
         ):
             results.append(Delivered(None, Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} of {limit} octets")))
             continue
+        if delivery.replaces is not None:
+            results.append(_replace(txn, delivery))
+            continue
         execute(_APPLY, delivery.key)
         if not txn.db.changes():
             results.append(Delivered(None))
@@ -155,7 +186,10 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
                 filling = fillings.get(folder) or _Filling(uid_validity(txn.db, folder))
             fillings[folder] = filling
         uid = _uid(txn, delivery.uid)
-        results.append(Delivered(_insert(txn, folder, filling, item, uid, lists)))
+        placement = _insert(txn, folder, filling, item, uid, lists)
+        results.append(Delivered(placement))
+        if delivery.sets_off:
+            outbox.put(txn, delivery, placement)
     if lists[0]:
         _write(txn, fillings, lists)
     return results

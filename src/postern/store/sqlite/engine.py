@@ -105,11 +105,11 @@ class SqliteStore:
         if found is None:
             found = SqliteMailbox(self._host, mailbox, self.path(mailbox))
             try:
-                await found.settle()
+                await found.begin_use()
             except Refusal as refused:
                 if refused.reason is not Reason.NO_SUCH_RECIPIENT or not await self._made_now(mailbox):
                     raise
-                await found.settle()
+                await found.begin_use()
             found = self._mailboxes.setdefault(mailbox, found)
         return found
 
@@ -194,7 +194,7 @@ class SqliteStore:
         wanted = frozenset(segments)
 
         def ask() -> dict[int, set[int]]:
-            return upkeep.live_records(self.mailbox_paths(), wanted)
+            return upkeep.live_records(self.mailbox_paths(), wanted, int(self._host.clock.timestamp()))
 
         return await self._blocking(ask, self._root)
 

@@ -16,8 +16,10 @@ _ALL_BITS = (1 << (LAST_KEYWORD_BIT + 1)) - 1
 _FEW = 64
 
 _UPDATE = (
-    "UPDATE items SET flags = (flags & ?) | ?, modseq = ? WHERE folder = ? AND uid IN (SELECT uid FROM picked)"
-    " AND (flags & ?) | ? != flags"
+    "UPDATE items SET flags = (flags & ?1) | ?2, modseq = ?3,"
+    " altered = CASE WHEN flags | 1 != (flags & ?1) | ?2 | 1 THEN ?3 ELSE altered END"
+    " WHERE folder = ?4 AND uid IN (SELECT uid FROM picked)"
+    " AND (flags & ?1) | ?2 != flags"
 )
 _PENDING = (
     "SELECT 1 FROM picked p CROSS JOIN items i"
@@ -37,7 +39,9 @@ _AFTER = (
 )
 _AFTER_JSON = f"SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM ({_AFTER})"
 _FEW_ITEMS = "SELECT uid, flags, modseq, created FROM items WHERE folder = ? AND uid BETWEEN ? AND ? ORDER BY uid"
-_UPDATE_ONE = "UPDATE items SET flags = ?, modseq = ? WHERE folder = ? AND uid = ?"
+_UPDATE_ONE = "UPDATE items SET flags = ?1, modseq = ?2 WHERE folder = ?3 AND uid = ?4"
+_UPDATE_MORE = "UPDATE items SET flags = ?1, modseq = ?2, altered = ?2 WHERE folder = ?3 AND uid = ?4"
+"""Other flags than SEEN are a change of the item to EWS and ActiveSync."""
 _DECODE = msgspec.json.Decoder(list[ItemFlags])
 
 
@@ -58,6 +62,13 @@ def keyword_mask(txn: Txn, names: tuple[str, ...], *, make: bool) -> int:
     return mask
 
 
+def bits(txn: Txn, flags: int, change: FlagChange) -> int:
+    """One item's flags after a change. Raises Refusal(TOO_MANY)."""
+    add = change.add | keyword_mask(txn, change.add_keywords, make=True)
+    remove = change.remove | keyword_mask(txn, change.remove_keywords, make=False)
+    return add if change.replace else flags & ~remove | add
+
+
 def set_flags(
     txn: Txn, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None
 ) -> FlagResult:
@@ -76,7 +87,7 @@ def set_flags(
             txn.execute(_DROP_LATER, (folder, unchanged_since))
     if txn.execute(_PENDING, (folder, keep, add)).fetchall():
         before = totals(txn, folder)
-        txn.execute(_UPDATE, (keep, add, txn.change(), folder, keep, add))
+        txn.execute(_UPDATE, (keep, add, txn.change(), folder))
         after = totals(txn, folder)
         adjust(txn, folder, Totals(0, 0, after.unseen - before.unseen, after.deleted - before.deleted))
     ((text,),) = txn.execute(_AFTER_JSON, (folder,)).fetchall()
@@ -91,6 +102,7 @@ def _set_few(
     changed: list[ItemFlags] = []
     failed: list[Uid] = []
     updates: list[tuple[int, int, int, int]] = []
+    more: list[tuple[int, int, int, int]] = []
     unseen = deleted = 0
     for low, high in ranges:
         for uid, flags, modseq, created in rows(txn.db, _FEW_ITEMS, (folder, low, high)):
@@ -101,12 +113,13 @@ def _set_few(
             if wanted == flags:
                 changed.append(ItemFlags(uid, flags, modseq, created))
                 continue
-            updates.append((wanted, txn.change(), folder, uid))
+            (more if (flags ^ wanted) & ~1 else updates).append((wanted, txn.change(), folder, uid))
             changed.append(ItemFlags(uid, wanted, txn.change(), created))
             unseen += (flags & 1) - (wanted & 1)
             deleted += (wanted >> 3 & 1) - (flags >> 3 & 1)
-    if updates:
+    if updates or more:
         txn.executemany(_UPDATE_ONE, updates)
+        txn.executemany(_UPDATE_MORE, more)
         adjust(txn, folder, Totals(0, 0, unseen, deleted))
     return _result(txn, changed, failed)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apsw
 
-from postern.model.ids import FolderId
+from postern.model.ids import ChangeNumber, FolderId
 from postern.model.items import Folder, FolderClass, SpecialUse
+from postern.model.properties import CONTAINER_CLASS, MAX_PROPERTIES_BYTES, changed, pack
 from postern.model.refusal import Reason, Refusal
+from postern.model.sync import FolderChanges
+from postern.store.interface import associated
 from postern.store.sqlite import transfer
 from postern.store.sqlite.connection import rows
+from postern.store.sqlite.distinguished import DISTINGUISHED, ON_DEMAND
 from postern.store.sqlite.txn import Txn
 
 MAX_FOLDERS = 10_000
@@ -22,26 +27,10 @@ DELIMITER = "/"
 INBOX = FolderId(1)
 """The first folder that is made in a mailbox, so the one that takes the first number."""
 
-DISTINGUISHED: tuple[tuple[str, FolderClass, SpecialUse, bool], ...] = (
-    ("INBOX", FolderClass.MAIL, SpecialUse.INBOX, True),
-    ("Drafts", FolderClass.MAIL, SpecialUse.DRAFTS, True),
-    ("Sent Items", FolderClass.MAIL, SpecialUse.SENT, True),
-    ("Deleted Items", FolderClass.MAIL, SpecialUse.TRASH, True),
-    ("Junk Email", FolderClass.MAIL, SpecialUse.JUNK, True),
-    ("Archive", FolderClass.MAIL, SpecialUse.ARCHIVE, True),
-    ("Outbox", FolderClass.MAIL, SpecialUse.OUTBOX, False),
-    ("Calendar", FolderClass.CALENDAR, SpecialUse.CALENDAR, False),
-    ("Contacts", FolderClass.CONTACTS, SpecialUse.CONTACTS, False),
-    ("Tasks", FolderClass.TASKS, SpecialUse.TASKS, False),
-    ("Notes", FolderClass.NOTES, SpecialUse.NOTES, False),
-    ("Journal", FolderClass.JOURNAL, SpecialUse.NONE, False),
-    ("Recoverable Items", FolderClass.MAIL, SpecialUse.RECOVERABLE, False),
-)
-"""Name, class, use and whether IMAP clients find it subscribed."""
-
 _SELECT = (
     "SELECT f.id, f.parent, f.name, f.class, f.special, c.uid_validity, c.uid_next, c.messages, c.unseen, c.deleted,"
-    " c.size_bytes, c.changed, f.subscribed, f.recent_from FROM folders f CROSS JOIN counters c ON c.id = f.id"
+    " c.size_bytes, c.changed, f.subscribed, f.recent_from, f.altered, f.hidden, f.properties"
+    " FROM folders f CROSS JOIN counters c ON c.id = f.id"
 )
 _ALL = (
     "WITH RECURSIVE tree(id, depth) AS (SELECT id, 0 FROM folders WHERE parent IS NULL"
@@ -51,12 +40,13 @@ _ALL = (
 )
 _ONE = f"{_SELECT} WHERE f.id = ?"
 _BY_USE = f"{_SELECT} WHERE f.special = ? AND f.special != ''"
+_NAMED = "SELECT id, class, special, hidden FROM folders WHERE coalesce(parent, 0) = ? AND name = ?"
 _CLASSES = {c.value: c for c in FolderClass}
 _USES = {u.value: u for u in SpecialUse}
 
 
 def _folder(row: Any) -> Folder:
-    identity, parent, name, class_, use, validity, uid_next, messages, unseen, deleted, size, changed, *rest = row
+    identity, parent, name, class_, use, validity, uid_next, messages, unseen, deleted, size, highest, *rest = row
     return Folder(
         identity,
         parent,
@@ -69,9 +59,12 @@ def _folder(row: Any) -> Folder:
         unseen,
         deleted,
         size,
-        changed,
+        highest,
         bool(rest[0]),
         rest[1],
+        rest[2],
+        bool(rest[3]),
+        rest[4],
     )
 
 
@@ -131,6 +124,8 @@ def create(
     special: SpecialUse,
     *,
     subscribed: bool = False,
+    hidden: bool = False,
+    properties: bytes = b"",
 ) -> Folder:
     """Make a folder. Raises Refusal(ALREADY_EXISTS, BAD_NAME, TOO_MANY, NO_SUCH_FOLDER)."""
     name = checked_name(name, top=parent is None)
@@ -146,8 +141,20 @@ def create(
         "UPDATE counters SET uid_validity = uid_validity + 1 WHERE id = 0 RETURNING uid_validity"
     ).fetchall()
     txn.execute(
-        "INSERT INTO folders VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (identity, parent, name, folder_class.value, special.value, int(subscribed), txn.next_id),
+        "INSERT INTO folders (id, parent, name, class, special, subscribed, recent_from, made, altered, hidden,"
+        " properties) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)",
+        (
+            identity,
+            parent,
+            name,
+            folder_class.value,
+            special.value,
+            int(subscribed),
+            txn.next_id,
+            txn.change(),
+            int(hidden),
+            properties,
+        ),
     )
     txn.execute("INSERT INTO counters VALUES (?, ?, ?, 0, 0, 0, 0, ?)", (identity, txn.change(), txn.next_id, validity))
     return one(txn.db, identity)
@@ -165,8 +172,9 @@ def rename(txn: Txn, folder: FolderId, parent: FolderId | None, name: str) -> No
     if len(ancestors) >= MAX_DEPTH:
         raise Refusal(Reason.TOO_MANY, "folders nest too deeply")
     _refuse_taken(txn, parent, name, except_for=folder)
-    txn.change()
-    txn.execute("UPDATE folders SET parent = ?, name = ? WHERE id = ?", (parent, name, folder))
+    txn.execute(
+        "UPDATE folders SET parent = ?, name = ?, altered = ? WHERE id = ?", (parent, name, txn.change(), folder)
+    )
 
 
 def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
@@ -177,10 +185,98 @@ def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
     if txn.execute("SELECT 1 FROM folders WHERE parent = ? LIMIT 1", (folder,)).fetchall():
         raise Refusal(Reason.HAS_CHILDREN, current.name)
     transfer.expunge(txn, folder, None, only_deleted=False, purge=purge)
-    txn.change()
+    if txn.execute("SELECT 1 FROM counters WHERE id = ?", (-folder,)).fetchall():
+        transfer.expunge(txn, associated(folder), None, only_deleted=False, purge=True)
+        txn.execute("DELETE FROM tombstones WHERE folder = ?", (-folder,))
+        txn.execute("DELETE FROM counters WHERE id = ?", (-folder,))
+    txn.execute("INSERT INTO folders_gone VALUES (?, ?)", (txn.change(), folder))
     txn.execute("DELETE FROM tombstones WHERE folder = ?", (folder,))
     txn.execute("DELETE FROM folders WHERE id = ?", (folder,))
     txn.execute("DELETE FROM counters WHERE id = ?", (folder,))
+
+
+def ensure_special(txn: Txn, use: SpecialUse) -> Folder:
+    """The distinguished folder, made now if it is one that is made on demand. Raises Refusal(NO_SUCH_FOLDER).
+
+    A visible folder of that name and class that somebody has made before becomes it.
+    """
+    found = rows(txn.db, _BY_USE, (use.value,))
+    if found:
+        return _folder(found[0])
+    wanted = ON_DEMAND.get(use)
+    if wanted is None:
+        raise Refusal(Reason.NO_SUCH_FOLDER, use.value)
+    parent = None if wanted.parent is None else ensure_special(txn, wanted.parent).id
+    folder_class = FolderClass.of(wanted.container_class)
+    name, number = wanted.name, 1
+    while taken := txn.execute(_NAMED, (parent or 0, name)).fetchall():
+        ((identity, class_, special, hidden),) = taken
+        if class_ == folder_class.value and not special and bool(hidden) is wanted.hidden:
+            txn.execute("UPDATE folders SET special = ?, altered = ? WHERE id = ?", (use.value, txn.change(), identity))
+            return one(txn.db, identity)
+        number += 1
+        name = f"{wanted.name} {number}"
+    properties = b""
+    if folder_class.value != wanted.container_class:
+        properties = pack({CONTAINER_CLASS: wanted.container_class})
+    return create(txn, parent, name, folder_class, use, hidden=wanted.hidden, properties=properties)
+
+
+def set_properties(
+    txn: Txn,
+    folder: FolderId,
+    set_: Mapping[str, Any],
+    delete: Sequence[str],
+    folder_class: FolderClass | None,
+    unchanged_since: int | None,
+) -> Folder:
+    """Change a folder's properties. Raises Refusal(NO_SUCH_FOLDER, CONFLICT, TOO_LARGE, NOT_PERMITTED)."""
+    current = one(txn.db, folder)
+    if unchanged_since is not None and current.altered > unchanged_since:
+        raise Refusal(Reason.CONFLICT, f"folder {folder} changed at {current.altered}")
+    class_ = folder_class or current.folder_class
+    if class_ is not current.folder_class and current.special is not SpecialUse.NONE:
+        raise Refusal(Reason.NOT_PERMITTED, f"the class of {current.name}")
+    properties = changed(current.properties, set_, delete)
+    if len(properties) > MAX_PROPERTIES_BYTES:
+        raise Refusal(Reason.TOO_LARGE, f"{len(properties)} octets of properties")
+    if properties == current.properties and class_ is current.folder_class:
+        return current
+    txn.execute(
+        "UPDATE folders SET class = ?, properties = ?, altered = ? WHERE id = ?",
+        (class_.value, properties, txn.change(), folder),
+    )
+    return one(txn.db, folder)
+
+
+def changes(db: apsw.Connection, since: int, incarnation: int) -> FolderChanges:
+    """Folders made, changed, removed after a number; runs inside the caller's transaction."""
+    own, upto, horizon = position(db)
+    if since and (incarnation != own or not horizon <= since <= upto or in_gap(db, since)):
+        return FolderChanges(own, upto, (), (), (), False)
+    if since == upto:
+        return FolderChanges(own, upto, (), (), (), True)
+    made = {row[0] for row in rows(db, "SELECT id FROM folders WHERE made > ? OR ? = 0", (since, since))}
+    there = tree(db)
+    created = [folder for folder in there if folder.id in made]
+    updated = [folder for folder in there if folder.altered > since and folder.id not in made]
+    gone = rows(db, "SELECT folder FROM folders_gone WHERE changed > ?", (since,)) if since else []
+    return FolderChanges(own, upto, created, updated, [row[0] for row in gone], True)
+
+
+def position(db: apsw.Connection) -> tuple[int, ChangeNumber, ChangeNumber]:
+    """The mailbox's incarnation, its last change number, and the horizon below which deletions are forgotten."""
+    ((incarnation, upto, horizon, deleted),) = rows(
+        db, "SELECT s.incarnation, c.changed, s.horizon, s.deleted FROM state s, counters c WHERE c.id = 0"
+    )
+    if deleted:
+        raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
+    return incarnation, upto, horizon
+
+
+def in_gap(db: apsw.Connection, number: int) -> bool:
+    """Whether a change number was told and then lost in a power cut."""
+    return bool(rows(db, "SELECT 1 FROM gaps WHERE low < ? AND high > ? LIMIT 1", (number, number)))
 
 
 def subscribe(txn: Txn, folder: FolderId, subscribed: bool) -> None:
@@ -198,4 +294,19 @@ def claim_recent(txn: Txn, folder: FolderId) -> None:
     )
 
 
-__all__ = ["DISTINGUISHED", "by_use", "claim_recent", "create", "delete", "one", "rename", "subscribe", "tree"]
+__all__ = [
+    "DISTINGUISHED",
+    "by_use",
+    "changes",
+    "claim_recent",
+    "create",
+    "delete",
+    "ensure_special",
+    "in_gap",
+    "one",
+    "position",
+    "rename",
+    "set_properties",
+    "subscribe",
+    "tree",
+]

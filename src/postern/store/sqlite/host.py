@@ -18,7 +18,7 @@ from postern.store.interface import Blobs, Bus
 from postern.store.sqlite import upkeep
 from postern.store.sqlite.connection import DurabilityLost, connect, refusal
 from postern.store.sqlite.reserve import Reserve
-from postern.store.sqlite.schema import LAYOUT_VERSION, UnknownLayout, version_of
+from postern.store.sqlite.schema import check
 from postern.store.sqlite.upkeep import CHECKPOINT_PAGES
 
 T = TypeVar("T")
@@ -77,8 +77,7 @@ class Host:
     def _connect(self, path: Path, busy_ms: int = 0) -> apsw.Connection:
         db = connect(path, busy_ms=busy_ms)
         try:
-            if version_of(db) != LAYOUT_VERSION:
-                raise UnknownLayout("an older layout or an empty file")
+            check(db)
             db.set_wal_hook(partial(self._log_grew, path))
         except BaseException:
             db.close()

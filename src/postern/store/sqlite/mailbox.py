@@ -26,11 +26,12 @@ from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
 from postern.store import search
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
-from postern.store.sqlite import delivery, flags, folders, reading, transfer, txn
+from postern.store.sqlite import beside, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
 from postern.store.sqlite.chunks import Chunks
 from postern.store.sqlite.connection import refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
-from postern.store.sqlite.schema import UnknownLayout
+from postern.store.sqlite.mailbox_items import ItemMethods
+from postern.store.sqlite.schema import OlderLayout, UnknownLayout
 from postern.store.sqlite.txn import NeedsReservation, Txn
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ BIG_FOLDER = 20_000
 PURGE_SLICE = 2000
 
 
-class SqliteMailbox:
+class SqliteMailbox(ItemMethods):
     """Implements store.interface.Mailbox; one object a mailbox and process."""
 
     def __init__(self, host: Host, mailbox: MailboxId, path: Path) -> None:
@@ -55,8 +56,9 @@ class SqliteMailbox:
         self.forgotten = 0
         """How much of the store's list of retired segments this mailbox has acted upon."""
 
-    async def settle(self) -> None:
+    async def begin_use(self) -> None:
         """First use in this process: learn the bus slot; after an unclean start jump over lost numbers."""
+        await self._bring_up()
         epoch, slot, deleted = await self.consult(_identity)
         if deleted:
             self._host.forget(self.path)
@@ -68,6 +70,19 @@ class SqliteMailbox:
             except Refusal as refused:  # a full or read-only disk: reading goes on, writes will refuse
                 if refused.reason not in {Reason.DISK_FULL, Reason.READ_ONLY}:
                     raise
+
+    async def _bring_up(self) -> None:
+        """A file that an older Postern wrote gets the present layout, in a thread."""
+        try:
+            self._host.database(self.path)
+        except OlderLayout:
+            now = int(self._host.clock.timestamp())
+            try:
+                await self._host.in_thread(partial(upkeep.bring_up, self.path, now))
+            except apsw.Error as error:
+                raise refusal(error, self.path) from error
+        except (apsw.Error, UnknownLayout):
+            return  # whoever asks next is told
 
     # --- transactions
 
@@ -91,7 +106,8 @@ class SqliteMailbox:
         except apsw.Error as error:
             raise refusal(error, self.path) from error
 
-    async def _write(self, work: Callable[[Txn], T], *, bulk: bool = False) -> T:
+    async def write(self, work: Callable[[Txn], T], *, bulk: bool = False) -> T:
+        """Run a write transaction, in a thread if it is long; a busy file is asked again. Publishes its change."""
         host = self._host
         now = int(host.clock.timestamp())
         attempt = 0
@@ -131,13 +147,13 @@ class SqliteMailbox:
     async def _write_deleting(self, work: Callable[[Txn, bool], T], *, bulk: bool = False) -> T:
         """A write that makes room: on a full disk it is repeated with the reserve and without recoverable copies."""
         try:
-            return await self._write(lambda t: work(t, False), bulk=bulk)
+            return await self.write(lambda t: work(t, False), bulk=bulk)
         except Refusal as refused:
             if refused.reason is not Reason.DISK_FULL:
                 raise
         self._host.reserve.release()
         try:
-            return await self._write(lambda t: work(t, True), bulk=bulk)
+            return await self.write(lambda t: work(t, True), bulk=bulk)
         finally:
             self._host.checkpoint_soon(self.path)
 
@@ -165,7 +181,7 @@ class SqliteMailbox:
             return False
         if ranges is not None and len(ranges) > BULK_ITEMS:
             return True
-        if (await self.consult(lambda db: folders.one(db, folder))).messages <= BULK_ITEMS:
+        if await self.consult(lambda db: reading.messages(db, folder)) <= BULK_ITEMS:
             return False
         return await self.consult(lambda db: reading.at_least(db, folder, ranges or reading.ALL_UIDS, BULK_ITEMS))
 
@@ -188,7 +204,7 @@ class SqliteMailbox:
         known = await self.folder(folder)
         big = known.messages > BIG_FOLDER
         if claim_recent and known.recent_from < known.uid_next:
-            return await self._write(partial(_claiming_view, folder=folder), bulk=big)
+            return await self.write(partial(_claiming_view, folder=folder), bulk=big)
         look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
         return await (self._read_in_thread(look) if big else self.consult(look))
 
@@ -239,11 +255,11 @@ class SqliteMailbox:
 
     async def deliver(self, batch: Sequence[Delivery], forget: Collection[int]) -> list[Delivered]:
         """Apply deliveries for this mailbox in one commit."""
-        return await self._write(lambda t: delivery.deliver(t, batch, forget))
+        return await self.write(lambda t: delivery.deliver(t, batch, forget))
 
     async def add(self, folder: FolderId, items: Sequence[NewItem]) -> Sequence[Placement]:
         """Put items into a folder, in one commit."""
-        return await self._write(lambda t: delivery.add(t, folder, items), bulk=len(items) > BULK_ITEMS)
+        return await self.write(lambda t: delivery.add(t, folder, items), bulk=len(items) > BULK_ITEMS)
 
     async def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
@@ -257,17 +273,19 @@ class SqliteMailbox:
     async def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
         """Copy items; bodies are shared."""
         bulk = await self._is_bulk(folder, ranges)
-        return await self._write(lambda t: transfer.copy(t, folder, ranges, target), bulk=bulk)
+        return await self.write(lambda t: transfer.copy(t, folder, ranges, target), bulk=bulk)
 
     async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
         """Move items in one commit."""
         bulk = await self._is_bulk(folder, ranges)
         return await self._write_deleting(lambda t, _: transfer.move(t, folder, ranges, target), bulk=bulk)
 
-    async def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Sequence[Uid]:
-        """Remove items into Recoverable Items."""
+    async def expunge(
+        self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True, purge: bool = False
+    ) -> Sequence[Uid]:
+        """Remove items into Recoverable Items, or for good."""
         return await self._write_deleting(
-            lambda t, full: transfer.expunge(t, folder, ranges, only_deleted=only_deleted, purge=full),
+            lambda t, full: transfer.expunge(t, folder, ranges, only_deleted=only_deleted, purge=purge or full),
             bulk=await self._is_bulk(folder, ranges),
         )
 
@@ -279,11 +297,11 @@ class SqliteMailbox:
         special: SpecialUse = SpecialUse.NONE,
     ) -> Folder:
         """Make a folder."""
-        return await self._write(lambda t: folders.create(t, parent, name, folder_class, special))
+        return await self.write(lambda t: folders.create(t, parent, name, folder_class, special))
 
     async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
         """Rename or move a folder."""
-        await self._write(lambda t: folders.rename(t, folder, parent, name))
+        await self.write(lambda t: folders.rename(t, folder, parent, name))
 
     async def delete_folder(self, folder: FolderId) -> None:
         """Remove a folder without children."""
@@ -293,11 +311,11 @@ class SqliteMailbox:
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
         """Set the subscription."""
-        await self._write(lambda t: folders.subscribe(t, folder, subscribed))
+        await self.write(lambda t: folders.subscribe(t, folder, subscribed))
 
     async def set_quota(self, quota: Quota) -> None:
         """Replace the limits."""
-        await self._write(partial(_set_quota, quota=quota))
+        await self.write(partial(_set_quota, quota=quota))
 
     async def purge_recoverable(self, older_than: float) -> int:
         """Remove old recoverable items, in commits of `PURGE_SLICE` items, and the oldest tombstones; how many."""
@@ -309,7 +327,8 @@ class SqliteMailbox:
             total += count
             if count < PURGE_SLICE:
                 break
-        await self._write(transfer.prune_tombstones, bulk=True)
+        for tidy in (transfer.prune_tombstones, beside.forget_reads, outbox.forget_keys):
+            await self.write(tidy, bulk=True)
         return total
 
     # --- durability

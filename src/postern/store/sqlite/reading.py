@@ -36,6 +36,7 @@ _ITEM_COLUMNS: dict[Columns, str] = {
     Columns.BLOB: "i.segment, i.record",
     Columns.ITEM_ID: "i.item",
     Columns.SAVED_AT: "i.saved_at",
+    Columns.CHANGE_KEY: "max(i.created, i.altered)",
 }
 _CONTENT_COLUMNS: dict[Columns, str] = {
     Columns.ENVELOPE: "c.envelope",
@@ -46,6 +47,10 @@ _CONTENT_COLUMNS: dict[Columns, str] = {
     Columns.SENT_AT: "c.sent_at",
     Columns.SUBJECT: "c.subject",
     Columns.HEADER: "c.header",
+    Columns.CLASS: "c.class",
+    Columns.PROPERTIES: "c.properties",
+    Columns.ORIGIN: "coalesce(nullif(c.origin, 0), c.id)",
+    Columns.MESSAGE_ID: "c.message_id",
 }
 _DECODE_FLAGS = msgspec.json.Decoder(list[ItemFlags])
 
@@ -158,6 +163,14 @@ def view(db: apsw.Connection, folder: FolderId) -> FolderView:
     return FolderView(seen, uids, unseen, keywords(db))
 
 
+def messages(db: apsw.Connection, folder: FolderId) -> int:
+    """How many items a folder has, also of associated ones. Raises Refusal(NO_SUCH_FOLDER)."""
+    found = rows(db, "SELECT messages FROM counters WHERE id = ? AND id != 0", (folder,))
+    if not found:
+        raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
+    return int(found[0][0])
+
+
 def keywords(db: apsw.Connection) -> dict[int, str]:
     """Bit -> keyword."""
     return dict(rows(db, "SELECT bit, name FROM keywords ORDER BY bit"))
@@ -208,7 +221,11 @@ def live_records(db: apsw.Connection, segments: frozenset[int]) -> dict[int, set
     """Which records of the segments any item of this mailbox refers to."""
     found: dict[int, set[int]] = {}
     marks = ", ".join(str(int(segment)) for segment in segments)
-    for segment, record in rows(db, f"SELECT DISTINCT segment, record FROM items WHERE segment IN ({marks})"):
+    for segment, record in rows(
+        db,
+        f"SELECT segment, record FROM items WHERE segment IN ({marks})"
+        f" UNION SELECT segment, record FROM attachments WHERE segment IN ({marks})",
+    ):
         found.setdefault(segment, set()).add(record)
     return found
 

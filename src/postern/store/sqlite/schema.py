@@ -15,7 +15,7 @@ import apsw
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """`PRAGMA user_version` of a file written by this program."""
 
 BLOCK = 4096
@@ -103,12 +103,73 @@ CREATE TABLE named_properties (id INTEGER PRIMARY KEY, property_set TEXT NOT NUL
 CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL);
 """
 
-_STEPS: tuple[str, ...] = (_LAYOUT_1,)
+# Nothing here costs a delivery a page: new columns are empty at delivery, the index is partial.
+_LAYOUT_2 = """
+ALTER TABLE items ADD COLUMN altered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE items ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX items_edited ON items (folder, item) WHERE item != uid;
+ALTER TABLE contents ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tombstones ADD COLUMN item INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN incarnation INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE folders ADD COLUMN made INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE folders ADD COLUMN altered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE folders ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE folders ADD COLUMN properties BLOB NOT NULL DEFAULT x'';
+UPDATE folders SET special = 'journal' WHERE name = 'Journal' AND parent IS NULL AND class = 'IPF.Journal';
+CREATE TABLE folders_gone (changed INTEGER NOT NULL, folder INTEGER NOT NULL, PRIMARY KEY (changed, folder))
+    WITHOUT ROWID;
+CREATE TABLE attachments (
+    content INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    properties BLOB NOT NULL,
+    PRIMARY KEY (content, id)
+) WITHOUT ROWID;
+CREATE TABLE spans (
+    folder INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    starts_at INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    PRIMARY KEY (folder, uid)
+) WITHOUT ROWID;
+CREATE INDEX spans_time ON spans (folder, ends_at, starts_at);
+CREATE TABLE settings (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    changed INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE TABLE reads (
+    reader INTEGER NOT NULL,
+    folder INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    PRIMARY KEY (reader, folder, item)
+) WITHOUT ROWID;
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    segment INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    folder INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    payload BLOB NOT NULL
+);
+"""
+
+_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2)
 """Step n brings a file from layout n to n + 1."""
 
 
 class UnknownLayout(Exception):  # noqa: N818
     """The file is not a mailbox of ours, or was written by a newer Postern."""
+
+
+class OlderLayout(UnknownLayout):
+    """The file was written by an older Postern: `migrate` brings it up."""
 
 
 def version_of(db: apsw.Connection) -> int:
@@ -119,6 +180,15 @@ def version_of(db: apsw.Connection) -> int:
     if version and db.pragma("application_id") != APPLICATION_ID:
         raise UnknownLayout("not a Postern mailbox")
     return version
+
+
+def check(db: apsw.Connection) -> None:
+    """Raises UnknownLayout if the file is not of the present layout, OlderLayout if it can be brought up."""
+    version = version_of(db)
+    if 0 < version < LAYOUT_VERSION:
+        raise OlderLayout(f"layout {version}")
+    if version != LAYOUT_VERSION:
+        raise UnknownLayout("an empty file")
 
 
 def migrate(db: apsw.Connection, applied_at: int) -> None:

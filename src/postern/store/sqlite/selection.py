@@ -38,6 +38,9 @@ _ADJUST = (
     "UPDATE counters SET messages = messages + ?, size_bytes = size_bytes + ?, unseen = unseen + ?,"
     " deleted = deleted + ?, changed = max(changed, ?), uid_next = max(uid_next, ?) WHERE id = ?"
 )
+_MAKE_ASSOCIATED = (
+    "INSERT OR IGNORE INTO counters SELECT ?1, 0, ?2, 0, 0, 0, 0, uid_validity FROM counters WHERE id = -?1"
+)
 _DECODE_NUMBERS = msgspec.json.Decoder(list[int])
 
 
@@ -109,6 +112,13 @@ def uid_validity(db: apsw.Connection, folder: FolderId) -> int:
     return int(found[0][0])
 
 
+def target_validity(txn: Txn, folder: FolderId) -> int:
+    """UIDVALIDITY of a folder that gets items; that of associated items is made now. Raises Refusal(NO_SUCH_FOLDER)."""
+    if folder < 0:
+        txn.execute(_MAKE_ASSOCIATED, (folder, txn.next_id))
+    return uid_validity(txn.db, folder)
+
+
 def uids_from(first: int, count: int) -> array[int]:
     """Consecutive UIDs."""
     return array("I", range(first, first + count))
@@ -122,6 +132,7 @@ __all__ = [
     "pick",
     "picked_uids",
     "special_id",
+    "target_validity",
     "totals",
     "uid_validity",
     "uids_from",

@@ -14,6 +14,7 @@ from postern.store.sqlite.selection import (
     pick,
     picked_uids,
     special_id,
+    target_validity,
     totals,
     uid_validity,
     uids_from,
@@ -32,7 +33,14 @@ _SHARE = (
     "INSERT INTO shared SELECT i.content, 1 FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid"
     " ON CONFLICT (content) DO UPDATE SET others = others + 1"
 )
-_BURY = "INSERT INTO tombstones SELECT ?, ?, uid FROM picked"
+_BURY = (
+    "INSERT INTO tombstones SELECT i.folder, ?, i.uid, CASE i.item WHEN i.uid THEN 0 ELSE i.item END"
+    " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid"
+)
+_SPAN = (
+    "INSERT INTO spans SELECT ?, ? + p.seq, s.starts_at, s.ends_at"
+    " FROM picked p CROSS JOIN spans s WHERE s.folder = ? AND s.uid = p.uid"
+)
 _REMOVE = "DELETE FROM items WHERE folder = ? AND uid IN (SELECT uid FROM picked)"
 
 _SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS dropped (content INTEGER PRIMARY KEY, times INTEGER NOT NULL)"
@@ -49,6 +57,10 @@ _LESS_SHARED = (
 )
 
 
+def _has_spans(txn: Txn, folder: FolderId) -> bool:
+    return bool(txn.execute("SELECT 1 FROM spans WHERE folder = ? LIMIT 1", (folder,)).fetchall())
+
+
 def _place(txn: Txn, folder: FolderId, target: FolderId, moved: Totals, *, undelete: bool = False) -> int:
     """Give the picked items new rows in the target; the first of their new UIDs."""
     first = txn.take(moved.messages)
@@ -57,23 +69,29 @@ def _place(txn: Txn, folder: FolderId, target: FolderId, moved: Totals, *, undel
         _PLACE_UNDELETED if undelete else _PLACE_AS_IS,
         (target, first - 1, change, change, txn.now, first - 1, folder),
     )
+    if _has_spans(txn, folder):
+        txn.execute(_SPAN, (target, first - 1, folder))
     gained = moved._replace(deleted=0) if undelete else moved
     adjust(txn, target, gained, first + moved.messages)
     return first
 
 
-def _leave(txn: Txn, folder: FolderId, lost: Totals) -> None:
+def leave(txn: Txn, folder: FolderId, lost: Totals) -> None:
     """Take the picked items out of their folder and remember that they were there."""
+    txn.execute(_BURY, (txn.change(), folder))
     txn.execute(_REMOVE, (folder,))
-    txn.execute(_BURY, (folder, txn.change()))
+    if _has_spans(txn, folder):
+        txn.execute("DELETE FROM spans WHERE folder = ? AND uid IN (SELECT uid FROM picked)", (folder,))
     adjust(txn, folder, lost.negative())
 
 
-def _drop_contents(txn: Txn, folder: FolderId) -> None:
+def drop_contents(txn: Txn, folder: FolderId) -> None:
     """Before the picked items go for good: remove what nothing else refers to."""
     txn.execute(_SCRATCH)
     txn.execute("DELETE FROM dropped")
     txn.execute(_COUNT_DROPPED, (folder,))
+    if txn.execute("SELECT 1 FROM attachments LIMIT 1").fetchall():
+        txn.execute(f"DELETE FROM attachments WHERE content IN ({_UNSHARED})")
     txn.execute(f"DELETE FROM contents WHERE id IN ({_UNSHARED})")
     txn.execute(_LESS_SHARED)
     txn.execute("DELETE FROM shared WHERE others <= 0 AND content IN (SELECT content FROM dropped)")
@@ -82,7 +100,7 @@ def _drop_contents(txn: Txn, folder: FolderId) -> None:
 def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
     """Copy items; contents are shared. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
     uid_validity(txn.db, folder)
-    validity = uid_validity(txn.db, target)
+    validity = target_validity(txn, target)
     pick(txn, folder, ranges)
     copied = totals(txn, folder)
     if not copied.messages:
@@ -99,14 +117,14 @@ def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyRe
 def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
     """Move items (also within one folder: they get new UIDs). Raises Refusal(NO_SUCH_FOLDER)."""
     uid_validity(txn.db, folder)
-    validity = uid_validity(txn.db, target)
+    validity = target_validity(txn, target)
     pick(txn, folder, ranges)
     moved = totals(txn, folder)
     if not moved.messages:
         return CopyResult([], [], validity, txn.last)
     sources = picked_uids(txn)
     first = _place(txn, folder, target, moved)
-    _leave(txn, folder, moved)
+    leave(txn, folder, moved)
     recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
     if recoverable == folder != target:
         txn.used_bytes += moved.size_bytes
@@ -116,7 +134,7 @@ def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyRe
 
 
 def expunge(txn: Txn, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool, purge: bool) -> Sequence[Uid]:
-    """Remove items into Recoverable Items; from there, or with `purge` (a full disk), for good."""
+    """Remove items into Recoverable Items; from there, associated ones, or with `purge` (a full disk), for good."""
     uid_validity(txn.db, folder)
     pick(txn, folder, ranges, only_deleted=only_deleted)
     gone = totals(txn, folder)
@@ -124,11 +142,11 @@ def expunge(txn: Txn, folder: FolderId, ranges: Ranges | None, *, only_deleted: 
         return []
     sources = picked_uids(txn)
     recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
-    if purge or folder == recoverable:
-        _drop_contents(txn, folder)
+    if purge or folder == recoverable or folder < 0:
+        drop_contents(txn, folder)
     else:
         _place(txn, folder, recoverable, gone, undelete=True)
-    _leave(txn, folder, gone)
+    leave(txn, folder, gone)
     if folder != recoverable:
         txn.used_bytes -= gone.size_bytes
     return sources  # type: ignore[return-value]
@@ -159,5 +177,6 @@ def prune_tombstones(txn: Txn, keep: int = TOMBSTONES_KEPT) -> int:
     horizon = found[0][0]
     txn.execute("DELETE FROM tombstones WHERE modseq <= ?", (horizon,))
     count = txn.db.changes()
+    txn.execute("DELETE FROM folders_gone WHERE changed <= ?", (horizon,))
     txn.execute("UPDATE state SET horizon = max(horizon, ?)", (horizon,))
     return count

@@ -15,7 +15,7 @@ from postern.model.ids import MailboxId
 from postern.model.items import Quota
 from postern.store.sqlite import folders, reading
 from postern.store.sqlite.connection import connect, sync_directory, sync_wal, wal_path
-from postern.store.sqlite.schema import BLOCK, LAYOUT_VERSION, UnknownLayout, migrate, version_of
+from postern.store.sqlite.schema import BLOCK, OlderLayout, check, migrate
 from postern.store.sqlite.txn import Txn, transact
 
 CHECKPOINT_PAGES = 1000
@@ -80,7 +80,8 @@ def _create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int,
         migrate(db, now)
         db.execute("INSERT INTO counters VALUES (0, 0, 1, 0, 0, 0, 0, ?)", (now & 0x7FFFFFFF,))
         db.execute(
-            "INSERT INTO state VALUES (1, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
+            "INSERT INTO state (id, epoch, change_safe, change_pending, id_safe, id_pending, no_receive_bytes, deleted,"
+            " horizon, warn_bytes, no_send_bytes, slot, mailbox) VALUES (1, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
             (
                 epoch,
                 BLOCK,
@@ -131,7 +132,20 @@ def remove(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def live_records(paths: Iterable[Path], segments: frozenset[int]) -> dict[int, set[int]]:
+def bring_up(path: Path, now: int) -> None:
+    """Bring a file to the present layout, durably. `now`: seconds since the epoch. Raises apsw.Error, UnknownLayout.
+
+    In one transaction that only adds: a power cut leaves the one layout or the other.
+    """
+    db = connect(path, busy_ms=BUSY_MS)
+    try:
+        migrate(db, now)
+    finally:
+        db.close()
+    sync_wal(path)
+
+
+def live_records(paths: Iterable[Path], segments: frozenset[int], now: int) -> dict[int, set[int]]:
     """Which records of the segments any mailbox refers to. Raises apsw.Error, UnknownLayout.
 
     What cannot be asked may be live.
@@ -140,8 +154,10 @@ def live_records(paths: Iterable[Path], segments: frozenset[int]) -> dict[int, s
     for path in paths:
         db = connect(path, busy_ms=BUSY_MS)
         try:
-            if version_of(db) != LAYOUT_VERSION:
-                raise UnknownLayout(path.name)
+            try:
+                check(db)
+            except OlderLayout:
+                migrate(db, now)
             for segment, records in reading.live_records(db, segments).items():
                 found.setdefault(segment, set()).update(records)
         finally:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imap_world import MESSAGE, Client, FakeAuthentication, FixedEntropy, MemoryStream
 
-from crash.organisation import MAILBOXES, Worker
+from crash.organisation import MAILBOXES, TickingClock, Worker
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
 from postern.model.ids import AccountId
@@ -128,7 +128,7 @@ async def _play(
         worker = workers[which % 2]
         frontend = ImapFrontend(
             ImapSettings(),
-            Mailboxes(worker.store, buses[which % 2], Owner(), worker.flow),
+            Mailboxes(worker.store, buses[which % 2], Owner(), worker.flow, TickingClock()),
             OneUser(),
             FixedEntropy(),
             lambda: None,

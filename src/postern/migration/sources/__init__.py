@@ -1,0 +1,1 @@
+"""Where mail comes from: Maildir, mbox, IMAP servers, Dovecot's own store, our archive files."""

@@ -1,0 +1,1 @@
+"""Where exported mail goes: Maildir, mbox, one archive file."""

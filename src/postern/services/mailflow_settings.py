@@ -1,0 +1,22 @@
+"""What an operator or a test may choose about the way of messages."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class MailflowSettings(msgspec.Struct, frozen=True):
+    """Names and limits."""
+
+    host_name: str
+    """In Received lines."""
+    backlog_bytes: int = 64 << 20
+    """Accepted and not applied, in memory; above, senders wait."""
+    mark_interval_s: float = 30.0
+    """How often the low-water mark moves; bounds how much a replay has to look at."""
+    retry_s: float = 5.0
+    """After how long something is tried again that neither mailbox nor queue could take."""
+    linger_s: float = 0.25
+    """Under load a batch waits for company at most so long: several messages for a mailbox cost little more than one."""
+    close_s: float = 10.0
+    """How long a graceful stop waits for what was accepted to be applied."""

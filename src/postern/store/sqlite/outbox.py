@@ -1,0 +1,57 @@
+"""What deliveries set off: written in their transaction, taken by assistants, settled when it is durable elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import apsw
+
+from postern.model.ids import DeliveryKey, MailboxId
+from postern.model.items import Placement
+from postern.model.sync import OutboxEntry
+from postern.store.interface import Delivery
+from postern.store.sqlite.connection import rows
+from postern.store.sqlite.txn import Txn
+
+OUTBOX_SEGMENT = -(1 << 62)
+"""Keys of what assistants write are in a segment a day, above this one."""
+KEYS_KEPT_DAYS = 30
+"""How long a mailbox remembers them; older work is not to be begun."""
+_DAY_S = 86_400
+_PUT = "INSERT INTO outbox (kind, segment, record, folder, item, at, payload) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_FIRST = "SELECT id, kind, segment, record, folder, item, at, payload FROM outbox ORDER BY id LIMIT ?"
+
+
+def entry_key(mailbox: MailboxId, cause: DeliveryKey, number: int, day: int) -> DeliveryKey:
+    """The key of the n-th thing that a delivery sets off in a mailbox: the same in every replay."""
+    name = f"{mailbox}/{cause.segment}/{cause.record}/{number}".encode()
+    return DeliveryKey(OUTBOX_SEGMENT + day, int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 1)
+
+
+def put(txn: Txn, delivery: Delivery, placement: Placement) -> None:
+    """Write down what a delivery sets off."""
+    day = delivery.item.received_at // _DAY_S
+    for number, (kind, payload) in enumerate(delivery.sets_off):
+        key = entry_key(delivery.mailbox, delivery.key, number, day)
+        txn.execute(_PUT, (kind, *key, placement.folder, placement.item, txn.now, payload))
+
+
+def first(db: apsw.Connection, limit: int) -> list[OutboxEntry]:
+    """The oldest entries."""
+    return [
+        OutboxEntry(identity, kind, DeliveryKey(segment, record), folder, item, payload, at)
+        for identity, kind, segment, record, folder, item, at, payload in rows(db, _FIRST, (limit,))
+    ]
+
+
+def settle(txn: Txn, entries: Sequence[int]) -> None:
+    """Forget entries; unknown ones are settled already."""
+    txn.executemany("DELETE FROM outbox WHERE id = ?", [(entry,) for entry in entries])
+
+
+def forget_keys(txn: Txn) -> int:
+    """Forget the keys of work that nobody begins any more; how many."""
+    newest = OUTBOX_SEGMENT + txn.now // _DAY_S - KEYS_KEPT_DAYS
+    txn.execute("DELETE FROM applied WHERE segment BETWEEN ? AND ?", (OUTBOX_SEGMENT, newest))
+    return txn.db.changes()

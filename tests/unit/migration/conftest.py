@@ -1,0 +1,3 @@
+from unit.cli.conftest import english, postern
+
+__all__ = ["english", "postern"]

@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("--md", default="bench-table.md")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are stopped all the same
     tools = bench_tools()
     work = Path(tempfile.mkdtemp(prefix="postern-bench-"))
     work.chmod(0o755)

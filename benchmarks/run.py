@@ -178,17 +178,17 @@ def main() -> None:
         wait_ready(22143, server)
         targets = [str(p / "target.json") for p in peers] + [str(target)]
         only = args.only.split(",") if args.only else [*SCALES, *OWN]
-        lines: list[str] = []
+        rows: list[str] = []
         for name in only:
             began = time.monotonic()
             if name in OWN:
-                lines += own_rows(name, targets, args.rounds, args.scale)
+                rows += own_rows(name, targets, args.rounds, args.scale)
             else:
-                lines += compared(tools, work, name, targets, args.rounds, SCALES.get(name, 2.0) * args.scale)
+                rows += compared(tools, work, name, targets, args.rounds, SCALES.get(name, 2.0) * args.scale)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         names = [str(json.loads(Path(target).read_text())["name"]) for target in targets]
         head = ["| scenario | metric | better | " + " | ".join(names) + " |", "|---|---|---|" + "---|" * len(names)]
-        Path(args.md).write_text("\n".join([*head, *lines]) + "\n")
+        Path(args.md).write_text("\n".join([*head, *rows]) + "\n")
         print(Path(args.md).read_text())
         print(f"Python {sys.version.split()[0]}: {Path(sys.executable).resolve()}; table: {args.md}")
     finally:

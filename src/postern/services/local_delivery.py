@@ -27,9 +27,13 @@ from postern.store.interface import Delivered, Delivery, Store
 from postern.transport.outcomes import Deliver
 from postern.transport.tracking import Tracker
 
-BATCH_MESSAGES = 256
+BATCH_MESSAGES = 512
+BATCH_BYTES = 8 << 20
+PAUSE_S = 0.02
+"""Nothing came for so long: whoever sends may be waiting to see it delivered."""
 _BUSY_MESSAGES = 8
-"""A batch of so many means load."""
+"""A batch of so many means load, until nothing has come for _BUSY_S."""
+_BUSY_S = 0.05
 _SLICE_MESSAGES = 16
 """Messages scanned between two chances for the connections (about 2 ms)."""
 SCAN_IN_THREAD_BYTES = 1 << 20
@@ -76,8 +80,8 @@ class LocalDelivery:
         while True:
             await self._wake.wait()
             await asyncio.sleep(0)  # the senders' answers first
-            if loop.time() < self._busy_until and len(self._jobs) < BATCH_MESSAGES:
-                await asyncio.sleep(self._linger_s)
+            if loop.time() < self._busy_until:
+                await self._linger(loop.time() + self._linger_s)
             jobs, self._jobs = self._jobs[:BATCH_MESSAGES], self._jobs[BATCH_MESSAGES:]
             if not self._jobs:
                 self._wake.clear()
@@ -88,9 +92,17 @@ class LocalDelivery:
             except Exception as error:
                 await self._one_by_one(jobs, error)
             if len(jobs) >= _BUSY_MESSAGES:
-                self._busy_until = loop.time() + self._linger_s
+                self._busy_until = loop.time() + _BUSY_S
             self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
             self._less.set()
+
+    async def _linger(self, until: float) -> None:
+        """Let a batch grow until it is large, or old, or nothing more comes."""
+        loop = asyncio.get_running_loop()
+        seen = 0
+        while seen < len(self._jobs) < BATCH_MESSAGES and self.waiting_bytes < BATCH_BYTES and loop.time() < until:
+            seen = len(self._jobs)
+            await asyncio.sleep(min(PAUSE_S, self._linger_s))
 
     async def _one_by_one(self, jobs: Sequence[_Job], error: Exception) -> None:
         """Something in a batch made it fail; the others must not wait for it."""

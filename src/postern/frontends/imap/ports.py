@@ -118,6 +118,10 @@ class Mailboxes(Protocol):
         """Give rights on a folder, None takes them away; whether the asker may is the caller's business."""
         ...
 
+    async def check(self, principal: Principal) -> None:
+        """Whether the principal has a mailbox to open. Raises Refusal."""
+        ...
+
     async def others(self, principal: Principal) -> Sequence[tuple[str, MailboxId]]:
         """(address, mailbox) of the other users' mailboxes in which the principal has a right."""
         ...

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import random
+
+import brute_force
 import pytest
-from store_world import World, item, message
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from store_world import MAILBOX, World, item, message
 
 from postern.model.ids import FolderId
 from postern.model.items import Flag
@@ -109,3 +115,74 @@ async def test_sent_dates_are_what_the_senders_clock_said(world: World, mailbox:
     day = 1_699_920_000
     assert list(await mailbox.search(inbox, SentBetween(day, day + 86400))) == [placed.uid]
     assert list(await mailbox.search(inbox, SentBetween(day + 86400, None))) == []
+
+
+PIECES = st.sampled_from(
+    ["report", "Straße", "STRASSE", "ИСТАНБУЛ", "İstanbul", "ıspanak", "отчёт", "会议", "纪要", "ﬁn", "e\u0301té", "Été",
+     "한국", "ά", "ΑΣ", "ς", "a", "Я", "ss", "x y", "\t", "\u00a0", "İ", "ǅ", "𝔘", "%_", '"', "'", "[", "Ⅷ"]
+)
+TEXTS = st.lists(PIECES, min_size=1, max_size=4).map("".join)
+FIELDS = st.sampled_from(["from", "to", "subject", "x-other", "message-id"])
+LEAVES = st.one_of(
+    st.builds(HeaderContains, FIELDS, TEXTS | st.just("")),
+    st.builds(BodyContains, TEXTS),
+    st.builds(TextContains, TEXTS),
+    st.builds(HasFlags, st.sampled_from([0, 1, 2])),
+    st.builds(SentBetween, st.none() | st.just(1_699_999_981), st.none() | st.just(1_700_000_000)),
+)
+QUERIES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(lambda parts: And(tuple(parts)), st.lists(inner, max_size=3)),
+        st.builds(lambda parts: Or(tuple(parts)), st.lists(inner, max_size=3)),
+    ),
+    max_leaves=5,
+)
+
+
+def _letter(subject: str, text: str, other: str) -> bytes:
+    coded = "=?utf-8?B?" + base64.b64encode(subject.encode()).decode() + "?="
+    return (
+        f"From: {coded} <a@example.org>\r\nSubject: {coded}\r\nX-Other: {other}\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n\r\n"
+    ).encode() + text.encode()
+
+
+async def test_equals_brute_force_with_and_without_an_index(
+    world: World, mailbox: Mailbox, inbox: FolderId, uids: list[int]
+) -> None:
+    """Random queries over random mail in many scripts: before, while and after it is indexed."""
+    randomly = random.Random(5)
+    pieces = ["report", "Straße", "İstanbul", "ıspanak", "отчёт", "会议纪要", "ﬁn", "e\u0301té", "한국", "ΑΣς", "a", "x y"]
+
+    def some() -> str:
+        return " ".join(randomly.choices(pieces, k=randomly.randint(1, 5)))
+
+    async def add(count: int) -> None:
+        letters = [_letter(some(), some(), some()) for _ in range(count)]
+        await mailbox.add(inbox, [item(world.blobs, letter, flags=n % 3) for n, letter in enumerate(letters)])
+
+    async def compare(count: int) -> None:
+        queries: list[Query] = []
+
+        @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(QUERIES)
+        def collect(query: Query) -> None:
+            queries.append(query)
+
+        collect()
+        for query in queries:
+            found = await mailbox.search(inbox, query)
+            assert list(found) == await brute_force.search(mailbox, world.blobs, inbox, query), query
+
+    await add(15)
+    await compare(25)
+    await add(10)
+    await compare(25)
+    assert await world.store.index_mailbox(MAILBOX) == 25 + len(uids)
+    await compare(40)
+    await add(5)
+    await compare(25)
+    assert await world.store.index_mailbox(MAILBOX) == 5
+    await compare(25)

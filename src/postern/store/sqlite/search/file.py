@@ -16,13 +16,14 @@ from pathlib import Path
 import apsw
 
 from postern.model.collation import UNICODE_VERSION
-from postern.store.sqlite.connection import connect, rows
+from postern.store.sqlite.connection import connect, rows, wal_path
 
 APPLICATION_ID = 0x504F5353
 LAYOUT_VERSION = 1
 PAGE_BYTES = 8192
 BUSY_MS = 2000
 CACHE_KIB = 4096
+LOG_BYTES = 8 << 20
 
 STAMP = "CASE WHEN i.segment THEN (i.segment << 32) | i.record ELSE -i.altered - 1 END"
 """Of an item `i`."""
@@ -108,6 +109,19 @@ def open_beside(mailbox_file: Path, *, private: bool = False) -> apsw.Connection
 def is_private(db: apsw.Connection) -> bool:
     """Whether the attached file is in memory."""
     return not db.db_filename("s")
+
+
+def close(db: apsw.Connection) -> None:
+    """Close, and move a long log into the file first; readers of it are not waited for."""
+    try:
+        path = db.db_filename("s")
+        log = wal_path(Path(path)) if path else None
+        if log is not None and log.exists() and log.stat().st_size > LOG_BYTES:
+            db.wal_checkpoint("s", apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except (apsw.Error, OSError):
+        pass  # the log waits for the next one
+    finally:
+        db.close()
 
 
 def _attach(db: apsw.Connection, path: Path) -> bool:

@@ -23,7 +23,7 @@ from postern.store.sqlite.connection import refusal, rows
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.search import filling
 from postern.store.sqlite.search.expression import BATCH, Expression
-from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
+from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, close, is_private, open_beside, path_beside, throw_away
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Session:
         """Close; may be called again."""
         db, self._db = self._db, None
         if db is not None:
-            await self._host.in_thread(db.close)
+            await self._host.in_thread(partial(close, db))
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
         """Do something with the connection in a thread."""

@@ -152,9 +152,16 @@ class Frontends(msgspec.Struct):
             login_timeout_s=own.login_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
             append_bytes=own.max_append_bytes,
+            disabled_capabilities=own.disabled_capabilities,
+            disabled_for={address.lower(): names for address, names in own.disabled_for.items()},
         )
         frontend = ImapFrontend(
-            settings, self.mailboxes, self.authentication, self.parts.entropy, self._context(listening)
+            settings,
+            self.mailboxes,
+            self.authentication,
+            self.parts.entropy,
+            self._context(listening),
+            self.parts.clock,
         )
         return frontend.handle, own.max_connections, IMAP_FULL
 
@@ -167,6 +174,8 @@ class Frontends(msgspec.Struct):
             cleartext_login=self.settings.authentication.cleartext_login,
             login_timeout_s=own.login_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
+            login_delay_s=own.login_delay_s,
+            expire_days=own.expire_days or None,
         )
         frontend = Pop3Frontend(
             settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context(listening)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from types import UnionType
 from typing import NamedTuple
 
 from postern.formats.mime import date as mime_date
@@ -22,8 +23,10 @@ from postern.model.query import (
     ModseqFrom,
     Not,
     Or,
+    OriginIs,
     Query,
     ReceivedBetween,
+    SavedBetween,
     SentBetween,
     SizeAbove,
     SizeBelow,
@@ -46,6 +49,8 @@ class Item(NamedTuple):
     received_at: int
     size: int
     sent_at: int | None
+    saved_at: int = 0
+    origin: int = 0
 
 
 class Text:
@@ -95,15 +100,15 @@ async def search(mailbox: Mailbox, blobs: Blobs, folder: FolderId, query: Query)
     test = compile_query(query, await mailbox.keywords())
     columns = (
         Columns.UID | Columns.FLAGS | Columns.MODSEQ | Columns.RECEIVED_AT | Columns.SIZE
-        | Columns.PREFIX | Columns.PARTS | Columns.BLOB | Columns.SENT_AT
+        | Columns.PREFIX | Columns.PARTS | Columns.BLOB | Columns.SENT_AT | Columns.SAVED_AT | Columns.ORIGIN
     )
     found = []
     async for chunk in mailbox.items(folder, columns):
-        for uid, flags, modseq, received_at, size, parts, prefix, segment, record, sent_at in chunk:
+        for uid, flags, modseq, received_at, size, parts, prefix, segment, record, sent_at, saved_at, origin in chunk:
             content = await blobs.read(BlobRef(segment, record))
             header = prefix + content[: (PartMap.unpack(parts).find("HEADER") or (0, 0))[1]]
             body = "\n".join(fold(text) for text in PartMap.unpack(parts).leaf_text(content))
-            if test(Item(uid, flags, modseq, received_at, size, sent_at), Text(header, body)):
+            if test(Item(uid, flags, modseq, received_at, size, sent_at, saved_at, origin), Text(header, body)):
                 found.append(uid)
     return found
 
@@ -117,6 +122,15 @@ def needs(query: Query) -> tuple[bool, bool, bool]:
         return needs(query.of)
     body = isinstance(query, _BODIES)
     return isinstance(query, SentBetween), body or isinstance(query, _HEADERS | SentBetween), body
+
+
+def mentions(query: Query, kinds: type[Query] | UnionType) -> bool:
+    """Whether a condition of a kind is anywhere in a query."""
+    if isinstance(query, And | Or):
+        return any(mentions(part, kinds) for part in query.of)
+    if isinstance(query, Not):
+        return mentions(query.of, kinds)
+    return isinstance(query, kinds)
 
 
 def compile_query(query: Query, keywords: dict[int, str]) -> Test:
@@ -196,6 +210,10 @@ def _compile_row(query: Query, keywords: dict[int, str]) -> Test:
             return lambda item, text: item.size < octets
         case ReceivedBetween(start, end):
             return lambda item, text: _between(item.received_at, start, end)
+        case SavedBetween(start, end):
+            return lambda item, text: _between(item.saved_at, start, end)
+        case OriginIs(origin):
+            return lambda item, text: item.origin == origin
         case SentBetween(start, end):
             return lambda item, text: _sent_between(item, text, start, end)
         case ModseqFrom(modseq):

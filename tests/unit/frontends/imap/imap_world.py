@@ -60,7 +60,7 @@ class MemoryStream:
         self.written += data if isinstance(data, bytes) else b"".join(data)
         self.wrote.set()
 
-    async def drain(self) -> None:
+    async def drain(self, timeout_s: float = 0) -> None:
         await asyncio.sleep(0)
 
     async def start_tls(self, context) -> None:

@@ -22,8 +22,10 @@ from postern.model.query import (
     ModseqFrom,
     Not,
     Or,
+    OriginIs,
     Query,
     ReceivedBetween,
+    SavedBetween,
     SentBetween,
     SizeAbove,
     SizeBelow,
@@ -109,6 +111,11 @@ class Expression:
                 return f"(i.size < {_number(octets)})"
             case ReceivedBetween(start, end):
                 return _between("i.received_at", start, end)
+            case SavedBetween(start, end):
+                return _between("i.saved_at", start, end)
+            case OriginIs(origin):
+                self.needs.add("c")
+                return f"(coalesce(nullif(c.origin, 0), c.id) = {_number(origin)})"
             case ModseqFrom(modseq):
                 return f"(i.modseq >= {_number(modseq)})"
             case SentBetween(start, end):

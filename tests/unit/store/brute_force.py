@@ -33,7 +33,6 @@ from postern.model.query import (
     TextContains,
     UidIn,
 )
-
 from postern.store.interface import Blobs, Mailbox
 
 ZONE_S = 100 * 3600
@@ -99,8 +98,17 @@ def fold(text: str) -> str:
 async def search(mailbox: Mailbox, blobs: Blobs, folder: FolderId, query: Query) -> list[int]:
     test = compile_query(query, await mailbox.keywords())
     columns = (
-        Columns.UID | Columns.FLAGS | Columns.MODSEQ | Columns.RECEIVED_AT | Columns.SIZE
-        | Columns.PREFIX | Columns.PARTS | Columns.BLOB | Columns.SENT_AT | Columns.SAVED_AT | Columns.ORIGIN
+        Columns.UID
+        | Columns.FLAGS
+        | Columns.MODSEQ
+        | Columns.RECEIVED_AT
+        | Columns.SIZE
+        | Columns.PREFIX
+        | Columns.PARTS
+        | Columns.BLOB
+        | Columns.SENT_AT
+        | Columns.SAVED_AT
+        | Columns.ORIGIN
     )
     found = []
     async for chunk in mailbox.items(folder, columns):

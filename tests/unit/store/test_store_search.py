@@ -118,8 +118,38 @@ async def test_sent_dates_are_what_the_senders_clock_said(world: World, mailbox:
 
 
 PIECES = st.sampled_from(
-    ["report", "Straße", "STRASSE", "ИСТАНБУЛ", "İstanbul", "ıspanak", "отчёт", "会议", "纪要", "ﬁn", "e\u0301té", "Été",
-     "한국", "ά", "ΑΣ", "ς", "a", "Я", "ss", "x y", "\t", "\u00a0", "İ", "ǅ", "𝔘", "%_", '"', "'", "[", "Ⅷ"]
+    [
+        "report",
+        "Straße",
+        "STRASSE",
+        "ИСТАНБУЛ",
+        "İstanbul",
+        "ıspanak",
+        "отчёт",
+        "会议",
+        "纪要",
+        "ﬁn",
+        "e\u0301té",
+        "Été",
+        "한국",
+        "ά",
+        "ΑΣ",
+        "ς",
+        "a",
+        "Я",
+        "ss",
+        "x y",
+        "\t",
+        "\u00a0",
+        "İ",
+        "ǅ",
+        "𝔘",
+        "%_",
+        '"',
+        "'",
+        "[",
+        "Ⅷ",
+    ]
 )
 TEXTS = st.lists(PIECES, min_size=1, max_size=4).map("".join)
 FIELDS = st.sampled_from(["from", "to", "subject", "x-other", "message-id"])
@@ -154,7 +184,20 @@ async def test_equals_brute_force_with_and_without_an_index(
 ) -> None:
     """Random queries over random mail in many scripts: before, while and after it is indexed."""
     randomly = random.Random(5)
-    pieces = ["report", "Straße", "İstanbul", "ıspanak", "отчёт", "会议纪要", "ﬁn", "e\u0301té", "한국", "ΑΣς", "a", "x y"]
+    pieces = [
+        "report",
+        "Straße",
+        "İstanbul",
+        "ıspanak",
+        "отчёт",
+        "会议纪要",
+        "ﬁn",
+        "e\u0301té",
+        "한국",
+        "ΑΣς",
+        "a",
+        "x y",
+    ]
 
     def some() -> str:
         return " ".join(randomly.choices(pieces, k=randomly.randint(1, 5)))

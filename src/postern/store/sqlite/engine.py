@@ -143,11 +143,8 @@ class SqliteStore:
         return await self._with_search_file(mailbox, indexing.clean)
 
     async def _with_search_file(self, mailbox: MailboxId, work: Callable[[Host, Path], Awaitable[int]]) -> int:
-        path = self.path(mailbox)
-        try:
-            return await work(self._host, path)
-        except apsw.Error as error:
-            raise refusal(error, path) from error
+        await self.mailbox(mailbox)
+        return await work(self._host, self.path(mailbox))
 
     async def deliver(self, batch: Sequence[Delivery]) -> list[Delivered]:
         """Idempotent by key; one commit a mailbox; a failing mailbox fails alone."""

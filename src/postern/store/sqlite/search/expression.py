@@ -1,7 +1,7 @@
 """A query as an SQL expression over an item `i` and the rows beside it: 1, 0, or NULL where a row is missing.
 
-`heads` h, `headers` t, `bodies` b and `attached` a are joined from the left, so that what is not there yet makes exactly
-those answers unknown that depend on it. Conditions joined by AND are sorted by what they cost.
+`heads` h, `headers` t, `bodies` b and `attached` a are joined from the left, so that what is not there yet makes those
+answers unknown that depend on it, and no others. Conditions joined by AND are sorted by what they cost.
 """
 
 from __future__ import annotations

@@ -4,14 +4,15 @@ What it holds was worked out from the mailbox and can be worked out again: it is
 is damaged, of another layout, or of another incarnation of the mailbox. If it cannot be written (a full disk, somebody
 else writing for long) a search has one in memory.
 
-Rows are found by content, so that flags, copies and moves cost nothing. `stamp` says which body the row was made of: for
-mail the reference to it, for items without MIME (they change in place) the change number.
+Rows are found by content, so that flags, copies and moves cost nothing. `stamp` says which body the row was made of:
+for mail the reference to it, for items without MIME (they change in place) the change number.
 """
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any, cast
 
 import apsw
 
@@ -94,7 +95,7 @@ def open_beside(mailbox_file: Path, *, private: bool = False) -> apsw.Connection
     """
     db = connect(mailbox_file, busy_ms=BUSY_MS)
     try:
-        db.create_scalar_function("has_field", has_field, 3, deterministic=True)
+        db.create_scalar_function("has_field", cast("Any", has_field), 3, deterministic=True)
         if not private:
             private = not _attach(db, path_beside(mailbox_file))
         if private:
@@ -155,7 +156,8 @@ def _detach(db: apsw.Connection) -> None:
 
 
 def _identity(db: apsw.Connection) -> tuple[str, int]:
-    return rows(db, "SELECT mailbox, incarnation FROM main.state")[0]
+    ((mailbox, incarnation),) = rows(db, "SELECT mailbox, incarnation FROM main.state")
+    return mailbox, incarnation
 
 
 def _make(path: Path, mailbox: str, incarnation: int) -> None:

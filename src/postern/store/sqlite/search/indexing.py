@@ -54,7 +54,7 @@ async def _index(session: Session) -> int:
         return 0
     place = (-(2**62), 0)
     while True:
-        found = await session.run(lambda db: rows(db, _ABSENT, (*place, ITEMS_AT_A_TIME)))
+        found = await session.run(partial(_absent, place=place))
         folders: dict[int, list[int]] = {}
         for folder, uid in found:
             folders.setdefault(folder, []).append(uid)
@@ -105,7 +105,7 @@ async def _clean(session: Session) -> int:
     if session.private:
         return 0
     while True:
-        gone = await session.run(lambda db: [row[0] for row in rows(db, _GONE, (content, ITEMS_AT_A_TIME))])
+        gone = await session.run(partial(_gone, after=content))
         if gone:
             await session.run(partial(_remove, contents=gone))
             total, content = total + len(gone), gone[-1]
@@ -113,6 +113,14 @@ async def _clean(session: Session) -> int:
             break
     await session.run(lambda db: db.wal_checkpoint("s", apsw.SQLITE_CHECKPOINT_TRUNCATE))
     return total
+
+
+def _absent(db: apsw.Connection, *, place: tuple[int, int]) -> list[tuple[int, int]]:
+    return rows(db, _ABSENT, (*place, ITEMS_AT_A_TIME))
+
+
+def _gone(db: apsw.Connection, *, after: int) -> list[int]:
+    return [row[0] for row in rows(db, _GONE, (after, ITEMS_AT_A_TIME))]
 
 
 def _remove(db: apsw.Connection, contents: list[int]) -> None:
@@ -130,7 +138,7 @@ def _remove(db: apsw.Connection, contents: list[int]) -> None:
 
 
 def _be_modest() -> None:
-    """This thread gets what nobody else wants of the processor (Linux counts priorities by thread)."""
+    """Leave this thread what nobody else wants of the processor (Linux counts priorities by thread)."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
 

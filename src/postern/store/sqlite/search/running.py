@@ -1,7 +1,7 @@
 """Running a search: SQL over slices of a folder; what a slice cannot tell yet is filled in and asked again.
 
-Conditions on rows alone run on the loop's connection, slice by slice. Everything else runs in a thread on a connection of
-its own with the search file attached, so that neither the loop nor a writer waits.
+Conditions on rows alone run on the loop's connection, slice by slice. Everything else runs in a thread on a connection
+of its own with the search file attached, so that neither the loop nor a writer waits.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Session:
 
 
 async def with_session(host: Host, path: Path, work: Callable[[Session], Awaitable[T]]) -> T:
-    """Run work with the search file; a damaged one is made anew, an unusable one replaced by one in memory."""
+    """Run work with the search file; a bad one is replaced by one in memory. Raises Refusal."""
     session = Session(host, path, host.blobs)
     try:
         await session.open()
@@ -108,9 +108,11 @@ async def with_session(host: Host, path: Path, work: Callable[[Session], Awaitab
                 raise
             if isinstance(error, DAMAGED):
                 await session.close()
-                await host.in_thread(partial(throw_away, path_beside(path)))
+                await host.in_thread(partial(throw_away, path_beside(path)))  # the next search makes it anew
         await session.open(private=True)
         return await work(session)
+    except apsw.Error as error:
+        raise refusal(error, path) from error
     finally:
         await session.close()
 
@@ -230,10 +232,7 @@ async def search(
             if left:
                 await asyncio.sleep(0)
         return [Uid(uid) for uid in matched]
-    try:
-        return await with_session(host, path, partial(_by_text, scan))
-    except apsw.Error as error:
-        raise refusal(error, path) from error
+    return await with_session(host, path, partial(_by_text, scan))
 
 
 async def _by_text(scan: Scan, session: Session) -> list[Uid]:

@@ -144,6 +144,14 @@ class Ldap(Table, frozen=True, kw_only=True):
     time_limit_s: Annotated[int, Meta(ge=1, le=600, description="seconds a search may take")] = 15
 
 
+class AddressBook(Table, frozen=True, kw_only=True):
+    """`[address_book]`: the offline address book."""
+
+    offline_every_s: Annotated[
+        Limit, Meta(description="seconds between looks whether the offline address book has to be made anew; 0 is off")
+    ] = 900
+
+
 class Http(Table, frozen=True, kw_only=True):
     """`[http]`: the web host."""
 
@@ -177,6 +185,12 @@ class Http(Table, frozen=True, kw_only=True):
     max_connections_per_address: Annotated[
         int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
     ] = 200
+    user_concurrency: Annotated[
+        Limit, Meta(description="requests of one account at once in each worker; 0 is no limit")
+    ] = 50
+    user_per_minute: Annotated[
+        Limit, Meta(description="requests of one account in a minute in each worker; 0 is no limit")
+    ] = 6000
 
 
 class Authentication(Table, frozen=True, kw_only=True):
@@ -191,6 +205,10 @@ class Authentication(Table, frozen=True, kw_only=True):
         str,
         Meta(description="PEM file of authorities whose client certificates sign in to mail (EXTERNAL); empty: none"),
     ] = ""
+    front_end_certificates: Annotated[
+        bool,
+        Meta(description="mail listeners take certificates of front ends, which act for users (`postern server add`)"),
+    ] = False
     require_channel_binding: Annotated[
         bool, Meta(description="refuse Kerberos and NTLM clients that bind to no TLS connection; wrong bindings always")
     ] = False
@@ -302,6 +320,7 @@ class Settings(Table, frozen=True, kw_only=True):
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
     ldap: Ldap = Ldap()
+    address_book: AddressBook = AddressBook()
     http: Http = Http()
     authentication: Authentication = Authentication()
     kerberos: Kerberos = Kerberos()

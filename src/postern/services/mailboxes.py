@@ -18,11 +18,11 @@ from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight, MailboxRight
 from postern.services.authentication import Principal
 from postern.services.delegate_access import DelegateAccess
-from postern.services.item_access import ItemAccess
+from postern.services.item_access import Disposal, ItemAccess
 from postern.services.lifecycle import Sessions
 from postern.services.mailbox_access import Appender, MailboxAccess
 from postern.services.permissions import Permissions
-from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Ranges, Store, normalise
+from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, ItemUpdate, Ranges, Store, normalise
 
 
 class OtherMailbox(NamedTuple):
@@ -107,10 +107,12 @@ __all__ = [
     "Changes",
     "CopyResult",
     "DelegateAccess",
+    "Disposal",
     "FlagChange",
     "FlagResult",
     "FolderView",
     "ItemAccess",
+    "ItemUpdate",
     "MailboxAccess",
     "Mailboxes",
     "OtherMailbox",

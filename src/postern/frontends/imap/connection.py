@@ -30,6 +30,7 @@ from postern.protocols.sasl.server import MECHANISMS
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
@@ -55,7 +56,7 @@ class Shared:
         mailboxes: Mailboxes,
         authentication: Authentication,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None],
+        tls: Callable[[], ssl.SSLContext | Wrapping | None],
         clock: Clock,
     ) -> None:
         self.clock = clock

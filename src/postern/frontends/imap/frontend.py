@@ -38,6 +38,8 @@ from postern.protocols.imap import render
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
+
 _log = logging.getLogger(__name__)
 
 HANDLERS: Mapping[bytes, Handler] = {
@@ -108,7 +110,7 @@ class ImapFrontend:
         mailboxes: Mailboxes,
         authentication: Authentication,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], ssl.SSLContext | Wrapping | None] = lambda: None,
         clock: Clock | None = None,
     ) -> None:
         """`tls` gives the context for STARTTLS as it is at the moment (a reload changes it); None: not offered."""

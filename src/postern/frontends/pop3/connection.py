@@ -25,6 +25,7 @@ from postern.protocols.sasl.server import offered
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 PROTOCOL = "pop3"
@@ -44,7 +45,7 @@ class Shared:
         authentication: Authentication,
         maildrops: Maildrops,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None],
+        tls: Callable[[], ssl.SSLContext | Wrapping | None],
     ) -> None:
         self.settings = settings
         self.mailboxes = mailboxes

@@ -25,6 +25,7 @@ class Tls(NamedTuple):
     cipher: str = "TLS_AES_256_GCM_SHA384"
     server_end_point: bytes = b"x" * 32
     peer_certificate: bytes = b""
+    peer_chain: tuple[bytes, ...] = ()
 
 
 class MemoryStream:

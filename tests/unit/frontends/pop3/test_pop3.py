@@ -30,7 +30,9 @@ class FakeStream:
         self.reads = list(reads)
         self.peer = ("192.0.2.1", 999)
         self.tls = (
-            SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"")
+            SimpleNamespace(
+                version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"", peer_chain=()
+            )
             if tls
             else None
         )
@@ -54,7 +56,9 @@ class FakeStream:
         pass
 
     async def start_tls(self, context) -> None:
-        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"")
+        self.tls = SimpleNamespace(
+            version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"", peer_chain=()
+        )
 
     def close(self) -> None:
         self.closed = True

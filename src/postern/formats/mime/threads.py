@@ -68,8 +68,7 @@ def _linked(messages: Sequence[Linked]) -> list[Thread]:
             every.append(found)
         return found
 
-    parents: dict[Thread, Thread] = {}
-    forest = _Forest(parents)
+    forest = _Forest()
     for message in messages:
         own, *ancestors = message.links
         node = table.get(own) if own else None
@@ -82,32 +81,40 @@ def _linked(messages: Sequence[Linked]) -> list[Thread]:
         last: Thread | None = None
         for identifier in ancestors:
             ancestor = place(identifier)
-            if last is not None and ancestor not in parents and not forest.is_above(ancestor, last):
-                parents[ancestor] = last
+            if last is not None and ancestor not in forest.parents:
+                forest.link(ancestor, last)
             last = ancestor
-        parents.pop(node, None)
-        if last is not None and not forest.is_above(node, last):
-            parents[node] = last
+        forest.parents.pop(node, None)
+        if last is not None:
+            forest.link(node, last)
     for child in every:
-        parent = parents.get(child)
+        parent = forest.parents.get(child)
         if parent is not None:
             _adopt(parent, child)
     return [thread for thread in every if thread.parent is None]
 
 
 class _Forest:
-    """Whether a link would close a circle."""
+    """Links upwards, never in a circle."""
 
-    def __init__(self, parents: dict[Thread, Thread]) -> None:
-        self._parents = parents
+    def __init__(self) -> None:
+        self.parents: dict[Thread, Thread] = {}
+        self._above: set[Thread] = set()
+        """Who has ever been a parent: nobody else can close a circle, so that a chain is linked in linear time."""
 
-    def is_above(self, one: Thread, other: Thread) -> bool:
-        """Whether `one` is `other` or an ancestor of it."""
-        at: Thread | None = other
+    def link(self, child: Thread, parent: Thread) -> None:
+        """Put a child under a parent, unless it is above it already."""
+        if child is parent or (child in self._above and self._is_above(child, parent)):
+            return
+        self.parents[child] = parent
+        self._above.add(parent)
+
+    def _is_above(self, one: Thread, other: Thread) -> bool:
+        at = self.parents.get(other)
         while at is not None:
             if at is one:
                 return True
-            at = self._parents.get(at)
+            at = self.parents.get(at)
         return False
 
 

@@ -11,6 +11,7 @@ from postern.roles.parts import Parts
 from postern.telemetry.log import logger
 
 LOOK_EVERY_S = 1.0
+QUIET_S = 2.0
 CLEAN_EVERY_S = 24 * 3600.0
 
 
@@ -34,6 +35,8 @@ class Indexing:
             current = self._parts.bus.current(slot)
             if self._done.get(mailbox, -1) == current and current:
                 continue
+            if not await asyncio.to_thread(self._is_quiet, mailbox):
+                continue  # a search is filling the file: two at it would only wait for each other
             try:
                 count = await self._parts.store.index_mailbox(mailbox)
                 await self._clean(mailbox)
@@ -51,6 +54,10 @@ class Indexing:
         if now - self._cleaned.setdefault(mailbox, now) >= CLEAN_EVERY_S:
             self._cleaned[mailbox] = now
             await self._parts.store.clean_search_file(mailbox)
+
+    def _is_quiet(self, mailbox: MailboxId) -> bool:
+        changed = self._parts.store.search_file_changed_at(mailbox)
+        return changed is None or not 0 <= self._parts.clock.timestamp() - changed < QUIET_S
 
     async def _mailboxes(self) -> list[MailboxId]:
         if self._parts.settings.search.index == "all":

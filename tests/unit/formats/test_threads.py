@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +62,7 @@ def _slow(messages: list[Linked]) -> list[str | int]:
         own, *links = message.links
         key: object = note(own) if own and own not in where else note(("own", number))
         where[key] = message
-        for above, below in zip(links, links[1:], strict=False):
+        for above, below in pairwise(links):
             note(above), note(below)
             if below not in parent and below not in ancestors(above):
                 parent[below] = above

@@ -130,9 +130,9 @@ class SqliteStore:
                 raise
         return True
 
-    def is_searched(self, mailbox: MailboxId) -> bool:
-        """Whether somebody has searched a mailbox for text."""
-        return indexing.is_searched(self.path(mailbox))
+    def search_file_changed_at(self, mailbox: MailboxId) -> float | None:
+        """When a mailbox's search file was last written, seconds since the epoch; None: nobody has searched it."""
+        return indexing.changed_at(self.path(mailbox))
 
     async def index_mailbox(self, mailbox: MailboxId) -> int:
         """Bring the search file of a mailbox up to date; how many contents were indexed. Raises Refusal."""

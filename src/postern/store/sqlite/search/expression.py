@@ -1,6 +1,6 @@
 """A query as an SQL expression over an item `i` and the rows beside it: 1, 0, or NULL where a row is missing.
 
-`heads` h, `headers` t, `bodies` b and `attached` a are joined from the left, so that what is not there yet makes those
+`heads` h are joined from the left, texts are asked for where they decide, so that what is not there yet makes those
 answers unknown that depend on it, and no others. Conditions joined by AND are sorted by what they cost.
 """
 
@@ -32,7 +32,7 @@ from postern.model.query import (
     TextContains,
     UidIn,
 )
-from postern.store.sqlite.search.file import NO_DATE
+from postern.store.sqlite.search.file import NO_DATE, STAMP
 
 _FIELDS = {
     "from": "h.from_field",
@@ -67,12 +67,8 @@ class Expression:
     def joins(self) -> str:
         """What follows `FROM items i`."""
         sql = ""
-        stamp = "(CASE WHEN i.segment THEN (i.segment << 32) | i.record ELSE -i.altered - 1 END)"
-        for name, table in (("h", "heads"), ("t", "headers"), ("b", "bodies")):
-            if name in self.needs:
-                sql += f" LEFT JOIN s.{table} {name} ON {name}.content = i.content AND {name}.stamp = {stamp}"
-        if "b" in self.needs:
-            sql += " LEFT JOIN s.attached a ON a.content = i.content"
+        if "h" in self.needs:
+            sql += f" LEFT JOIN s.heads h ON h.content = i.content AND h.stamp = ({STAMP})"
         if "c" in self.needs:
             sql += " JOIN contents c ON c.id = i.content"
         return sql
@@ -147,12 +143,9 @@ class Expression:
         raw_name = name.encode("ascii")
         if not text:
             start = self._bind(b"\n%b:" % raw_name)
-            return f"(instr(t.text, {start}) > 0)"
-        wanted = self._bind(text.encode())
-        return (
-            f"(CASE WHEN instr(t.text, {wanted}) > 0 THEN has_field(t.text, {self._bind(raw_name)}, {wanted})"
-            " WHEN t.text IS NULL THEN NULL ELSE 0 END)"
-        )
+            return f"({_of('headers', f'instr(x.text, {start}) > 0')})"
+        wanted, field = self._bind(text.encode()), self._bind(raw_name)
+        return f"({_of('headers', f'instr(x.text, {wanted}) > 0 AND has_field(x.text, {field}, {wanted})')})"
 
     def _text(self, text: str, *, header: bool) -> str:
         """The index says which rows may match, the text says which do; what is not indexed is read."""
@@ -160,7 +153,8 @@ class Expression:
             return "1"
         self.needs |= {"h", "b"}
         wanted = self._bind(text.encode())
-        found = f"instr(b.text, {wanted}) > 0 OR coalesce(instr(a.text, {wanted}), 0) > 0"
+        place = f"instr(x.text, {wanted}) > 0"
+        attached = f"coalesce((SELECT {place} FROM s.attached x WHERE x.content = i.content), 0)"
         steps = ""
         if len(text) >= TRIGRAM:
             table = f"temp.candidates_{len(self.candidates)}"
@@ -168,10 +162,15 @@ class Expression:
             steps = f"WHEN h.indexed BETWEEN 1 AND {BATCH} AND i.content NOT IN {table} THEN 0 "
         if header:
             self.needs.add("t")
-            steps += f"WHEN instr(t.text, {wanted}) > 0 THEN 1 "
-            # without its header nothing can be said, even if the body is there
-            steps += "WHEN t.text IS NULL THEN NULL "
+            steps += "WHEN h.content IS NULL THEN NULL "
+            return f"(CASE {steps}WHEN {_of('headers', place)} THEN 1 ELSE {_of('bodies', place)} OR {attached} END)"
+        found = f"{_of('bodies', place)} OR {attached}"
         return f"(CASE {steps}ELSE {found} END)" if steps else f"({found})"
+
+
+def _of(table: str, expression: str) -> str:
+    """Asked only where it is needed: a text lies on pages of its own."""
+    return f"(SELECT {expression} FROM s.{table} x WHERE x.content = i.content AND x.stamp = ({STAMP}))"
 
 
 def index_query(text: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 
 from postern.model.ids import FolderId
-from postern.store.sqlite.connection import rows
+from postern.store.sqlite.connection import rows, wal_path
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.search.file import path_beside
 from postern.store.sqlite.search.filling import yield_lock
@@ -143,6 +143,11 @@ def _be_modest() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
 
 
-def is_searched(path: Path) -> bool:
-    """Whether a mailbox has a search file: somebody has searched it."""
-    return path_beside(path).exists()
+def changed_at(path: Path) -> float | None:
+    """When the search file beside a mailbox was last written; None: there is none."""
+    beside = path_beside(path)
+    times = []
+    for file in (beside, wal_path(beside)):
+        with contextlib.suppress(OSError):
+            times.append(file.stat().st_mtime)
+    return max(times, default=None)

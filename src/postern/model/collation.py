@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 UNICODE_VERSION = unicodedata.unidata_version
 """What was folded by another version has to be folded again."""
 _OTHER_SPACE = re.compile(r"[^\S ]|  ")
+_OTHER_SCRIPT = re.compile(r"[^\0-\x7f]+")
+LONGEST_KEPT = 32
+"""Characters of a run whose folding is remembered."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -22,12 +26,25 @@ def fold(text: str) -> str:
         if "\0" in text:
             text = text.replace("\0", " ")
     else:
-        text = unicodedata.normalize("NFKD", text).upper().casefold()
-        text = _SURROGATE.sub("\ufffd", unicodedata.normalize("NFKD", text).replace("\0", " "))
+        # most text is mostly ASCII, whose letters neither decompose nor change places with their neighbours' marks
+        text = text.replace("\0", " ").encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+        text = _OTHER_SCRIPT.sub(_fold_run, text)
     text = text.replace("\r\n", " ")
     if _OTHER_SPACE.search(text):
         return " ".join(text.split())
     return text.strip(" ")
+
+
+def _fold_run(found: re.Match[str]) -> str:
+    return _fold_word(found[0]) if len(found[0]) < LONGEST_KEPT else _fold_other(found[0])
+
+
+def _fold_other(run: str) -> str:
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", run).upper().casefold())
+    return _SURROGATE.sub("\ufffd", folded)
+
+
+_fold_word = lru_cache(maxsize=4096)(_fold_other)
 
 
 class _Titlecase(dict[int, int]):

@@ -24,7 +24,8 @@ LAYOUT_VERSION = 1
 PAGE_BYTES = 8192
 BUSY_MS = 2000
 CACHE_KIB = 4096
-LOG_BYTES = 8 << 20
+LOG_BYTES = 256 << 10
+"""Whoever opens the file first reads the whole log: a longer one is emptied."""
 
 STAMP = "CASE WHEN i.segment THEN (i.segment << 32) | i.record ELSE -i.altered - 1 END"
 """Of an item `i`."""
@@ -118,7 +119,8 @@ def close(db: apsw.Connection) -> None:
         path = db.db_filename("s")
         log = wal_path(Path(path)) if path else None
         if log is not None and log.exists() and log.stat().st_size > LOG_BYTES:
-            db.wal_checkpoint("s", apsw.SQLITE_CHECKPOINT_PASSIVE)
+            db.set_busy_timeout(0)
+            db.wal_checkpoint("s", apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except (apsw.Error, OSError):
         pass  # the log waits for the next one
     finally:

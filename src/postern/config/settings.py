@@ -268,6 +268,15 @@ class Store(Table, frozen=True, kw_only=True):
     dead_bytes_days: Annotated[int, Meta(ge=0, le=365, description="days until bodies nothing refers to are gone")] = 7
 
 
+class Search(Table, frozen=True, kw_only=True):
+    """`[search]`: the index of texts beside each mailbox."""
+
+    index: Annotated[
+        Literal["searched", "all", "off"],
+        Meta(description="mailboxes whose new mail is indexed in the background: those once searched, all, none"),
+    ] = "searched"
+
+
 class Queue(Table, frozen=True, kw_only=True):
     """`[queue]`: mail that waits for its next hop."""
 
@@ -318,6 +327,7 @@ class Settings(Table, frozen=True, kw_only=True):
     ntlm: Ntlm = Ntlm()
     oidc: tuple[Oidc, ...] = ()
     store: Store = Store()
+    search: Search = Search()
     queue: Queue = Queue()
     pressure: Pressure = Pressure()
     receive_connector: tuple[ReceiveConnector, ...] = DEFAULT_CONNECTORS

@@ -22,6 +22,8 @@ from postern.store.sqlite.host import MAX_OPEN, Host
 from postern.store.sqlite.mailbox import SqliteMailbox
 from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
 from postern.store.sqlite.schema import UnknownLayout
+from postern.store.sqlite.search import indexing
+from postern.store.sqlite.search.file import path_beside, throw_away
 
 T = TypeVar("T")
 
@@ -97,6 +99,7 @@ class SqliteStore:
         self._host.forget(path)
         self._mailboxes.pop(mailbox, None)
         await self._blocking(partial(upkeep.remove, path), path)
+        throw_away(path_beside(path))
         self._host.dirty.discard(path)
 
     async def mailbox(self, mailbox: MailboxId) -> SqliteMailbox:
@@ -126,6 +129,22 @@ class SqliteStore:
             if refused.reason is not Reason.ALREADY_EXISTS:  # another process was faster
                 raise
         return True
+
+    def search_file_changed_at(self, mailbox: MailboxId) -> float | None:
+        """When a mailbox's search file was last written, seconds since the epoch; None: nobody has searched it."""
+        return indexing.changed_at(self.path(mailbox))
+
+    async def index_mailbox(self, mailbox: MailboxId) -> int:
+        """Bring the search file of a mailbox up to date; how many contents were indexed. Raises Refusal."""
+        return await self._with_search_file(mailbox, indexing.index)
+
+    async def clean_search_file(self, mailbox: MailboxId) -> int:
+        """Remove from the search file what is gone from the mailbox; how much. Raises Refusal."""
+        return await self._with_search_file(mailbox, indexing.clean)
+
+    async def _with_search_file(self, mailbox: MailboxId, work: Callable[[Host, Path], Awaitable[int]]) -> int:
+        await self.mailbox(mailbox)
+        return await work(self._host, self.path(mailbox))
 
     async def deliver(self, batch: Sequence[Delivery]) -> list[Delivered]:
         """Idempotent by key; one commit a mailbox; a failing mailbox fails alone."""

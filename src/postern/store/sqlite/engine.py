@@ -182,6 +182,17 @@ class SqliteStore:
             self._host.dirty |= dirty
             raise
 
+    async def care(self, mailbox: MailboxId, work: Callable[[Path], T]) -> T:
+        """Run an administrator's work on a mailbox's file in a thread (`sqlite.care`, `sqlite.verifying`).
+
+        Raises Refusal(NO_SUCH_RECIPIENT, CORRUPT, TRY_LATER, DISK_FULL, READ_ONLY).
+        """
+        path = self.path(mailbox)
+        if not path.exists():
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, mailbox)
+        self._host.forget(path)
+        return await self._blocking(partial(work, path), path)
+
     def mailbox_paths(self) -> list[Path]:
         """Every mailbox file of the data directory."""
         return sorted(self._root.glob("??/" + "[0-9a-f]" * 32 + ".db"))

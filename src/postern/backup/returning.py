@@ -182,8 +182,6 @@ class Returning:
             self.returned.trouble.append(f"{path}: {item.subject!r}: {refusal.detail}")
             return
         assert placed
-        if self._missing_only:
-            self._there.update(_names(item))
         self.returned.copied += 1
         self.returned.copied_bytes += item.body_size + len(item.prefix)
 

@@ -80,8 +80,8 @@ class PackWriter:
         self._directory = directory
         self._temporary = directory / f"{pack}.pack.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = open(os.open(self._temporary, flags, 0o600), "wb", buffering=0)
-        self.size_bytes = self._file.write(PACK_MAGIC)
+        self._descriptor = os.open(self._temporary, flags, 0o600)
+        self.size_bytes = os.write(self._descriptor, PACK_MAGIC)
         self.places: list[Place] = []
 
     def add(self, name: bytes, stored: bytes | memoryview, raw_bytes: int, flags: int) -> Place:
@@ -89,9 +89,9 @@ class PackWriter:
         head = _HEAD.pack(name, len(stored), raw_bytes, flags, 0)[:-4]
         head += crc32(head).to_bytes(4, "little")
         wanted = len(head) + len(stored)
-        written = os.writev(self._file.fileno(), [head, stored])
+        written = os.writev(self._descriptor, [head, stored])
         while written < wanted:
-            written += os.write(self._file.fileno(), (head + bytes(stored))[written:])
+            written += os.write(self._descriptor, (head + bytes(stored))[written:])
         place = Place(name, self.size_bytes + len(head), len(stored), raw_bytes, flags)
         self.size_bytes += wanted
         self.places.append(place)
@@ -99,15 +99,15 @@ class PackWriter:
 
     def finish(self) -> None:
         """Durable on return. Raises OSError."""
-        os.fdatasync(self._file.fileno())
-        self._file.close()
+        os.fdatasync(self._descriptor)
+        os.close(self._descriptor)
         self._temporary.replace(pack_path(self._directory, self.pack))
         sync_directory(self._directory)
         write_list(self._directory, self.pack, self.places)
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        os.close(self._descriptor)
         self._temporary.unlink(missing_ok=True)
 
 

@@ -35,6 +35,29 @@ class Wanted(NamedTuple):
     recoverable: bool = False
     """Also Recoverable Items."""
 
+    @property
+    def chooses(self) -> bool:
+        """Whether items were named, not folders alone."""
+        return self != Wanted(self.folders, recoverable=self.recoverable)
+
+    def of(self, folders: Sequence[Folder]) -> list[tuple[Folder, tuple[str, ...]]]:
+        """The wanted folders among a mailbox's, with their paths; parents come first."""
+        paths: dict[FolderId, tuple[str, ...]] = {}
+        closed: set[FolderId] = set()
+        found = []
+        named = [name.lower().strip("/") for name in self.folders]
+        for folder in folders:
+            above = paths.get(folder.parent, ()) if folder.parent is not None else ()
+            path = paths[folder.id] = (*above, folder.name)
+            trash = folder.special is SpecialUse.RECOVERABLE
+            if folder.parent in closed or (folder.hidden and not trash) or (trash and not self.recoverable):
+                closed.add(folder.id)
+                continue
+            name = "/".join(path).lower()
+            if not named or any(name == one or name.startswith(one + "/") for one in named):
+                found.append((folder, path))
+        return found
+
     def takes(self, uid: int, received_at: int, subject: str, message_id: str) -> bool:
         """Whether an item of a wanted folder is one."""
         return (
@@ -92,7 +115,7 @@ class Returning:
 
     async def run(self) -> Returned:
         """Raises Refusal (OVER_QUOTA, DISK_FULL, NO_SUCH_FOLDER ...): what is done stays done."""
-        folders = self._folders(await self._source.mailbox.folders())
+        folders = self._wanted.of(await self._source.mailbox.folders())
         if not folders:
             raise Refusal(Reason.NO_SUCH_FOLDER, f"the snapshot has no folder {', '.join(self._wanted.folders)}")
         chosen: list[tuple[Folder, tuple[str, ...], list[Uid]]] = []
@@ -107,7 +130,7 @@ class Returning:
             chosen.append((folder, path, uids))
         if self._missing_only:
             await self._look()
-        single = self._wanted != Wanted(self._wanted.folders, recoverable=self._wanted.recoverable)
+        single = self._wanted.chooses
         for folder, path, uids in chosen:
             if single and not uids:
                 continue
@@ -121,24 +144,6 @@ class Returning:
         return self.returned
 
     # --- folders
-
-    def _folders(self, folders: Sequence[Folder]) -> list[tuple[Folder, tuple[str, ...]]]:
-        """Those that are wanted, with their paths; parents come first."""
-        paths: dict[FolderId, tuple[str, ...]] = {}
-        closed: set[FolderId] = set()
-        found = []
-        named = [name.lower().strip("/") for name in self._wanted.folders]
-        for folder in folders:
-            above = paths.get(folder.parent, ()) if folder.parent is not None else ()
-            path = paths[folder.id] = (*above, folder.name)
-            recoverable = folder.special is SpecialUse.RECOVERABLE and self._wanted.recoverable
-            if (folder.hidden or folder.parent in closed or folder.special is SpecialUse.RECOVERABLE) and not recoverable:
-                closed.add(folder.id)
-                continue
-            name = "/".join(path).lower()
-            if not named or any(name == one or name.startswith(one + "/") for one in named):
-                found.append((folder, path))
-        return found
 
     async def _place(self, folder: Folder, path: tuple[str, ...]) -> FolderId:
         """Where a folder's items go, made if need be."""
@@ -197,10 +202,8 @@ class Returning:
         streams = [await self._source.blobs.read(one.blob) for one in item.attachments]
 
         async def put(refs: Sequence[BlobRef]) -> Placement:
-            attachments = tuple(
-                one._replace(blob=ref) for one, ref in zip(item.attachments, refs, strict=True)
-            )
-            (placed,) = await self._target.mailbox.add(target, [item._replace(attachments=attachments)])
+            attachments = tuple(one._replace(blob=ref) for one, ref in zip(item.attachments, refs, strict=True))
+            (placed,) = await self._target.mailbox.add(target, [msgspec.structs.replace(item, attachments=attachments)])
             return placed
 
         return await self._mailflow.keep(self._target.mailbox.id, streams, put)

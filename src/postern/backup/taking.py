@@ -31,7 +31,7 @@ from postern.model.ports import Clock
 from postern.model.refusal import Refusal
 from postern.store import failpoints
 from postern.store.journal.collect import held
-from postern.store.journal.layout import body_path, bodies, journal_directory, journals, segment_path, segments
+from postern.store.journal.layout import bodies, body_path, journal_directory, journals, segment_path, segments
 from postern.store.journal.marks import read_mark
 from postern.store.journal.records import SPOOLED_OFFSET, journal_of, scan_records
 from postern.store.journal.replay import read_index, sealed
@@ -84,6 +84,8 @@ class Taking:
         self._fresh: set[str] = set()
         """Paths that were read."""
         self._indexes: dict[int, array[int]] = {}
+        self._growing: set[int] = set()
+        """Segments that are being written: what they had, they still have."""
         self._bodies: set[tuple[int, int]] = set()
         self._wanted: list[tuple[str, dict[int, set[int]]]] = []
         self._trouble: list[str] = []
@@ -140,14 +142,16 @@ class Taking:
     def _name(self, at: float) -> str:
         name = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
         taken = set(self._repository.snapshots())
-        return next(one for number in range(10_000) if (one := name + (f"-{number:04d}" if number else "")) not in taken)
+        return next(
+            one for number in range(10_000) if (one := name + (f"-{number:04d}" if number else "")) not in taken
+        )
 
     def _remember(self) -> None:
         """What the newest snapshot that can be read has; only what is really there still counts."""
         for name in reversed(self._repository.snapshots()):
             try:
                 manifest = self._repository.read_snapshot(name)
-            except Exception as problem:  # noqa: BLE001 - an older one serves as well
+            except Exception as problem:
                 self._trouble.append(str(problem))
                 continue
             self._before = {
@@ -327,6 +331,7 @@ class Taking:
             entries.extend([0] * (head.record * 2 - len(entries)))
             entries.extend((head.content_offset, head.content_length))
         self._indexes[number] = entries
+        self._growing.add(number)
         whole = memoryview(b"".join(sealed(number, data, heads)))
         chunks = [whole[at : at + STREAM_CHUNK_BYTES] for at in range(0, len(whole), STREAM_CHUNK_BYTES)]
         names = b"".join(self._put(chunk, name) for chunk in chunks)
@@ -339,7 +344,7 @@ class Taking:
         """Follow every reference of what was read, and of what was not if a segment it refers to is another now."""
         moved = {
             number
-            for number in self._indexes
+            for number in self._indexes.keys() - self._growing
             if f"journal/{segment_path(self._journal, number).name}" in self._fresh
         }
         for entry in list(self._entries.values()):
@@ -374,7 +379,7 @@ def _queue_references(copy: Path) -> dict[int, set[int]]:
         for table in ("message", "outbox"):
             rows = db.execute(f"SELECT blob_segment, blob_record FROM {table} WHERE blob_segment > 0")  # noqa: S608
             for segment, record in rows:
-                found.setdefault(int(segment), set()).add(int(record))  # type: ignore[arg-type]
+                found.setdefault(segment, set()).add(record)
     return found
 
 

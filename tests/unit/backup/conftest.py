@@ -1,9 +1,6 @@
 """An organisation at work, and a repository beside it."""
 
-import asyncio
-
 import pytest
-
 from backup_world import World
 
 

@@ -5,8 +5,8 @@ import random
 
 import apsw
 import pytest
-
 from backup_world import MAILBOXES, World, numbers, started
+
 from crash.organisation import content
 from postern.backup.crypt import Secret
 from postern.backup.repository import RepositoryError
@@ -194,8 +194,8 @@ async def test_a_damaged_repository_gives_back_what_is_whole(world):
         mailbox = await worker.store.mailbox(MAILBOXES[ANNA])
         inbox = await mailbox.special(SpecialUse.INBOX)
         assert inbox.messages == 40
-        from postern.model.refusal import Refusal
         from postern.model.items import Columns
+        from postern.model.refusal import Refusal
 
         sound = 0
         async for rows in mailbox.items(inbox.id, Columns.UID):

@@ -1,7 +1,7 @@
 """Salvage: a new mailbox file with everything that can still be read of a damaged one.
 
-Tables are read row by row by their keys; where a page is damaged the rows behind it are looked for by halving the range.
-Counters are made from the rows. An item whose rendered data is lost is dropped and listed, unless its body is there to
+Tables are read row by row by their keys; where a page is damaged the rows behind it are looked for by halving
+the range. Counters are made from the rows. An item whose rendered data is lost is dropped and listed, unless its body is there to
 render it anew from (`Rerender`).
 """
 
@@ -71,6 +71,7 @@ def _columns(db: apsw.Connection, table: str) -> list[str]:
 
 
 def _copy_all(source: apsw.Connection, target: apsw.Connection, lost: list[str]) -> None:
+    highest = _highest(source)
     for table in (*_WHOLE, "counters", "contents", "items"):
         theirs, ours = _columns(source, table), _columns(target, table)
         columns = [one for one in ours if one in theirs]
@@ -79,7 +80,7 @@ def _copy_all(source: apsw.Connection, target: apsw.Connection, lost: list[str])
         names = ", ".join(columns)
         statement = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"
         gaps = 0
-        for part in _read(source, table, names):
+        for part in _read(source, table, names, highest):
             if part is None:
                 gaps += 1
             else:
@@ -88,60 +89,101 @@ def _copy_all(source: apsw.Connection, target: apsw.Connection, lost: list[str])
             lost.append(f"table {table}: rows in {gaps} damaged places")
 
 
-_KEYS = {"items": ("folder", "uid"), "tombstones": ("folder", "modseq"), "applied": ("segment", "record")}
+_RANGES = {
+    "items": "uid",
+    "tombstones": "uid",
+    "contents": "id",
+    "attachments": "content",
+    "counters": "id",
+    "folders": "id",
+    "outbox": "id",
+    "shared": "content",
+}
+"""Tables that are looked through by ranges of a key."""
+_GRAIN = 64
+"""A range of this many keys that cannot be read is read from both ends, as far as that goes."""
+_MOST_FAILURES = 50_000
 
 
-def _read(db: apsw.Connection, table: str, names: str) -> Iterator[list[tuple[object, ...]] | None]:
+def _read(db: apsw.Connection, table: str, names: str, highest: int) -> Iterator[list[tuple[object, ...]] | None]:
     """Rows in parts; None for each place where some are lost."""
     try:
         yield rows(db, f"SELECT {names} FROM {table}")
         return
     except apsw.Error:
         pass
-    if table in _KEYS:
-        first, second = _KEYS[table]
-        try:
-            groups = [one for (one,) in rows(db, "SELECT id FROM folders")] if table == "items" else []
-        except apsw.Error:
-            groups = []
-        groups += [-one for one in groups]
-        where = [(f"{first} = {int(group)} AND {second}", 0, _MAX_UID) for group in groups]
+    if table in {"items", "tombstones"}:
+        folders = _folders(db)
+        conditions = [f"folder = {folder} AND {_RANGES[table]}" for folder in folders]
     else:
-        keyed = {"contents", "counters", "folders", "shared", "keywords", "outbox"}
-        where = [("id" if table != "shared" else "content", -(2**33), 2**33)] if table in keyed - {"keywords"} else []
-    if not where:
-        yield from _as_far_as_it_goes(db, f"SELECT {names} FROM {table}")
-        return
-    for key, low, high in where:
-        yield from _halving(db, f"SELECT {names} FROM {table} WHERE {key} BETWEEN ? AND ?", low, high)
+        conditions = [_RANGES[table]] if table in _RANGES else []
+    if not conditions:
+        yield from _ends(db, f"SELECT {names} FROM {table}", ())
+    budget = [_MOST_FAILURES]
+    for condition in conditions:
+        yield from _halving(
+            db, f"SELECT {names} FROM {table} WHERE {condition} BETWEEN ? AND ?", condition, highest, budget
+        )
 
 
-def _as_far_as_it_goes(db: apsw.Connection, statement: str) -> Iterator[list[tuple[object, ...]] | None]:
-    found: list[tuple[object, ...]] = []
+def _folders(db: apsw.Connection) -> list[int]:
+    found: set[int] = set()
+    for statement in ("SELECT id FROM folders", "SELECT id FROM counters WHERE id != 0"):
+        for part in _ends(db, statement, ()):
+            found.update(int(row[0]) for row in part or ())  # type: ignore[call-overload]
+    return sorted(found | {-one for one in found})
+
+
+def _ends(
+    db: apsw.Connection, statement: str, bindings: tuple[int, ...], order: str = ""
+) -> Iterator[list[tuple[object, ...]] | None]:
+    """What can be read before an error, and behind it in the other direction if there is an order."""
     broken = False
-    try:
-        for row in db.execute(statement):
-            found.append(row)  # noqa: PERF402 - what was read before an error counts
-    except apsw.Error:
-        broken = True
-    yield found
-    if broken:
-        yield None
+    for direction in [f" ORDER BY {order}", f" ORDER BY {order} DESC"] if order else [""]:
+        found: list[tuple[object, ...]] = []
+        try:
+            for row in db.execute(statement + direction, bindings):
+                found.append(row)
+        except apsw.Error:
+            broken = True
+        yield found
+        if not broken:
+            return
+    yield None
 
 
-def _halving(db: apsw.Connection, statement: str, low: int, high: int) -> Iterator[list[tuple[object, ...]] | None]:
-    """Rows in [low, high]; a range that cannot be read is halved, down to a single key."""
-    waiting = [(low, high)]
+def _halving(
+    db: apsw.Connection, statement: str, condition: str, highest: int, budget: list[int]
+) -> Iterator[list[tuple[object, ...]] | None]:
+    """Rows up to the highest key; a range that cannot be read is halved."""
+    key = condition.rpartition(" ")[2]
+    waiting = [(-highest if key == "id" else 0, highest)]
     while waiting:
         start, end = waiting.pop()
         try:
             yield rows(db, statement, (start, end))
         except apsw.Error:
-            if start == end:
-                yield None
+            budget[0] -= 1
+            if end - start < _GRAIN or budget[0] < 0:
+                yield from _ends(db, statement, (start, end), key)
                 continue
             middle = (start + end) // 2
             waiting += [(middle + 1, end), (start, middle)]
+
+
+def _highest(db: apsw.Connection) -> int:
+    """No key of any table is above."""
+    for statement in (
+        "SELECT max(id_safe, id_pending) FROM state",
+        "SELECT max(uid_next) + 2 * 8192 FROM counters",
+    ):
+        try:
+            ((found,),) = rows(db, statement)
+        except (apsw.Error, ValueError):
+            continue
+        if found:
+            return int(found)
+    return 1 << 24
 
 
 def _mend(db: apsw.Connection, lost: list[str], rerender: Rerender) -> None:
@@ -155,6 +197,7 @@ def _mend(db: apsw.Connection, lost: list[str], rerender: Rerender) -> None:
         "SELECT i.folder, i.uid, i.content, i.segment, i.record FROM items i LEFT JOIN contents c ON c.id = i.content"
         " WHERE c.id IS NULL",
     )
+    rendered = 0
     marks = ", ".join("?" * (_CONTENT_COLUMNS.count(",") + 1))
     for folder, uid, content, segment, record in missing:
         made = rerender(segment, record) if segment else None
@@ -163,9 +206,16 @@ def _mend(db: apsw.Connection, lost: list[str], rerender: Rerender) -> None:
             db.execute("DELETE FROM items WHERE folder = ? AND uid = ?", (folder, uid))
         else:
             db.execute(f"INSERT OR IGNORE INTO contents ({_CONTENT_COLUMNS}) VALUES ({marks})", (content, *made))
+            # the lines of its own before the shared body are lost
+            db.execute("UPDATE items SET size = ? WHERE content = ?", (made[0], content))
+            rendered += 1
+    if rendered:
+        lost.append(f"{rendered} messages were rendered anew from their bodies, without their own trace lines")
     db.execute("DELETE FROM contents WHERE id NOT IN (SELECT content FROM items)")
     db.execute("DELETE FROM attachments WHERE content NOT IN (SELECT content FROM items)")
-    db.execute("DELETE FROM spans WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.folder = spans.folder AND i.uid = spans.uid)")
+    db.execute(
+        "DELETE FROM spans WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.folder = spans.folder AND i.uid = spans.uid)"
+    )
     db.execute("DELETE FROM shared")
     db.execute("INSERT INTO shared SELECT content, count(*) - 1 FROM items GROUP BY content HAVING count(*) > 1")
 
@@ -174,7 +224,8 @@ def recount(db: apsw.Connection) -> None:
     """Counters of folders and of the mailbox from the rows. In a transaction of the caller."""
     db.execute(
         "UPDATE counters SET messages = t.n, unseen = t.unseen, deleted = t.deleted, size_bytes = t.size"
-        " FROM (SELECT c.id AS id, count(i.uid) AS n, coalesce(sum(i.uid IS NOT NULL AND NOT i.flags & 1), 0) AS unseen,"
+        " FROM (SELECT c.id AS id, count(i.uid) AS n,"
+        f" coalesce(sum(i.uid IS NOT NULL AND NOT i.flags & {_FLAG_SEEN}), 0) AS unseen,"
         f" coalesce(sum(i.flags & {_FLAG_DELETED} != 0), 0) AS deleted, coalesce(sum(i.size), 0) AS size"
         " FROM counters c LEFT JOIN items i ON i.folder = c.id WHERE c.id != 0 GROUP BY c.id) AS t"
         " WHERE counters.id = t.id"

@@ -1,4 +1,4 @@
-"""Is a mailbox file whole, and does it agree with itself and with the bodies it refers to?"""
+"""Whether a mailbox file is whole, and agrees with itself and with the bodies it refers to."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def verify(path: Path, resolves: Resolves) -> Verified:
 _QUESTIONS = (
     (
         "counters",
-        "SELECT 'folder ' || c.id, c.messages || '/' || count(i.uid), c.unseen || '/' || coalesce(sum(NOT i.flags & 1), 0),"
+        "SELECT 'folder ' || c.id, c.messages || '/' || count(i.uid),"
+        " c.unseen || '/' || coalesce(sum(NOT i.flags & 1), 0),"
         " c.deleted || '/' || coalesce(sum(i.flags & 8 != 0), 0), c.size_bytes || '/' || coalesce(sum(i.size), 0)"
         " FROM counters c LEFT JOIN items i ON i.folder = c.id WHERE c.id != 0 GROUP BY c.id"
         " HAVING c.messages != count(i.uid) OR c.unseen != coalesce(sum(NOT i.flags & 1), 0)"
@@ -72,7 +73,8 @@ _QUESTIONS = (
     ),
     (
         "counters",
-        "SELECT 'octets', c.size_bytes || '/' || t.size FROM counters c, (SELECT coalesce(sum(size), 0) AS size FROM items"
+        "SELECT 'octets', c.size_bytes || '/' || t.size FROM counters c,"
+        " (SELECT coalesce(sum(size), 0) AS size FROM items"
         " WHERE folder NOT IN (SELECT id FROM folders WHERE special = 'recoverable')) t"
         " WHERE c.id = 0 AND c.size_bytes != t.size",
     ),

@@ -20,7 +20,7 @@ from postern.backup.repository import DamagedError, Repository, RepositoryError
 from postern.backup.taking import Progress
 from postern.store import failpoints
 from postern.store.journal.files import Files
-from postern.store.journal.layout import journal_directory, mark_path
+from postern.store.journal.layout import journal_directory, mark_path, segment_path
 from postern.store.journal.marks import Mark, MarkState
 from postern.store.journal.records import RECORD_HEADER, RecordHead, decode_record
 from postern.store.journal.replay import write_sealed
@@ -64,6 +64,8 @@ class Restoring:
         self._trouble: list[str] = []
         self._done = 0
         self._files = Files()
+        self._bodies: dict[int, set[int]] = {}
+        """Spooled contents that are lost."""
 
     def run(self) -> Restored:
         """Raises RepositoryError, DamagedError for a snapshot that cannot be read, OSError."""
@@ -84,6 +86,7 @@ class Restoring:
             files += 1
             mailboxes += entry.kind == "mailbox"
             self._done += entry.size
+        self._drop_records()
         self._marks(manifest)
         self._epoch()
         for root, _, _ in os.walk(self._data):
@@ -122,6 +125,9 @@ class Restoring:
             damaged = target.with_name(target.name + ".damaged")
             target.replace(damaged)
             self._trouble.append(f"{entry.path} is damaged; what is whole of it is in {damaged.name}")
+            if entry.kind == "body":
+                segment, record = target.stem.split("-")
+                self._bodies.setdefault(int(segment, 16), set()).add(int(record, 16))
 
     def _write(self, entry: Entry, target: Path) -> int:
         """Write a file, zeros where a chunk is lost; how many were."""
@@ -164,6 +170,17 @@ class Restoring:
         heads = whole_records(data, number)
         write_sealed(target.parent, number, data, heads, self._files)
         self._trouble.append(f"{entry.path} is damaged: {len(heads)} records of it came back")
+
+    def _drop_records(self) -> None:
+        """Records whose content, a file of its own, is lost: a replay must not stumble over them."""
+        directory = journal_directory(self._data)
+        for number, lost in self._bodies.items():
+            path = segment_path(directory, number)
+            if not path.exists():
+                continue
+            data = memoryview(path.read_bytes())
+            heads = [head for head in whole_records(data, number) if head.record not in lost]
+            write_sealed(directory, number, data, heads, self._files)
 
     def _marks(self, manifest: Manifest) -> None:
         directory = journal_directory(self._data)

@@ -34,7 +34,8 @@ NICENESS = 10
 @app.command(
     help=_(
         "Take a backup: only what has changed since the last one is read and written."
-        " The first run makes the repository; with a key it is encrypted.\n\nExample: postern backup run /mnt/backup --key-file /root/postern.key"
+        " The first run makes the repository; with a key it is encrypted."
+        "\n\nExample: postern backup run /mnt/backup --key-file /root/postern.key"
     )
 )
 def run(  # noqa: D103

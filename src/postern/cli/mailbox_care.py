@@ -84,9 +84,7 @@ def verify(*addresses: str, everybody: All = False, config: Config = None, json:
             for one in row["findings"]:
                 print(f"{row['address']}: {finding(one['kind'])}: {one['detail']}")
         if wrong:
-            print(
-                _("`postern mailbox repair ADDRESS` mends what can be mended; `postern restore` brings the rest back.")
-            )
+            print(_("`postern mailbox repair` mends what can be mended; `postern restore` brings the rest back."))
     if wrong:
         raise SystemExit(1)
 
@@ -96,7 +94,7 @@ def finding(kind: str) -> str:
     return {
         "unreadable": _("the file cannot be read"),
         "damaged": _("the file is damaged"),
-        "counters": _("counters (as counted / as they are)"),
+        "counters": _("counters (noted / counted)"),
         "no-body": _("a body is missing"),
         "no-content": _("an item without content"),
         "no-item": _("something that belongs to no item"),
@@ -187,7 +185,7 @@ def compact(*addresses: str, everybody: All = False, config: Config = None, json
 def purge(  # noqa: D103
     *addresses: str,
     everybody: All = False,
-    older: Annotated[str, Parameter(name="--older", help=_("Only what was deleted longer ago: 30d, 2w."))] = "0s",
+    older: Annotated[str, Parameter(name="--older", help=_("Only what was deleted longer ago: 30d, 2w; 0s is all."))],
     config: Config = None,
     json: Json = False,
 ) -> None:

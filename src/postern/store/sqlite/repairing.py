@@ -1,8 +1,8 @@
 """Salvage: a new mailbox file with everything that can still be read of a damaged one.
 
-Tables are read row by row by their keys; where a page is damaged the rows behind it are looked for by halving
-the range. Counters are made from the rows. An item whose rendered data is lost is dropped and listed, unless its body is there to
-render it anew from (`Rerender`).
+Tables are read row by row by their keys; where a page is damaged the rows behind it are looked for by halving the
+range. Counters are made from the rows. An item whose rendered data is lost is dropped and listed, unless its body is
+there to render it anew from (`Rerender`).
 """
 
 from __future__ import annotations

@@ -98,9 +98,7 @@ def test_a_mailbox_a_folder_an_item_come_back(config, postern, tmp_path):
     taken = postern("backup", "run", where, *options)
     assert taken.status == 0 and taken.json["trouble"] == [] and taken.json["references"] == 11
     found = postern("restore", "find", where, ANNA, "--subject", "OFFER 3", *options)
-    assert [(row["folder"], row["message_id"]) for row in found.json] == [("Inbox", "3@x")] or found.json[0][
-        "subject"
-    ] == "offer 3"
+    assert [(row["folder"], row["message_id"]) for row in found.json] == [("Inbox", "3@x")]
     # nothing is missing
     again = postern("restore", "mailbox", where, ANNA, "--missing-only", *options)
     assert (again.status, again.json["copied"], again.json["present"]) == (0, 0, 11)
@@ -133,7 +131,8 @@ def test_a_mailbox_a_folder_an_item_come_back(config, postern, tmp_path):
         inbox = (await mailbox.special(SpecialUse.INBOX)).id
         words = await mailbox.keywords()
         columns = Columns.FLAGS | Columns.RECEIVED_AT
-        return [(f & 1, at, [w for bit, w in words.items() if f >> bit & 1]) async for part in mailbox.items(inbox, columns) for f, at in part]  # fmt: skip
+        rows = [row async for part in mailbox.items(inbox, columns) for row in part]
+        return [(f & 1, at, [word for bit, word in words.items() if f >> bit & 1]) for f, at in rows]
 
     assert inside(config, flags, BORIS) == [(1, 1_700_000_000 + number, ["blue"]) for number in range(5)]
 

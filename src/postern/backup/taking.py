@@ -105,7 +105,7 @@ class Taking:
         try:
             with held(self._journal, "backup"):
                 marks = [MarkAt(number, *read_mark(self._journal, number)) for number in journals(self._journal)]
-                self._total = sum(path.stat().st_size for path, _ in self._every_file())
+                self._total = sum(_size(path) for path, _ in self._every_file())
                 self._take_databases()
                 failpoints.hit("backup.copied")
                 self._take_journals()
@@ -386,6 +386,13 @@ def _queue_references(copy: Path) -> dict[int, set[int]]:
 def _mode(path: Path) -> int:
     try:
         return path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
     except FileNotFoundError:
         return 0
 

@@ -11,15 +11,14 @@ from cyclopts import App, Parameter
 
 from postern.backup import checking
 from postern.backup.repository import DamagedError
-from postern.backup.taking import Taking
+from postern.backup.taking import DIRECTORY, Taking
 from postern.cli.backup_parts import REPOSITORY, KeyFile, Octets, Passphrase, repository_of, say
 from postern.cli.language import _
 from postern.cli.moments import moment
-from postern.cli.organisation import Config, Json, become_owner, load_settings, require_organisation
+from postern.cli.organisation import Config, Json, load_settings
 from postern.cli.output import done, fail, show_list, size
 from postern.cli.serve import config_path
 from postern.config.settings import Settings
-from postern.model.refusal import Refusal
 from postern.net.clock import SystemClock, SystemEntropy
 
 app = App(name="backup", help=_("Back up the whole organisation, while everybody works; look after the backups."))
@@ -35,7 +34,7 @@ NICENESS = 10
     help=_(
         "Take a backup: only what has changed since the last one is read and written."
         " The first run makes the repository; with a key it is encrypted."
-        "\n\nExample: postern backup run /mnt/backup --key-file /root/postern.key"
+        "\n\nExample: postern backup run /mnt/backup --key-file /etc/postern/backup.key"
     )
 )
 def run(  # noqa: D103
@@ -49,15 +48,17 @@ def run(  # noqa: D103
     json: Json = False,
 ) -> None:
     settings = load_settings(config)
-    try:
-        require_organisation(settings)
-    except Refusal as refusal:
-        fail(refusal.detail or refusal.reason.value)
+    if not (settings.data_dir / DIRECTORY).exists():
+        fail(_("there is no organisation in {data}; `postern quickstart` makes one", data=settings.data_dir))
+    data = settings.data_dir
     os.nice(NICENESS)
-    with repository_of(repository, key_file, passphrase, make=True, alone=True) as opened, Octets(_("Backup")) as show:
+    with (
+        repository_of(repository, key_file, passphrase, make=True, alone=True, owner=data) as opened,
+        Octets(_("Backup")) as show,
+    ):
         taken = Taking(
             opened,
-            settings.data_dir,
+            data,
             SystemClock(),
             host=settings.server.hostname or socket.gethostname(),
             outside=[config_path(config).absolute(), *outside(settings)],
@@ -98,7 +99,6 @@ def list_(  # noqa: D103
     passphrase: Passphrase = False,
     json: Json = False,
 ) -> None:
-    become_owner(repository)
     rows: list[dict[str, Any]] = []
     damaged = []
     with repository_of(repository, key_file, passphrase) as opened:
@@ -159,7 +159,6 @@ def verify(  # noqa: D103
     passphrase: Passphrase = False,
     json: Json = False,
 ) -> None:
-    become_owner(repository)
     os.nice(NICENESS)
     with repository_of(repository, key_file, passphrase) as opened, Octets(_("Verification")) as show:
         checked = checking.verify(opened, show)
@@ -186,7 +185,6 @@ def prune(  # noqa: D103
 ) -> None:
     if keep < 1:
         fail(_("At least one backup stays: --keep 1 or more."), 2)
-    become_owner(repository)
     os.nice(NICENESS)
     with repository_of(repository, key_file, passphrase, alone=True) as opened:
         pruned = checking.prune(opened, keep)
@@ -206,7 +204,7 @@ def prune(  # noqa: D103
 @app.command(
     help=_(
         "Make a key file. Without it nobody, you neither, reads the backups: keep a copy elsewhere."
-        "\n\nExample: postern backup key /root/postern.key"
+        "\n\nExample: postern backup key /etc/postern/backup.key"
     )
 )
 def key(path: Path, /, *, json: Json = False) -> None:  # noqa: D103

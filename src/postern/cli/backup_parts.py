@@ -18,7 +18,8 @@ from rich.progress import Progress as Bar
 from postern.backup.crypt import Secret, WrongKeyError, read_key_file
 from postern.backup.repository import DamagedError, Repository, RepositoryError, open_repository
 from postern.cli.language import _
-from postern.cli.output import fail
+from postern.cli.organisation import become_owner
+from postern.cli.output import done, fail
 from postern.net.clock import SystemEntropy
 
 PASSPHRASE = "POSTERN_BACKUP_PASSPHRASE"  # noqa: S105 - the variable's name
@@ -52,11 +53,22 @@ def secret(key_file: Path | None, passphrase: bool) -> Secret | None:
 
 @contextmanager
 def repository_of(
-    path: Path, key_file: Path | None, passphrase: bool, *, make: bool = False, alone: bool = False
+    path: Path,
+    key_file: Path | None,
+    passphrase: bool,
+    *,
+    make: bool = False,
+    alone: bool = False,
+    owner: Path | None = None,
 ) -> Iterator[Repository]:
-    """The repository, locked; what goes wrong with it ends the command with its words."""
+    """The repository, locked; what goes wrong with it ends the command with its words.
+
+    The key is read first: root may have one that the owner of the data (`owner`, else of the repository) cannot read.
+    """
     try:
-        repository = open_repository(path, SystemEntropy(), secret(key_file, passphrase), make=make)
+        key = secret(key_file, passphrase)
+        become_owner(owner or path)
+        repository = open_repository(path, SystemEntropy(), key, make=make)
         with repository.locked(alone=alone):
             yield repository
     except (RepositoryError, WrongKeyError, DamagedError) as problem:
@@ -94,8 +106,6 @@ class Octets:
 
 def say(text: str, facts: dict[str, Any], trouble: Sequence[str], *, json: bool) -> None:
     """The end of a command: what it did, then what went wrong, with exit status 1."""
-    from postern.cli.output import done
-
     done(text, facts, json=json)
     if trouble:
         for one in () if json else trouble:

@@ -68,7 +68,7 @@ def all_(  # noqa: D103
     passphrase: Passphrase = False,
     json: Json = False,
 ) -> None:
-    with repository_of(repository, key_file, passphrase) as opened, Octets(_("Restore")) as show:
+    with repository_of(repository, key_file, passphrase, owner=data) as opened, Octets(_("Restore")) as show:
         restored = Restoring(
             opened,
             chosen(opened, snapshot),
@@ -120,7 +120,7 @@ def mailbox(  # noqa: D103, PLR0913 - one option for each way to choose
     if uid and not folder:
         fail(_("A UID counts within a folder: say --folder too."), 2)
 
-    with repository_of(repository, key_file, passphrase) as opened:
+    with repository_of(repository, key_file, passphrase, owner=settings.data_dir) as opened:
 
         async def work() -> tuple[str, str, Returned]:
             async with office(settings) as here:
@@ -177,7 +177,7 @@ def find(  # noqa: D103, PLR0913
     wanted = Wanted(folder, (), message_id, subject, _moment(since), _moment(until), recoverable)
     columns = Columns.UID | Columns.RECEIVED_AT | Columns.SIZE | Columns.SUBJECT | Columns.MESSAGE_ID
 
-    with repository_of(repository, key_file, passphrase) as opened:
+    with repository_of(repository, key_file, passphrase, owner=settings.data_dir) as opened:
 
         async def work() -> list[dict[str, Any]]:
             rows = []

@@ -47,8 +47,7 @@ def files_of(data):
     return {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(("secret", "compress"), [*((one, False) for one in SECRETS), (None, True), (SECRETS[1], True)])
 def test_what_goes_in_comes_out(tmp_path, secret, compress):
     data = plain_data(tmp_path / "data")
     (data / "zeros").write_bytes(bytes(1_500_000))
@@ -96,7 +95,7 @@ def test_killed_anywhere_it_stays_valid_and_the_next_run_goes_on(tmp_path, monke
     data, where = tmp_path / "data", tmp_path / "r"
     plain_data(data, 0)
     expected = {take(data, where).snapshot: files_of(data)}
-    for life in range(16):
+    for life in range(10):
         (data / f"file-{life % 6}").write_bytes(random.Random(life).randbytes(600_000))
         pruning = life % 4 == 3
         child = os.fork()
@@ -138,9 +137,9 @@ def test_any_bit_flipped_is_found_and_costs_what_it_hits_only(tmp_path_factory, 
     source = plain_data(base / "data", files=4)
     take(source, base / "r")
     files = sorted(path for path in (base / "r").rglob("*") if path.is_file() and path.name != "lock")
-    victim = data.draw(st.sampled_from(files))
+    victim = files[data.draw(st.integers(0, 5)) % len(files)]
     content = bytearray(victim.read_bytes())
-    position = data.draw(st.integers(0, len(content) - 1))
+    position = data.draw(st.integers(0, 0xFFFF)) * (len(content) - 1) // 0xFFFF
     if data.draw(st.booleans()):
         content[position] ^= 1 << data.draw(st.integers(0, 7))
     else:

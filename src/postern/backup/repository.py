@@ -16,6 +16,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -72,6 +73,8 @@ class Repository:
         self._snapshots = path / "snapshots"
         self._index: dict[bytes, tuple[str, Place]] = {}
         self._writer: PackWriter | None = None
+        self._thread = ThreadPoolExecutor(1, "pack")
+        self._finishing: Future[None] | None = None
         self._files: dict[str, int] = {}
         self.new_bytes = 0
         """What was written since it was opened."""
@@ -135,15 +138,26 @@ class Repository:
         self._index[name] = (writer.pack, writer.add(name, stored, raw_bytes, flags))
         self.new_bytes += len(stored)
         if writer.size_bytes >= PACK_BYTES:
-            self.flush()
+            self._finish()
+
+    def _finish(self) -> None:
+        """Let the disk finish a pack while the next one is filled; one at a time, so that it is not far behind."""
+        if self._writer is not None:
+            self._wait()
+            failpoints.hit("backup.packing")
+            self._finishing = self._thread.submit(self._writer.finish)
+            self._writer = None
+
+    def _wait(self) -> None:
+        finishing, self._finishing = self._finishing, None
+        if finishing is not None:
+            finishing.result()
+            failpoints.hit("backup.packed")
 
     def flush(self) -> None:
         """Everything that was put is durable on return. Raises OSError."""
-        if self._writer is not None:
-            failpoints.hit("backup.packing")
-            self._writer.finish()
-            self._writer = None
-            failpoints.hit("backup.packed")
+        self._finish()
+        self._wait()
 
     def get(self, name: bytes) -> bytes:
         """A chunk, compared with its name. Raises DamagedError, OSError."""
@@ -277,6 +291,7 @@ class Repository:
 
     def close(self) -> None:
         """Let go; what is not durable yet is given up."""
+        self._thread.shutdown()
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None

@@ -98,7 +98,7 @@ def test_a_mailbox_a_folder_an_item_come_back(config, postern, tmp_path):
     taken = postern("backup", "run", where, *options)
     assert taken.status == 0 and taken.json["trouble"] == [] and taken.json["references"] == 11
     found = postern("restore", "find", where, ANNA, "--subject", "OFFER 3", *options)
-    assert [(row["folder"], row["message_id"]) for row in found.json] == [("Inbox", "3@x")]
+    assert [(row["folder"], row["message_id"]) for row in found.json] == [("INBOX", "3@x")]
     # nothing is missing
     again = postern("restore", "mailbox", where, ANNA, "--missing-only", *options)
     assert (again.status, again.json["copied"], again.json["present"]) == (0, 0, 11)

@@ -141,10 +141,12 @@ class Taking:
 
     def _name(self, at: float) -> str:
         name = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
-        taken = set(self._repository.snapshots())
-        return next(
-            one for number in range(10_000) if (one := name + (f"-{number:04d}" if number else "")) not in taken
-        )
+        known = self._repository.snapshots()
+        if not known or name > known[-1]:
+            return name
+        # the same second, or a clock that was set back: the newest has to stay the last
+        last, _, number = known[-1].partition("-")
+        return f"{last}-{int(number or 0) + 1:04d}"
 
     def _remember(self) -> None:
         """What the newest snapshot that can be read has; only what is really there still counts."""

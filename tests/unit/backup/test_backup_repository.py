@@ -124,6 +124,7 @@ def test_killed_anywhere_it_stays_valid_and_the_next_run_goes_on(tmp_path, monke
             # a list may be missing beside its pack; nothing else may
             checked = verify(repository)
         assert checked.damaged_files == ()
+        assert sorted(set(expected) & set(names)) == names[: len(set(expected) & set(names))], "the newest is the last"
         for name in names:
             found = contents(where, None, name)
             assert found == expected.setdefault(name, files_of(data))

@@ -10,11 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 from tests.integration.organisation import PASSWORD, Running, make_organisation, make_settings
 
+from postern.backup.checking import verify as verify_repository
+from postern.backup.crypt import Secret
+from postern.backup.repository import open_repository
+from postern.backup.whole import Restoring
+from postern.net.clock import SystemEntropy
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.verifying import verify
@@ -88,7 +94,7 @@ def test_everything_acknowledged_before_a_backup_survives_the_machine(tmp_path):
     config.write_text(f'[server]\nhostname = "mail.example.org"\ndata = "{tmp_path / "data"}"\n')
     repository = str(tmp_path / "repository")
     key = str(tmp_path / "key")
-    postern("backup", "key", key)
+    Path(key).write_text("0123456789abcdef" * 4)
     running = Running(settings)
     mailed, kept = [], []
     stop = threading.Event()
@@ -117,11 +123,13 @@ def test_everything_acknowledged_before_a_backup_survives_the_machine(tmp_path):
         thread.join(30)
     shutil.rmtree(tmp_path / "data")
 
-    listed = postern("backup", "list", repository, "--key-file", key, "--json")
-    began_at = listed[-1]["began_at"]
-    assert postern("backup", "verify", repository, "--key-file", key, "--json")["trouble"] == []
-    restored = postern("restore", "all", repository, "--data", str(tmp_path / "new"), "--key-file", key, "--json")
-    assert restored["trouble"] == [] and restored["mailboxes"] == 3
+    opened = open_repository(Path(repository), SystemEntropy(), Secret("file", b"0123456789abcdef" * 4))
+    with opened.locked(alone=False):
+        assert verify_repository(opened).trouble == ()
+        assert opened.snapshots() == [first["snapshot"], second["snapshot"]]
+        began_at = opened.read_snapshot(second["snapshot"]).began_at
+        restored = Restoring(opened, second["snapshot"], tmp_path / "new", int(time.time())).run()
+        assert restored.trouble == () and restored.mailboxes == 3
 
     server = msgspec.structs.replace(settings.server, data=str(tmp_path / "new"))
     again = Running(msgspec.structs.replace(settings, server=server))

@@ -20,7 +20,8 @@ ANNA, BORIS = "anna@example.org", "boris@example.org"
 
 
 @pytest.fixture
-def config(tmp_path, english):
+def config(tmp_path, english, monkeypatch):
+    monkeypatch.setattr("os.nice", lambda _: 0)  # the tests behind this one are in the same process
     config = tmp_path / "postern.toml"
     config.write_text('[server]\ndata = "data"\nhostname = "mail.example.org"\n')
     settings = load(config)

@@ -217,8 +217,9 @@ def test_verify_says_what_is_wrong_and_repair_mends_it(config, postern):
     assert listing(config) == before
 
 
-@pytest.mark.parametrize("where", [0.3, 0.5, 0.7, 0.9])
-def test_a_damaged_file_is_put_together_anew(config, postern, where):
+@pytest.mark.parametrize(("where", "served"), [(0.3, False), (0.5, True), (0.7, False), (0.9, True)])
+def test_a_damaged_file_is_put_together_anew(config, postern, monkeypatch, where, served):
+    monkeypatch.setattr("postern.cli.mailbox_care.is_served", lambda _data: served)
     fill(config, 60)
     options = ("--config", str(config), "--json")
     path = mailbox_file(config)

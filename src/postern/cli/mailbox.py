@@ -339,3 +339,40 @@ app.command(
         "\n\nExample: postern mailbox import-users users.txt"
     ),
 )
+app.command(
+    "postern.cli.mailbox_care:verify",
+    name="verify",
+    help=_(
+        "Look whether mailboxes are whole: file, counters, every body. Clients may go on working meanwhile."
+        "\n\nExample: postern mailbox verify --all"
+    ),
+)
+app.command(
+    "postern.cli.mailbox_care:repair",
+    name="repair",
+    help=_(
+        "Put a damaged mailbox together anew from what is whole; the rest is listed, the damaged file is kept."
+        "\n\nExample: postern mailbox repair anna@example.org"
+    ),
+)
+app.command(
+    "postern.cli.mailbox_care:compact",
+    name="compact",
+    help=_(
+        "Give disk space that a mailbox's file does not need any more back; writing to it waits meanwhile."
+        "\n\nExample: postern mailbox compact anna@example.org"
+    ),
+)
+app.command(
+    "postern.cli.mailbox_care:purge",
+    name="purge",
+    help=_("Remove recoverable items for good.\n\nExample: postern mailbox purge anna@example.org --older 7d"),
+)
+app.command(
+    "postern.cli.mailbox_care:undelete",
+    name="undelete",
+    help=_(
+        "List deleted items that can still be recovered, or bring them back."
+        "\n\nExample: postern mailbox undelete anna@example.org --subject offer --restore"
+    ),
+)

@@ -36,6 +36,18 @@ NAMES = (
     "gc.removed",
 )
 """Every failpoint of the journal, the mail flow and garbage collection, for tests that hit them all."""
+BACKUP_NAMES = (
+    "backup.packing",
+    "backup.packed",
+    "backup.copied",
+    "backup.segments",
+    "backup.snapshot",
+    "backup.snapshot-written",
+    "backup.pruning",
+    "backup.repacked",
+    "restore.file",
+)
+"""Those of backup and restore."""
 
 
 class FailpointError(Exception):

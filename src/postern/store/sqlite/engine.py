@@ -16,14 +16,17 @@ from postern.model.items import Quota
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Blobs, Bus, Delivered, Delivery
-from postern.store.sqlite import upkeep
+from postern.store.sqlite import care, upkeep, verifying
+from postern.store.sqlite.care import Compacted, Repaired
 from postern.store.sqlite.connection import refusal, sync_wal
 from postern.store.sqlite.host import MAX_OPEN, Host
 from postern.store.sqlite.mailbox import SqliteMailbox
+from postern.store.sqlite.repairing import Rerender
 from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
 from postern.store.sqlite.schema import UnknownLayout
 from postern.store.sqlite.search import indexing
 from postern.store.sqlite.search.file import path_beside, throw_away
+from postern.store.sqlite.verifying import Resolves, Verified
 
 T = TypeVar("T")
 
@@ -200,6 +203,34 @@ class SqliteStore:
         except BaseException:
             self._host.dirty |= dirty
             raise
+
+    # --- an administrator's care
+
+    async def verify(self, mailbox: MailboxId, resolves: Resolves) -> Verified:
+        """Whether a mailbox's file is whole and agrees with itself and with its bodies. Raises Refusal."""
+        return await self._care(mailbox, partial(verifying.verify, resolves=resolves))
+
+    async def repair(self, mailbox: MailboxId, rerender: Rerender, serving: Callable[[], bool]) -> Repaired:
+        """Put a damaged file together anew (`sqlite.care`). Raises Refusal(CORRUPT, TRY_LATER, DISK_FULL)."""
+        now = int(self._host.clock.timestamp())
+        work = partial(care.repair, now=now, rerender=rerender, serving=serving)
+        return await self._care(mailbox, work)
+
+    async def recount(self, mailbox: MailboxId) -> None:
+        """Make counters and shares of a file that is whole anew from its rows. Raises Refusal."""
+        await self._care(mailbox, care.mend_counters)
+
+    async def compact(self, mailbox: MailboxId) -> Compacted:
+        """Give unused pages of a file back. Raises Refusal(TRY_LATER, DISK_FULL)."""
+        return await self._care(mailbox, care.compact)
+
+    async def _care(self, mailbox: MailboxId, work: Callable[[Path], T]) -> T:
+        path = self.path(mailbox)
+        if not path.exists():
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, mailbox)
+        self._host.forget(path)
+        self._mailboxes.pop(mailbox, None)
+        return await self._blocking(partial(work, path), path)
 
     def mailbox_paths(self) -> list[Path]:
         """Every mailbox file of the data directory."""

@@ -38,6 +38,8 @@ from postern.model.refusal import Reason, Refusal
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
 app.command(ntlm.app)
+app.command("postern.cli.sieve:app", name="sieve")
+app.command("postern.cli.rules:app", name="rules")
 
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Password = Annotated[
@@ -337,5 +339,13 @@ app.command(
     help=_(
         "Make mailboxes from a file with a line `address:{SCHEME}hash` each; those that exist get the new hash."
         "\n\nExample: postern mailbox import-users users.txt"
+    ),
+)
+app.command(
+    "postern.cli.oof:oof",
+    name="oof",
+    help=_(
+        "Show or set automatic replies while somebody is away."
+        "\n\nExample: postern mailbox oof anna@example.org --on --internal 'Back on Monday.'"
     ),
 )

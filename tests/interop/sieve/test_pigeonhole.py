@@ -37,6 +37,7 @@ namespace inbox {{
 }}
 """
 
+
 @pytest.fixture(scope="module")
 def oracle():
     if shutil.which("sieve-test") is None:

@@ -109,9 +109,7 @@ async def world(settings):
         directory = journal_directory(parts.data)
         journal = Journal(directory, allocate_journal(directory), parts.clock, failures.append)
         assistant = Assistant(parts.store, parts.clock)
-        rules = AtDelivery(
-            parts.store, parts.directory, parts.bus, parts.clock, journal, "mail.example.org", assistant
-        )
+        rules = AtDelivery(parts.store, parts.directory, parts.bus, parts.clock, journal, "mail.example.org", assistant)
         mailflow = Mailflow(
             journal, parts.store, parts.directory, parts.queue, parts.tracker, parts.clock, failures.append,
             MailflowSettings(host_name="mail.example.org"), rules,

@@ -220,9 +220,7 @@ async def test_a_rule_deletes_forwards_and_redirects(here):
     rule = InboxRule(
         "x",
         conditions=Predicates(sent_only_to_me=True, maximum_kib=10),
-        actions=RuleActions(
-            delete=True, forward_to=("c@elsewhere.example",), redirect_to=("d@elsewhere.example",)
-        ),
+        actions=RuleActions(delete=True, forward_to=("c@elsewhere.example",), redirect_to=("d@elsewhere.example",)),
     )
     await book.change_rules({"x": rule})
     await here.send(message())

@@ -20,7 +20,7 @@ class Limits(msgspec.Struct, frozen=True):
     include_depth: int = 10
     includes: int = 100
     """Scripts brought in for one message."""
-    steps: int = 200_000
+    steps: int = 50_000
     """Commands, tests and comparisons for one message; long comparisons count more."""
     variables: int = 128
     variable_length: int = 4000

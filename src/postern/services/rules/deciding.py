@@ -20,8 +20,8 @@ from postern.services.rules.junk import is_junk
 from postern.services.rules.loading import MailboxRules
 from postern.services.rules.placing import Folders
 
-THREAD_BYTES = 131_072
-"""A larger message is looked at in a thread when a script reads its body."""
+THREAD_BYTES = 32_768
+"""A script looks at a larger message in a thread."""
 
 
 class Incoming(NamedTuple):

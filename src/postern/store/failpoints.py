@@ -36,6 +36,8 @@ NAMES = (
     "gc.removed",
 )
 """Every failpoint of the journal, the mail flow and garbage collection, for tests that hit them all."""
+RULES = ("rules.sending", "rules.submitted", "rules.settled")
+"""Between a delivery and the letters that its rules set off."""
 
 
 class FailpointError(Exception):

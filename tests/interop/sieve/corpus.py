@@ -41,7 +41,8 @@ Content-Type: text/html; charset=us-ascii
 """,
     "odd": """From: nobody
 To: undisclosed-recipients:;
-Subject:   spaces   around   
+Subject:   spaces   around \
+
 Date: nonsense
 Message-ID: <three@example.net>
 Received: from a by b; Wed, 25 Nov 2026 10:00:00 +0100

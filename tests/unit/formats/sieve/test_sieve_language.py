@@ -123,7 +123,9 @@ def test_patterns_that_would_backtrack_end():
 
 
 def test_includes():
-    assert places(run(ALL + 'include "a"; fileinto "z";', a='require ["fileinto","include"]; fileinto "a"; return; keep;')) == [
+    assert places(
+        run(ALL + 'include "a"; fileinto "z";', a='require ["fileinto","include"]; fileinto "a"; return; keep;')
+    ) == [
         "a",
         "z",
     ]
@@ -184,11 +186,55 @@ def test_markup_is_taken_out_in_linear_time():
 
 
 WORDS = [
-    "require", "if", "elsif", "else", "keep", "discard", "stop", "fileinto", "redirect", "set", "not", "anyof", "allof",
-    "header", "address", "true", "false", "size", ":over", ":is", ":matches", ":contains", ":comparator", ":flags",
-    "exists", "body", "vacation", "include", "addheader", "deleteheader", "{", "}", "(", ")", "[", "]", ",", ";", '"a"',
-    '"${x}"', '"*?*"', '"subject"', '"a@b.example"', "10K", "text:\nx\n.\n", "#c\n", "/* */", ALL,
-]  # fmt: skip
+    "require",
+    "if",
+    "elsif",
+    "else",
+    "keep",
+    "discard",
+    "stop",
+    "fileinto",
+    "redirect",
+    "set",
+    "not",
+    "anyof",
+    "allof",
+    "header",
+    "address",
+    "true",
+    "false",
+    "size",
+    ":over",
+    ":is",
+    ":matches",
+    ":contains",
+    ":comparator",
+    ":flags",
+    "exists",
+    "body",
+    "vacation",
+    "include",
+    "addheader",
+    "deleteheader",
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ";",
+    '"a"',
+    '"${x}"',
+    '"*?*"',
+    '"subject"',
+    '"a@b.example"',
+    "10K",
+    "text:\nx\n.\n",
+    "#c\n",
+    "/* */",
+    ALL,
+]
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -219,7 +265,7 @@ TEST = st.recursive(
             'address :detail "to" "x"',
             'envelope :domain "from" "example.org"',
             "duplicate",
-        ]  # fmt: skip
+        ]
     ),
     lambda inner: (
         inner.map("not {}".format) | st.lists(inner, min_size=1, max_size=3).map(", ".join).map("anyof ({})".format)
@@ -242,7 +288,7 @@ COMMAND = st.recursive(
             'vacation "away";',
             'include "other";',
             "return;",
-        ]  # fmt: skip
+        ]
     ),
     lambda inner: st.tuples(TEST, st.lists(inner, max_size=3).map("".join), inner).map(
         lambda parts: "if {} {{ {} }} else {{ {} }}".format(*parts)

@@ -197,7 +197,8 @@ def test_every_reason_has_an_answer():
 @given(st.data())
 def test_chunking_never_changes_events(data):
     pieces = [
-        b"CAPABILITY\r\n", b'NOOP "a\\"b"\r\n', b'PUTSCRIPT "x" {4+}\r\nke\r\n\r\n', b"PUTSCRIPT {1}\r\nx {2+}\r\nyz\r\n",
+        b"CAPABILITY\r\n",
+        b'NOOP "a\\"b"\r\n', b'PUTSCRIPT "x" {4+}\r\nke\r\n\r\n', b"PUTSCRIPT {1}\r\nx {2+}\r\nyz\r\n",
         b"\r\n", b'GETSCRIPT "open\r\n', b"HAVESPACE \"a\" 12\r\n", b"x\n", b"\xff\r\n", b'NOOP ""\r\n', b"LOGOUT \r\n",
     ]  # fmt: skip
     wire = b"".join(data.draw(st.lists(st.sampled_from(pieces) | st.binary(max_size=9), max_size=6)))

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from tests.interop import samba
 from tests.interop.demo import start_demo, stop_demo
+from tests.interop.mail_network import MailNetwork
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +58,17 @@ def run(tmp_path):
         return result
 
     return call
+
+
+@pytest.fixture(scope="session")
+def mail_network(tmp_path_factory):
+    """A network with a DNS zone, an authority and the product on its standard ports; see `mail_network.MailNetwork`."""
+    for name in ("unshare", "nsenter", "ip", "mount"):
+        if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+            pytest.skip(f"{name} is not installed: run scripts/install-test-parts as root")
+    network = MailNetwork(tmp_path_factory.mktemp("network"))
+    try:
+        network.start()
+        yield network
+    finally:
+        network.stop()

@@ -29,6 +29,14 @@ from postern.topology.loading import load as load_file
 from postern.topology.model import Topology
 
 app = App(name="check")
+app.command(
+    "postern.cli.check_autodiscover:autodiscover",
+    name="autodiscover",
+    help=_(
+        "Follow a mail program's way to Autodiscover step by step, and say what answers in its way."
+        "\n\nExample: postern check autodiscover anna@example.org --password-file - --json"
+    ),
+)
 
 EX_USAGE = 2
 EX_CONFIG = 78

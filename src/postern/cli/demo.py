@@ -45,6 +45,9 @@ argon2_passes = 1
 argon2_memory_kib = 1024
 scram_iterations = 4096
 
+[ntlm]
+accounts = true
+
 [pressure]
 min_free_bytes = 16777216
 

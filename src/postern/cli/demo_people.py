@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from postern.config.settings import Settings
 from postern.directory.interface import Account, Alias, Domain, NewAccount, RecipientKind
 from postern.directory.passwords import HashCost, new_credentials
+from postern.formats.ntlm.keys import nt_hash
 from postern.formats.sample import samples
 from postern.model.items import Flag, Quota, SpecialUse
 from postern.model.rights import ROLES, MailboxRight
@@ -30,6 +31,8 @@ PEOPLE = (
     ("irina@example.net", "Ирина Белова"),
     ("jan@example.net", "Jan Novák"),
 )
+NTLM = ("bert@example.org", "greta@example.net")
+"""The directory keeps their NT hashes, so that clients by NTLM can be tried."""
 SHARED = ("sales@example.org", "Sales")
 PASSWORDS = "demo-{}"
 """Of a throw-away organisation on loopback: easy to type."""
@@ -75,6 +78,9 @@ async def _people(organisation: Parts) -> Sequence[Account]:
     for account in accounts:
         assert account.mailbox
         await organisation.store.create_mailbox(account.mailbox, account.slot, account.quota)
+        if account.address in NTLM:
+            password = PASSWORDS.format(account.address.split("@")[0])
+            await organisation.directory.put_derived_keys(account.id, {"nt": nt_hash(password)})
     return accounts
 
 

@@ -22,6 +22,8 @@ class Record(NamedTuple):
 
 
 SERVICES = (("_submissions", 465), ("_submission", 587), ("_imaps", 993), ("_imap", 143), ("_pop3s", 995))
+MADE_UP = ("autodiscover", "autoconfig")
+"""Names that clients put in front of the domain: Outlook and phones the first, Thunderbird and others the second."""
 
 
 def records(domain: str, hostname: str, addresses: Sequence[str], dkim: Sequence[tuple[str, str]]) -> list[Record]:
@@ -56,6 +58,9 @@ def records(domain: str, hostname: str, addresses: Sequence[str], dkim: Sequence
         )
         for service, port in SERVICES
     ]
+    found += [Record(f"{name}.{domain}", "CNAME", hostname, why=_("mail programs find it")) for name in MADE_UP]
+    # Outlook's last way (MS-OXDISCO 3.1.5.4), for domains that have no name to spare
+    found.append(Record(f"_autodiscover._tcp.{domain}", "SRV", f"0 443 {hostname}", 0, _("Outlook finds it")))
     return found
 
 
@@ -68,6 +73,8 @@ def zone(found: Sequence[Record]) -> str:
     for record in found:
         if record.type in {"MX", "SRV"}:
             data = f"{record.priority} {record.value}."
+        elif record.type == "CNAME":
+            data = f"{record.value}."
         elif record.type == "TXT":
             data = " ".join(f'"{part}"' for part in chunks(record.value))
         else:

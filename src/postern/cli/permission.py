@@ -62,6 +62,10 @@ Right = Annotated[
     ),
 ]
 
+Automapping = Annotated[
+    bool, Parameter(help=_("With full-access: mail programs that use Autodiscover open the mailbox by themselves."))
+]
+
 
 @app.command(
     name="list", help=_("List the rights in a mailbox.\n\nExample: postern mailbox permission list sales@example.org")
@@ -97,12 +101,20 @@ def list_(address: str, /, *, config: Config = None, json: Json = False) -> None
     )
 )
 def grant(  # noqa: D103
-    address: str, who: str, right: Right, /, *, folder: Folder = None, config: Config = None, json: Json = False
+    address: str,
+    who: str,
+    right: Right,
+    /,
+    *,
+    folder: Folder = None,
+    automapping: Automapping = True,
+    config: Config = None,
+    json: Json = False,
 ) -> None:
     async def work() -> None:
         async with open_organisation(load_settings(config)) as organisation:
             if folder is None:
-                await organisation.directory.grant_on(address, who, _mailbox_right(right))
+                await organisation.directory.grant_on(address, who, _mailbox_right(right), automapping=automapping)
             else:
                 mailbox = await _mailbox_of(organisation, address)
                 number = await _folder_number(organisation, mailbox, folder)

@@ -159,7 +159,7 @@ def write(admin: str, host: str, addresses: list[str], config: Path, data: Path,
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         config.parent.mkdir(parents=True, exist_ok=True)
-        names = [host, domain, f"autodiscover.{domain}", f"mail.{domain}"]
+        names = list(dict.fromkeys([host, domain, *(f"{name}.{domain}" for name in (*dns_records.MADE_UP, "mail"))]))
         now = SystemClock().now()
         Place(data).listeners.replace(*issuing.self_signed(names, addresses, now))
         Place(data).ensure_identity(host, now)

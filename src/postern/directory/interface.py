@@ -171,6 +171,10 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
         """Other accounts in whose mailboxes an account has any right."""
         ...
 
+    async def automapped(self, account: AccountId) -> Sequence[Account]:
+        """Mailboxes that a mail program of an account opens by itself: FULL_ACCESS given to the account directly."""
+        ...
+
     async def mailbox_permissions(self, owner: MailboxId) -> Sequence[MailboxPermission]:
         """The table as granted."""
         ...
@@ -183,8 +187,13 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
         """Give or take a right on a mailbox to an account or group."""
         ...
 
-    async def grant_on(self, address: str, grantee: str, right: MailboxRight, *, granted: bool = True) -> None:
-        """The same on whatever has an address: SEND_AS and SEND_ON_BEHALF on groups. BAD_VALUE for FULL_ACCESS."""
+    async def grant_on(
+        self, address: str, grantee: str, right: MailboxRight, *, granted: bool = True, automapping: bool = True
+    ) -> None:
+        """The same on whatever has an address: SEND_AS and SEND_ON_BEHALF on groups. BAD_VALUE for FULL_ACCESS.
+
+        `automapping`: of FULL_ACCESS, whether the grantee's mail program is told to open the mailbox by itself.
+        """
         ...
 
     async def recipient_permissions(self, on: AccountId) -> Sequence[MailboxPermission]:

@@ -221,5 +221,16 @@ FIFTH = """
     ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+SIXTH = """
+    -- of full access: whether the grantee's mail program opens the mailbox by itself
+    ALTER TABLE recipient_permissions ADD COLUMN automapping INTEGER NOT NULL DEFAULT 1;
+"""
+
+SEVENTH = """
+    ALTER TABLE servers ADD COLUMN principal TEXT NOT NULL DEFAULT ''; -- Kerberos, with the realm; empty: none
+    ALTER TABLE servers ADD COLUMN front_end INTEGER NOT NULL DEFAULT 0;
+    CREATE UNIQUE INDEX server_principals ON servers (principal) WHERE principal <> '';
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

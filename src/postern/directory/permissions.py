@@ -77,6 +77,15 @@ class PermissionTables(DirectoryFile):
         )
         return [self._account_of(row) for row in rows]
 
+    async def automapped(self, account: AccountId) -> Sequence[Account]:
+        """Mailboxes that an account itself (none of its groups) has FULL_ACCESS to, unless automapping was refused."""
+        rows = self._rows(
+            f"{ACCOUNTS} WHERE o.id IN (SELECT owner FROM recipient_permissions"  # noqa: S608
+            " WHERE right_name = ? AND grantee = ? AND automapping) AND o.id <> ?2 ORDER BY o.address",
+            (MailboxRight.FULL_ACCESS.value, account),
+        )
+        return [self._account_of(row) for row in rows]
+
     async def mailbox_permissions(self, owner: MailboxId) -> Sequence[MailboxPermission]:
         """The table as granted."""
         return self._granted_on(self._owner_id(owner))
@@ -137,19 +146,21 @@ class PermissionTables(DirectoryFile):
         with self._writing():
             self._grant(self._owner_id(owner), grantee, right, granted=granted)
 
-    async def grant_on(self, address: str, grantee: str, right: MailboxRight, *, granted: bool = True) -> None:
+    async def grant_on(
+        self, address: str, grantee: str, right: MailboxRight, *, granted: bool = True, automapping: bool = True
+    ) -> None:
         """The same on whatever has an address. Raises Refusal(NO_SUCH_RECIPIENT, BAD_VALUE)."""
         with self._writing():
             owner = self._object_id(address)
             row = self._row("SELECT kind FROM objects WHERE id = ?", (owner,))
             if right is MailboxRight.FULL_ACCESS and row is not None and row[0] != "account":
                 raise Refusal(Reason.BAD_VALUE, f"{address} has no mailbox: full-access is for mailboxes")
-            self._grant(owner, grantee, right, granted=granted)
+            self._grant(owner, grantee, right, granted=granted, automapping=automapping)
 
-    def _grant(self, owner: int, grantee: str, right: MailboxRight, *, granted: bool) -> None:
+    def _grant(self, owner: int, grantee: str, right: MailboxRight, *, granted: bool, automapping: bool = True) -> None:
         row = (owner, self._grantee_id(grantee), right.value)
         if granted:
-            self._db.execute("INSERT OR IGNORE INTO recipient_permissions VALUES (?, ?, ?)", row)
+            self._db.execute("INSERT OR REPLACE INTO recipient_permissions VALUES (?, ?, ?, ?)", (*row, automapping))
             return
         self._db.execute("DELETE FROM recipient_permissions WHERE owner = ? AND grantee = ? AND right_name = ?", row)
         self._next_generation("rights")

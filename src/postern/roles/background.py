@@ -14,11 +14,13 @@ from postern.roles.certificate_care import LOOK_EVERY_S as CERTIFICATES_EVERY_S
 from postern.roles.certificate_care import CertificateCare
 from postern.roles.gauges import ServerMetrics
 from postern.roles.mirroring import Mirroring
-from postern.roles.parts import SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
+from postern.roles.parts import OFFLINE_DIRECTORY, SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
 from postern.roles.process import Slot, Wishes
 from postern.roles.pulse import Pulse
 from postern.roles.sockets import METRICS, Endpoint
 from postern.roles.workers import worker_count
+from postern.services.address_book import AddressBook
+from postern.services.offline_books import OfflineBooks
 from postern.store import failpoints
 from postern.store.journal.collect import Collector
 from postern.store.journal.layout import journal_directory
@@ -30,6 +32,7 @@ HOUR_S = 3600.0
 DAY_S = 86400.0
 EXPIRY_EVERY_S = HOUR_S
 COLLECT_EVERY_S = 6 * HOUR_S
+OFFLINE_FIRST_S = 5.0
 FIRST_RUN_S = 60.0
 """After the start, clients come first."""
 QUEUE_LENGTH_EVERY_S = 5.0
@@ -70,6 +73,11 @@ class Background:
             asyncio.create_task(self._every(EXPIRY_EVERY_S, FIRST_RUN_S, lambda: self._expire(parts))),
             asyncio.create_task(self._every(COLLECT_EVERY_S, 2 * FIRST_RUN_S, lambda: self._collect(parts))),
         ]
+        every_s = float(self._settings.address_book.offline_every_s)
+        if every_s:
+            book = AddressBook(parts.directory, parts.clock)
+            books = OfflineBooks(parts.directory, book, parts.data / OFFLINE_DIRECTORY)
+            tasks.append(asyncio.create_task(self._every(every_s, OFFLINE_FIRST_S, lambda: self._offline(books))))
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
         mirroring = Mirroring(parts.directory, resolver, parts.clock, parts.entropy, parts.data)
         tasks.append(asyncio.create_task(mirroring.run()))
@@ -136,6 +144,12 @@ class Background:
         days = self._settings.log.signin_days
         signins = await asyncio.to_thread(daily.prune, parts.data / SIGN_INS_DIRECTORY, now, days)
         self._log.info("expiry.done", items=purged, tracking_files=files, signin_files=signins)
+
+    async def _offline(self, books: OfflineBooks) -> None:
+        """The offline address book, where the directory has changed."""
+        for made in await books.make():
+            if made.changed:
+                self._log.info("offline_book.made", list=made.name, sequence=made.sequence, recipients=made.recipients)
 
     async def _collect(self, parts: Parts) -> None:
         """Free bodies that nothing refers to any more."""

@@ -7,40 +7,71 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from postern.config.listeners import Listening
+from postern.config.published import published
 from postern.config.settings import Settings
 from postern.directory.endings import Endings
+from postern.frontends.autodiscover.application import BODY_BYTES, Autodiscover, Profile
+from postern.frontends.autodiscover.everybody import Autoconfig, JsonAutodiscover
+from postern.frontends.ews.call import Services
+from postern.frontends.ews.frontend import Ews
 from postern.frontends.http import rendering
-from postern.frontends.http.asgi import Answer
+from postern.frontends.http.asgi import Answer, Application
 from postern.frontends.http.connection import Shared
 from postern.frontends.http.digests import Digests
-from postern.frontends.http.forms import Forms
+from postern.frontends.http.forms import FORM_BYTES, Forms
 from postern.frontends.http.frontend import HttpFrontend
 from postern.frontends.http.gate import Gate
+from postern.frontends.http.one_time_codes import PLACE, OneTimeCodes
 from postern.frontends.http.redirect import AcmeChallenges, ToHttps
+from postern.frontends.http.reserved import NAMES as RESERVED
+from postern.frontends.http.reserved import NotOffered
 from postern.frontends.http.settings import HttpSettings
 from postern.frontends.http.site import ANYBODY, Access, Mount, Site
 from postern.frontends.http.whoami import WhoAmI
+from postern.frontends.oab.application import OfflineAddressBook
 from postern.model.refusal import Refusal
 from postern.net.stream import Stream
 from postern.roles.gauges import ServerMetrics
 from postern.roles.pages import Pages
-from postern.roles.parts import Parts
+from postern.roles.parts import OFFLINE_DIRECTORY, Parts
 from postern.roles.workers import worker_count
+from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
+from postern.services.autodiscovery import Autodiscovery
 from postern.services.certificates import CertificateSignIn
+from postern.services.enrolment import OwnEnrolment
+from postern.services.folder_sharing import FolderSharing
+from postern.services.identities import Identities
+from postern.services.mailboxes import Mailboxes
+from postern.services.mailflow import Mailflow
+from postern.services.offline_books import OfflineBooks
+from postern.services.permissions import Permissions
+from postern.services.submission import Submission
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
 ACME_DIRECTORY = "acme-challenge"
 """Where an order for a certificate puts its answers."""
 ENDINGS_FILE = "sessions.db"
+AUTOCONFIG = ("/.well-known/autoconfig/mail/config-v1.1.xml", "/mail/config-v1.1.xml")
+"""Where Mozilla's programs ask: on the domain itself, and on autoconfig.DOMAIN."""
+EWS_MECHANISMS = frozenset({"basic", "digest", "negotiate", "ntlm", "bearer", "certificate"})
 
 
 def prepare() -> None:
     """What every worker would make for itself otherwise."""
     rendering.prepare()
+
+
+class Mail(NamedTuple):
+    """What virtual directories reach mailboxes by."""
+
+    mailboxes: Mailboxes
+    mailflow: Mailflow
+    address_book: AddressBook
 
 
 class Web:
@@ -52,7 +83,10 @@ class Web:
         parts: Parts,
         authentication: Authentication,
         metrics: ServerMetrics,
+        mail: Mail | None = None,
     ) -> None:
+        """Without `mail` there are no virtual directories that open mailboxes."""
+        self._mail = mail
         self._settings = settings
         self._parts = parts
         self._authentication = authentication
@@ -122,6 +156,8 @@ class Web:
             body_timeout_s=own.body_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
             max_connections_per_address=own.max_connections_per_address,
+            user_concurrency=own.user_concurrency,
+            user_per_minute=own.user_per_minute,
         )
 
     def _gate(self, settings: HttpSettings) -> Gate:
@@ -140,6 +176,43 @@ class Web:
         )
 
     def _mounts(self, settings: HttpSettings) -> list[Mount]:
+        mounts = self._pages(settings)
+        built = self._built()
+        mounts += [Mount(name, NotOffered(name), Access()) for name in RESERVED if name not in built]
+        mounts += [Mount(name, application, access) for name, (application, access) in built.items()]
+        return mounts + self._discovery(frozenset(built))
+
+    def _built(self) -> dict[str, tuple[Application, Access]]:
+        """Virtual directories with somebody behind them, by the names that Autodiscover knows them by."""
+        built: dict[str, tuple[Application, Access]] = {}
+        if self._mail is not None:
+            # no form: programs sign in with the request
+            built["/EWS"] = (self._ews(self._mail), Access(mechanisms=EWS_MECHANISMS))
+        if self._settings.address_book.offline_every_s:
+            directory, place = self._parts.directory, self._parts.data / OFFLINE_DIRECTORY
+            books = OfflineBooks(directory, AddressBook(directory, self._parts.clock), place)
+            built["/OAB"] = (OfflineAddressBook(books), Access(body_bytes=0))
+        return built
+
+    def _discovery(self, offered: frozenset[str]) -> list[Mount]:
+        """How clients are told of all the rest."""
+        site = published(self._settings, offered)
+        people = Autodiscovery(self._parts.directory)
+        application = Autodiscover(site, people, self._parts.clock, self._log)
+        autoconfig = Autoconfig(site, people.ours, self._default_domain)
+        small = Access(body_bytes=BODY_BYTES)
+        return [
+            Mount("/autodiscover", application, small),
+            Mount("/autodiscover/autodiscover.json", JsonAutodiscover(site, people.ours), ANYBODY),
+            *(Mount(path, autoconfig, ANYBODY, exact=True) for path in AUTOCONFIG),
+            Mount("/profile.mobileconfig", Profile(site, people), Access(browser=True, body_bytes=0), exact=True),
+        ]
+
+    async def _default_domain(self) -> str:
+        domains = await self._parts.directory.domains()
+        return domains[0].name if domains else ""
+
+    def _pages(self, settings: HttpSettings) -> list[Mount]:
         forms = settings.offers("forms")
         pages = Pages(self._metrics, worker_count(self._settings) + int(self._settings.server.background))
         mounts = [
@@ -155,7 +228,26 @@ class Web:
         if forms:
             application = Forms(self._authentication, self._sessions, self._parts.entropy, settings.hostname, self._log)
             mounts.append(Mount("/auth", application, Access(anonymous=True, mechanisms=frozenset({"forms"}))))
+            enrolment = OwnEnrolment(self._parts.directory, self._authentication, settings.hostname)
+            codes = OneTimeCodes(enrolment, self._sessions, settings.hostname, self._log)
+            by_form = Access(browser=True, mechanisms=frozenset({"forms"}), body_bytes=FORM_BYTES)
+            mounts.append(Mount(PLACE, codes, by_form))
         return mounts
+
+    def _ews(self, mail: Mail) -> Ews:
+        parts = self._parts
+        permissions = Permissions(parts.directory)
+        services = Services(
+            mailboxes=mail.mailboxes,
+            identities=Identities(parts.directory, permissions, parts.clock),
+            submission=Submission(mail.mailflow, parts.clock, parts.entropy, self._settings.server.hostname),
+            sharing=FolderSharing(parts.directory),
+            address_book=mail.address_book,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            log=log.logger(part="ews"),
+        )
+        return Ews(services, self._settings.http.max_body_bytes)
 
     def _clear_mounts(self, settings: HttpSettings) -> list[Mount]:
         """Without TLS."""
@@ -164,6 +256,9 @@ class Web:
         ]
         if settings.https_port:
             mounts.append(Mount("", ToHttps(settings.hostname, settings.https_port, self.serves), ANYBODY))
+            # a name that clients make up of the domain is in no certificate, perhaps: ours is
+            ours = ToHttps(settings.hostname, settings.https_port, self.serves, always_ours=True)
+            mounts += [Mount(path, ours, ANYBODY) for path in ("/autodiscover", *AUTOCONFIG)]
         return mounts
 
 

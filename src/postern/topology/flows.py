@@ -97,23 +97,21 @@ def _rules_without_ports() -> tuple[DataPath, ...]:
 
 def _ground_rules(one: Host, other: Host) -> Iterator[str]:
     """Ids of the catalogue's own words for the rule; `ground-rule` where the editions of both have none."""
+    roles, others = Party.of(one).roles, Party.of(other).roles
     found = [
         row.id
         for row in _rules_without_ports()
         if {one.edition, other.edition}.intersection(row.editions)
         and any(
-            _plays(source, row.source_roles) and _plays(destination, row.destination_roles)
-            for source, destination in ((one, other), (other, one))
+            not source.isdisjoint(row.source_roles) and not destination.isdisjoint(row.destination_roles)
+            for source, destination in ((roles, others), (others, roles))
         )
     ]
     yield from found or ["ground-rule"]
 
 
-def _plays(host: Host, roles: tuple[str, ...]) -> bool:
-    return not Party.of(host).roles.isdisjoint(roles)
-
-
 def _uses(topology: Topology) -> list[_Use]:
+    pairs = tuple(permutations(parties(topology), 2))
     found = [
         _Use(
             source,
@@ -127,7 +125,7 @@ def _uses(topology: Topology) -> list[_Use]:
             row.authentication_default,
         )
         for row in all_rows()
-        for source, destination in permutations(parties(topology), 2)
+        for source, destination in pairs
         if connects(row, source, destination, topology)
         for port in ports_of(row, source, destination)
     ]

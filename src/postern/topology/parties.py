@@ -61,18 +61,22 @@ def connects(row: DataPath, source: Party, destination: Party, topology: Topolog
         return False
     if not (row.filtered or row.port_text == "configurable") or any(port.any for port in row.ports):
         return False
-    if _named(row, source, destination, "without") or _exposed(row, source, destination, topology):
-        return False
     ways = [(row.source_roles, row.destination_roles)]
     if row.both_ways:
         ways.append((row.destination_roles, row.source_roles))
-    found = any(_match(row, way, source, destination, topology) for way in ways)
-    return found and not _editions(source, destination, topology).isdisjoint(row.editions)
+    # the roles first: most pairs have nothing to do with a row
+    if not any(_match(row, way, source, destination, topology) for way in ways):
+        return False
+    if _named(row, source, destination, "without") or _exposed(row, source, destination, topology):
+        return False
+    return not _editions(source, destination, topology).isdisjoint(row.editions)
 
 
 def _match(
     row: DataPath, way: tuple[tuple[str, ...], tuple[str, ...]], source: Party, destination: Party, topology: Topology
 ) -> bool:
+    if source.roles.isdisjoint(way[0]):
+        return False
     opens, listens = source.roles.intersection(way[0]), destination.roles.intersection(way[1])
     if not row.on_by_default and not _named(row, source, destination, "also"):
         opens, listens = opens - GENERAL, listens - GENERAL

@@ -39,6 +39,9 @@ def test_a_new_organisation(postern, tmp_path, monkeypatch):
         "postern._domainkey.example.org.",
         "_dmarc.example.org.",
         "_imaps._tcp.example.org.",
+        "_autodiscover._tcp.example.org.          3600 IN SRV   0 0 443 mail.example.org.",
+        "autodiscover.example.org.                3600 IN CNAME mail.example.org.",
+        "autoconfig.example.org.                  3600 IN CNAME mail.example.org.",
     ):
         assert needle in zone, needle
     assert {row["name"] for row in facts["dns"]["panel"]} >= {"@", "mail", "_dmarc", "postern._domainkey"}

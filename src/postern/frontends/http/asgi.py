@@ -1,4 +1,7 @@
-"""Applications behind the host speak ASGI 3; what this host adds for them lies in `scope["state"]`."""
+"""Applications behind the host speak ASGI 3; what this host adds for them lies in `scope["state"]`.
+
+`admission` and `surroundings` are described here; `turn` is the request's `budget.Turn`.
+"""
 
 from __future__ import annotations
 

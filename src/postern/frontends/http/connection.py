@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from postern.frontends.http.asgi import Admission, Answer, Surroundings
 from postern.frontends.http.body import Body
+from postern.frontends.http.budget import Budgets, Turn
 from postern.frontends.http.cycle import Cycle, scope_of
 from postern.frontends.http.gate import Gate
 from postern.frontends.http.hold import Hold
@@ -58,6 +60,7 @@ class Shared:
         self.served = served
         self.counted = counted
         self.writer = Writer(settings.hsts_s)
+        self.budgets = Budgets(settings.user_concurrency, settings.user_per_minute, clock.monotonic)
         self.limits = Limits(settings.head_bytes, settings.fields)
 
 
@@ -130,20 +133,39 @@ class Connection:
         cycle = self._cycle(head, body)
         if isinstance(mount, Answer):
             await cycle.run(mount, {}, [], close=mount.status in (400, 421))
+        elif not isinstance(turn := self._turn(mount, admission), Turn):
+            await cycle.run(turn, {}, admission.fields, close=False)
         else:
             surroundings = Surroundings(
                 settings.listener, head.host, self._stream.peer, self._stream.local, self._stream.tls, self._ahead
             )
-            state = {"admission": admission, "surroundings": surroundings}
+            state = {"admission": admission, "surroundings": surroundings, "turn": turn}
             scope = scope_of(head, self._stream, mount.prefix, state)
-            if not await self._run(cycle, mount, scope, admission):
-                return False
+            try:
+                if not await self._run(cycle, mount, scope, admission):
+                    return False
+            finally:
+                turn.release()
         shared.counted(cycle.status)
         if cycle.keeps and await body.discard():
             return True
         if not body.done:
             await self._linger()
         return False
+
+    def _turn(self, mount: Mount, admission: Admission) -> Turn | Answer:
+        """A place within the budget of whoever asks, or the answer that there is none."""
+        principal = admission.principal
+        if principal is None or not mount.access.budgeted:
+            return Turn(None)
+        turn = self._shared.budgets.enter(principal.account)
+        if isinstance(turn, Turn):
+            return turn
+        self._shared.log.info("http.over_budget", session=self._ahead, user=principal.address, path=mount.prefix)
+        if mount.busy is not None:
+            return mount.busy(turn)
+        # RFC 9110 10.2.3: whole seconds
+        return Answer(503, b"Too many requests.\n", fields=((b"retry-after", b"%d" % math.ceil(turn)),))
 
     def _cycle(self, head: RequestHead, body: Body) -> Cycle:
         now = self._shared.clock.timestamp()

@@ -16,8 +16,20 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,256}")
 class ToHttps:
     """Answers every path."""
 
-    def __init__(self, hostname: str, port: int, served: Callable[[str, str], Awaitable[bool]]) -> None:
-        """`served` says whether a name is one of ours, given our address: nobody is sent to another one."""
+    def __init__(
+        self,
+        hostname: str,
+        port: int,
+        served: Callable[[str, str], Awaitable[bool]],
+        *,
+        always_ours: bool = False,
+    ) -> None:
+        """`served` says whether a name is one of ours, given our address: nobody is sent to another one.
+
+        `always_ours` sends everybody to the hostname, by 302: Outlook and others who look for Autodiscover on a name
+        without a certificate follow that one (MS-OXDISCO 3.1.5.3), and do not keep it.
+        """
+        self._always_ours = always_ours
         self._hostname = hostname
         self._port = port
         self._served = served
@@ -28,12 +40,14 @@ class ToHttps:
             await Answer(403, b"This needs TLS: use https.\n")(scope, receive, send)
             return
         near: Surroundings = scope["state"]["surroundings"]
-        host = near.host if near.host and await self._served(near.host, near.local[0]) else self._hostname
+        keep = near.host and not self._always_ours and await self._served(near.host, near.local[0])
+        host = near.host if keep else self._hostname
         authority = f"[{host}]" if ":" in host else host
         if self._port != 443:
             authority += f":{self._port}"
         path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-        await Answer(308, fields=((b"location", f"https://{authority}".encode() + path),))(scope, receive, send)
+        status = 302 if self._always_ours else 308
+        await Answer(status, fields=((b"location", f"https://{authority}".encode() + path),))(scope, receive, send)
 
 
 class AcmeChallenges:

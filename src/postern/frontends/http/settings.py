@@ -37,6 +37,10 @@ class HttpSettings(msgspec.Struct, frozen=True):
     """Between two requests."""
     write_timeout_s: float = 60.0
     """A client that takes nothing of an answer for so long is gone."""
+    user_concurrency: int = 0
+    """Requests of one account at once, in each worker; 0: no limit."""
+    user_per_minute: int = 0
+    """Requests of one account in a minute, in each worker; 0: no limit."""
     max_connections_per_address: int = 200
     """0: no limit."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from postern.frontends.http.asgi import Application
+from postern.frontends.http.asgi import Answer, Application
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -20,6 +20,8 @@ class Access(msgspec.Struct, frozen=True):
     """A browser that asks for a page is sent to the sign-in form instead of being asked for a password."""
     body_bytes: int | None = None
     """Largest body; None: the listener's limit."""
+    budgeted: bool = True
+    """Requests count against the budget of whoever signed in."""
 
     def takes(self, mechanism: str) -> bool:
         """Whether a mechanism may be used here."""
@@ -38,6 +40,8 @@ class Mount(msgspec.Struct, frozen=True):
     access: Access = Access()
     exact: bool = False
     """Nothing below it."""
+    busy: Callable[[float], Answer] | None = None
+    """What is answered over budget, given the seconds to wait, in the protocol's own words; None: 503 by itself."""
 
 
 class Site:

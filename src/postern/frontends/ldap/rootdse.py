@@ -6,10 +6,12 @@ from postern.frontends.ldap.schema import SUBSCHEMA
 from postern.frontends.ldap.searching import SUPPORTED
 from postern.frontends.ldap.settings import LdapSettings
 from postern.frontends.ldap.tree import base_parts, written
+from postern.protocols.autodiscover import scp
 from postern.protocols.ldap import controls
 
 OPERATIONAL = frozenset({
-    "namingContexts", "defaultNamingContext", "subschemaSubentry", "supportedControl", "supportedExtension",
+    "namingContexts", "defaultNamingContext", "configurationNamingContext",
+    "subschemaSubentry", "supportedControl", "supportedExtension",
     "supportedFeatures", "supportedLDAPVersion", "supportedSASLMechanisms",
 })  # fmt: skip
 _TRUE_FALSE = "1.3.6.1.4.1.4203.1.5.3"
@@ -30,6 +32,7 @@ def entry(
         "dnsHostName": (settings.server_name,),
         "namingContexts": (base,),
         "defaultNamingContext": (base,),
+        "configurationNamingContext": (scp.configuration(base),) if settings.autodiscover else (),
         "subschemaSubentry": (SUBSCHEMA,),
         "supportedLDAPVersion": ("3",),
         "supportedControl": SUPPORTED,

@@ -35,6 +35,10 @@ _TYPES = (
     ("0.9.2342.19200300.100.1.60", "'jpegPhoto'", "", _JPEG),
     ("2.16.840.1.113730.3.1.35", "'thumbnailPhoto'", "", _OCTETS),
     ("0.9.2342.19200300.100.1.25", "( 'dc' 'domainComponent' )", _IGNORE, _STRING),
+    ("1.2.840.113556.1.4.48", "'keywords'", _IGNORE, _STRING),
+    ("1.2.840.113556.1.4.510", "'serviceBindingInformation'", _IGNORE, _STRING),
+    ("1.2.840.113556.1.4.509", "'serviceClassName'", _IGNORE, _STRING),
+    ("1.2.840.113556.1.4.657", "'serviceDNSName'", _IGNORE, _STRING),
 )
 
 _PERSON_MAY = (
@@ -52,6 +56,11 @@ OBJECT_CLASSES = (
     "( 1.2.840.113556.1.5.8 NAME 'group' SUP top STRUCTURAL MUST cn MAY ( displayName $ mail $ thumbnailPhoto ) )",
     "( 2.5.6.5 NAME 'organizationalUnit' SUP top STRUCTURAL MUST ou MAY cn )",
     "( 0.9.2342.19200300.100.4.13 NAME 'domain' SUP top STRUCTURAL MUST dc )",
+    "( 1.2.840.113556.1.5.20 NAME 'leaf' SUP top ABSTRACT )",
+    "( 1.2.840.113556.1.5.14 NAME 'connectionPoint' SUP leaf ABSTRACT MUST cn MAY keywords )",
+    "( 1.2.840.113556.1.3.23 NAME 'container' SUP top STRUCTURAL MUST cn )",
+    "( 1.2.840.113556.1.5.126 NAME 'serviceConnectionPoint' SUP connectionPoint STRUCTURAL"
+    " MAY ( serviceBindingInformation $ serviceClassName $ serviceDNSName ) )",
     "( 2.5.20.1 NAME 'subschema' AUXILIARY MAY ( objectClasses $ attributeTypes ) )",
 )
 ATTRIBUTE_TYPES = tuple(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from postern.frontends.ldap import schema
+from postern.frontends.ldap.configuration import Configuration
 from postern.frontends.ldap.entries import Wanted
 from postern.frontends.ldap.ports import AddressBook, Search
 from postern.frontends.ldap.settings import LdapSettings
@@ -115,6 +116,10 @@ class Searching:
                 yield [wanted.pick(schema.SUBSCHEMA, own, schema.OPERATIONAL)]
             raise _Stop(Outcome())
         tree = await Tree.of(self._book, self._principal)
+        own_part = Configuration(self._settings.autodiscover, self._settings.server_name, tree.base.dn)
+        if own_part.holds(request.base):
+            yield list(own_part.search(request, wanted))
+            raise _Stop(Outcome())
         try:
             node = await tree.find(request.base)
         except ProtocolViolation as problem:

@@ -12,6 +12,8 @@ class LdapSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     server_name: str = "localhost"
     """dnsHostName of the root DSE."""
+    autodiscover: str = ""
+    """URL that clients find beneath CN=Configuration; empty: there is nothing."""
     starttls: bool = False
     """The data path starts in clear text and can be upgraded."""
     mechanisms: tuple[str, ...] = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN")

@@ -15,6 +15,7 @@ from postern.frontends.ldap.answers import ENDED, RESULTS
 from postern.model.refusal import ProtocolViolation, Reason
 from postern.net.clock import SystemEntropy
 from postern.net.stream import Ended, Stopping
+from postern.protocols.autodiscover import scp
 from postern.protocols.ldap import controls, filters, messages
 from postern.protocols.ldap import operations as op
 from postern.protocols.ldap.client import Disconnected
@@ -329,3 +330,26 @@ def test_any_octets_give_a_message_or_a_violation(data):
             messages.encode(message)
     except ProtocolViolation:
         pass
+
+
+async def test_outlook_finds_autodiscover_beneath_the_configuration(connect):
+    url = "https://mail.example.org/autodiscover/autodiscover.xml"
+    client = connect(autodiscover=url)
+    _, (root,), _ = await client.find(base="", scope=Scope.BASE, attributes=("configurationNamingContext",))
+    (configuration,) = (value.decode() for value in root.attributes["configurationNamingContext"])
+    assert configuration == f"CN=Configuration,{BASE}"
+    result, entries, _ = await client.find(scp.FILTER, configuration)
+    assert (result.code, entries) == (Code.INSUFFICIENT_ACCESS_RIGHTS, [])
+    assert (await client.sign_in()).ok
+    for base in (configuration, configuration.lower(), f"CN=Postern,CN=Services,{configuration}"):
+        result, (found,), _ = await client.find(scp.FILTER, base)
+        assert result.ok
+        assert found.attributes["serviceBindingInformation"] == (url.encode(),)
+    _, entries, _ = await client.find("(objectClass=*)", configuration, Scope.ONE_LEVEL, attributes=("cn",))
+    assert [entry.attributes for entry in entries] == [{"cn": (b"Services",)}]
+    result, entries, _ = await client.find("(objectClass=*)", f"CN=Nobody,{configuration}")
+    assert (result.code, entries) == (Code.NO_SUCH_OBJECT, [])
+    other = connect()
+    assert (await other.sign_in()).ok
+    result, _, _ = await other.find(scp.FILTER, configuration)
+    assert result.code == Code.NO_SUCH_OBJECT

@@ -1,0 +1,1 @@
+"""Items and documents into each other; pure, and strangers to every protocol."""

@@ -1,0 +1,1 @@
+"""Names and definitions of time zones into each other: IANA, Windows, EWS."""

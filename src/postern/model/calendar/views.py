@@ -1,0 +1,260 @@
+"""What of an appointment lies in a window of time. Costs what it shows, however long ago a series began."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from postern.model.calendar.appointment import Appointment, ModifiedOccurrence
+from postern.model.calendar.series import first_day, is_occurrence, last_day, ordinals_between
+from postern.model.calendar.zones import Zone, to_utc, to_wall, tzinfo_of
+
+MAX_SPAN = timedelta(days=5 * 366)
+"""An appointment longer than this counts as so long in searching a window (EWS: ErrorCalendarDurationIsTooLong)."""
+_EARLY = datetime.min.replace(tzinfo=UTC)
+_LATE = datetime.max.replace(tzinfo=UTC)
+_TWO_DAYS = 2
+_LAST_ORDINAL = date.max.toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_ORDINAL = _EPOCH.toordinal()
+_DAY_S = 86_400
+_At = TypeVar("_At", int, datetime)
+
+Span: TypeAlias = tuple[int, int, Appointment, int | None]
+"""Start and end in seconds since the epoch, the item that describes it, the ordinal of its original day."""
+
+
+class Occurrence(NamedTuple):
+    """One occurrence: aware UTC, the half-open interval, and the item that describes it."""
+
+    start: datetime
+    end: datetime
+    item: Appointment
+    """The exception where there is one, else the series; its own `start` and `end` are then not this one's."""
+    day: date | None
+    """Which occurrence of the series: its original day in the zone; None for what does not recur."""
+
+
+def zone_of(item: Appointment, viewer: Zone) -> Zone:
+    """The zone that an appointment is computed in."""
+    return viewer if item.zone.floating else item.zone
+
+
+def span(item: Appointment, viewer: Zone) -> tuple[datetime, datetime]:
+    """Start and end; those of a floating appointment lie in the viewer's zone."""
+    if not item.zone.floating:
+        return item.start, item.end
+    return to_utc(item.start.replace(tzinfo=None), viewer), to_utc(item.end.replace(tzinfo=None), viewer)
+
+
+def occurrences(
+    item: Appointment, start: datetime, end: datetime, viewer: Zone, limit: int | None = None
+) -> list[Occurrence]:
+    """Those that touch the window [start, end), by start, at most `limit`; one of no length counts at its start."""
+    if item.recurrence is None:
+        begins, ends = span(item, viewer)
+        return [Occurrence(begins, ends, item, None)] if _touches(begins, ends, start, end) else []
+    found = []
+    for first, last, shown, ordinal in spans(item, seconds(start), seconds(end), viewer, limit):
+        day = date.fromordinal(ordinal) if ordinal is not None else None
+        if shown is item:
+            found.append(Occurrence(_datetime(first), _datetime(last), shown, day))
+        else:
+            found.append(Occurrence(*span(shown, viewer), shown, day))
+    return found
+
+
+def spans(item: Appointment, start: int, end: int, viewer: Zone, limit: int | None = None) -> list[Span]:
+    """The same in whole seconds since the epoch, for those who look at thousands."""
+    if item.recurrence is None:
+        first, last = (seconds(at) for at in span(item, viewer))
+        return [(first, last, item, None)] if _touches(first, last, start, end) else []
+    found: list[Span] = []
+    for modified in item.modified:
+        first, last = (seconds(at) for at in span(modified.item, viewer))
+        if _touches(first, last, start, end):
+            found.append((first, last, modified.item, modified.day.toordinal()))
+    regular = _regular(item, start, end, zone_of(item, viewer))
+    found += regular if limit is None else islice(regular, limit)
+    if item.modified:
+        found.sort(key=lambda each: each[0])
+    return found[:limit]
+
+
+def seconds(at: datetime) -> int:
+    """Since the epoch, of an aware time."""
+    since = at - _EPOCH
+    return since.days * _DAY_S + since.seconds
+
+
+def _datetime(at: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(seconds=at)
+    except OverflowError:
+        return _EARLY if at < 0 else _LATE
+
+
+def _touches(begins: _At, ends: _At, start: _At, end: _At) -> bool:
+    return begins < end and (ends > start or (begins == ends and begins >= start))
+
+
+def _regular(item: Appointment, start: int, end: int, zone: Zone) -> Iterator[Span]:
+    recurrence = item.recurrence
+    assert recurrence is not None
+    wall, duration = wall_clock(item)
+    if duration < timedelta(0):
+        return
+    second = wall.hour * 3600 + wall.minute * 60 + wall.second
+    length = duration.days * _DAY_S + duration.seconds
+    # no zone is more than a day from UTC; what begins earlier may still go on
+    low = start // _DAY_S + _EPOCH_ORDINAL - min(duration, MAX_SPAN).days - _TWO_DAYS
+    high = min(end // _DAY_S + _EPOCH_ORDINAL + 1, _LAST_ORDINAL)
+    skipped = _skipped(item, low, high)
+    clock = tzinfo_of(zone)
+    for ordinal in ordinals_between(recurrence, low, high):
+        if ordinal in skipped:
+            continue
+        first = _utc(clock, ordinal, second)
+        if first >= end:
+            return
+        days, rest = divmod(second + length, _DAY_S)
+        last = _utc(clock, ordinal + days, rest)
+        last = max(first, last)  # a short one across a clock put forward
+        if _touches(first, last, start, end):
+            yield first, last, item, ordinal
+
+
+def _utc(clock: tzinfo, ordinal: int, second: int) -> int:
+    """Seconds since the epoch at a wall clock reading."""
+    shift = _offset(clock, ordinal)
+    if shift is None:
+        local = datetime.combine(date.fromordinal(ordinal), time.min, clock) + timedelta(seconds=second)
+        shift = _seconds_of(local.utcoffset())
+    return (ordinal - _EPOCH_ORDINAL) * _DAY_S + second - shift
+
+
+@lru_cache(maxsize=65_536)
+def _offset(clock: tzinfo, ordinal: int) -> int | None:
+    """Seconds east of UTC all through a day; None if they change on it. Nothing changes at the calendar's edges."""
+    first = datetime.combine(date.fromordinal(min(max(1, ordinal), _LAST_ORDINAL)), time.min, clock)
+    now = _seconds_of(first.utcoffset())
+    if not 1 <= ordinal < _LAST_ORDINAL:
+        return now
+    return now if _seconds_of((first + timedelta(days=1)).utcoffset()) == now else None
+
+
+def _seconds_of(offset: timedelta | None) -> int:
+    return offset.days * _DAY_S + offset.seconds if offset is not None else 0
+
+
+def _skipped(item: Appointment, low: int, high: int) -> set[int]:
+    skipped: set[int] = set()
+    if item.deleted:
+        first = bisect_left(item.deleted, date.fromordinal(max(1, low)))
+        for day in item.deleted[first:]:
+            if day.toordinal() > high:
+                break
+            skipped.add(day.toordinal())
+    skipped.update(modified.day.toordinal() for modified in item.modified)
+    return skipped
+
+
+def wall_clock(item: Appointment) -> tuple[datetime, timedelta]:
+    """What a wall clock reads at the start, and how long it takes by it (MS-OXOCAL StartTimeOffset, EndTimeOffset)."""
+    if item.zone.floating:
+        return item.start.replace(tzinfo=None), item.end - item.start
+    wall = to_wall(item.start, item.zone)
+    length = to_wall(item.end, item.zone) - wall
+    return (wall if item.clock is None else datetime.combine(wall.date(), item.clock)), length
+
+
+def occurrence_on(item: Appointment, day: date, viewer: Zone) -> Occurrence | None:
+    """The occurrence whose original day this is, also if it is modified; None if it is deleted or there is none."""
+    if item.recurrence is None or day in item.deleted:
+        return None
+    for modified in item.modified:
+        if modified.day == day:
+            return Occurrence(*span(modified.item, viewer), modified.item, day)
+    if not is_occurrence(item.recurrence, day):
+        return None
+    wall, length = wall_clock(item)
+    local = datetime.combine(day, wall.time())
+    zone = zone_of(item, viewer)
+    begins = to_utc(local, zone)
+    try:
+        ends = to_utc(local + length, zone)
+    except OverflowError:
+        ends = _LATE
+    return Occurrence(begins, max(begins, ends), item, day)
+
+
+def day_of_original(item: Appointment, original_start: datetime) -> date:
+    """Which occurrence an original start time (RECURRENCE-ID) means: its day in the series' zone."""
+    if item.zone.floating:
+        return original_start.date()
+    return to_wall(original_start, item.zone).date()
+
+
+def bounds(item: Appointment, viewer: Zone) -> tuple[datetime, datetime]:
+    """From the first start to the last end of everything in it (PidLidClipStart, ClipEnd): what an index keeps.
+
+    A series without an end ends with the calendar. One without any occurrence has its own start and end.
+    """
+    begins, ends = span(item, viewer)
+    if item.recurrence is None:
+        return begins, ends
+    first = first_day(item.recurrence)
+    if first is None:
+        return begins, ends
+    plain = _without_exceptions(item)
+    at = occurrence_on(plain, first, viewer)
+    if at is not None:
+        begins, ends = at.start, at.end
+    endless = item.recurrence.count is None and item.recurrence.until is None
+    last = last_day(item.recurrence)
+    if endless or last is None:
+        ends = _LATE
+    else:
+        at = occurrence_on(plain, last, viewer)
+        if at is not None:
+            ends = max(ends, at.end)
+    for modified in item.modified:
+        start, end = span(modified.item, viewer)
+        begins, ends = min(begins, start), max(ends, end)
+    return max(begins, _EARLY), ends
+
+
+def _without_exceptions(item: Appointment) -> Appointment:
+    return msgspec.structs.replace(item, deleted=(), modified=())
+
+
+def with_modified(item: Appointment, day: date, changed: Appointment) -> Appointment:
+    """The series with one occurrence replaced; it is an exception from now on, and not deleted."""
+    kept = [modified for modified in item.modified if modified.day != day]
+    kept.append(
+        ModifiedOccurrence(day, msgspec.structs.replace(changed, recurrence=None, clock=None, deleted=(), modified=()))
+    )
+    kept.sort(key=lambda modified: modified.day)
+    return msgspec.structs.replace(
+        item, modified=tuple(kept), deleted=tuple(gone for gone in item.deleted if gone != day)
+    )
+
+
+def with_deleted(item: Appointment, day: date) -> Appointment:
+    """The series without one occurrence."""
+    return msgspec.structs.replace(
+        item,
+        deleted=tuple(sorted({*item.deleted, day})),
+        modified=tuple(modified for modified in item.modified if modified.day != day),
+    )
+
+
+def is_day_of(item: Appointment, day: date) -> bool:
+    """Whether a series has, or had before it was deleted, an occurrence on a day."""
+    return item.recurrence is not None and is_occurrence(item.recurrence, day)

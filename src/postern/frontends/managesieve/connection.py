@@ -21,8 +21,7 @@ from postern.protocols.sasl.server import offered
 from postern.services.rules.rulebook import RuleBook, check
 
 if TYPE_CHECKING:
-    import ssl
-
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 PROTOCOL = "imap"
@@ -46,7 +45,7 @@ class Shared:
         books: Books,
         authentication: Authentication,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None],
+        tls: Callable[[], Wrapping | None],
     ) -> None:
         self.settings = settings
         self.books = books

@@ -17,7 +17,7 @@ from postern.net.stream import Ended
 from postern.protocols.managesieve.replies import bye
 
 if TYPE_CHECKING:
-    import ssl
+    from postern.net.tls import Wrapping
 
 _log = logging.getLogger(__name__)
 FULL = bye("too many connections, try again later", b"TRYLATER")
@@ -32,7 +32,7 @@ class ManageSieveFrontend:
         books: Books,
         authentication: Authentication,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], Wrapping | None] = lambda: None,
     ) -> None:
         """`tls` gives the context for STARTTLS as it is at the moment; None: not offered."""
         self._shared = Shared(settings, books, authentication, entropy, tls)

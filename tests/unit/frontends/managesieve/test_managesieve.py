@@ -22,7 +22,7 @@ from postern.services.rules.rulebook import RuleBook
 
 ANNA = Principal(AccountId(1), "anna@example.org", MailboxId("a" * 32), 1)
 LOGIN = b'AUTHENTICATE "PLAIN" "' + base64.b64encode(b"\0anna\0secret") + b'"\r\n'
-TLS = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"")
+TLS = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"", peer_chain=())
 
 
 class FakeStream:

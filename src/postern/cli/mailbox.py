@@ -38,6 +38,8 @@ from postern.model.refusal import Reason, Refusal
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
 app.command(ntlm.app)
+app.command("postern.cli.sieve:app", name="sieve")
+app.command("postern.cli.rules:app", name="rules")
 
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Password = Annotated[
@@ -374,5 +376,13 @@ app.command(
     help=_(
         "List deleted items that can still be recovered, or bring them back."
         "\n\nExample: postern mailbox undelete anna@example.org --subject offer --restore"
+    ),
+)
+app.command(
+    "postern.cli.oof:oof",
+    name="oof",
+    help=_(
+        "Show or set automatic replies while somebody is away."
+        "\n\nExample: postern mailbox oof anna@example.org --on --internal 'Back on Monday.'"
     ),
 )

@@ -29,6 +29,8 @@ from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
+from postern.services.rules.assistant import Assistant
+from postern.services.rules.at_delivery import AtDelivery
 from postern.store import failpoints
 from postern.store.journal.layout import journal_directory, journals
 from postern.store.journal.marks import JournalInUseError
@@ -94,6 +96,16 @@ class Worker:
             self._journal_failed,
             segment_bytes=self._settings.store.segment_bytes,
         )
+        assistant = self._assistant = Assistant(parts.store, parts.clock)
+        rules = AtDelivery(
+            parts.store,
+            parts.directory,
+            parts.bus,
+            parts.clock,
+            self._journal,
+            self._settings.server.hostname,
+            assistant,
+        )
         mailflow = self._mailflow = Mailflow(
             self._journal,
             parts.store,
@@ -103,12 +115,13 @@ class Worker:
             parts.clock,
             self._journal_failed,
             MailflowSettings(host_name=self._settings.server.hostname),
+            rules,
         )
         mailflow.start()
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
         smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
         peers = PeerCertificates(self._settings, parts.directory, parts.clock)
-        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers)
+        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers, rules)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
         authentication = parts.authentication(sessions, peers.trust)
@@ -131,7 +144,8 @@ class Worker:
             https_port=next((e.port for e in endpoints if e.listening.path.id == "https"), 0),
         )
         tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
-        await self._replay_orphans(parts)
+        assisting = assistant.start(mailflow.submit_internal)
+        await self._replay_orphans(parts, starting=True)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
         tasks.append(asyncio.create_task(self._upkeep(parts)))
 
@@ -155,6 +169,9 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await address_book.close()
+        assisting.cancel()
+        await asyncio.gather(assisting, return_exceptions=True)
+        # what is delivered now leaves its letters to the next start
         await mailflow.close()
         await parts.close()
         return 0
@@ -224,14 +241,20 @@ class Worker:
 
     # --- journals that others left
 
-    async def _replay_orphans(self, parts: Parts) -> None:
+    async def _replay_orphans(self, parts: Parts, *, starting: bool = False) -> None:
+        left = starting and self._index == 0
         for journal in journals(journal_directory(parts.data)):
             if journal == self._slot.journal:
                 continue
             with contextlib.suppress(JournalInUseError, FileNotFoundError):
                 count = await self._mailflow.replay(journal)
+                left = True
                 if count:
                     self._log.warning("journal.replayed", journal=f"{journal:x}", messages=count)
+        if left:
+            # a process that ended left its journal, and perhaps letters in outboxes
+            for mailbox in await parts.store.with_outbox():
+                self._assistant.wake(mailbox)
 
     async def _upkeep(self, parts: Parts) -> None:
         while True:

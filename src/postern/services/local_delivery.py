@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from postern.formats.mime.scan import Scan, new_item, scan
+from postern.formats.mime.scan import Scan, new_item
 from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
 from postern.model.ids import BlobRef
@@ -22,6 +22,9 @@ from postern.model.refusal import Refusal
 from postern.model.transfer import StoredContent
 from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
 from postern.services.mailflow_settings import MailflowSettings
+from postern.services.rules.at_delivery import AtDelivery, Placed
+from postern.services.rules.deciding import Incoming
+from postern.services.scanning import scan_content
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
 from postern.transport.outcomes import Deliver
@@ -36,7 +39,6 @@ _BUSY_MESSAGES = 8
 _BUSY_S = 0.05
 _SLICE_MESSAGES = 16
 """Messages scanned between two chances for the connections (about 2 ms)."""
-SCAN_IN_THREAD_BYTES = 1 << 20
 
 Unable = Callable[[Accepted, Deliver, Exception], None]
 
@@ -49,13 +51,19 @@ class _Job(NamedTuple):
 class LocalDelivery:
     """One per worker."""
 
-    def __init__(self, store: Store, tracker: Tracker, settings: MailflowSettings, unable: Unable) -> None:
-        """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end."""
+    def __init__(
+        self, store: Store, tracker: Tracker, settings: MailflowSettings, unable: Unable, rules: AtDelivery | None
+    ) -> None:
+        """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end.
+
+        Without `rules`, nobody's are looked at.
+        """
         self._store = store
         self._tracker = tracker
         self._host_name = settings.host_name
         self._linger_s = settings.linger_s
         self._unable = unable
+        self._rules = rules
         self._jobs: list[_Job] = []
         self._wake = asyncio.Event()
         self._less = asyncio.Event()
@@ -120,17 +128,29 @@ class LocalDelivery:
     async def _deliver(self, jobs: Sequence[_Job]) -> None:
         batch: list[Delivery] = []
         owners: list[tuple[Accepted, Deliver]] = []
+        placed: list[Placed] = []
+        rules = self._rules
+        if rules is not None:
+            rules.refresh()
         for number, (message, outcomes) in enumerate(jobs):
             if number % _SLICE_MESSAGES == _SLICE_MESSAGES - 1:
                 await asyncio.sleep(0)
             item: NewItem | None = None
+            scanned: Scan | None = None
             sender: str | None = None
             for outcome in outcomes:
                 if item is None or outcome.reverse_path != sender:
                     sender = outcome.reverse_path
-                    item = await self._item(message, outcome)
+                    scanned = scanned or await scan_content(message.content)
+                    item = self._item(message, outcome, scanned)
                     message.message_id = item.message_id
-                batch.append(Delivery(outcome.mailbox, message.key, item))
+                delivery = Delivery(outcome.mailbox, message.key, item)
+                if rules is not None and outcome.mailbox not in rules.without:
+                    assert scanned is not None
+                    by_rules = await rules.place(delivery, _incoming(message, outcome, item, scanned))
+                    placed.append(by_rules)
+                    delivery = by_rules.delivery
+                batch.append(delivery)
                 owners.append((message, outcome))
         failpoints.hit("mailflow.delivering")
         try:
@@ -138,6 +158,9 @@ class LocalDelivery:
         except Refusal as refusal:
             results = [Delivered(None, refusal)] * len(batch)
         failpoints.hit("mailflow.delivered")
+        if rules is not None:
+            for by_rules in placed:
+                rules.committed(by_rules)
         for (message, outcome), (_, refusal_) in zip(owners, results, strict=True):
             if refusal_ is not None:
                 self._unable(message, outcome, refusal_)
@@ -154,17 +177,23 @@ class LocalDelivery:
             )
             message.done()
 
-    async def _item(self, message: Accepted, outcome: Deliver) -> NewItem:
+    def _item(self, message: Accepted, outcome: Deliver, scanned: Scan) -> NewItem:
         prefix = return_path_line(outcome.reverse_path) + trace_prefix(message, self._host_name)
-        scanned = await scan_content(message.content)
         return new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
 
 
-async def scan_content(content: bytes) -> Scan:
-    """Scan a message, in a thread if it is so large that the loop would stall."""
-    if len(content) > SCAN_IN_THREAD_BYTES:
-        return await asyncio.get_running_loop().run_in_executor(None, scan, content)
-    return scan(content)
+def _incoming(message: Accepted, outcome: Deliver, item: NewItem, scanned: Scan) -> Incoming:
+    envelope = message.header.envelope
+    return Incoming(
+        message.content,
+        item.prefix,
+        scanned,
+        envelope.reverse_path,
+        outcome.recipient.address,
+        message.header.received_at,
+        envelope.body,
+        envelope.smtputf8,
+    )
 
 
 def trace_prefix(message: Accepted, host_name: str) -> bytes:

@@ -48,6 +48,8 @@ BACKUP_NAMES = (
     "restore.file",
 )
 """Those of backup and restore."""
+RULES = ("rules.sending", "rules.submitted", "rules.settled")
+"""Between a delivery and the letters that its rules set off."""
 
 
 class FailpointError(Exception):

@@ -134,6 +134,10 @@ class Delivery(NamedTuple):
     replaces: Replaced | None = None
     sets_off: tuple[SetOff, ...] = ()
     """Goes into the mailbox's outbox in the same commit."""
+    also: tuple[tuple[FolderId, NewItem], ...] = ()
+    """Further copies that rules want, in the same commit."""
+    nowhere: bool = False
+    """No copy is kept: only the key, and what it sets off."""
 
 
 class Delivered(NamedTuple):

@@ -3,7 +3,8 @@
     python -m tests.interop.clients.thunderbird_inside PROGRAM HOME CERTIFICATE PLAN
 
 PLAN is JSON, a list of accounts: `address`, `password`, `other` (whom mail is sent to and comes from) and `kind`: `ews`
-or `imap`. Prints JSON: by kind, what each step saw. Screenshots go to HOME. The mailbox is looked into by IMAP, so that what Thunderbird did is seen from outside.
+or `imap`. Prints JSON: by kind, what each step saw. Screenshots go to HOME. The mailbox is looked into by IMAP, so that
+what Thunderbird did is seen from outside.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.interop.clients import mailbox
+from tests.interop.clients import letters
 from tests.interop.ldap.thunderbird import Marionette
 from tests.ports import free_port
 
@@ -110,7 +111,7 @@ def all_steps(bird: Thunderbird, plan: dict[str, str]) -> dict[str, Any]:
         times[said or name] = round(time.monotonic() - began, 1)
         return seen[said or name]
 
-    own = mailbox.Mailbox(address, password)
+    own = letters.Mailbox(address, password)
     own.add("INBOX", "First letter", "The words of the first letter.", other, address)
     own.add("INBOX", "Second letter", "The words of the second letter.", other, address)
     step("find", address, password)
@@ -126,7 +127,7 @@ def all_steps(bird: Thunderbird, plan: dict[str, str]) -> dict[str, Any]:
     step("flags", "Inbox", "Second letter", {"isRead": True, "isFlagged": True})
     own.flag("INBOX", "Second letter", "(\\Seen)", "-")
     step("flags", "Inbox", "Second letter", {"isRead": False, "isFlagged": True}, said="unread again")
-    mailbox.send(other, password, address, "Third letter", "It came later.")
+    letters.send(other, password, address, "Third letter", "It came later.")
     step("subjects", "Inbox", ["Third letter"], said="new mail")
     step("make", "Work")
     step("move", "Inbox", "Second letter", "Work")
@@ -137,10 +138,11 @@ def all_steps(bird: Thunderbird, plan: dict[str, str]) -> dict[str, Any]:
     seen["deleted"] = own.wait(own.special("\\Trash"), "Third letter", lambda flags: True)
     step("send", other, "From Thunderbird", "Written with Thunderbird: äöü.")
     step("subjects", "SentMail", ["From Thunderbird"], said="sent")
-    there = mailbox.Mailbox(other, password)
+    there = letters.Mailbox(other, password)
     seen["arrived"] = there.wait("INBOX", "From Thunderbird", lambda flags: True)
     seen["received"] = there.text("INBOX", "From Thunderbird")
     there.close()
+    seen["copies"] = own.count(own.special("\\Sent"), "From Thunderbird")
     own.close()
     step("show", "SentMail", "From Thunderbird", "Written with", said="show sent")
     bird.picture(f"{kind}-sent")
@@ -150,7 +152,7 @@ def all_steps(bird: Thunderbird, plan: dict[str, str]) -> dict[str, Any]:
 def main() -> None:
     program, home, certificate, plan = sys.argv[1:]
     with started(program, Path(home)) as bird:
-        bird.do("trust", mailbox.pem_body(Path(certificate)))
+        bird.do("trust", letters.pem_body(Path(certificate)))
         print(json.dumps({one["kind"]: all_steps(bird, one) for one in json.loads(plan)}))
 
 

@@ -59,6 +59,13 @@ class Mailbox:
         _, found = self._imap.uid("SEARCH", "SUBJECT", f'"{subject}"')
         return found[0].split()[-1] if found and found[0] and found[0].split() else b""
 
+    def count(self, folder: str, subject: str) -> int:
+        """How many there are."""
+        if not self._find(folder, subject):
+            return 0
+        _, found = self._imap.uid("SEARCH", "SUBJECT", f'"{subject}"')
+        return len(found[0].split())
+
     def flags(self, folder: str, subject: str) -> set[str] | None:
         """Of the newest with the subject; None: there is none."""
         uid = self._find(folder, subject)

@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import time
 import traceback
+import urllib.error
 import urllib.request
 import xml.etree.ElementTree as Tree
 
@@ -98,8 +99,18 @@ os.makedirs(sources, exist_ok=True)
 # the book that its list box would offer: identity and name of a list of the manifest
 asked = urllib.request.Request("https://mail.example.org/OAB/oab.xml")
 asked.add_header("Authorization", "Basic " + base64.b64encode(f"{address}:{password}".encode()).decode())
-with urllib.request.urlopen(asked) as answer:
-    lists = [one.attrib for one in Tree.fromstring(answer.read()) if one.tag.endswith("OAL")]
+
+
+def manifest():
+    try:
+        with urllib.request.urlopen(asked) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as error:
+        assert error.code == 503, error  # it is being made
+        return None
+
+
+lists = [one.attrib for one in Tree.fromstring(wait(manifest)) if one.tag.endswith("OAL")]
 book = next(f"{one['id']}:{one['name']}" for one in lists if "Global" in one["name"])
 for name, text, kind in (
     ("ews-account", COLLECTION, ""),

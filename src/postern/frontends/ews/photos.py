@@ -1,4 +1,4 @@
-"""GetUserPhoto (MS-OXWSCONT 3.1.4.8): the pictures of the address book, in the one size that there is."""
+"""GetUserPhoto (MS-OXWSCONT 3.1.4): the pictures of the address book, in the one size that there is."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class GetServiceConfiguration(msgspec.Struct, frozen=True):
 
 
 class GetUserPhoto(msgspec.Struct, frozen=True):
-    """GetUserPhoto (MS-OXWSCONT 3.1.4.8); the size is only read, pictures have one."""
+    """GetUserPhoto (MS-OXWSCONT 3.1.4); the size is only read, pictures have one."""
 
     address: str
 

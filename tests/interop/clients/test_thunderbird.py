@@ -1,7 +1,7 @@
 """Thunderbird by address and password: a native Exchange account, and IMAP with SMTP, in one start.
 
 `--headless`, driven by Marionette with the modules its own windows use; see `thunderbird_steps.js`. Pictures of its
-windows are left in the test's directory.
+windows lie in the temporary directory of a run that failed.
 """
 
 from __future__ import annotations

@@ -103,13 +103,16 @@ def to_properties(item: Appointment) -> dict[str, Any]:
     return made
 
 
-def from_properties(stored: bytes | Mapping[str, Any]) -> Appointment:
-    """The appointment of an item, from its packed map or the map. A value that makes no sense is left out."""
+def from_properties(stored: bytes | Mapping[str, Any], *, brief: bool = False) -> Appointment:
+    """The appointment of an item, from its packed map or the map. A value that makes no sense is left out.
+
+    `brief`: without the series' own texts.
+    """
     try:
         found = _decode(stored) if isinstance(stored, bytes) else msgspec.convert(stored, _Stored)
-        return _appointment(found)
-    except (msgspec.DecodeError, ValueError, TypeError, OverflowError):
-        return _appointment(_lenient(unpack(stored) if isinstance(stored, bytes) else stored))
+        return _appointment(found, brief=brief)
+    except (msgspec.DecodeError, ValueError, TypeError, KeyError, OverflowError):
+        return _appointment(_lenient(unpack(stored) if isinstance(stored, bytes) else stored), brief=brief)
 
 
 def _lenient(values: Mapping[str, Any]) -> _Stored:
@@ -119,7 +122,7 @@ def _lenient(values: Mapping[str, Any]) -> _Stored:
             continue
         try:
             _appointment(msgspec.convert({name: value}, _Stored))
-        except (msgspec.ValidationError, ValueError, TypeError, OverflowError):
+        except (msgspec.ValidationError, ValueError, TypeError, KeyError, OverflowError):
             continue
         kept[name] = value
     return msgspec.convert(kept, _Stored)
@@ -218,7 +221,7 @@ def _pattern(recurrence: Recurrence) -> _Pattern:
     )
 
 
-def _appointment(found: _Stored) -> Appointment:
+def _appointment(found: _Stored, *, brief: bool = False) -> Appointment:
     return Appointment(
         uid=found.uid_text or (global_object_id.to_uid(found.uid) if found.uid else ""),
         start=found.start,
@@ -227,8 +230,8 @@ def _appointment(found: _Stored) -> Appointment:
         all_day=found.all_day,
         subject=found.subject,
         location=found.location,
-        text=found.text,
-        html=found.html,
+        text="" if brief else found.text,
+        html="" if brief else found.html,
         busy=_BUSY[found.busy],
         intended_busy=_BUSY[found.intended_busy],
         sensitivity=Sensitivity(found.sensitivity) if found.sensitivity else Sensitivity.NORMAL,

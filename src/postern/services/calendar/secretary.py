@@ -310,4 +310,3 @@ def _as_booked(received: Appointment, booked: Appointment) -> Appointment:
 def _about(answer: Outgoing, message: Appointment) -> Outgoing:
     """An answer names the meeting as its organizer knows it."""
     return msgspec.structs.replace(answer, item=msgspec.structs.replace(answer.item, subject=message.subject))
-

@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime
 
 from crash.organisation import PEER, UNLIMITED, CountingEntropy, MemoryBus, SilentTracker
-
 from postern.directory.interface import Domain, NewAccount, RecipientKind
 from postern.directory.sqlite import SqliteDirectory
 from postern.model.envelope import Envelope, Recipient
@@ -55,9 +54,7 @@ class World:
     async def open(self, epoch=1):
         journals = journal_directory(self.place)
         self.failures = []
-        self.store = SqliteStore(
-            self.place, SegmentBlobs(journals), MemoryBus(), self.clock, epoch, reserve_bytes=0
-        )
+        self.store = SqliteStore(self.place, SegmentBlobs(journals), MemoryBus(), self.clock, epoch, reserve_bytes=0)
         self.queue = QueueStore(self.place / "queue.db", self.clock, CountingEntropy())
         number = allocate_journal(journals, Files())
         self.journal = Journal(journals, number, self.clock, self.failures.append, files=Files())
@@ -79,9 +76,7 @@ class World:
         mailboxes = Mailboxes(self.store, MemoryBus(), permissions, self.flow, self.clock)
         post = Post(self.flow, self.directory, self.clock, SystemEntropy(), "example.org")
         self.shelf = Shelf()
-        self.agendas = Agendas(
-            mailboxes, self.store, self.directory, post, self.shelf, self.clock, SystemEntropy()
-        )
+        self.agendas = Agendas(mailboxes, self.store, self.directory, post, self.shelf, self.clock, SystemEntropy())
         self.runner = OutboxRunner(self.store, self.claims, {SET_OFF: Secretary(self.agendas).handle})
         self.flow.start()
 

@@ -42,9 +42,7 @@ def invited(*names, start=None, **more):
         zone=BERLIN,
         subject="Plan",
         location="Hall",
-        attendees=tuple(
-            Attendee(person(name), Role.RESOURCE if name == "room" else Role.REQUIRED) for name in names
-        ),
+        attendees=tuple(Attendee(person(name), Role.RESOURCE if name == "room" else Role.REQUIRED) for name in names),
         **more,
     )
 
@@ -167,7 +165,9 @@ async def test_a_room_declines_what_is_taken_with_its_reason(world):
 
 
 async def test_delegates_write_in_the_owners_name_and_see_nothing_private(world):
-    await world.directory.set_folder_rights((await world.principal("anna")).mailbox, 0, "chen@example.org", ROLES["editor"])
+    await world.directory.set_folder_rights(
+        (await world.principal("anna")).mailbox, 0, "chen@example.org", ROLES["editor"]
+    )
     anna = await world.agenda("anna")
     await anna.create(invited(start=at(3, 9), sensitivity=Sensitivity.PRIVATE))
     chen = await world.agenda("chen", "anna")
@@ -177,7 +177,9 @@ async def test_delegates_write_in_the_owners_name_and_see_nothing_private(world)
         await chen.create(invited("boris"), TO_ALL)
     assert caught.value.reason is Reason.SENDER_NOT_ALLOWED
     assert len(await anna.view(at(1, 0), at(2, 0))) == 0, "nothing is made that can not be told"
-    await world.directory.grant((await world.principal("anna")).mailbox, "chen@example.org", MailboxRight.SEND_ON_BEHALF)
+    await world.directory.grant(
+        (await world.principal("anna")).mailbox, "chen@example.org", MailboxRight.SEND_ON_BEHALF
+    )
     made = await chen.create(invited("boris"), TO_ALL)
     await world.settle()
     theirs = await world.meeting("boris", made.item.uid)

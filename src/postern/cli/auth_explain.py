@@ -32,6 +32,9 @@ def explain(  # noqa: D103 - help is in the table, options are arguments
     source: Annotated[str, Parameter(name="--from", help=_("The client's IP address."))],
     mechanism: Annotated[str, Parameter(help=_("SASL mechanism, such as PLAIN; without it: any."))] = "",
     page: Annotated[bool, Parameter(negative="", help=_("A web page that can ask for a one-time code."))] = False,
+    front_end: Annotated[
+        str, Parameter(help=_("A server of the organisation that acts for the user; --from is its address then."))
+    ] = "",
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -39,7 +42,7 @@ def explain(  # noqa: D103 - help is in the table, options are arguments
         fail(_("not an IP address: {text}", text=source), 2)
     (wanted,) = parse_protocols(protocol) or fail(_("one protocol is needed"), 2)
     settings = load_settings(config)
-    question = Question(user, wanted, source, mechanism, _offered(settings, wanted), page)
+    question = Question(user, wanted, source, mechanism, _offered(settings, wanted), page, front_end)
 
     async def work() -> Explanation:
         failures = open_failures(settings)
@@ -74,9 +77,15 @@ _OUTCOMES = {
     Outcome.PASSWORD: "The right password lets them in.",
     Outcome.CODE: "The right password and a one-time code let them in.",
     Outcome.APP_PASSWORD: "Only an app password lets them in; the password is refused as if it were wrong.",
+    Outcome.FRONT_END: "The front end opens the mailbox for them.",
     Outcome.REFUSED: "They stay out, whatever password they have.",
 }
 _STEPS = {
+    ("front-end", ""): "{server} may act for users, and proves itself by: {offered}.",
+    ("front-end", "no-server"): "There is no server {server}: see `postern server list`.",
+    ("front-end", "no-front-end"): "{server} is no front end: `postern server add {server} --front-end` makes it one.",
+    ("front-end", "protocol"): "Front ends do not act for users by {protocol}.",
+    ("front-end", "no-proof"): "Nothing that this protocol offers proves that it is {server} (`postern server list`).",
     ("account", ""): "The account is {account}.",
     ("account", "no-account"): "There is no account {user}; the client is told the same as for a wrong password.",
     ("account", "nobody-signs-in"): "{user} is a shared mailbox, room or equipment: nobody signs in to it.",

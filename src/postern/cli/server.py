@@ -1,4 +1,4 @@
-"""`postern server`: the organisation's other servers, known by their certificates (direct trust)."""
+"""`postern server`: the organisation's other servers, known by their certificates (direct trust) or by Kerberos."""
 
 from __future__ import annotations
 
@@ -32,6 +32,25 @@ ByAuthority = Annotated[
     Parameter(negative="", help=_("A certificate of the organisation's own authority with its name is enough.")),
 ]
 
+Principal = Annotated[
+    str,
+    Parameter(name="--kerberos", help=_("The principal it signs in as, such as HUB2$@CORP.EXAMPLE.ORG.")),
+]
+FrontEnd = Annotated[
+    bool,
+    Parameter(negative="", help=_("It may act for users: IMAP4, POP3 and submission in the name of any of them.")),
+]
+
+
+def _facts(one: Server) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "pins": one.pins,
+        "by_authority": one.by_authority,
+        "kerberos": one.principal,
+        "front_end": one.front_end,
+    }
+
 
 @app.command(
     name="list",
@@ -40,12 +59,15 @@ ByAuthority = Annotated[
 def list_(*, config: Config = None, json: Json = False) -> None:  # noqa: D103 - help is above
     async def work() -> list[dict[str, object]]:
         async with open_directory(load_settings(config)) as directory:
-            return [
-                {"name": one.name, "pins": one.pins, "by_authority": one.by_authority}
-                for one in await directory.servers()
-            ]
+            return [_facts(one) for one in await directory.servers()]
 
-    columns = {"name": _("NAME"), "by_authority": _("BY AUTHORITY"), "pins": _("PINS")}
+    columns = {
+        "name": _("NAME"),
+        "front_end": _("FRONT END"),
+        "by_authority": _("BY AUTHORITY"),
+        "kerberos": _("KERBEROS"),
+        "pins": _("PINS"),
+    }
     show_list(run(work), columns, json=json)
 
 
@@ -62,6 +84,8 @@ def add(  # noqa: D103
     certificate: Certificates = (),
     pin: Pins = (),
     by_authority: ByAuthority = False,
+    principal: Principal = "",
+    front_end: FrontEnd = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -74,12 +98,11 @@ def add(  # noqa: D103
 
     async def work() -> Server:
         async with open_directory(load_settings(config)) as directory:
-            await directory.put_server(Server(name, pins, by_authority))
+            await directory.put_server(Server(name, pins, by_authority, principal, front_end))
             return next(one for one in await directory.servers() if one.name == name.lower())
 
     made = run(work)
-    facts = {"name": made.name, "pins": made.pins, "by_authority": made.by_authority}
-    done(_("Server {name} is trusted.", name=made.name), facts, json=json)
+    done(_("Server {name} is trusted.", name=made.name), _facts(made), json=json)
 
 
 @app.command(help=_("Trust a server no more.\n\nExample: postern server remove hub2.example.org"))

@@ -49,11 +49,16 @@ def _offered(path: Listener, settings: Settings) -> tuple[str, ...]:
     return path.mechanisms + tuple(name for name in configured(settings) if name in path.authentication_supported)
 
 
+def takes_certificates(settings: Settings) -> bool:
+    """Whether certificates sign in to mail: users', or front ends'."""
+    return bool(settings.authentication.client_ca) or settings.authentication.front_end_certificates
+
+
 def configured(settings: Settings) -> tuple[str, ...]:
     """Mechanisms that prove by tokens and have what they need."""
     ntlm = settings.ntlm.accounts or settings.ntlm.winbind
     return (
-        *(("EXTERNAL",) if settings.authentication.client_ca else ()),
+        *(("EXTERNAL",) if takes_certificates(settings) else ()),
         *(("GSSAPI",) if settings.kerberos.keytab else ()),
         *(("GSS-SPNEGO",) if settings.kerberos.keytab or ntlm else ()),
         *(("NTLM",) if ntlm else ()),

@@ -19,6 +19,9 @@ class Kerberos(Table, frozen=True, kw_only=True):
     keytab: Annotated[
         str, Meta(description="file with the keys of smtp/HOST, imap/HOST, pop/HOST, HTTP/HOST; empty: no Kerberos")
     ] = ""
+    principal: Annotated[
+        str, Meta(description="as whom this server signs in to others of its organisation; empty: the keytab's first")
+    ] = ""
     realms: Annotated[
         dict[str, str],
         Meta(description="realm = domain of its users' addresses; empty: the keytab's realm, in small letters"),

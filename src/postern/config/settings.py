@@ -109,6 +109,12 @@ class Imap(Table, frozen=True, kw_only=True):
         int, Meta(ge=1800, le=86400, description="seconds of silence before a session ends (RFC 9051 5.4)")
     ] = 1860
     max_append_bytes: Annotated[int, Meta(ge=65536, description="largest message for APPEND, octets")] = 52_428_800
+    disabled_capabilities: Annotated[
+        tuple[str, ...], Meta(description="capabilities that nobody is offered, to work round a broken client")
+    ] = ()
+    disabled_for: Annotated[
+        dict[str, tuple[str, ...]], Meta(description="the same for single accounts: address = [capabilities]")
+    ] = msgspec.field(default_factory=dict)
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 20000
 
 
@@ -119,6 +125,12 @@ class Pop3(Table, frozen=True, kw_only=True):
     idle_timeout_s: Annotated[
         int, Meta(ge=600, le=86400, description="seconds of silence before a session ends (RFC 1939 3)")
     ] = 900
+    login_delay_s: Annotated[
+        int, Meta(ge=0, le=3600, description="seconds a user has to leave between two sessions, 0: none (RFC 2449 6.5)")
+    ] = 0
+    expire_days: Annotated[
+        int, Meta(ge=0, description="days that mail is kept, as clients are told, 0: for ever (RFC 2449 6.7)")
+    ] = 0
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
 
 
@@ -193,6 +205,10 @@ class Authentication(Table, frozen=True, kw_only=True):
         str,
         Meta(description="PEM file of authorities whose client certificates sign in to mail (EXTERNAL); empty: none"),
     ] = ""
+    front_end_certificates: Annotated[
+        bool,
+        Meta(description="mail listeners take certificates of front ends, which act for users (`postern server add`)"),
+    ] = False
     require_channel_binding: Annotated[
         bool, Meta(description="refuse Kerberos and NTLM clients that bind to no TLS connection; wrong bindings always")
     ] = False

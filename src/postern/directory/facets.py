@@ -265,7 +265,11 @@ class Servers(Protocol):
         ...
 
     async def put_server(self, server: Server) -> None:
-        """Make or replace one. BAD_VALUE for a pin that is none, or if nothing would prove it."""
+        """Make or replace one.
+
+        BAD_VALUE for a pin or principal that is none, or if nothing would prove it; ALREADY_EXISTS for the principal
+        of another.
+        """
         ...
 
     async def delete_server(self, name: str) -> None:

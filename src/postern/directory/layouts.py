@@ -226,5 +226,11 @@ SIXTH = """
     ALTER TABLE recipient_permissions ADD COLUMN automapping INTEGER NOT NULL DEFAULT 1;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
+SEVENTH = """
+    ALTER TABLE servers ADD COLUMN principal TEXT NOT NULL DEFAULT ''; -- Kerberos, with the realm; empty: none
+    ALTER TABLE servers ADD COLUMN front_end INTEGER NOT NULL DEFAULT 0;
+    CREATE UNIQUE INDEX server_principals ON servers (principal) WHERE principal <> '';
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)
 """Each brings the file from the layout with its index to the next; `PRAGMA user_version` holds the layout."""

@@ -350,6 +350,10 @@ class Server(msgspec.Struct, frozen=True):
     """SHA-256 of the keys (SubjectPublicKeyInfo) it may show, hexadecimal: the present one and perhaps the next."""
     by_authority: bool = False
     """A certificate of the organisation's own authority with this name proves it as well."""
+    principal: str = ""
+    """As whom it signs in with Kerberos, realm and all (`HUB2$@CORP.EXAMPLE.ORG`); empty: it does not."""
+    front_end: bool = False
+    """It may act for users: sign in as itself and open the mailbox of whom it names."""
 
 
 class LifeChanges(msgspec.Struct, frozen=True):

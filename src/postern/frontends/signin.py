@@ -47,7 +47,7 @@ def channel_binding(stream: Stream) -> ChannelBinding | None:
 
 def shows_certificate(stream: Stream) -> bool:
     """Whether the client showed a certificate in the handshake, which EXTERNAL needs."""
-    return stream.tls is not None and bool(stream.tls.peer_certificate)
+    return stream.tls is not None and bool(stream.tls.peer_certificate or stream.tls.peer_chain)
 
 
 def clear_text_allowed(stream: Stream, cleartext_login: str) -> bool:
@@ -154,6 +154,7 @@ class SignIn:
                 tls.server_end_point if tls is not None else b"",
                 authzid=authzid,
                 certificate=tls.peer_certificate if tls is not None else b"",
+                chain=tls.peer_chain if tls is not None else (),
             )
             try:
                 self._negotiation = self._authentication.negotiations.begin(SCHEMES[self.mechanism], circumstances)

@@ -1,14 +1,17 @@
-"""Reading Active Directory: everything, or what has changed by its update sequence numbers (MS-ADTS 3.1.1.1.9).
+"""Reading Active Directory: everything, or what has changed by DirSync or by its update sequence numbers.
 
-Each controller counts by itself: what was read of one says nothing about another. The state therefore has a number for
-each controller's database (its invocation id); a controller that is new to us is read whole, which writes nothing where
-nothing differs. Tombstones tell what was deleted; where the service account may not see them, it is looked from time to
-time for entries that are no more.
+Each controller counts by itself: what was read of one says nothing about another. The state therefore has a number (and
+a cookie) for each controller's database (its invocation id); a controller that is new to us is read whole, which writes
+nothing where nothing differs. DirSync (MS-ADTS 3.1.1.3.4.1.3) tells changes and deletions alike to an account that may
+replicate; to others the numbers (MS-ADTS 3.1.1.1.9) tell changes, and tombstones what was deleted; where the account
+may not see those either, it is looked from time to time for entries that are no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Sequence
 
 from postern.ldapsource import values
 from postern.ldapsource.ad_mapping import AdMapping, DomainFacts
@@ -24,6 +27,7 @@ from postern.protocols.ldap.operations import Scope, SearchEntry, SearchRequest
 SWEEP_EVERY_S = 900.0
 """How often it is looked for what is gone where tombstones cannot be seen."""
 CONTROLLERS_KEPT = 32
+_log = logging.getLogger(__name__)
 _BIT = "1.2.840.113556.1.4.803"
 """All bits of the value are set (MS-ADTS 3.1.1.3.4.4.1)."""
 _ROOT = SearchRequest(
@@ -59,6 +63,9 @@ class ActiveDirectory:
         self._since = memory.state.usn.get(self._invocation)
         overdue = memory.now - memory.state.full_at >= self._settings.full_every_s
         # a database that was set back counts anew under another invocation id; a smaller number must never be trusted
+        self._cookie = b64decode(memory.state.dirsync.get(self._invocation, ""))
+        self.by_dirsync = False
+        """Whether that told what has changed."""
         self.full = memory.full or overdue or self._since is None or self._since > self._highest
         self._swept_at = memory.now if self.full else memory.state.swept_at
 
@@ -104,6 +111,10 @@ class ActiveDirectory:
         usn = {**state.usn}
         usn.pop(self._invocation, None)
         usn = dict([*usn.items(), (self._invocation, self._highest)][-CONTROLLERS_KEPT:])
+        cookies = {**state.dirsync}
+        cookies.pop(self._invocation, None)
+        if self._cookie:
+            cookies[self._invocation] = b64encode(self._cookie).decode()
         if self.full:
             # others may know of changes that this controller has yet to hear of: their numbers stay
             locked = self._completing.locked
@@ -113,6 +124,7 @@ class ActiveDirectory:
         return State(
             meaning=meaning_of(self._settings),
             usn=usn,
+            dirsync=dict([*cookies.items()][-CONTROLLERS_KEPT:]),
             locked=locked,
             swept_at=self._swept_at,
             full_at=self._memory.now if self.full else state.full_at,
@@ -123,26 +135,66 @@ class ActiveDirectory:
 
     async def batches(self) -> AsyncIterator[Batch]:
         """All entries; or those that changed, then those that fit no more, are deleted, or unlocked by time."""
+        had, changed = bool(self._cookie), await self._by_dirsync()
         if self.full:
             async for batch in self._entries(wanted(self._settings), self._base):
                 yield batch
             return
         assert self._since is not None
-        if self._since < self._highest:
+        # the first answer tells everything there is, and is only good for its cookie
+        self.by_dirsync = had and changed is not None
+        fitting: set[str] = set()
+        if self.by_dirsync and changed is not None:
+            async for batch in self._of(sorted(changed)):
+                fitting.update(entry.anchor for entry in batch.entries)
+                yield batch
+            yield Batch([], sorted((changed & set(self._memory.known)) - fitting))
+        elif self._since < self._highest:
             newer = Compare("uSNChanged", ">=", str(self._since + 1).encode())
-            fitting: set[str] = set()
             async for batch in self._entries(And((newer, wanted(self._settings))), self._base):
                 fitting.update(entry.anchor for entry in batch.entries)
                 yield batch
             yield Batch([], sorted(await self._changed(newer) - fitting))
-        if not await self._sees_tombstones() and self._memory.now - self._memory.state.swept_at >= SWEEP_EVERY_S:
+        seen = self.by_dirsync or await self._sees_tombstones()
+        if not seen and self._memory.now - self._memory.state.swept_at >= SWEEP_EVERY_S:
             self._swept_at = self._memory.now
             yield Batch([], sorted(set(self._memory.known) - await self._anchors(wanted(self._settings), self._base)))
-        over = [anchor for anchor, until in self._memory.state.locked.items() if until <= self._memory.now]
-        for start in range(0, len(over), 100):
-            some = Or(tuple(Compare("objectGUID", "=", values.guid_octets(one)) for one in over[start : start + 100]))
+        async for batch in self._of(
+            [anchor for anchor, until in self._memory.state.locked.items() if until <= self._memory.now]
+        ):
+            yield batch
+
+    async def _of(self, anchors: Sequence[str]) -> AsyncIterator[Batch]:
+        """Those of some entries that fit."""
+        for start in range(0, len(anchors), 100):
+            few = anchors[start : start + 100]
+            some = Or(tuple(Compare("objectGUID", "=", values.guid_octets(one)) for one in few))
             async for batch in self._entries(And((some, wanted(self._settings))), self._base):
                 yield batch
+
+    async def _by_dirsync(self) -> set[str] | None:
+        """Anchors of what has changed or is deleted since the cookie, which is a new one then; None: it cannot be told.
+
+        It is for whole naming contexts: what is outside the base is in it too, and not in the global catalogue.
+        """
+        if not self._settings.dirsync or not self._top:
+            self._cookie = b""
+            return None
+        # only what changes one of the attributes is told; a name and a place are what a base and members go by
+        asked = dict.fromkeys((*self._completing.mapping.attributes, "name", "parentGUID", "isDeleted"))
+        request = SearchRequest(self._top, Scope.SUBTREE, is_a("user", "group", "contact"), tuple(asked))
+        found: set[str] = set()
+        try:
+            async for entries, cookie in self._connection.changes(request, self._cookie):
+                found.update(self._completing.mapping.anchor(folded(entry)) for entry in entries)
+                self._cookie = cookie
+        except Refused as refused:
+            # not the right, not the control, or a cookie of a database that was set back
+            if self._cookie:
+                _log.warning("%s: DirSync is refused: %s", self._settings.domain or self._top, refused)
+            self._cookie = b""
+            return None
+        return found - {""}
 
     async def _entries(self, fitting: Filter, base: str) -> AsyncIterator[Batch]:
         request = SearchRequest(base, Scope.SUBTREE, fitting, self._completing.mapping.attributes)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from postern.ldapsource.failures import TROUBLE, Denied, SourceFailure, Unavailable, check
+from postern.ldapsource.failures import TROUBLE, Denied, Refused, SourceFailure, Unavailable, check
 from postern.ldapsource.settings import SourceSettings
 from postern.model.refusal import ProtocolViolation
 from postern.net.client import connect
@@ -126,6 +126,33 @@ class Connection:
                     cookie = controls.next_page(message.controls)
             yield entries
             if not cookie:
+                return
+
+    async def changes(
+        self, request: SearchRequest, cookie: bytes, given: Sequence[Control] = ()
+    ) -> AsyncIterator[tuple[list[SearchEntry], bytes]]:
+        """What has changed since a cookie (DirSync), portion by portion, each with the cookie after it.
+
+        Raises SourceFailure: Refused where the account has no such right or the server no such control.
+        """
+        while True:
+            entries: list[SearchEntry] = []
+            told = None
+            async for message in self.answers(request, (controls.changes_since(cookie), *given)):
+                operation = message.operation
+                if isinstance(operation, SearchEntry):
+                    entries.append(operation)
+                elif isinstance(operation, SearchReference):
+                    self.references += 1
+                elif isinstance(operation, SearchDone):
+                    check(operation.result, str(self.controller))
+                    told = controls.changes_told(message.controls)
+                    if told is None or not told.cookie:
+                        raise Refused(f"{self.controller} gave no cookie", operation.result)
+            assert told is not None
+            cookie = told.cookie
+            yield entries, cookie
+            if not told.more:
                 return
 
     async def fetch(self, requests: Sequence[SearchRequest]) -> list[SearchEntry | None]:

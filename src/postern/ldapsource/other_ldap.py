@@ -44,6 +44,7 @@ class OtherLdap:
         overdue = memory.now - state.full_at >= self._settings.full_every_s
         self._cookie = _cookie(state.cookie) if synchronising else b""
         self._since = "" if synchronising else state.since
+        self.by_dirsync = False
         self.full = memory.full or overdue or not (self._cookie if synchronising else self._since)
         if self.full:
             self._cookie, self._since = b"", ""

@@ -35,6 +35,8 @@ class Reader(Protocol):
 
     full: bool
     """Everything is read: what is not among it is gone."""
+    by_dirsync: bool
+    """Once the batches are there: whether DirSync told what has changed."""
 
     def batches(self) -> AsyncIterator[Batch]:
         """What is to be taken in. Raises SourceFailure."""

@@ -44,6 +44,8 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """People without an address get their login name at this domain; empty: they are left out."""
     groups: Literal["all", "mail"] = "all"
     """`mail`: only groups with an address; `all`: others too, for rights and roles and as members of groups."""
+    dirsync: bool = True
+    """Active Directory: ask by DirSync for what has changed where the account has the right; by USN where not."""
     interval_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
     """Between two incremental synchronisations."""
     full_every_s: Annotated[float, Meta(ge=60)] = 86400.0
@@ -82,6 +84,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of which settings: after others everything is read again."""
     usn: dict[str, int] = {}
     """Active Directory: the highest USN read, by the controller's invocation id."""
+    dirsync: dict[str, str] = {}
+    """Active Directory: the cookie after what was read by DirSync, base64, by the controller's invocation id."""
     cookie: str = ""
     """Content synchronisation (RFC 4533), base64."""
     since: str = ""

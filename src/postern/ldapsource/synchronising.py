@@ -69,6 +69,7 @@ class Report(msgspec.Struct, kw_only=True):
     source: str
     controller: str = ""
     full: bool = False
+    by_dirsync: bool = False
     read: int = 0
     """Entries that the controller handed over."""
     added: int = 0
@@ -160,6 +161,7 @@ class Synchroniser:
                 self._believe(len(missing), len(known), force=force)
                 report.removed += (await self._directory.finish_run(self.source.name, run)).removed
             after = reader.after()
+            report.by_dirsync = reader.by_dirsync
             report.controller, report.references = after.controller, connection.references
             text = msgspec.json.encode(after).decode()
             await self._directory.mirror(self.source.name, state=text, at=now)

@@ -68,6 +68,19 @@ class ReceivedBetween(Query, frozen=True):
     end: int | None
 
 
+class SavedBetween(Query, frozen=True):
+    """When the item came into its folder (RFC 8514), in [start, end), seconds since the epoch; None is open."""
+
+    start: int | None
+    end: int | None
+
+
+class OriginIs(Query, frozen=True):
+    """The item has that origin (`Columns.ORIGIN`), as all its copies have."""
+
+    origin: int
+
+
 class SentBetween(Query, frozen=True):
     """Date header, its time zone disregarded (RFC 9051 6.4.4 SENTBEFORE), in [start, end)."""
 

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from postern.net.stream import Stream
+from postern.net.tls import Wrapping
 
 BACKLOG = 1024
 """Connections the kernel keeps until we accept them."""
@@ -90,7 +91,7 @@ class Listener:
         self,
         sock: socket.socket,
         handler: Handler,
-        tls: ssl.SSLContext | None,
+        tls: ssl.SSLContext | Wrapping | None,
         on_error: OnError | None,
         limit: int,
         full: bytes,
@@ -172,7 +173,7 @@ class Listener:
 async def serve(
     sock: socket.socket,
     handler: Handler,
-    tls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | Wrapping | None = None,
     *,
     on_error: OnError | None = None,
     limit: int = 20000,

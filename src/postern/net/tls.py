@@ -176,7 +176,15 @@ def client_context(
 
 def end_point(pem: bytes) -> bytes:
     """tls-server-end-point of the first certificate in a PEM file (RFC 5929 4.1)."""
-    certificate = x509.load_pem_x509_certificates(pem)[0]
+    return _end_point(x509.load_pem_x509_certificates(pem)[0])
+
+
+def end_point_of(der: bytes) -> bytes:
+    """The same of a certificate in DER, as a server has shown it."""
+    return _end_point(x509.load_der_x509_certificate(der))
+
+
+def _end_point(certificate: x509.Certificate) -> bytes:
     algorithm = certificate.signature_hash_algorithm
     if algorithm is None or algorithm.name in {"md5", "sha1"}:
         algorithm = hashes.SHA256()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.ports import Resolver
 from postern.model.refusal import Reason
 from postern.net.stream import Stream
+from postern.net.tls import Wrapping
 from postern.roles.gauges import ServerMetrics
 from postern.roles.maildrops import MaildropLocks
 from postern.roles.parts import Parts
@@ -93,7 +93,7 @@ class Frontends(msgspec.Struct):
         make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "ldap": self._ldap, "http": self._http}
         return make[listening.path.protocol](listening)
 
-    def _context(self, listening: Listening) -> Callable[[], ssl.SSLContext]:
+    def _context(self, listening: Listening) -> Callable[[], Wrapping]:
         """What STARTTLS upgrades with, as it is at the moment."""
         return lambda: self.tls.of(listening)
 
@@ -153,9 +153,16 @@ class Frontends(msgspec.Struct):
             login_timeout_s=own.login_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
             append_bytes=own.max_append_bytes,
+            disabled_capabilities=own.disabled_capabilities,
+            disabled_for={address.lower(): names for address, names in own.disabled_for.items()},
         )
         frontend = ImapFrontend(
-            settings, self.mailboxes, self.authentication, self.parts.entropy, self._context(listening)
+            settings,
+            self.mailboxes,
+            self.authentication,
+            self.parts.entropy,
+            self._context(listening),
+            self.parts.clock,
         )
         return frontend.handle, own.max_connections, IMAP_FULL
 
@@ -168,6 +175,8 @@ class Frontends(msgspec.Struct):
             cleartext_login=self.settings.authentication.cleartext_login,
             login_timeout_s=own.login_timeout_s,
             idle_timeout_s=own.idle_timeout_s,
+            login_delay_s=own.login_delay_s,
+            expire_days=own.expire_days or None,
         )
         frontend = Pop3Frontend(
             settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context(listening)
@@ -199,10 +208,11 @@ class Frontends(msgspec.Struct):
 
     def _http(self, listening: Listening) -> tuple[Handler, int, bytes]:
         # what HTTP needs is in memory only where a listener speaks it
-        from postern.roles.web import Web
+        from postern.roles.web import Mail, Web
 
         if self._web is None:
-            self._web = Web(self.settings, self.parts, self.authentication, self.metrics)
+            mail = Mail(self.mailboxes, self.mailflow, self.address_book)
+            self._web = Web(self.settings, self.parts, self.authentication, self.metrics, mail)
         handler = self._web.handler(listening, self.https_port)
         return handler, self.settings.http.max_connections, HTTP_FULL
 

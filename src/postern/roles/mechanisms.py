@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from postern.config.listeners import takes_certificates
 from postern.config.mechanisms import Oidc
 from postern.config.settings import Settings
 from postern.directory.interface import Directory
@@ -18,13 +19,15 @@ from postern.roles.instance import StartError
 from postern.services.authentication import Authentication
 from postern.services.mechanisms.context import Admission, Context, Direct
 from postern.services.mechanisms.external import MECHANISM as EXTERNAL
-from postern.services.mechanisms.external import External
+from postern.services.mechanisms.external import Certificates, External
 from postern.services.mechanisms.gssapi_sasl import GssapiSasl
 from postern.services.mechanisms.hashes import DirectoryHashes
 from postern.services.mechanisms.ntlm import SERVICES, NtlmContext, NtlmSettings
+from postern.services.mechanisms.servers import ServerAdmission
 from postern.services.mechanisms.spnego import SpnegoExchange
 from postern.services.mechanisms.winbind import Winbind
 from postern.services.negotiation import Circumstances, Negotiation, Opener
+from postern.services.server_trust import ServerTrust
 
 if TYPE_CHECKING:
     from postern.services.mechanisms.kerberos import Kerberos
@@ -34,9 +37,15 @@ _NETBIOS_LENGTH = 15
 
 
 def register(
-    authentication: Authentication, settings: Settings, directory: Directory, data: Path, clock: Clock, entropy: Entropy
+    authentication: Authentication,
+    settings: Settings,
+    directory: Directory,
+    data: Path,
+    clock: Clock,
+    entropy: Entropy,
+    trust: ServerTrust | None = None,
 ) -> None:
-    """Make known what the settings name."""
+    """Make known what the settings name; `trust` knows servers of the organisation by their certificates."""
     admission = Admission(authentication)
     known = authentication.negotiations
     required = settings.authentication.require_channel_binding
@@ -51,8 +60,13 @@ def register(
         known.when_closed(kerberos.close)
         inner[spnego.KERBEROS] = inner[spnego.KERBEROS_MICROSOFT] = kerberos.open
         known.register("GSSAPI", strict(lambda seen: GssapiSasl(kerberos.open(seen), admission, seen)))
-    if settings.authentication.client_ca:
-        known.register(EXTERNAL, lambda seen: External(directory, admission, seen))
+        servers = ServerAdmission(admission)
+        known.servers = lambda seen: GssapiSasl(kerberos.open(seen), servers, seen)
+    if takes_certificates(settings):
+        certificates = None
+        if settings.authentication.front_end_certificates and trust is not None:
+            certificates = Certificates(trust, clock, settings.authentication.client_ca)
+        known.register(EXTERNAL, lambda seen: External(directory, admission, seen, certificates))
     if settings.ntlm.accounts or settings.ntlm.winbind:
         ntlm = _ntlm(authentication, settings, directory, admission, clock, entropy)
         inner[spnego.NTLM] = ntlm
@@ -89,7 +103,7 @@ def check(settings: Settings) -> None:
         raise StartError(f"kerberos.keytab: {settings.kerberos.keytab} cannot be read: {problem.strerror}") from None
     if head != b"\x05\x02":
         raise StartError(f"kerberos.keytab: {settings.kerberos.keytab} is no keytab")
-    importlib.import_module("postern.services.mechanisms.kerberos")
+    importlib.import_module("postern.services.mechanisms.kerberos_client")
 
 
 def _kerberos(settings: Settings, data: Path, clock: Clock) -> Kerberos:

@@ -59,6 +59,7 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
         signer(settings, clock),
         contexts=peers.contexts(),
         trust=peers.trust,
+        kerberos=peers.initiator,
     )
     return QueueRunner(
         worker,

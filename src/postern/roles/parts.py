@@ -20,6 +20,7 @@ from postern.roles.outbound import schedule
 from postern.services.authentication import Authentication, AuthenticationSettings
 from postern.services.lifecycle import DIRECTORY_SLOT, Sessions
 from postern.services.limits import LimitSettings
+from postern.services.server_trust import ServerTrust
 from postern.services.signin_log import SignInLog
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
@@ -104,8 +105,8 @@ class Parts(msgspec.Struct):
             process=name,
         )
 
-    def authentication(self, sessions: Sessions | None = None) -> Authentication:
-        """A new verifier with its threads."""
+    def authentication(self, sessions: Sessions | None = None, trust: ServerTrust | None = None) -> Authentication:
+        """A new verifier with its threads; with `trust` it knows the certificates of the organisation's servers."""
         own = self.settings.authentication
         verifier = Authentication(
             self.directory,
@@ -125,7 +126,7 @@ class Parts(msgspec.Struct):
                 self.directory, DailyLines(self.data / SIGN_INS_DIRECTORY, self.clock, self.process), self.clock
             ),
         )
-        mechanisms.register(verifier, self.settings, self.directory, self.data, self.clock, self.entropy)
+        mechanisms.register(verifier, self.settings, self.directory, self.data, self.clock, self.entropy, trust)
         return verifier
 
     async def close(self) -> None:

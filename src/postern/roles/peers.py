@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from postern.net.asking import AskingContext
+    from postern.services.mechanisms.kerberos_client import KerberosInitiator
 
 
 def partners(settings: Settings) -> tuple[Partner, ...]:
@@ -50,6 +52,8 @@ class PeerCertificates:
         self._log = log.logger(part="peers")
         self._authority: tuple[FileState, x509.Certificate | None] = ((), None)
         self._asking: tuple[FileState, AskingContext | None] = ((), None)
+        self.initiator = _initiator(settings)
+        """Signs in to the organisation's other servers; None without a keytab."""
         self.trust = ServerTrust(directory, partners(settings), self._own_authority, _unproved, clock, self._log)
 
     def contexts(self) -> Contexts:
@@ -91,6 +95,15 @@ class PeerCertificates:
         """Whether it may send in that name. Raises Refusal."""
         await self.trust.check_sender(reverse_path, chain, tls=tls)
 
+    async def server_of(self, principal: str) -> str:
+        """Which of the organisation's servers has that Kerberos principal."""
+        return await self.trust.server_of(principal)
+
+    def close(self) -> None:
+        """Stop threads."""
+        if self.initiator is not None:
+            self.initiator.close()
+
     def _own_authority(self) -> x509.Certificate | None:
         path = self._place.authority.certificate
         state = file_state(path)
@@ -101,6 +114,14 @@ class PeerCertificates:
                 found = None
             self._authority = (state, found)
         return self._authority[1]
+
+
+def _initiator(settings: Settings) -> KerberosInitiator | None:
+    if not settings.kerberos.keytab:
+        return None
+    from postern.services.mechanisms.kerberos_client import KerberosInitiator
+
+    return KerberosInitiator(Path(settings.kerberos.keytab), settings.kerberos.principal)
 
 
 def _unproved(chain: Sequence[bytes], authority: str, now: datetime) -> str:

@@ -14,7 +14,7 @@ from postern.certificates.place import Place
 from postern.config.listeners import Listening, listeners
 from postern.config.settings import Settings
 from postern.net.listener import BindError, bind, claim
-from postern.net.tls import ServerContext, server_context
+from postern.net.tls import ServerContext, Wrapping, server_context
 from postern.roles.instance import StartError
 
 METRICS = "metrics"
@@ -44,10 +44,10 @@ class TlsContexts(msgspec.Struct):
     mail: ServerContext
     web: ServerContext
     """May ask for client certificates, which mail programs do not expect."""
-    external: ServerContext | None = None
-    """Of mail listeners that offer EXTERNAL: asks for certificates of the authorities of clients."""
+    external: Wrapping | None = None
+    """Of mail listeners that offer EXTERNAL: asks for certificates, of the authorities of clients or anybody's."""
 
-    def of(self, listening: Listening) -> ServerContext:
+    def of(self, listening: Listening) -> Wrapping:
         """A listener's."""
         if listening.path.protocol == HTTP:
             return self.web
@@ -118,7 +118,25 @@ def tls_contexts(settings: Settings) -> TlsContexts:
     if settings.acme.directory and settings.acme.challenge == "tls-alpn-01":
         answers = Place(settings.data_dir).challenges
     web = _asking(settings, "[http] client_ca", settings.http.client_ca, answers) or mail
-    return TlsContexts(mail, web, _asking(settings, "[authentication] client_ca", settings.authentication.client_ca))
+    external: Wrapping | None
+    if settings.authentication.front_end_certificates:
+        external = _taking_any(settings)
+    else:
+        external = _asking(settings, "[authentication] client_ca", settings.authentication.client_ca)
+    return TlsContexts(mail, web, external)
+
+
+def _taking_any(settings: Settings) -> Wrapping:
+    """A context that asks for certificates and leaves it to EXTERNAL what they are worth. Raises StartError."""
+    from postern.net.asking import AskingContext  # another TLS library: loaded where it is needed
+
+    own = settings.certificate, settings.key
+    identity = Place(settings.data_dir).identity
+    shown = (identity.certificate, identity.key) if identity.certificate.exists() else own
+    try:
+        return AskingContext(*own, shown)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise StartError(f"[authentication] front_end_certificates: {error}") from error
 
 
 def _asking(settings: Settings, key: str, clients: str, answers: Path | None = None) -> ServerContext | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from postern.config.listeners import Listening
 from postern.config.published import published
@@ -14,13 +15,16 @@ from postern.config.settings import Settings
 from postern.directory.endings import Endings
 from postern.frontends.autodiscover.application import BODY_BYTES, Autodiscover, Profile
 from postern.frontends.autodiscover.everybody import Autoconfig, JsonAutodiscover
+from postern.frontends.ews.call import Services
+from postern.frontends.ews.frontend import Ews
 from postern.frontends.http import rendering
 from postern.frontends.http.asgi import Answer, Application
 from postern.frontends.http.connection import Shared
 from postern.frontends.http.digests import Digests
-from postern.frontends.http.forms import Forms
+from postern.frontends.http.forms import FORM_BYTES, Forms
 from postern.frontends.http.frontend import HttpFrontend
 from postern.frontends.http.gate import Gate
+from postern.frontends.http.one_time_codes import PLACE, OneTimeCodes
 from postern.frontends.http.redirect import AcmeChallenges, ToHttps
 from postern.frontends.http.reserved import NAMES as RESERVED
 from postern.frontends.http.reserved import NotOffered
@@ -38,7 +42,14 @@ from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
 from postern.services.certificates import CertificateSignIn
+from postern.services.enrolment import OwnEnrolment
+from postern.services.folder_sharing import FolderSharing
+from postern.services.identities import Identities
+from postern.services.mailboxes import Mailboxes
+from postern.services.mailflow import Mailflow
 from postern.services.offline_books import OfflineBooks
+from postern.services.permissions import Permissions
+from postern.services.submission import Submission
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
@@ -47,11 +58,20 @@ ACME_DIRECTORY = "acme-challenge"
 ENDINGS_FILE = "sessions.db"
 AUTOCONFIG = ("/.well-known/autoconfig/mail/config-v1.1.xml", "/mail/config-v1.1.xml")
 """Where Mozilla's programs ask: on the domain itself, and on autoconfig.DOMAIN."""
+EWS_MECHANISMS = frozenset({"basic", "digest", "negotiate", "ntlm", "bearer", "certificate"})
 
 
 def prepare() -> None:
     """What every worker would make for itself otherwise."""
     rendering.prepare()
+
+
+class Mail(NamedTuple):
+    """What virtual directories reach mailboxes by."""
+
+    mailboxes: Mailboxes
+    mailflow: Mailflow
+    address_book: AddressBook
 
 
 class Web:
@@ -63,7 +83,10 @@ class Web:
         parts: Parts,
         authentication: Authentication,
         metrics: ServerMetrics,
+        mail: Mail | None = None,
     ) -> None:
+        """Without `mail` there are no virtual directories that open mailboxes."""
+        self._mail = mail
         self._settings = settings
         self._parts = parts
         self._authentication = authentication
@@ -155,18 +178,21 @@ class Web:
     def _mounts(self, settings: HttpSettings) -> list[Mount]:
         mounts = self._pages(settings)
         built = self._built()
-        # EWS is what programs are set up for: it is named whether or not it is among those built here
         mounts += [Mount(name, NotOffered(name), Access()) for name in RESERVED if name not in built]
         mounts += [Mount(name, application, access) for name, (application, access) in built.items()]
-        return mounts + self._discovery(frozenset(built) | {"/EWS"})
+        return mounts + self._discovery(frozenset(built))
 
     def _built(self) -> dict[str, tuple[Application, Access]]:
         """Virtual directories with somebody behind them, by the names that Autodiscover knows them by."""
-        if not self._settings.address_book.offline_every_s:
-            return {}
-        directory = self._parts.directory
-        books = OfflineBooks(directory, AddressBook(directory, self._parts.clock), self._parts.data / OFFLINE_DIRECTORY)
-        return {"/OAB": (OfflineAddressBook(books), Access(body_bytes=0))}
+        built: dict[str, tuple[Application, Access]] = {}
+        if self._mail is not None:
+            # no form: programs sign in with the request
+            built["/EWS"] = (self._ews(self._mail), Access(mechanisms=EWS_MECHANISMS))
+        if self._settings.address_book.offline_every_s:
+            directory, place = self._parts.directory, self._parts.data / OFFLINE_DIRECTORY
+            books = OfflineBooks(directory, AddressBook(directory, self._parts.clock), place)
+            built["/OAB"] = (OfflineAddressBook(books), Access(body_bytes=0))
+        return built
 
     def _discovery(self, offered: frozenset[str]) -> list[Mount]:
         """How clients are told of all the rest."""
@@ -202,7 +228,26 @@ class Web:
         if forms:
             application = Forms(self._authentication, self._sessions, self._parts.entropy, settings.hostname, self._log)
             mounts.append(Mount("/auth", application, Access(anonymous=True, mechanisms=frozenset({"forms"}))))
+            enrolment = OwnEnrolment(self._parts.directory, self._authentication, settings.hostname)
+            codes = OneTimeCodes(enrolment, self._sessions, settings.hostname, self._log)
+            by_form = Access(browser=True, mechanisms=frozenset({"forms"}), body_bytes=FORM_BYTES)
+            mounts.append(Mount(PLACE, codes, by_form))
         return mounts
+
+    def _ews(self, mail: Mail) -> Ews:
+        parts = self._parts
+        permissions = Permissions(parts.directory)
+        services = Services(
+            mailboxes=mail.mailboxes,
+            identities=Identities(parts.directory, permissions, parts.clock),
+            submission=Submission(mail.mailflow, parts.clock, parts.entropy, self._settings.server.hostname),
+            sharing=FolderSharing(parts.directory),
+            address_book=mail.address_book,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            log=log.logger(part="ews"),
+        )
+        return Ews(services, self._settings.http.max_body_bytes)
 
     def _clear_mounts(self, settings: HttpSettings) -> list[Mount]:
         """Without TLS."""

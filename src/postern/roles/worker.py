@@ -111,7 +111,7 @@ class Worker:
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
-        authentication = parts.authentication(sessions)
+        authentication = parts.authentication(sessions, peers.trust)
         sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
         authentication.password_sources = sources
         address_book = AddressBook(parts.directory, parts.clock)
@@ -150,6 +150,7 @@ class Worker:
         await self._stop(wishes)
         await sending.stop(ORPHANED_GRACE_S if wishes.orphaned else float(self._settings.server.stop_s))
         frontends.close()
+        peers.close()
         for task in (*tasks, failed):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -28,13 +28,14 @@ class Acting:
             if target.id != account.id:
                 held = await self._directory.recipient_rights(target.id, account.id)
                 if MailboxRight.FULL_ACCESS not in held:
-                    return await self._impersonate(account, target, protocol)
+                    return await self.impersonate(account, target, protocol)
                 opened = target
         return Principal(
             account.id, account.address, opened.mailbox, opened.slot, account.generation, account.expires_at
         )
 
-    async def _impersonate(self, actor: Account, target: Account, protocol: str) -> Principal:
+    async def impersonate(self, actor: Account, target: Account, protocol: str) -> Principal:
+        """As another account by that right. Raises Refusal(NOT_PERMITTED, ACCOUNT_DISABLED, ACCOUNT_EXPIRED)."""
         if not await self._permissions.may_impersonate(actor.id, target):
             raise Refusal(Reason.NOT_PERMITTED, f"{actor.address} has no full access to {target.address}")
         reason = standing(target, protocol, self._clock.timestamp())

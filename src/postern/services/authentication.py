@@ -24,6 +24,7 @@ from postern.services import attempts
 from postern.services.access import Access, Bar
 from postern.services.acting import Acting
 from postern.services.attempts import Proof
+from postern.services.front_ends import FrontEnds
 from postern.services.lifecycle import Session, Sessions
 from postern.services.limits import Counters, Limits, LimitSettings
 from postern.services.negotiation import Negotiations
@@ -76,6 +77,7 @@ class Authentication:
         self.permissions = Permissions(directory)
         self.limits = Limits(failures, clock, settings.limits, sleep)
         self.access = Access(directory)
+        self.front_ends = FrontEnds(directory, self.access, clock, log)
         self.second_factor = SecondFactor(directory, failures, clock, entropy)
         self._verifier = PasswordVerifier(
             directory,

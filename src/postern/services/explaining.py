@@ -13,6 +13,7 @@ from postern.directory.safeguards import RuleAction
 from postern.model.networks import parse_address
 from postern.model.ports import Clock
 from postern.services.access import decide
+from postern.services.front_ends import PROTOCOLS as FRONT_END_PROTOCOLS
 from postern.services.limits import Limits
 from postern.services.principal import standing
 
@@ -23,6 +24,7 @@ class Outcome(Enum):
     PASSWORD = "password"  # noqa: S105 - the name of an outcome
     CODE = "password-and-code"
     APP_PASSWORD = "app-password"  # noqa: S105 - the name of an outcome
+    FRONT_END = "front-end"
     REFUSED = "refused"
 
 
@@ -30,7 +32,7 @@ class Step(msgspec.Struct, frozen=True):
     """One thing that is asked."""
 
     name: str
-    """account, standing, lock, mechanism, rule, codes, app-password, password."""
+    """front-end, account, standing, lock, mechanism, rule, codes, app-password, password."""
     passed: bool | None
     """None: it decides nothing, or not alone."""
     cause: str = ""
@@ -56,6 +58,8 @@ class Question(msgspec.Struct, frozen=True):
     """Mechanisms that the protocol's listeners offer."""
     interactive: bool = False
     """A page that asks for a code, and no program."""
+    front_end: str = ""
+    """Name of a server that acts for the user; empty: the user signs in."""
 
 
 async def explain(directory: Directory, limits: Limits, clock: Clock, question: Question) -> Explanation:
@@ -79,7 +83,10 @@ class _Explaining:
     async def run(self) -> Explanation:
         asked = self._asked
         account = await self._directory.login(asked.user)
-        self._locks(account)
+        if asked.front_end:
+            await self._front_end()
+        else:
+            self._locks(account)
         if account is None or account.shared:
             cause = "no-account" if account is None else "nobody-signs-in"
             self._note("account", False, cause, user=asked.user)
@@ -87,6 +94,9 @@ class _Explaining:
         self._note("account", True, account=account.address, source=account.source)
         reason = standing(account, asked.protocol, self._clock.timestamp())
         self._note("standing", reason is None, reason.value if reason else "", protocol=asked.protocol)
+        if asked.front_end:
+            await self._rules(account, acting=True)
+            return Explanation(Outcome.REFUSED if self._closed else Outcome.FRONT_END, self._steps)
         await self._mechanism(account)
         action = await self._rules(account)
         codes = bool((await self._directory.safeguards(account.id)).totp)
@@ -101,6 +111,23 @@ class _Explaining:
             usable = works and not asked.interactive and _takes_app_passwords(asked.mechanism)
             return Explanation(Outcome.APP_PASSWORD if usable else Outcome.REFUSED, self._steps)
         return Explanation(Outcome.CODE if codes else Outcome.PASSWORD, self._steps)
+
+    async def _front_end(self) -> None:
+        """Whether the server may act for users at all."""
+        asked, name = self._asked, self._asked.front_end.lower().rstrip(".")
+        server = next((one for one in await self._directory.servers() if one.name == name), None)
+        if server is None:
+            self._note("front-end", False, "no-server", server=name)
+        elif not server.front_end:
+            self._note("front-end", False, "no-front-end", server=name)
+        elif asked.protocol not in FRONT_END_PROTOCOLS:
+            self._note("front-end", False, "protocol", server=name, protocol=asked.protocol)
+        else:
+            proofs = [
+                *(("EXTERNAL",) if (server.pins or server.by_authority) and "EXTERNAL" in asked.offered else ()),
+                *(("GSSAPI",) if server.principal and "GSSAPI" in asked.offered else ()),
+            ]
+            self._note("front-end", bool(proofs), "" if proofs else "no-proof", server=name, offered=proofs)
 
     def _locks(self, account: Account | None) -> None:
         for lock, passes in self._limits.locks(self._limits.counters(account, self._asked.user, self._asked.address)):
@@ -122,14 +149,15 @@ class _Explaining:
             return
         self._note("mechanism", True, "offered", mechanism=wanted)
 
-    async def _rules(self, account: Account) -> RuleAction:
+    async def _rules(self, account: Account, *, acting: bool = False) -> RuleAction:
+        """`acting`: there is no password that an app password could stand for."""
         asked = self._asked
         rules = await self._directory.access_rules()
         groups = await self._directory.groups_of(account.id)
         judged = decide(rules, asked.protocol, asked.address, groups)
         for rule in rules:
             if rule.name == judged.rule:
-                passed = {RuleAction.ALLOW: True, RuleAction.DENY: False}.get(rule.action)
+                passed = {RuleAction.ALLOW: True, RuleAction.DENY: False}.get(rule.action, False if acting else None)
                 self._note("rule", passed, "fits", rule=rule.name, action=rule.action.value)
                 return judged.action
             missed = rule.misses(asked.protocol, parse_address(asked.address), groups)

@@ -192,6 +192,10 @@ class Sessions:
             return Reason.PASSWORD_CHANGED
         if principal.app_password and not await self._has_app_password(principal, now):
             return Reason.PASSWORD_CHANGED
+        if principal.front_end and not any(
+            one.name == principal.front_end and one.front_end for one in await self._directory.servers()
+        ):
+            return Reason.RIGHT_WITHDRAWN
         if principal.actor is not None:
             actor = await self._directory.account(principal.actor)
             reason = standing(actor, protocol, now)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from postern.model.ids import MailboxId
+from postern.model.ids import FolderId, MailboxId
 from postern.model.items import (
     Changes,
     FolderView,
@@ -15,14 +15,14 @@ from postern.model.items import (
 )
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
-from postern.model.rights import MailboxRight
+from postern.model.rights import FolderRight, MailboxRight
 from postern.services.authentication import Principal
 from postern.services.delegate_access import DelegateAccess
-from postern.services.item_access import ItemAccess
+from postern.services.item_access import Disposal, ItemAccess
 from postern.services.lifecycle import Sessions
 from postern.services.mailbox_access import Appender, MailboxAccess
 from postern.services.permissions import Permissions
-from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Ranges, Store, normalise
+from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, ItemUpdate, Ranges, Store, normalise
 
 
 class OtherMailbox(NamedTuple):
@@ -75,6 +75,23 @@ class Mailboxes:
         access.principal, access.permissions = principal, self._permissions
         return access
 
+    async def folder_rights(self, principal: Principal, mailbox: MailboxId, folder: FolderId) -> FolderRight:
+        """All rights on a folder."""
+        return await self._permissions.folder_rights(principal, mailbox, folder)
+
+    async def folder_permissions(self, mailbox: MailboxId, folder: FolderId) -> dict[str, FolderRight]:
+        """Rights of others on a folder, by address, `default` or `anonymous`: its own rows, else the mailbox's."""
+        return await self._permissions.folder_table(mailbox, folder)
+
+    async def set_folder_permission(
+        self, mailbox: MailboxId, folder: FolderId, grantee: str, rights: FolderRight | None
+    ) -> None:
+        """Give rights on a folder, None takes them away. Whether the asker may is the caller's business.
+
+        Raises Refusal for a grantee that there is not.
+        """
+        await self._permissions.set_folder_rights(mailbox, folder, grantee, rights)
+
     async def items(self, principal: Principal, owner: MailboxId | None = None) -> ItemAccess:
         """The items of a mailbox, by default the principal's own. Raises as `open`."""
         access = await self.open(principal, owner)
@@ -90,10 +107,12 @@ __all__ = [
     "Changes",
     "CopyResult",
     "DelegateAccess",
+    "Disposal",
     "FlagChange",
     "FlagResult",
     "FolderView",
     "ItemAccess",
+    "ItemUpdate",
     "MailboxAccess",
     "Mailboxes",
     "OtherMailbox",

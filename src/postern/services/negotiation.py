@@ -38,6 +38,8 @@ class Circumstances(NamedTuple):
     """Whom the client wants to act as, if its carrier has a place to say so; empty: itself."""
     certificate: bytes = b""
     """DER of the client's certificate, verified in the handshake against the authorities of clients; empty: none."""
+    chain: tuple[bytes, ...] = ()
+    """What the client has shown where anybody's certificate is taken, its own first, in DER; nothing is verified."""
 
 
 class Continue(NamedTuple):
@@ -72,6 +74,15 @@ class Refused(NamedTuple):
 Step = Continue | Accepted | Refused
 
 
+class Recognised(NamedTuple):
+    """Which of the organisation's servers it is."""
+
+    server: str
+    """Its name in the directory."""
+    principal: str
+    """By what it was recognised."""
+
+
 class Negotiation(Protocol):
     """One exchange on one connection."""
 
@@ -89,8 +100,21 @@ class Negotiation(Protocol):
         ...
 
 
+class ServerNegotiation(Protocol):
+    """An exchange by which another server of the organisation proves who it is; as `Negotiation` in all else."""
+
+    async def step(self, token: bytes) -> Continue | Recognised | Refused:
+        """Feed what the server sent."""
+        ...
+
+    def close(self) -> None:
+        """The connection is gone."""
+        ...
+
+
 Opener = Callable[[Circumstances], Negotiation]
 """Begins an exchange; cheap, without I/O."""
+ServerOpener = Callable[[Circumstances], ServerNegotiation]
 
 
 class Negotiations:
@@ -99,6 +123,8 @@ class Negotiations:
     def __init__(self) -> None:
         self._openers: dict[str, tuple[str, Opener]] = {}
         self._closers: list[Callable[[], None]] = []
+        self.servers: ServerOpener | None = None
+        """Begins what servers sign in by among themselves (X-EXPS GSSAPI); None: they cannot."""
 
     def register(self, scheme: str, opener: Opener) -> None:
         """Make a scheme known by its name on the wire (`Negotiate`, `NTLM`, `Bearer`); later ones replace."""

@@ -153,6 +153,23 @@ class Permissions:
         table = await self._directory.folder_rights(mailbox, principal.account)
         return table.get(folder, table.get(0, FolderRight(0))), Ground.FOLDER
 
+    async def folder_table(self, mailbox: MailboxId, folder: FolderId) -> dict[str, FolderRight]:
+        """Rights on a folder by address, `default` or `anonymous`: its own rows, else those of the mailbox."""
+        rows = await self._directory.folder_permissions(mailbox)
+        table = {row.address: row.rights for row in rows if row.folder == 0}
+        return table | {row.address: row.rights for row in rows if row.folder == folder}
+
+    async def set_folder_rights(
+        self, mailbox: MailboxId, folder: FolderId, grantee: str, rights: FolderRight | None
+    ) -> None:
+        """Set a row, None removes it; a right that the mailbox's default gives is taken back by a row without it."""
+        if rights is None and any(
+            row.folder == 0 and row.address == grantee.lower()
+            for row in await self._directory.folder_permissions(mailbox)
+        ):
+            rights = FolderRight(0)
+        await self._directory.set_folder_rights(mailbox, folder, grantee, rights)
+
     async def _anonymous(self, mailbox: MailboxId, folder: FolderId) -> FolderRight:
         rows = {
             row.folder: row.rights

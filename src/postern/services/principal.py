@@ -26,6 +26,8 @@ class Principal(msgspec.Struct, frozen=True):
     actor: AccountId | None = None
     """Who really signed in and acts as `account` by the right to impersonate; None: the account itself."""
     actor_generation: int = 0
+    front_end: str = ""
+    """Name of the organisation's server that signed in and acts for the account; empty: nobody does."""
     app_password: int = 0
     """Number of the app password that was used; 0: none. The session ends with it."""
 

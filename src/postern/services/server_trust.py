@@ -1,8 +1,9 @@
 """Who a peer with a certificate is: another server of the organisation (direct trust), or a partner (domain security).
 
-Direct trust goes by key: the directory has pins of the organisation's servers (or says that their name in a certificate
-of the organisation's own authority is enough). Domain security goes by authority and name, or by key. Either way the
-certificate has to be within its time and made for that end of a connection.
+Direct trust goes by key: the directory has pins of the organisation's servers (or says that their name in a
+certificate of the organisation's own authority is enough), or else the principal as whom they sign in with Kerberos.
+Domain security goes by authority and name, or by key. Either way the certificate has to be within its time and made
+for that end of a connection.
 """
 
 from __future__ import annotations
@@ -49,14 +50,16 @@ class ServerTrust:
         self._directory = directory
         self._partners = partners
         self._authority = authority
-        self._unproved = unproved
+        self.unproved = unproved
         self._clock = clock
         self._log = log
 
     # --- peers that connect to us
     async def asks(self) -> bool:
         """Whether anybody's certificate could matter."""
-        return any(one.receive for one in self._partners) or bool(await self._directory.servers())
+        if any(one.receive for one in self._partners):
+            return True
+        return any(one.pins or one.by_authority for one in await self._directory.servers())
 
     async def server(self, chain: Sequence[bytes], address: str) -> str:
         """Which of the organisation's servers a peer is (DER, its own certificate first); empty: none of them."""
@@ -64,6 +67,10 @@ class ServerTrust:
         if verdict.problem:
             self._log.warning("peer.certificate_refused", peer=address, reason=verdict.problem)
         return verdict.server
+
+    async def server_of(self, principal: str) -> str:
+        """Which of the organisation's servers has that Kerberos principal; empty: none of them."""
+        return next((one.name for one in await self._directory.servers() if one.principal == principal), "")
 
     async def check_sender(self, reverse_path: str, chain: Sequence[bytes], *, tls: bool) -> None:
         """Whether a peer may send in that name.
@@ -87,6 +94,12 @@ class ServerTrust:
         verdict = await self._verdict(chain, Purpose.SERVER, host.lower().rstrip("."))
         return "" if verdict.server else verdict.problem or "its certificate is not the one known of it"
 
+    async def kerberos_service(self, host: str) -> str:
+        """The service by which a next hop proves itself with Kerberos (`smtp/HOST@REALM`); empty: it does not."""
+        name = host.lower().rstrip(".")
+        server = next((one for one in await self._directory.servers() if one.name == name), None)
+        return f"smtp/{name}@{server.principal.rpartition('@')[2]}" if server and server.principal else ""
+
     def partner_problem(self, partner: Partner, chain: Sequence[bytes], purpose: Purpose) -> str:
         """Why a certificate does not prove that somebody is a partner; empty: it does."""
         try:
@@ -100,7 +113,7 @@ class ServerTrust:
             return f"its certificate is refused: {wrong.text}"
         if partner.pins:
             return "" if pin(own) in partner.pins else f"its key {pin(own)} is not pinned"
-        unproved = self._unproved(chain, partner.authority, now)
+        unproved = self.unproved(chain, partner.authority, now)
         if unproved:
             return f"its certificate is refused: {unproved}"
         if any(map(partner.hosts, names)):

@@ -36,7 +36,7 @@ class SignInRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds since the epoch."""
     ok: bool
     account: str
-    """Primary address; for an unknown name the name, or `unknown:` and a fingerprint."""
+    """Primary address; for an unknown name the name, or `unknown:` and a fingerprint; the name of a front end."""
     protocol: str = ""
     mechanism: str = ""
     address: str = ""
@@ -49,7 +49,7 @@ class SignInRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     """Name of the rule or app password, key of the lock."""
     factor: str = ""
-    """How it was proved, beyond a plain password: app-password, second-factor, independent."""
+    """How it was proved, beyond a plain password: app-password, second-factor, independent, front-end."""
     acting_as: str = ""
     """Whose mailbox was opened instead of the account's own."""
     session: str = ""
@@ -69,19 +69,23 @@ class SignInLog:
         self._repeats: dict[tuple[str, str, str], tuple[float, int]] = {}
 
     def accepted(
-        self, attempt: Attempt, account: Account, factor: str = "", detail: str = "", acting: str = ""
+        self, attempt: Attempt, who: Account | str, factor: str = "", detail: str = "", acting: str = ""
     ) -> None:
-        """Somebody is in. HTTP signs in with each request: one of a kind is written in HTTP_REPEAT_S."""
+        """Somebody is in; `who` is the account, or the server that acts for one.
+
+        HTTP signs in with each request: one of a kind is written in HTTP_REPEAT_S.
+        """
+        name = who if isinstance(who, str) else who.address
         repeated = 0
         if attempt.protocol == "http":
-            repeats = self._repeat((account.address, attempt.address, attempt.mechanism or factor), HTTP_REPEAT_S)
+            repeats = self._repeat((name, attempt.address, attempt.mechanism or factor), HTTP_REPEAT_S)
             if repeats is None:
                 return
             repeated = repeats
         record = SignInRecord(
             self._clock.timestamp(),
             True,
-            account.address,
+            name,
             attempt.protocol,
             attempt.mechanism,
             attempt.address,
@@ -96,11 +100,20 @@ class SignInLog:
         self._lines.append(self._encoder.encode(record))
 
     async def refused(
-        self, attempt: Attempt, who: Account | str, reason: Reason, cause: str = "", detail: str = ""
+        self,
+        attempt: Attempt,
+        who: Account | str,
+        reason: Reason,
+        cause: str = "",
+        detail: str = "",
+        *,
+        server: bool = False,
     ) -> None:
-        """Somebody is not in; `who` is the account, or the name that is none."""
+        """Somebody is not in; `who` is the account, the name that is none, or a `server` that has proved itself."""
         now = self._clock.timestamp()
-        name = await self._written(who) if isinstance(who, str) else who.address
+        name = who if isinstance(who, str) else who.address
+        if isinstance(who, str) and not server:
+            name = await self._written(who)
         repeated = 0
         if reason in _QUICK:
             repeats = self._repeat((name, attempt.address, cause or reason.value), REPEAT_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from types import UnionType
 from typing import NamedTuple
 
 from postern.formats.mime import date as mime_date
@@ -18,8 +19,10 @@ from postern.model.query import (
     ModseqFrom,
     Not,
     Or,
+    OriginIs,
     Query,
     ReceivedBetween,
+    SavedBetween,
     SentBetween,
     SizeAbove,
     SizeBelow,
@@ -40,6 +43,8 @@ class Item(NamedTuple):
     received_at: int
     size: int
     sent_at: int | None
+    saved_at: int = 0
+    origin: int = 0
 
 
 class Text:
@@ -96,6 +101,15 @@ def needs(query: Query) -> tuple[bool, bool, bool]:
         return needs(query.of)
     body = isinstance(query, _BODIES)
     return isinstance(query, SentBetween), body or isinstance(query, _HEADERS | SentBetween), body
+
+
+def mentions(query: Query, kinds: type[Query] | UnionType) -> bool:
+    """Whether a condition of a kind is anywhere in a query."""
+    if isinstance(query, And | Or):
+        return any(mentions(part, kinds) for part in query.of)
+    if isinstance(query, Not):
+        return mentions(query.of, kinds)
+    return isinstance(query, kinds)
 
 
 def compile_query(query: Query, keywords: dict[int, str]) -> Test:
@@ -175,6 +189,10 @@ def _compile_row(query: Query, keywords: dict[int, str]) -> Test:
             return lambda item, text: item.size < octets
         case ReceivedBetween(start, end):
             return lambda item, text: _between(item.received_at, start, end)
+        case SavedBetween(start, end):
+            return lambda item, text: _between(item.saved_at, start, end)
+        case OriginIs(origin):
+            return lambda item, text: item.origin == origin
         case SentBetween(start, end):
             return lambda item, text: _sent_between(item, text, start, end)
         case ModseqFrom(modseq):

@@ -16,11 +16,13 @@ from postern.model.ids import BlobRef, FolderId, Uid
 from postern.model.items import Columns
 from postern.model.query import (
     And,
+    OriginIs,
     Query,
+    SavedBetween,
     UidIn,
 )
 from postern.store.interface import Blobs, Ranges, normalise
-from postern.store.matching import Item, Test, Text, compile_query, fold, needs
+from postern.store.matching import Item, Test, Text, compile_query, fold, mentions, needs
 
 SLICE_S = 0.003
 BODY_BATCH = 16
@@ -78,10 +80,15 @@ async def run(mailbox: Rows, blobs: Blobs, folder: FolderId, query: Query, withi
     matched: list[Uid] = []
     unsure: list[Item] = []
     columns = _ROW_COLUMNS | Columns.SENT_AT if dates else _ROW_COLUMNS
+    origins = mentions(query, SavedBetween | OriginIs)
+    if origins:
+        columns |= Columns.SAVED_AT | Columns.ORIGIN
     async for rows in mailbox.items(folder, columns, bounds(query, within)):
         started = perf_counter()
         for row in rows:
-            item = Item._make(row if dates else (*row, None))
+            if not dates:
+                row = (*row[:5], None, *row[5:])
+            item = Item._make(row if origins else (*row, 0, 0))
             found = test(item, None)
             if found:
                 matched.append(Uid(item.uid))

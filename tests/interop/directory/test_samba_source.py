@@ -160,13 +160,15 @@ async def test_accounts_contacts_and_groups(domain, tmp_path):
         assert (await directory.login("boss@corp.example.org")).display_name == "Начальник"
 
 
-async def test_only_what_changed_is_read_and_deletions_are_noticed(domain, tmp_path):
+@pytest.mark.parametrize("dirsync", [True, False])
+async def test_only_what_changed_is_read_and_deletions_are_noticed(domain, tmp_path, dirsync):
     people = [domain.user(f"P{n}", mail=f"p{n}@corp.example.org".encode()) for n in range(12)]
     await domain.do(*people)
-    async with domain.mirrored(tmp_path) as (parts, synchroniser, _):
+    async with domain.mirrored(tmp_path, dirsync=dirsync) as (parts, synchroniser, _):
         directory = parts.directory
         assert (await synchroniser.run()).added == 12
         report = await synchroniser.run()
+        assert report.by_dirsync is dirsync
         assert (report.full, report.read, report.changed, report.removed) == (False, 0, 0, 0)
 
         before = await directory.login("p1@corp.example.org")
@@ -190,6 +192,31 @@ async def test_only_what_changed_is_read_and_deletions_are_noticed(domain, tmp_p
         assert (await directory.login("p2@corp.example.org")).enabled
 
 
+async def test_what_dirsync_tells_of_places_and_cookies(domain, tmp_path):
+    inner = f"OU=Inner,{domain.base}"
+    await domain.do(
+        op.AddRequest(inner, {"objectClass": (b"organizationalUnit",)}),
+        domain.user("Mover", mail=b"mover@corp.example.org"),
+        domain.user("Stays", mail=b"stays@corp.example.org"),
+    )
+    async with domain.mirrored(tmp_path, base=inner) as (parts, synchroniser, _):
+        assert (await synchroniser.run()).added == 0
+        domain.controller.tool("user", "move", "mover", inner)
+        report = await synchroniser.run()
+        assert (report.by_dirsync, report.added) == (True, 1), "moved into the base, and nothing else about it changed"
+        domain.controller.tool("user", "move", "mover", domain.base)
+        assert (await synchroniser.run()).removed == 1
+
+        (source,) = await parts.directory.sources()
+        state = msgspec.json.decode(source.state)
+        state["dirsync"] = dict.fromkeys(state["dirsync"], "AAAA")
+        await parts.directory.mirror(source.name, state=msgspec.json.encode(state).decode())
+        report = await synchroniser.run()
+        assert not report.by_dirsync, "a cookie that is none: by numbers this time"
+        await synchroniser.run()
+        assert (await synchroniser.run()).by_dirsync
+
+
 async def test_a_service_account_without_privileges_notices_deletions_too(domain, tmp_path):
     await domain.do(
         domain.user("svc"), *(domain.user(f"Q{n}", mail=f"q{n}@corp.example.org".encode()) for n in range(4))
@@ -199,7 +226,7 @@ async def test_a_service_account_without_privileges_notices_deletions_too(domain
     async with domain.mirrored(tmp_path, **changes) as (parts, synchroniser, _):
         await synchroniser.run()
         await domain.do(op.DeleteRequest(domain.dn("Q1")), domain.replace("Q2", title=b"Chief"))
-        await synchroniser.run()
+        assert not (await synchroniser.run()).by_dirsync, "that is for accounts that may replicate"
         (source,) = await parts.directory.sources()
         state = msgspec.json.decode(source.state)
         state["swept_at"] = 0  # the time has come to look for what is gone

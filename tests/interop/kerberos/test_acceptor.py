@@ -11,6 +11,7 @@ import pytest
 from tests.interop.kerberos.conftest import HOST, PASSWORD
 from tests.unit.services.mechanisms.conftest import END_POINT, world  # noqa: F401 - a fixture
 
+from postern.directory.interface import Server
 from postern.formats import spnego as tokens
 from postern.services.negotiation import Accepted, Continue, Refused
 
@@ -229,3 +230,37 @@ def keys_of(keytab):
             length = int.from_bytes(keytab[at : at + 2], "big")
             yield at + 2, length
         position += abs(size)
+
+
+async def acting(authentication, peer, world, authzid):  # noqa: F811
+    """All of SASL's GSSAPI with a name to act for."""
+    exchange = world.begin(authentication, "GSSAPI", "imap")
+    peer.step((await exchange.step(peer.step())).token)
+    await exchange.step(b"")
+    return await exchange.step(peer.context.wrap(b"\1\0\0\0" + authzid, False).message)
+
+
+async def test_a_front_end_acts_for_users_and_no_other_server_does(world, settings, client, kerberos):  # noqa: F811
+    principal = f"postern-mail@{kerberos.controller.realm}"
+    authentication = world.open(settings)
+    for server, authzid, cause in (
+        (None, b"anna@example.org", "nobody signs in as postern-mail@example.org"),
+        (Server("front.example.org", principal=principal), b"anna@example.org", "it is no front end"),
+        (Server("front.example.org", principal=principal, front_end=True), b"", "names nobody to act for"),
+        (Server("front.example.org", principal=principal, front_end=True), b"anna@example.org", ""),
+        (Server("front.example.org", principal=principal, front_end=True), b"post@example.org", "nobody signs in"),
+    ):
+        if server is not None:
+            await world.directory.put_server(server)
+        outcome = await acting(authentication, client("imap", user="postern-mail"), world, authzid)
+        assert isinstance(outcome, Accepted) is (not cause), outcome
+        if isinstance(outcome, Accepted):
+            assert (outcome.principal.address, outcome.principal.front_end) == ("anna@example.org", "front.example.org")
+        else:
+            assert cause in outcome.detail
+    unbound = client("imap", user="postern-mail", end_point=None)
+    outcome = await acting(authentication, unbound, world, b"anna@example.org")
+    assert "front.example.org bound to no TLS connection" in outcome.detail
+    exchange = world.begin(authentication, "Negotiate", "http")
+    outcome = await spoken(exchange, client("HTTP", user="postern-mail"))
+    assert "may not act for users by http" in outcome.detail

@@ -80,15 +80,16 @@ def trust(settings: Settings, *servers: Server) -> None:
     asyncio.run(work())
 
 
-def move_out(settings: Settings, domain: str) -> None:
-    """The first hub has no users of its own: `domain` is relayed on."""
+def move_out(settings: Settings, *domains: str) -> None:
+    """The first hub has no users of its own: `domains` are relayed on."""
     from postern.directory.interface import Domain, DomainKind
 
     async def work() -> None:
         parts = Parts.open(settings, "test", None, 0)
         for user in USERS:
             await parts.directory.delete_account(f"{user}@example.org")
-        await parts.directory.put_domain(Domain(domain, DomainKind.INTERNAL_RELAY))
+        for domain in domains:
+            await parts.directory.put_domain(Domain(domain, DomainKind.INTERNAL_RELAY))
         await parts.close()
 
     asyncio.run(work())

@@ -49,7 +49,7 @@ async def parts(world: World):
     await world.store.create_mailbox(OTHER, 2, UNLIMITED)
     await world.store.deliver([delivery(world.blobs, n) for n in range(3)])
     rights, appending = Rights(), Appending()
-    return Mailboxes(world.store, world.bus, rights, appending), rights, appending  # type: ignore[arg-type]
+    return Mailboxes(world.store, world.bus, rights, appending, world.clock), rights, appending  # type: ignore[arg-type]
 
 
 async def test_owners_may_everything_and_hear_of_changes(world: World, parts) -> None:

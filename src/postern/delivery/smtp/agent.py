@@ -16,6 +16,7 @@ from postern.delivery.smtp.connection import (
     CONNECTION_PROBLEMS,
     Connection,
     Connector,
+    Initiator,
     Timeouts,
     Trust,
     Unusable,
@@ -60,11 +61,15 @@ class NextHopAgent:
         *,
         contexts: Contexts | None = None,
         trust: Trust | None = None,
+        kerberos: Initiator | None = None,
     ) -> None:
-        """`trust` judges the certificates of the organisation's servers and of partners; None: nobody is either."""
+        """`trust` judges the certificates of the organisation's servers and of partners; None: nobody is either.
+
+        `kerberos` signs in to servers that take it; None: to none.
+        """
         self._settings = settings
         self._connector = Connector(
-            settings.helo, entropy, settings.timeouts, contexts or Contexts(), settings.source_address, trust
+            settings.helo, entropy, settings.timeouts, contexts or Contexts(), settings.source_address, trust, kerberos
         )
         self._signer = signer
         self._idle: dict[tuple[object, ...], list[Connection]] = {}

@@ -14,16 +14,17 @@ from postern.formats.certificate import Purpose
 from postern.model.envelope import Envelope
 from postern.model.partners import Partner
 from postern.model.ports import Entropy
-from postern.model.refusal import ProtocolViolation
+from postern.model.refusal import ProtocolViolation, Refusal
 from postern.model.transfer import NextHop, Target, TlsPolicy
 from postern.net.client import connect
 from postern.net.stream import Stream
-from postern.net.tls import DIRECT_TRUST, TlsFailure
+from postern.net.tls import DIRECT_TRUST, TlsFailure, end_point_of
 from postern.protocols.sasl import client as sasl
-from postern.protocols.smtp.client import ClientSession, RecipientResult, RemoteReply
+from postern.protocols.smtp.client import ClientSession, RecipientResult, RemoteReply, challenge_of
 
 T = TypeVar("T")
 
+GSSAPI = "GSSAPI"
 CONNECTION_PROBLEMS = (OSError, TimeoutError, ProtocolViolation, ssl.SSLError)
 
 
@@ -56,8 +57,33 @@ class Trust(Protocol):
         """Why a host is not the organisation's server of that name; empty: it is."""
         ...
 
+    async def kerberos_service(self, host: str) -> str:
+        """The service by which a host proves itself with Kerberos; empty: it does not."""
+        ...
+
     def partner_problem(self, partner: Partner, chain: Sequence[bytes], purpose: Purpose) -> str:
         """Why a certificate does not prove that a host is a partner's; empty: it does."""
+        ...
+
+
+class ServerExchange(Protocol):
+    """services.mechanisms.kerberos_client.ServerSignIn."""
+
+    @property
+    def complete(self) -> bool:
+        """The server has proved who it is."""
+        ...
+
+    async def step(self, challenge: bytes) -> bytes:
+        """The next response. Raises Refusal."""
+        ...
+
+
+class Initiator(Protocol):
+    """services.mechanisms.kerberos_client.KerberosInitiator."""
+
+    def begin(self, target: str, end_point: bytes) -> ServerExchange:
+        """An exchange with a service, bound to a TLS connection."""
         ...
 
 
@@ -71,6 +97,8 @@ class Connection:
         self.committed = False
         """The content of the last transfer went out: if the connection breaks now, the other side may have it."""
         self.alive = True
+        self.service = ""
+        """The Kerberos service that it has proved to be."""
         self._stream = stream
         self._timeouts = timeouts
 
@@ -85,6 +113,11 @@ class Connection:
         """The certificate that the server has shown, in DER."""
         facts = self._stream.tls
         return (facts.peer_certificate,) if facts and facts.peer_certificate else ()
+
+    @property
+    def end_point(self) -> bytes:
+        """tls-server-end-point of that certificate (RFC 5929 4)."""
+        return end_point_of(self.chain[0]) if self.chain else b""
 
     @property
     def limit_transfers(self) -> int | None:
@@ -154,6 +187,18 @@ class Connection:
         await self._stream.start_tls(context, server_side=False, server_name=name, timeout_s=self._timeouts.connect_s)
         self.session.tls_started()
 
+    async def sign_in(self, exchange: ServerExchange) -> RemoteReply:
+        """X-EXPS GSSAPI. Raises Refusal for what fails on our side, CONNECTION_PROBLEMS."""
+        answer = await self.run(self.session.exps(GSSAPI, await exchange.step(b"")))
+        while answer.code == 334:
+            try:
+                response = await exchange.step(challenge_of(answer))
+            except Refusal:
+                await self.run(self.session.respond(None))
+                raise
+            answer = await self.run(self.session.respond(response))
+        return answer
+
     async def quit(self) -> None:
         """Say goodbye and close."""
         if self.alive:
@@ -181,8 +226,10 @@ class Connector:
         contexts: Contexts,
         source: str = "",
         trust: Trust | None = None,
+        kerberos: Initiator | None = None,
     ) -> None:
         self._trust = trust
+        self._kerberos = kerberos
         self._helo = helo
         self._source = source or None
         self._entropy = entropy
@@ -267,15 +314,19 @@ class Connector:
             )
         except (OSError, TimeoutError, ssl.SSLError) as problem:
             raise TlsFailure(str(problem) or type(problem).__name__) from problem
-        await self._recognise(connection, next_hop, where)
+        if next_hop.tls is not TlsPolicy.SERVER:
+            await self._recognise(connection, next_hop, where)
         await self._hello(connection, where)
+        if next_hop.tls is TlsPolicy.SERVER:
+            # what it says now may offer Kerberos
+            await self._recognise(connection, next_hop, where)
 
     async def _recognise(self, connection: Connection, next_hop: NextHop, where: str) -> None:
         """Where the next hop has to be somebody: that it is. Raises Unusable before anything of a message is sent."""
         if next_hop.tls is TlsPolicy.SERVER:
             problem = "nobody is known"
             if self._trust is not None:
-                problem = await self._trust.server_problem(connection.target.host, connection.chain)
+                problem = await self._server_problem(self._trust, connection)
         elif next_hop.partner is not None:
             problem = "nobody is known"
             if self._trust is not None:
@@ -284,6 +335,31 @@ class Connector:
             return
         if problem:
             raise Unusable("4.7.5", f"{where} is not proved to be who {_who_requires(next_hop)} requires: {problem}")
+
+    async def _server_problem(self, trust: Trust, connection: Connection) -> str:
+        """Why a host is not the organisation's server of its name; it is signed in to with Kerberos, if it asks."""
+        host = connection.target.host
+        service = await trust.kerberos_service(host)
+        if connection.service:  # kept since an earlier message
+            return "" if connection.service == service else "it is trusted no more"
+        problem = await trust.server_problem(host, connection.chain)
+        if not service:
+            return problem
+        if GSSAPI not in connection.session.extensions.between_servers:
+            return problem and f"{problem}, and it does not offer X-EXPS GSSAPI"
+        if self._kerberos is None:
+            return problem and f"{problem}, and there is no [kerberos] keytab here to sign in with"
+        exchange = self._kerberos.begin(service, connection.end_point)
+        try:
+            answer = await connection.sign_in(exchange)
+        except Refusal as refusal:
+            return f"X-EXPS GSSAPI with {service} failed here: {refusal.detail}"
+        if not answer.positive:
+            return f"X-EXPS GSSAPI with {service} was refused there: {answer.text}"
+        if not exchange.complete:
+            return f"X-EXPS GSSAPI: it did not prove to be {service}"
+        connection.service = service
+        return ""
 
     async def _authenticate(self, connection: Connection, next_hop: NextHop, where: str) -> None:
         session = connection.session

@@ -53,7 +53,7 @@ class Forms:
         elif path == "/sign-in" and reads:
             answer = await self._show(scope)
         elif path in ("/sign-in", "/sign-out") and scope["method"] == "POST":
-            given = await _form(scope, receive)
+            given = await form_of(scope, receive)
             if given is None:
                 answer = Answer(400, b"This is no form of ours.\n")
             else:
@@ -105,7 +105,7 @@ class Forms:
     async def _sign_in(self, scope: Scope, given: dict[str, str]) -> Answer:
         back, user = local_path(given.get("next", "/whoami")), given.get("user", "").strip()
         surroundings: Surroundings = scope["state"]["surroundings"]
-        if not _from_here(scope) or not await self._sessions.is_form_key(given.get("key", ""), _cookie(scope, FORM)):
+        if not from_here(scope) or not await self._sessions.is_form_key(given.get("key", ""), _cookie(scope, FORM)):
             self._log.warning("http.forged_form", session=surroundings.correlation, peer=surroundings.peer[0])
             return await self._form(scope, back, status=403, problem=_STALE)
         try:
@@ -162,7 +162,7 @@ class Forms:
         return Answer(303, fields=fields)
 
 
-async def _form(scope: Scope, receive: Receive) -> dict[str, str] | None:
+async def form_of(scope: Scope, receive: Receive) -> dict[str, str] | None:
     """The fields of a form; None for whatever is none."""
     if field(scope, b"content-type").partition(b";")[0].strip().lower() != b"application/x-www-form-urlencoded":
         return None
@@ -186,7 +186,7 @@ def _cookie(scope: Scope, name: bytes) -> bytes:
     return cookie((value for key, value in scope["headers"] if key == b"cookie"), name)
 
 
-def _from_here(scope: Scope) -> bool:
+def from_here(scope: Scope) -> bool:
     """A form that another site sends says so (Fetch metadata, Origin)."""
     site, origin = field(scope, b"sec-fetch-site").lower(), field(scope, b"origin").lower()
     here = scope["scheme"].encode() + b"://" + field(scope, b"host").lower()

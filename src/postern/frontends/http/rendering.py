@@ -25,7 +25,10 @@ def _source(name: str) -> str:
 
 @cache
 def _templates() -> jinja2.Environment:
-    names = ("layout.html", "one_time_code.html", "sign_in.html", "who_am_i.html")
+    names = tuple(
+        f"{name}.html"
+        for name in ("layout", "codes", "codes_begun", "codes_confirmed", "one_time_code", "sign_in", "who_am_i")
+    )
     loader = jinja2.DictLoader({name: _source(name) for name in names})
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     for name in names:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.sites import Site
 from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note, shows_certificate
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.protocols.imap.capabilities import AFTER, BEFORE, ENABLED, off, offered
 from postern.protocols.imap.commands.connection import Authenticate, Login
 from postern.protocols.imap.session import State
 from postern.protocols.sasl import encoding, server
@@ -16,11 +18,6 @@ if TYPE_CHECKING:
     from postern.services.authentication import Principal
 
 PROTOCOL = "imap"
-_ALWAYS = b"IMAP4rev1 SASL-IR LITERAL+ ID ENABLE"
-_AFTER_LOGIN = (
-    _ALWAYS + b" IDLE NAMESPACE CHILDREN SPECIAL-USE LIST-EXTENDED LIST-STATUS UNSELECT UIDPLUS MOVE ESEARCH CONDSTORE"
-    b" STATUS=SIZE"
-)
 
 
 def password_allowed(connection: Connection) -> bool:
@@ -40,9 +37,10 @@ def mechanisms(connection: Connection) -> tuple[str, ...]:
 
 def capabilities(connection: Connection) -> bytes:
     """What is offered in this state."""
+    limit = connection.shared.limits.append_bytes
+    names = offered(BEFORE, connection.without, limit)
     if connection.session.state is not State.NOT_AUTHENTICATED:
-        return _AFTER_LOGIN
-    names = [_ALWAYS]
+        return b" ".join(names + offered(AFTER, connection.without, limit))
     if connection.stream.tls is None and connection.shared.tls() is not None:
         names.append(b"STARTTLS")
     if not password_allowed(connection):
@@ -64,13 +62,27 @@ async def client_id(connection: Connection, _fields: dict[str, str], _uid: bool)
 
 
 async def enable(connection: Connection, names: tuple[bytes, ...], _uid: bool) -> bytes:
-    """RFC 5161; only CONDSTORE can be enabled."""
-    enabled = b""
-    if b"CONDSTORE" in names:
-        enabled = b" CONDSTORE"
+    """RFC 5161; names that cannot be enabled are passed over."""
+    found = [each for name in names if connection.offers(name) for each in ENABLED.get(name, ())]
+    on = set(found)
+    if b"CONDSTORE" in on:
         enable_condstore(connection)
-    connection.out.append(b"* ENABLED%b\r\n" % enabled)
+    connection.qresync |= b"QRESYNC" in on
+    connection.uid_only |= b"UIDONLY" in on
+    connection.rev2 |= b"IMAP4rev2" in on
+    connection.utf8 |= bool(on & {b"IMAP4rev2", b"UTF8=ACCEPT"})
+    if connection.selected is not None:
+        modes(connection, connection.selected)
+    connection.out.append(b"* ENABLED%b\r\n" % b"".join(b" " + name for name in dict.fromkeys(found)))
     return b"OK ENABLE completed"
+
+
+def modes(connection: Connection, selected: SelectedFolder) -> None:
+    """What ENABLE has switched on, for the selected folder."""
+    selected.condstore = connection.condstore
+    selected.uid_only = connection.uid_only
+    selected.vanishing = connection.qresync or connection.uid_only
+    selected.recent_told = not connection.rev2
 
 
 def enable_condstore(connection: Connection) -> None:
@@ -82,6 +94,24 @@ def enable_condstore(connection: Connection) -> None:
     if selected is not None:
         selected.condstore = True
         connection.out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % max(1, selected.since))
+
+
+async def unauthenticate(connection: Connection, _arguments: None, _uid: bool) -> bytes:
+    """RFC 8437: as if nobody had signed in; TLS and compression stay."""
+    connection.deselect()
+    if connection.watch is not None:
+        connection.watch.end(connection)
+    connection.release()
+    connection.release = bool
+    connection.home = connection.principal = None
+    connection.others = {}
+    connection.user = ""
+    connection.condstore = connection.qresync = connection.uid_only = connection.utf8 = connection.rev2 = False
+    connection.without = connection.shared.without
+    connection.session.minus = off(b"LITERAL+", connection.without)
+    connection.session.state = State.NOT_AUTHENTICATED
+    connection.timeout_s = connection.shared.settings.login_timeout_s
+    return b"OK [CAPABILITY %b] UNAUTHENTICATE completed" % capabilities(connection)
 
 
 async def logout(connection: Connection, _arguments: None, _uid: bool) -> bytes:
@@ -100,7 +130,12 @@ async def start_tls(connection: Connection, _arguments: None, _uid: bool) -> byt
     if connection.session.clear():
         # sent before TLS began, by whomever: nothing of it may be carried out under TLS (CVE-2021-33515)
         raise ProtocolViolation("nothing may follow STARTTLS before TLS is active")
-    connection.starting_tls = context
+
+    async def handshake() -> None:
+        connection.session.clear()
+        await connection.stream.start_tls(context)
+
+    connection.afterwards = handshake
     return b"OK Begin TLS negotiation"
 
 
@@ -150,6 +185,10 @@ async def _admitted(connection: Connection, principal: Principal, command: bytes
     connection.home = Site(await connection.shared.mailboxes.open(principal))
     connection.principal = principal
     connection.user = principal.address
+    switched_off = connection.shared.settings.disabled_for.get(principal.address)
+    if switched_off:
+        connection.without = connection.shared.without | {name.upper().encode("ascii") for name in switched_off}
+        connection.session.minus = off(b"LITERAL+", connection.without)
     connection.session.state = State.AUTHENTICATED
     connection.timeout_s = connection.shared.settings.idle_timeout_s
     return b"OK [CAPABILITY %b] %b completed" % (capabilities(connection), command)

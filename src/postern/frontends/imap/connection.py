@@ -7,19 +7,20 @@ wait for durability before that write, since no OK has left until then.
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from postern.frontends.imap.ports import Mailbox, Mailboxes
+from postern.frontends.imap.ports import Mailbox, Mailboxes, Watch
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.settings import ImapSettings
 from postern.frontends.imap.sites import Site
 from postern.frontends.ports import Authentication, Stream
-from postern.model.ports import Entropy
+from postern.model.ports import Clock, Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
-from postern.protocols.imap import render
+from postern.protocols.imap import capabilities, render
 from postern.protocols.imap.commands.append import Append
-from postern.protocols.imap.commands.search import CHARSETS, BadCharset
+from postern.protocols.imap.declined import Declined
 from postern.protocols.imap.scanner import Scanner, no_arguments
 from postern.protocols.imap.session import Command, Continue, Limits, Rejected, ServerSession, State
 from postern.protocols.imap.table import COMMANDS
@@ -29,12 +30,13 @@ from postern.protocols.sasl.server import MECHANISMS
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
 """Takes the connection, the parsed arguments and whether the command came under UID; returns the tagged response."""
 
-TARGET_COMMANDS = frozenset({b"APPEND", b"COPY", b"MOVE", b"UID COPY", b"UID MOVE"})
+TARGET_COMMANDS = frozenset({b"APPEND", b"COPY", b"MOVE", b"UID COPY", b"UID MOVE", b"REPLACE", b"UID REPLACE"})
 """Commands in which a missing folder is one to be created (TRYCREATE)."""
 
 
@@ -46,7 +48,7 @@ MAX_TOGETHER_BYTES = 16_777_216
 class Shared:
     """What all connections of a worker share."""
 
-    __slots__ = ("authentication", "entropy", "limits", "mailboxes", "settings", "tls")
+    __slots__ = ("authentication", "clock", "entropy", "limits", "mailboxes", "settings", "tls", "without")
 
     def __init__(
         self,
@@ -54,8 +56,12 @@ class Shared:
         mailboxes: Mailboxes,
         authentication: Authentication,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None],
+        tls: Callable[[], ssl.SSLContext | Wrapping | None],
+        clock: Clock,
     ) -> None:
+        self.clock = clock
+        self.without = frozenset(name.upper().encode("ascii") for name in settings.disabled_capabilities)
+        """Capabilities that nobody is offered."""
         self.settings = settings
         self.mailboxes = mailboxes
         self.authentication = authentication
@@ -75,6 +81,7 @@ class Connection:
     """State of one connection."""
 
     __slots__ = (
+        "afterwards",
         "appending",
         "appending_bytes",
         "bad",
@@ -86,15 +93,21 @@ class Connection:
         "others",
         "out",
         "principal",
+        "qresync",
         "queued",
         "release",
+        "rev2",
+        "saved",
         "selected",
         "session",
         "shared",
-        "starting_tls",
         "stream",
         "timeout_s",
+        "uid_only",
         "user",
+        "utf8",
+        "watch",
+        "without",
     )
 
     def __init__(self, shared: Shared, stream: Stream, handlers: Mapping[bytes, Handler]) -> None:
@@ -112,11 +125,19 @@ class Connection:
         """Tells the life cycle that the session is over; until somebody is signed in it does nothing."""
         self.user = ""
         self.selected: SelectedFolder | None = None
-        self.condstore = False
+        self.condstore = self.qresync = self.uid_only = self.utf8 = self.rev2 = False
+        """What ENABLE or a command that implies it has switched on."""
+        self.without = shared.without
+        """Upper-case names of capabilities that this session is not offered."""
+        self.session.minus = bool(self.without) and capabilities.off(b"LITERAL+", self.without)
+        self.saved: array[int] | None = None
+        """UIDs that the last SEARCH RETURN (SAVE) found in the selected folder (RFC 5182)."""
+        self.watch: Watch | None = None
+        """What NOTIFY asked for."""
         self.dirty: list[Mailbox] = []
         """Mailboxes with commits whose OK waits for `durable`."""
-        self.starting_tls: ssl.SSLContext | None = None
-        """Set by STARTTLS; the handshake follows its tagged OK."""
+        self.afterwards: Callable[[], Awaitable[None]] | None = None
+        """What follows the tagged OK once it is written: the handshake of STARTTLS, the start of compression."""
         self.appending: list[tuple[bytes, asyncio.Future[bytes]]] = []
         """Tags and outcomes of APPENDs under way."""
         self.appending_bytes = 0
@@ -174,30 +195,42 @@ class Connection:
             self.session.feed(data)
         return line
 
+    def name(self, name: str) -> bytes:
+        """A mailbox name as this session's client reads it."""
+        return render.mailbox(name, utf8=self.utf8)
+
+    def offers(self, capability: bytes) -> bool:
+        """Whether a capability is not switched off for this session."""
+        return not self.without or not capabilities.off(capability, self.without)
+
     def deselect(self) -> None:
         """Leave the selected folder."""
         self.selected = None
+        self.saved = None
         if self.session.state is State.SELECTED:
             self.session.state = State.AUTHENTICATED
 
     # --- the loop
     async def run(self) -> None:
         """Serve until logout or the end of the connection."""
-        session, stream = self.session, self.stream
+        session = self.session
         while session.state is not State.LOGOUT:
             event = session.next()
-            if self.appending and not (type(event) is Command and event.name == b"APPEND"):
+            if self.appending and not (type(event) is Command and event.name == b"APPEND" and not _reads(event)):
                 await self._settle()
             if event is None:
                 await self.flush()
-                data = await stream.read(self.timeout_s)
+                watch = self.watch
+                data = await (self.stream.read(self.timeout_s) if watch is None else watch.input(self))
                 if not data:
                     return
                 session.feed(data)
             elif type(event) is Command:
                 await self._command(event)
-                if self.starting_tls is not None:
-                    await self._start_tls(self.starting_tls)
+                if self.afterwards is not None:
+                    afterwards, self.afterwards = self.afterwards, None
+                    await self.flush()
+                    await afterwards()
             elif type(event) is Continue:
                 self.out.append(b"+ OK\r\n")
             elif type(event) is Rejected:
@@ -205,38 +238,36 @@ class Connection:
                 self._count_bad()
         await self.flush()
 
-    async def _start_tls(self, context: ssl.SSLContext) -> None:
-        """Handshake; nothing that came before it is kept."""
-        self.starting_tls = None
-        await self.flush()
-        self.session.clear()
-        await self.stream.start_tls(context)
-
     async def _command(self, command: Command) -> None:
         tag, name, text, literals = command
         specification = COMMANDS.get(name)
         session = self.session
-        if specification is None:
+        if specification is None or (
+            self.without and specification.capability and not self.offers(specification.capability)
+        ):
             self._answer_bad(tag, "Unknown command")
             return
         if session.state not in specification.states:
             self._answer_bad(tag, f"{name.decode('ascii')} is not allowed when {session.state.value}")
+            return
+        if self.uid_only and specification.numbers:
+            self._answer_bad(tag, "[UIDREQUIRED] Message numbers are not used after ENABLE UIDONLY")
             return
         selected = self.selected
         self.command = command
         arguments: Any = None
         try:
             if text or specification.parse is not no_arguments:
-                arguments = specification.parse(Scanner(text, literals))
-            if name == b"APPEND" and (self.appending or session.pending()):
+                arguments = specification.parse(Scanner(text, literals, utf8=self.utf8))
+            if name == b"APPEND" and arguments.alone and (self.appending or session.pending()):
                 await self._append_together(tag, arguments)
                 return
             response = await self.handlers[name](self, arguments, name.startswith(b"UID "))
             if self.selected is not None and self.selected is selected:
                 await selected.sync(self.out, expunge=specification.expunge_allowed)
             self.bad = 0
-        except BadCharset:
-            response = b"NO [BADCHARSET (%b)] Unknown charset" % " ".join(CHARSETS).encode("ascii")
+        except Declined as declined:
+            response = declined.response
         except ProtocolViolation as violation:
             self._answer_bad(tag, str(violation))
             return
@@ -251,7 +282,7 @@ class Connection:
         """Begin an APPEND that others may follow at once: together they wait for one sync of the journal, not each."""
         work = asyncio.ensure_future(self.handlers[b"APPEND"](self, arguments, False))
         self.appending.append((tag, work))
-        self.appending_bytes += len(arguments.content)
+        self.appending_bytes += arguments.octets
         if len(self.appending) >= MAX_TOGETHER or self.appending_bytes >= MAX_TOGETHER_BYTES:
             await self._settle()
 
@@ -262,7 +293,9 @@ class Connection:
         if self.selected is not None:
             await self.selected.sync(self.out, expunge=True)
         for (tag, _), outcome in zip(begun, outcomes, strict=True):
-            if isinstance(outcome, Refusal):
+            if isinstance(outcome, Declined):
+                outcome = outcome.response
+            elif isinstance(outcome, Refusal):
                 outcome = render.refused(outcome.reason, target=True)
             elif isinstance(outcome, BaseException):
                 raise outcome
@@ -278,6 +311,11 @@ class Connection:
         if self.bad >= self.shared.settings.max_bad_commands:
             self.out.append(b"* BYE Too many bad commands\r\n")
             self.session.state = State.LOGOUT
+
+
+def _reads(command: Command) -> bool:
+    """Whether an APPEND may read what those before it store (CATENATE)."""
+    return b"CATENATE" in command.text.upper()
 
 
 async def wait_for_input(stream: Stream, wake: asyncio.Event, timeout_s: float) -> bytes | None:

@@ -6,14 +6,21 @@ part offsets are into the body.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from postern.formats.mime import header as mime_header
+from postern.formats.mime import transfer
 from postern.formats.mime.parts import PartMap
+from postern.formats.mime.preview import preview
 from postern.frontends.imap.ports import Mailbox
 from postern.model.ids import BlobRef
 from postern.model.items import Columns
 from postern.protocols.imap.commands.fetch import Section
+from postern.protocols.imap.declined import Declined
+
+PREVIEW_BYTES = 262_144
+"""Of a large message so much is read for its preview."""
 
 Reader = Callable[[bytes, bytes, bytes, bytes], bytes | None]
 """(prefix, header, packed part map, body) -> the section's octets; None if there is no such part."""
@@ -44,7 +51,17 @@ def columns(sections: tuple[Section, ...]) -> Columns:
 
 def reader(section: Section) -> Reader:
     """How a section is read."""
-    found = _uncut(section)
+    if section.kind.startswith(b"PREVIEW"):
+        return lambda _prefix, _header, parts, body: preview(parts, body).encode("utf-8")
+    if section.kind == b"BINARY.SIZE":
+        decoded = _decoded(section)
+
+        def measured(prefix: bytes, header: bytes, parts: bytes, body: bytes) -> bytes | None:
+            data = decoded(prefix, header, parts, body)
+            return None if data is None else b"%d" % len(data)
+
+        return measured
+    found = _decoded(section) if section.kind == b"BINARY" else _uncut(section)
     if section.length is None:
         return found
     start, end = section.start, section.start + section.length
@@ -54,6 +71,32 @@ def reader(section: Section) -> Reader:
         return None if data is None else data[start:end]
 
     return cut
+
+
+_IDENTITY = frozenset({b"", b"7bit", b"8bit", b"binary"})
+_ENCODED = frozenset({b"base64", b"quoted-printable"})
+
+
+def _decoded(section: Section) -> Reader:
+    """A part without its transfer encoding (RFC 3516 4.2). Raises Declined (UNKNOWN-CTE)."""
+    path = section.path
+
+    def part(prefix: bytes, _header: bytes, parts: bytes, body: bytes) -> bytes | None:
+        if not path:
+            return prefix + body
+        found = PartMap.unpack(parts)
+        span, mime = found.find(path), found.find(f"{path}.MIME")
+        if span is None or mime is None:
+            return None
+        data = body[span[0] : span[1]]
+        encoding = (mime_header.first(body[mime[0] : mime[1]], b"content-transfer-encoding") or b"").strip().lower()
+        if encoding in _ENCODED:
+            return transfer.decode(data, encoding)
+        if encoding not in _IDENTITY:
+            raise Declined(b"NO [UNKNOWN-CTE] The part has an encoding that is not known here")
+        return data
+
+    return part
 
 
 def _uncut(section: Section) -> Reader:
@@ -93,6 +136,11 @@ async def from_large(
     mailbox: Mailbox, section: Section, prefix: bytes, parts: bytes, ref: BlobRef, size: int
 ) -> bytes | None:
     """A section of a message that is too large to be read whole for it: only its octets are read."""
+    if section.kind.startswith(b"PREVIEW"):
+        return preview(parts, await mailbox.read_body(ref, 0, PREVIEW_BYTES)).encode("utf-8")
+    if section.kind.startswith(b"BINARY"):
+        body = await mailbox.read_body(ref, 0, size)
+        return await asyncio.to_thread(reader(section), prefix, b"", parts, body)
     if not section.path and not section.kind:
         start = section.start
         end = len(prefix) + size if section.length is None else min(start + section.length, len(prefix) + size)

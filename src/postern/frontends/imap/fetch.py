@@ -7,6 +7,7 @@ made for a message.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -18,15 +19,16 @@ from postern.frontends.imap import content
 from postern.frontends.imap.ahead import ROWS
 from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.qresync import vanished_earlier
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.store import ranges_of
 from postern.model.ids import BlobRef, ChangeNumber
 from postern.model.items import Columns, Flag
-from postern.model.refusal import Refusal
+from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.fetch import Fetch, Section
 from postern.protocols.imap.flags import RECENT
-from postern.protocols.imap.render import internal_date
+from postern.protocols.imap.render import internal_date, string
 from postern.services.mailboxes import FlagChange
 
 BATCH_BYTES = 262_144
@@ -45,8 +47,16 @@ _ATTRIBUTES: dict[bytes, tuple[Columns, bytes]] = {
     b"ENVELOPE": (Columns.ENVELOPE, b"ENVELOPE %b"),
     b"BODYSTRUCTURE": (Columns.BODYSTRUCTURE, b"BODYSTRUCTURE %b"),
     b"BODY": (Columns.BODYSTRUCTURE, b"BODY %b"),
+    b"SAVEDATE": (Columns.SAVED_AT, b"SAVEDATE %b"),
+    b"EMAILID": (Columns.ORIGIN, b"EMAILID (M%d)"),
+    b"THREADID": (Columns.UID, b"THREADID %b"),
 }
-_CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {b"INTERNALDATE": internal_date, b"BODY": body_of}
+_CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {
+    b"INTERNALDATE": internal_date,
+    b"SAVEDATE": internal_date,
+    b"BODY": body_of,
+    b"THREADID": lambda _uid: b"NIL",
+}
 
 
 class Plan:
@@ -54,7 +64,7 @@ class Plan:
 
     __slots__ = ("attributes", "columns", "has_blob", "head", "indices", "sections", "whole", "whole_head")
 
-    def __init__(self, attributes: tuple[bytes, ...], sections: tuple[Section, ...]) -> None:
+    def __init__(self, attributes: tuple[bytes, ...], sections: tuple[Section, ...], verb: bytes = b"FETCH") -> None:
         self.attributes = attributes
         self.sections = sections
         self.columns = Columns.UID | content.columns(sections)
@@ -68,7 +78,7 @@ class Plan:
                 index += 2 if column is Columns.BLOB else 1
         self.has_blob = Columns.BLOB in self.indices
         self.whole = len(sections) == 1 and content.is_whole(sections[0])
-        head = b"* %d FETCH (" + b" ".join(_ATTRIBUTES[name][1] for name in attributes)
+        head = b"* %%d %b (" % verb + b" ".join(_ATTRIBUTES[name][1] for name in attributes)
         self.head = head + (b")\r\n" if not sections else b" " if attributes else b"")
         """Format of a whole response, or of all before its sections."""
         self.whole_head = b"%b%b {%%d}\r\n%%b" % (self.head, sections[0].label) if self.whole else b""
@@ -88,11 +98,20 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
     attributes = list(arguments.attributes)
     if arguments.changed_since is not None or b"MODSEQ" in attributes:
         enable_condstore(connection)
+    if arguments.vanished and not (uid and connection.qresync):
+        raise ProtocolViolation("VANISHED is for UID FETCH after ENABLE QRESYNC")
     ranges = await ranges_of(connection, arguments.messages, uid=uid)
+    if arguments.partial is not None:
+        if not uid:
+            raise ProtocolViolation("PARTIAL is for UID FETCH")  # RFC 9394 3.3
+        ranges = _positions(selected, ranges, arguments.partial)
     if uid and b"UID" not in attributes:
         attributes.insert(0, b"UID")
     if arguments.changed_since is not None and b"MODSEQ" not in attributes:
         attributes.append(b"MODSEQ")
+    if arguments.vanished and not selected.gone:
+        assert arguments.changed_since is not None
+        await vanished_earlier(connection, ChangeNumber(arguments.changed_since), ranges)
     if not ranges or selected.gone:
         return b"OK FETCH completed"
     sets_seen = not selected.read_only and any(section.sets_seen for section in arguments.sections)
@@ -100,15 +119,29 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         attributes.append(b"FLAGS")
     if selected.condstore and b"FLAGS" in attributes and b"MODSEQ" not in attributes:
         attributes.append(b"MODSEQ")  # RFC 7162 3.2: with every FLAGS once CONDSTORE is enabled
-    plan = plan_for(tuple(attributes), arguments.sections)
+    if selected.uid_only:
+        plan = plan_for(tuple(a for a in attributes if a != b"UID"), arguments.sections, b"UIDFETCH")
+    else:
+        plan = plan_for(tuple(attributes), arguments.sections)
     since = None if arguments.changed_since is None else ChangeNumber(arguments.changed_since)
     if since is None and len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
         await _one(connection, plan, ranges[0][0], by_uid=uid)
         return b"OK FETCH completed"
-    async for rows in connection.view.mailbox.items(selected.folder, plan.columns, ranges, since):
+    await write(connection, plan, ranges, since)
+    return b"OK FETCH completed"
+
+
+async def write(
+    connection: Connection, plan: Plan, ranges: list[tuple[int, int]], since: ChangeNumber | None = None
+) -> None:
+    """FETCH responses of the messages in UID ranges, as far as the client knows of them."""
+    selected = connection.view
+    async for rows in selected.mailbox.items(selected.folder, plan.columns, ranges, since):
         numbers, rows = selected.numbered(rows)
         if not rows:
             continue
+        if selected.uid_only:
+            numbers = [row[0] for row in rows]
         if plan.sections:
             await _write_contents(connection, plan, numbers, rows)
             continue
@@ -116,7 +149,28 @@ async def fetch(connection: Connection, arguments: Fetch, uid: bool) -> bytes:
         responses = b"".join(map(plan.head.__mod__, zip(*fields, strict=True)))
         connection.out.append(responses)
         await connection.gathered(len(responses))
-    return b"OK FETCH completed"
+
+
+def _positions(
+    selected: SelectedFolder, ranges: list[tuple[int, int]], partial: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Those of the messages in the ranges that have a position (RFC 9394 3.3)."""
+    uids = selected.uids
+    total = sequence.within(ranges, uids)
+    low, high = partial
+    if low < 0:
+        low, high = max(1, total + low + 1), total + high + 1
+    found: list[tuple[int, int]] = []
+    before = 0
+    for first, last in ranges:
+        start, end = bisect_left(uids, first), bisect_right(uids, last)
+        from_, to = max(start, start + low - before - 1), min(end, start + high - before)
+        if from_ < to:
+            found.append((uids[from_], uids[to - 1]))
+        before += end - start
+        if before >= high:
+            break
+    return found
 
 
 async def _one(connection: Connection, plan: Plan, uid: int, *, by_uid: bool) -> None:
@@ -135,7 +189,7 @@ async def _one(connection: Connection, plan: Plan, uid: int, *, by_uid: bool) ->
     row = await selected.ahead.row(selected.mailbox, selected.folder, plan.columns, uid, following)
     if row is None:
         return
-    numbers, rows = (number,), [row]
+    numbers, rows = (uid if selected.uid_only else number,), [row]
     if not plan.sections:
         (values,) = zip(*await _fields(connection, plan, numbers, rows), strict=True)
         connection.out.append(plan.head % values)
@@ -194,7 +248,7 @@ async def _fields(connection: Connection, plan: Plan, numbers: Sequence[int], ro
 
 def _flag_texts(selected: SelectedFolder, uids: Sequence[int], masks: Sequence[int]) -> list[bytes]:
     recent_from = selected.recent_from
-    if uids[-1] >= recent_from:
+    if uids[-1] >= recent_from and selected.recent_told:
         masks = [m | RECENT if u >= recent_from else m for u, m in zip(uids, masks, strict=True)]
     return list(map(selected.texts.__getitem__, masks))
 
@@ -249,13 +303,13 @@ async def _wholes(connection: Connection, plan: Plan, fields: list[Iterable[Any]
 async def _headers(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
     """Sections of the message's header alone."""
     prefix_at, header_at = plan.column(Columns.PREFIX), plan.column(Columns.HEADER)
-    readers = [(section.label, content.reader(section)) for section in plan.sections]
+    readers = [(section, content.reader(section)) for section in plan.sections]
     responses = []
     for head, row in zip(heads, rows, strict=True):
         header = row[header_at]
         if header is None:
             header = await _stored_header(connection, row[0])
-        pieces = [_labelled(label, read(row[prefix_at], header, b"", b"")) for label, read in readers]
+        pieces = [_labelled(section, read(row[prefix_at], header, b"", b"")) for section, read in readers]
         responses.append(b"%b%b)\r\n" % (head, b" ".join(pieces)))
     joined = b"".join(responses)
     connection.out.append(joined)
@@ -297,14 +351,25 @@ async def _pieces(connection: Connection, plan: Plan, heads: Iterable[bytes], ro
                 )
             else:
                 data = read(prefix, header, parts, body or b"")
-            pieces.append(_labelled(section.label, data))
+            pieces.append(_labelled(section, data))
         response = b"%b%b)\r\n" % (head, b" ".join(pieces))
         octets += len(response)
         connection.out.append(response)
     return octets
 
 
-def _labelled(label: bytes, data: bytes | None) -> bytes:
+def _labelled(section: Section, data: bytes | None) -> bytes:
+    label, kind = section.label, section.kind
     if data is None:
         return label + b" NIL"
+    if kind in _SPECIAL_FORMS:
+        if kind == b"BINARY.SIZE":
+            return b"%b %b" % (label, data)
+        if kind != b"BINARY":
+            return b"%b %b" % (label, string(data))
+        if b"\0" in data:
+            return b"%b ~{%d}\r\n%b" % (label, len(data), data)
     return b"%b {%d}\r\n%b" % (label, len(data), data)
+
+
+_SPECIAL_FORMS = frozenset({b"BINARY", b"BINARY.SIZE", b"PREVIEW", b"PREVIEW.LAZY"})

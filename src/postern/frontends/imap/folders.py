@@ -5,12 +5,15 @@ from __future__ import annotations
 import unicodedata
 
 from postern.frontends.imap.connection import Connection
-from postern.frontends.imap.select import find, site_of
-from postern.frontends.imap.sites import OTHERS, Site
+from postern.frontends.imap.select import find, mailbox_id, site_of
+from postern.frontends.imap.sites import OTHERS, Place, Site
 from postern.frontends.imap.tree import INBOX
 from postern.model.ids import FolderId
+from postern.model.items import SpecialUse
 from postern.model.refusal import Reason, Refusal
-from postern.protocols.imap.commands.folders import Rename
+from postern.protocols.imap import render
+from postern.protocols.imap.commands.folders import Create, Rename
+from postern.protocols.imap.declined import Declined
 from postern.protocols.imap.render import DELIMITER
 
 MAX_DEPTH = 30
@@ -55,13 +58,41 @@ async def _new(connection: Connection, name: str) -> tuple[Site, list[str]]:
     return site, elements
 
 
-async def create(connection: Connection, name: str, _uid: bool) -> bytes:
+async def create(connection: Connection, arguments: Create, _uid: bool) -> bytes:
     """RFC 9051 6.3.4; a delimiter at the end announces children, which need no announcing here."""
-    site, elements = await _new(connection, name)
+    special = SpecialUse.NONE
+    if arguments.uses:
+        special = _use(arguments.uses)
+    site, elements = await _new(connection, arguments.mailbox)
+    if special is not SpecialUse.NONE and any(f.special is special for f in (await site.tree()).by_name.values()):
+        raise Declined(b"NO [USEATTR] Another mailbox has this use already")
     parent = await _parent(connection, site, elements)
-    await site.mailbox.create_folder(parent, elements[-1])
+    made = await site.mailbox.create_folder(parent, elements[-1], special=special)
     _done(connection, site)
-    return b"OK CREATE completed"
+    _renamed(connection, site.prefix + DELIMITER.join(elements), arguments.mailbox.removesuffix(DELIMITER))
+    if not connection.offers(b"OBJECTID"):
+        return b"OK CREATE completed"
+    return b"OK [MAILBOXID (%b)] CREATE completed" % mailbox_id(Place(site, made))
+
+
+_USES = {use.value.upper().encode("ascii"): use for use in SpecialUse if use.value.startswith("\\")}
+
+
+def _use(names: tuple[bytes, ...]) -> SpecialUse:
+    """RFC 6154 3. Raises Declined (USEATTR)."""
+    if len(names) > 1:
+        raise Declined(b"NO [USEATTR] A mailbox has one use here")
+    use = _USES.get(names[0].upper())
+    if use is None:
+        raise Declined(b"NO [USEATTR] There is no mailbox with this use here")
+    return use
+
+
+def _renamed(connection: Connection, name: str, old: str) -> None:
+    """Tell an IMAP4rev2 client under which name it finds what it called `old` (RFC 9051 6.3.9.7)."""
+    if connection.rev2 and name != old:
+        extended = b' ("OLDNAME" (%b))' % connection.name(old)
+        connection.out.append(render.list_response(b"LIST", [], name, extended, utf8=True))
 
 
 async def delete(connection: Connection, name: str, _uid: bool) -> bytes:
@@ -93,6 +124,7 @@ async def rename(connection: Connection, arguments: Rename, _uid: bool) -> bytes
     else:
         await site.mailbox.rename_folder(folder.id, parent, elements[-1])
     _done(connection, site)
+    _renamed(connection, site.prefix + DELIMITER.join(elements), arguments.source)
     return b"OK RENAME completed"
 
 

@@ -7,18 +7,37 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from postern.frontends.imap import append, authenticate, fetch, folders, idle, listing, search, select, store, transfer
+from postern.frontends.imap import (
+    acl,
+    append,
+    authenticate,
+    compress,
+    fetch,
+    folders,
+    idle,
+    listing,
+    multisearch,
+    notify,
+    quota,
+    search,
+    select,
+    store,
+    transfer,
+)
 from postern.frontends.imap.connection import Connection, Handler, Shared
 from postern.frontends.imap.ports import Mailboxes
 from postern.frontends.imap.settings import ImapSettings
 from postern.frontends.ports import Authentication, Stream
-from postern.model.ports import Entropy
+from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Refusal
+from postern.net.clock import SystemClock
 from postern.net.stream import Ended, Stopping
 from postern.protocols.imap import render
 
 if TYPE_CHECKING:
     import ssl
+
+    from postern.net.tls import Wrapping
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +50,8 @@ HANDLERS: Mapping[bytes, Handler] = {
     b"AUTHENTICATE": authenticate.authenticate,
     b"LOGIN": authenticate.login,
     b"ENABLE": authenticate.enable,
+    b"UNAUTHENTICATE": authenticate.unauthenticate,
+    b"COMPRESS": compress.compress,
     b"SELECT": select.select,
     b"EXAMINE": select.examine,
     b"CREATE": folders.create,
@@ -44,6 +65,16 @@ HANDLERS: Mapping[bytes, Handler] = {
     b"STATUS": listing.status,
     b"APPEND": append.append,
     b"IDLE": idle.idle,
+    b"NOTIFY": notify.notify,
+    b"ESEARCH": multisearch.esearch,
+    b"GETQUOTA": quota.get_quota,
+    b"GETQUOTAROOT": quota.get_quota_root,
+    b"SETQUOTA": quota.set_quota,
+    b"GETACL": acl.get_acl,
+    b"SETACL": acl.set_acl,
+    b"DELETEACL": acl.delete_acl,
+    b"LISTRIGHTS": acl.list_rights,
+    b"MYRIGHTS": acl.my_rights,
     b"CHECK": select.check,
     b"CLOSE": select.close,
     b"UNSELECT": select.unselect,
@@ -59,6 +90,9 @@ HANDLERS: Mapping[bytes, Handler] = {
     b"UID COPY": transfer.copy,
     b"MOVE": transfer.move,
     b"UID MOVE": transfer.move,
+    b"REPLACE": append.replace,
+    b"UID REPLACE": append.replace,
+    b"CANCELUPDATE": search.cancel_update,
 }
 
 
@@ -71,10 +105,11 @@ class ImapFrontend:
         mailboxes: Mailboxes,
         authentication: Authentication,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], ssl.SSLContext | Wrapping | None] = lambda: None,
+        clock: Clock | None = None,
     ) -> None:
         """`tls` gives the context for STARTTLS as it is at the moment (a reload changes it); None: not offered."""
-        self._shared = Shared(settings, mailboxes, authentication, entropy, tls)
+        self._shared = Shared(settings, mailboxes, authentication, entropy, tls, clock or SystemClock())
 
     async def handle(self, stream: Stream) -> None:
         """Serve one connection to its end. Cancelling it says BYE and closes."""
@@ -86,11 +121,11 @@ class ImapFrontend:
             )
             await connection.run()
         except TimeoutError:
-            stream.write(b"* BYE [UNAVAILABLE] Nothing was heard for too long\r\n")
+            connection.stream.write(b"* BYE [UNAVAILABLE] Nothing was heard for too long\r\n")
         except Ended as ended:
-            stream.write(b"* BYE [%b] %b\r\n" % render.CODES[ended.reason])
+            connection.stream.write(b"* BYE [%b] %b\r\n" % render.CODES[ended.reason])
         except (Stopping, asyncio.CancelledError) as stopping:
-            stream.write(b"* BYE [UNAVAILABLE] The server is stopping, connect again\r\n")
+            connection.stream.write(b"* BYE [UNAVAILABLE] The server is stopping, connect again\r\n")
             if isinstance(stopping, asyncio.CancelledError):
                 raise
         except ConnectionError:
@@ -98,13 +133,15 @@ class ImapFrontend:
         except Refusal as refusal:
             # nothing that was answered OK is lost: the OKs had not left
             _log.warning("imap session of %s ended: %s", connection.user, refusal)
-            stream.write(b"* BYE [UNAVAILABLE] Try again later\r\n")
+            connection.stream.write(b"* BYE [UNAVAILABLE] Try again later\r\n")
         except Exception:
             _log.exception("imap session of %s failed", connection.user)
-            stream.write(b"* BYE [SERVERBUG] Internal error\r\n")
+            connection.stream.write(b"* BYE [SERVERBUG] Internal error\r\n")
         finally:
             for _, work in connection.appending:
                 work.cancel()
+            if connection.watch is not None:
+                connection.watch.end(connection)
             connection.selected = None
             connection.release()
-            stream.close()
+            connection.stream.close()

@@ -16,6 +16,9 @@ async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
     selected = connection.selected
     mailbox = connection.own.mailbox if selected is None else selected.mailbox
     unsubscribe = mailbox.subscribe_changes(wake.set)
+    stops = [unsubscribe]
+    if connection.watch is not None and mailbox is not connection.own.mailbox:
+        stops.append(connection.own.mailbox.subscribe_changes(wake.set))
     try:
         while True:
             line = connection.session.next_line()
@@ -26,10 +29,13 @@ async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
             wake.clear()
             if connection.selected is not None:
                 await connection.selected.sync(connection.out, expunge=True)
+            if connection.watch is not None:
+                await connection.watch.tell(connection)
             await connection.flush()
             await _wait(connection, wake)
     finally:
-        unsubscribe()
+        for stop in stops:
+            stop()
 
 
 async def _wait(connection: Connection, wake: asyncio.Event) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from postern.frontends.imap.acl import my_rights_of
+from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.ports import Mailbox
-from postern.frontends.imap.select import find, refresh_others
-from postern.frontends.imap.sites import OTHERS, Site
+from postern.frontends.imap.select import find, mailbox_id, refresh_others
+from postern.frontends.imap.sites import OTHERS, Place, Site
 from postern.frontends.imap.tree import FolderTree, Pattern, canonical
-from postern.model.items import Columns, Folder
+from postern.model.items import Columns, Flag, Folder
 from postern.protocols.imap import render
 from postern.protocols.imap.commands.folders import List, Status
 
@@ -50,7 +52,8 @@ async def list_(connection: Connection, arguments: List, _uid: bool) -> bytes:
     if not arguments.select:
         for name in _roots(connection):
             if any(pattern.matches(name) for pattern in patterns):
-                connection.out.append(render.list_response(b"LIST", [b"\\Noselect", b"\\HasChildren"], name))
+                attributes = [b"\\Noselect", b"\\HasChildren"]
+                connection.out.append(render.list_response(b"LIST", attributes, name, utf8=connection.utf8))
     return b"OK LIST completed"
 
 
@@ -64,9 +67,11 @@ async def _list_one(connection: Connection, arguments: List, site: Site, tree: F
     if not chosen and not extended:
         return
     attributes = _attributes(tree, local, folder, arguments)
-    connection.out.append(render.list_response(b"LIST", attributes, name, extended))
+    connection.out.append(render.list_response(b"LIST", attributes, name, extended, utf8=connection.utf8))
+    if b"MYRIGHTS" in arguments.returns and chosen:
+        connection.out.append(await my_rights_of(connection, Place(site, folder), name))
     if b"STATUS" in arguments.returns and chosen:
-        connection.out.append(await _status(site.mailbox, name, folder, arguments.status))
+        connection.out.append(await status_of(connection, Place(site, folder), name, arguments.status))
 
 
 def _chosen(folder: Folder, options: frozenset[bytes]) -> bool:
@@ -108,7 +113,7 @@ async def lsub(connection: Connection, arguments: List, _uid: bool) -> bytes:
                 if parent:
                     found.setdefault(parent, [b"\\Noselect"])
     for name, attributes in found.items():
-        connection.out.append(render.list_response(b"LSUB", attributes, name))
+        connection.out.append(render.list_response(b"LSUB", attributes, name, utf8=connection.utf8))
     return b"OK LSUB completed"
 
 
@@ -134,17 +139,39 @@ async def status(connection: Connection, arguments: Status, _uid: bool) -> bytes
     if site.prefix:
         # RFC 4314 4: STATUS needs the right to read, which in another's mailbox one may lack on a folder one sees
         folder = await site.mailbox.folder(folder.id)
-    connection.out.append(await _status(site.mailbox, arguments.mailbox, folder, arguments.items))
+    if b"HIGHESTMODSEQ" in arguments.items:
+        enable_condstore(connection)  # RFC 7162 3.1
+    connection.out.append(await status_of(connection, Place(site, folder), arguments.mailbox, arguments.items))
     return b"OK STATUS completed"
 
 
-async def _status(mailbox: Mailbox, name: str, folder: Folder, items: tuple[bytes, ...]) -> bytes:
+async def status_of(connection: Connection, place: Place, name: str, items: tuple[bytes, ...]) -> bytes:
     """A STATUS response from the counters of a folder that was just read."""
     values = []
+    folder = place.folder
     for item in items:
-        number = await _recent(mailbox, folder) if item == b"RECENT" else _COUNTERS[item](folder)
+        if item == b"MAILBOXID":
+            values.append(b"MAILBOXID (%b)" % mailbox_id(place))
+            continue
+        if item == b"APPENDLIMIT":
+            number = connection.shared.limits.append_bytes
+        elif item == b"RECENT":
+            number = await _recent(place.mailbox, folder)
+        elif item == b"DELETED-STORAGE":
+            number = await _deleted_bytes(place.mailbox, folder)
+        else:
+            number = _COUNTERS[item](folder)
         values.append(b"%b %d" % (item, number))
-    return b"* STATUS %b (%b)\r\n" % (render.mailbox(name), b" ".join(values))
+    return b"* STATUS %b (%b)\r\n" % (connection.name(name), b" ".join(values))
+
+
+async def _deleted_bytes(mailbox: Mailbox, folder: Folder) -> int:
+    """Octets that EXPUNGE would free (RFC 9208 4.1.4)."""
+    total = 0
+    if folder.deleted:
+        async for rows in mailbox.items(folder.id, Columns.UID | Columns.FLAGS | Columns.SIZE):
+            total += sum(size for _, flags, size in rows if flags & Flag.DELETED.value)
+    return total
 
 
 async def _recent(mailbox: Mailbox, folder: Folder) -> int:

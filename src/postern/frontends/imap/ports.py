@@ -13,9 +13,11 @@ from postern.model.items import (
     FolderClass,
     FolderView,
     Placement,
+    Quota,
     SpecialUse,
 )
 from postern.model.query import Query
+from postern.model.rights import FolderRight
 from postern.services.mailboxes import CopyResult, FlagChange, FlagResult, Ranges
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 class Mailbox(Protocol):
     """services.mailboxes.MailboxAccess: a mailbox as one principal may use it."""
+
+    @property
+    def id(self) -> MailboxId: ...  # noqa: D102 - store.interface.Mailbox documents them all
 
     async def folders(self) -> Sequence[Folder]: ...  # noqa: D102 - store.interface.Mailbox documents them all
     async def folder(self, folder: FolderId) -> Folder: ...  # noqa: D102
@@ -45,6 +50,8 @@ class Mailbox(Protocol):
     async def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes: ...  # noqa: D102
     async def read_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes]: ...  # noqa: D102
     async def view_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]: ...  # noqa: D102
+    async def used_bytes(self) -> int: ...  # noqa: D102
+    async def quota(self) -> Quota: ...  # noqa: D102
     async def set_flags(  # noqa: D102
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
     ) -> FlagResult: ...
@@ -70,11 +77,45 @@ class Mailbox(Protocol):
     def subscribe_changes(self, wake: Callable[[], None]) -> Callable[[], None]: ...  # noqa: D102
 
 
+class Watch(Protocol):
+    """frontends.imap.notify.Watch, as the connection uses it."""
+
+    def selected(self, connection: Any) -> None:
+        """A folder was selected."""
+        ...
+
+    async def input(self, connection: Any) -> bytes:
+        """What the client says next; until then news are told."""
+        ...
+
+    async def tell(self, connection: Any) -> None:
+        """News there are now."""
+        ...
+
+    def end(self, connection: Any) -> None:
+        """No more news."""
+        ...
+
+
 class Mailboxes(Protocol):
     """services.mailboxes.Mailboxes."""
 
     async def open(self, principal: Principal, owner: MailboxId | None = None) -> Mailbox:
         """A mailbox; the principal's own by default. Raises Refusal."""
+        ...
+
+    async def folder_rights(self, principal: Principal, mailbox: MailboxId, folder: FolderId) -> FolderRight:
+        """All rights on a folder."""
+        ...
+
+    async def folder_permissions(self, mailbox: MailboxId, folder: FolderId) -> dict[str, FolderRight]:
+        """Rights of others on a folder, by address, `default` or `anonymous`."""
+        ...
+
+    async def set_folder_permission(
+        self, mailbox: MailboxId, folder: FolderId, grantee: str, rights: FolderRight | None
+    ) -> None:
+        """Give rights on a folder, None takes them away; whether the asker may is the caller's business."""
         ...
 
     async def others(self, principal: Principal) -> Sequence[tuple[str, MailboxId]]:

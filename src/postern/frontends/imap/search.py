@@ -1,4 +1,4 @@
-"""SEARCH (RFC 9051 6.4.4), ESEARCH (RFC 4731), MODSEQ (RFC 7162 3.1.5)."""
+"""SEARCH (RFC 9051 6.4.4) and what extensions add to its answer: RFC 4731, RFC 5182, RFC 5267, RFC 7162, RFC 9394."""
 
 from __future__ import annotations
 
@@ -8,49 +8,145 @@ from collections.abc import Sequence
 
 from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.contexts import MAX_CONTEXTS, Context
+from postern.frontends.imap.ports import Mailbox
+from postern.frontends.imap.progress import Progress
 from postern.frontends.imap.selected import SelectedFolder
+from postern.model.ids import FolderId
 from postern.model.items import Columns
-from postern.model.query import And, Not, Or, Query, UidIn
+from postern.model.query import And, BodyContains, HeaderContains, Not, Or, Query, ReceivedBetween, TextContains, UidIn
+from postern.model.refusal import Refusal
 from postern.protocols.imap import render, sequence
-from postern.protocols.imap.commands.search import Recent, Search, SequenceIn, UidsIn
+from postern.protocols.imap.commands.search import Recent, Returns, Search, SequenceIn, UidsIn, Within
+from postern.protocols.imap.declined import uid_required
+
+SLICE = 2000
+"""Messages searched for text at a time; between two slices a long search tells how far it is."""
 
 
 async def search(connection: Connection, arguments: Search, uid: bool) -> bytes:
     """Answers with what matches in the session's view."""
+    returns = arguments.returns
+    saving = returns is not None and b"SAVE" in returns.options
+    try:
+        return await _search(connection, arguments, uid=uid)
+    except Refusal:
+        if saving:  # RFC 5182 2.1: a search that fails leaves nothing saved
+            connection.saved = array("I")
+        raise
+
+
+async def _search(connection: Connection, arguments: Search, *, uid: bool) -> bytes:
     selected = connection.view
     if arguments.modseq:
         enable_condstore(connection)
     await selected.sync(connection.out, expunge=uid)
-    query = _resolved(arguments.query, selected)
-    found = _in_view(selected, await selected.mailbox.search(selected.folder, query))
+    query = resolved(arguments.query, connection)
+    found = in_view(selected, await _matches(connection, selected, query))
     numbers: Sequence[int] = found if uid else [selected.number(u) for u in found]
-    modseq = await _highest(connection, selected, arguments, found) if arguments.modseq and found else 0
-    if arguments.returns is None:
+    returns = arguments.returns
+    if returns is None and connection.rev2:
+        returns = Returns(frozenset({b"ALL"}))  # RFC 9051 appendix E: no SEARCH response any more
+    modseq = 0
+    if arguments.modseq and found:
+        modseq = await _highest(selected.mailbox, selected.folder, returns, found)
+    if returns is None:
         connection.out.append(_plain(numbers, modseq))
-    else:
-        fields = _extended(arguments.returns, numbers, modseq, uid=uid)
-        connection.out.append(b"* ESEARCH (TAG %b)%b\r\n" % (render.string(connection.command.tag), fields))
+        return b"OK SEARCH completed"
+    tag = connection.command.tag
+    if returns.options & {b"UPDATE"}:
+        await _keep_up(connection, tag, Context(query, set(found), uid))
+    if b"SAVE" in returns.options:
+        connection.saved = array("I", _saved(returns, found))
+        if returns.options == {b"SAVE"}:
+            return b"OK SEARCH completed"
+    connection.out.append(b"* ESEARCH (TAG %b)%b\r\n" % (render.string(tag), fields(returns, numbers, modseq, uid=uid)))
     return b"OK SEARCH completed"
 
 
-def _resolved(query: Query, selected: SelectedFolder) -> Query:
+async def _matches(connection: Connection, selected: SelectedFolder, query: Query) -> Sequence[int]:
+    """Searches for text go by slices of the folder, so that they can tell how far they are."""
+    uids = selected.uids
+    if len(uids) <= SLICE or not _looks_at_text(query) or not connection.offers(b"INPROGRESS"):
+        return await selected.mailbox.search(selected.folder, query)
+    progress = Progress(connection, len(uids))
+    found: list[int] = []
+    for start in range(0, len(uids), SLICE):
+        part = uids[start : start + SLICE]
+        found += await selected.mailbox.search(selected.folder, query, [(part[0], part[-1])])
+        await progress.at(start + len(part))
+    return found
+
+
+def _looks_at_text(query: Query) -> bool:
+    if isinstance(query, And | Or):
+        return any(_looks_at_text(part) for part in query.of)
+    if isinstance(query, Not):
+        return _looks_at_text(query.of)
+    return isinstance(query, HeaderContains | BodyContains | TextContains)
+
+
+async def _keep_up(connection: Connection, tag: bytes, context: Context) -> None:
+    selected = connection.view
+    contexts = selected.contexts
+    if contexts is None:
+        contexts = selected.contexts = {}
+    if len(contexts) >= MAX_CONTEXTS and tag not in contexts:
+        connection.out.append(b"* NO [NOUPDATE %b] Too many searches are kept up\r\n" % render.string(tag))
+        return
+    contexts[tag] = context
+
+
+async def cancel_update(connection: Connection, tags: tuple[bytes, ...], _uid: bool) -> bytes:
+    """CANCELUPDATE (RFC 5267 4.3.1)."""
+    contexts = connection.view.contexts or {}
+    for tag in tags:
+        contexts.pop(tag, None)
+    return b"OK CANCELUPDATE completed"
+
+
+def _saved(returns: Returns, found: Sequence[int]) -> Sequence[int]:
+    """What `$` stands for afterwards (RFC 5182 2.4): all, unless only the first or the last was asked for."""
+    options = returns.options
+    if not found or options & {b"ALL", b"COUNT", b"PARTIAL"}:
+        return found if b"PARTIAL" not in options or options & {b"ALL", b"COUNT"} else part(returns, found)
+    if not options & {b"MIN", b"MAX"}:
+        return found
+    return sorted({found[0] if b"MIN" in options else found[-1], found[-1] if b"MAX" in options else found[0]})
+
+
+def resolved(query: Query, connection: Connection) -> Query:
     """What only the session knows, in the store's terms."""
     if isinstance(query, And):
-        return And(tuple(_resolved(part, selected) for part in query.of))
+        return And(tuple(resolved(each, connection) for each in query.of))
     if isinstance(query, Or):
-        return Or(tuple(_resolved(part, selected) for part in query.of))
+        return Or(tuple(resolved(each, connection) for each in query.of))
     if isinstance(query, Not):
-        return Not(_resolved(query.of, selected))
+        return Not(resolved(query.of, connection))
+    if isinstance(query, Within):
+        then = int(connection.shared.clock.timestamp()) - query.seconds
+        return ReceivedBetween(then, None) if query.younger else ReceivedBetween(None, then + 1)
     if isinstance(query, SequenceIn):
-        return UidIn(tuple(sequence.sequence_to_uids(query.ranges, selected.uids)))
+        if query.ranges is sequence.SAVED:
+            return UidIn(tuple(saved(connection)))
+        if connection.uid_only:
+            raise uid_required()
+        return UidIn(tuple(sequence.sequence_to_uids(query.ranges, connection.view.uids)))
     if isinstance(query, UidsIn):
-        return UidIn(tuple(sequence.uids_to_uids(query.ranges, selected.uids)))
+        if query.ranges is sequence.SAVED:
+            return UidIn(tuple(saved(connection)))
+        return UidIn(tuple(sequence.uids_to_uids(query.ranges, connection.view.uids)))
     if isinstance(query, Recent):
-        return UidIn(((selected.recent_from, sequence.MAX_NUMBER),))
+        return UidIn(((connection.view.recent_from, sequence.MAX_NUMBER),))
     return query
 
 
-def _in_view(selected: SelectedFolder, found: Sequence[int]) -> Sequence[int]:
+def saved(connection: Connection) -> list[tuple[int, int]]:
+    """`$` as UID ranges (RFC 5182)."""
+    return sequence.merged((uid, uid) for uid in connection.saved or ())
+
+
+def in_view(selected: SelectedFolder, found: Sequence[int]) -> Sequence[int]:
     """Matches that the client has been told of."""
     if not found:
         return found
@@ -62,16 +158,16 @@ def _in_view(selected: SelectedFolder, found: Sequence[int]) -> Sequence[int]:
     return [uid for uid in found if uid in there]
 
 
-async def _highest(connection: Connection, selected: SelectedFolder, arguments: Search, found: Sequence[int]) -> int:
+async def _highest(mailbox: Mailbox, folder: FolderId, returns: Returns | None, found: Sequence[int]) -> int:
     """The highest MODSEQ among what is reported (RFC 7162 3.1.5, RFC 4731 3.2)."""
     reported: Sequence[int] = found
-    if arguments.returns is not None and not arguments.returns & {b"ALL", b"COUNT"}:
-        reported = [found[0]] if b"MIN" in arguments.returns else []
-        reported = [*reported, found[-1]] if b"MAX" in arguments.returns else reported
+    if returns is not None and not returns.options & {b"ALL", b"COUNT", b"PARTIAL", b"SAVE"}:
+        reported = [found[0]] if b"MIN" in returns.options else []
+        reported = [*reported, found[-1]] if b"MAX" in returns.options else reported
     wanted = set(reported)
     highest = 0
     columns = Columns.UID | Columns.MODSEQ
-    async for rows in selected.mailbox.items(selected.folder, columns, sequence.merged((u, u) for u in reported)):
+    async for rows in mailbox.items(folder, columns, sequence.merged((u, u) for u in reported)):
         highest = max(highest, max((m for u, m in rows if u in wanted), default=0))
     return highest
 
@@ -85,17 +181,33 @@ def _plain(numbers: Sequence[int], modseq: int) -> bytes:
     return text + b"\r\n"
 
 
-def _extended(returns: frozenset[bytes], numbers: Sequence[int], modseq: int, *, uid: bool) -> bytes:
-    fields = [b"UID"] if uid else []
+def part(returns: Returns, numbers: Sequence[int]) -> Sequence[int]:
+    """The positions that PARTIAL names (RFC 9394 3.1)."""
+    assert returns.partial is not None
+    low, high = returns.partial
+    if low > 0:
+        return numbers[low - 1 : high]
+    return numbers[max(0, len(numbers) + low) : max(0, len(numbers) + high + 1)]
+
+
+def fields(returns: Returns, numbers: Sequence[int], modseq: int, *, uid: bool) -> bytes:
+    """What follows the correlator of an ESEARCH response."""
+    options = returns.options
+    found = [b"UID"] if uid else []
     if numbers:
-        if b"MIN" in returns:
-            fields.append(b"MIN %d" % numbers[0])
-        if b"MAX" in returns:
-            fields.append(b"MAX %d" % numbers[-1])
-        if b"ALL" in returns:
-            fields.append(b"ALL " + sequence.render(numbers))
-    if b"COUNT" in returns:
-        fields.append(b"COUNT %d" % len(numbers))
+        if b"MIN" in options:
+            found.append(b"MIN %d" % numbers[0])
+        if b"MAX" in options:
+            found.append(b"MAX %d" % numbers[-1])
+        if b"ALL" in options:
+            found.append(b"ALL " + sequence.render(numbers))
+    if returns.partial is not None:
+        low, high = returns.partial
+        text = b"%d:%d" % ((low, high) if low > 0 else (high, low))
+        these = part(returns, numbers)
+        found.append(b"PARTIAL (%b %b)" % (text, sequence.render(these) if these else b"NIL"))
+    if b"COUNT" in options:
+        found.append(b"COUNT %d" % len(numbers))
     if modseq:
-        fields.append(b"MODSEQ %d" % modseq)
-    return b"".join(b" " + field for field in fields)
+        found.append(b"MODSEQ %d" % modseq)
+    return b"".join(b" " + field for field in found)

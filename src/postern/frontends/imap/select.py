@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from postern.frontends.imap.authenticate import enable_condstore
+from postern.frontends.imap.authenticate import enable_condstore, modes
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.ports import Mailbox
+from postern.frontends.imap.qresync import highest_modseq, resynchronize
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.sites import OTHERS, Place, Site, split
 from postern.model.ids import FolderId
 from postern.model.items import FolderView
-from postern.model.refusal import Reason, Refusal
+from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.protocols.imap import render
 from postern.protocols.imap.commands.folders import Select
 from postern.protocols.imap.render import DELIMITER
 from postern.protocols.imap.session import State
@@ -63,6 +65,8 @@ async def examine(connection: Connection, arguments: Select, _uid: bool) -> byte
 
 async def _open(connection: Connection, arguments: Select, *, read_only: bool) -> bytes:
     out = connection.out
+    if arguments.known is not None and not connection.qresync:
+        raise ProtocolViolation("QRESYNC comes after ENABLE QRESYNC")  # RFC 7162 3.2.5
     if connection.selected is not None:
         connection.deselect()  # even if the new one cannot be opened
         out.append(b"* OK [CLOSED] Previous mailbox closed\r\n")  # RFC 7162 3.2.11
@@ -73,20 +77,23 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
     selected = SelectedFolder(mailbox, view, number, read_only=read_only)
     if arguments.condstore:
         enable_condstore(connection)
-    selected.condstore = connection.condstore
+    modes(connection, selected)
     folder = view.folder
     defined = selected.texts.defined()
     out.append(
-        b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] %b\r\n* %d EXISTS\r\n* %d RECENT\r\n"
+        b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] %b\r\n* %d EXISTS\r\n"
         % (
             defined,
             b"" if read_only else defined + b" \\*",
             b"Read-only mailbox" if read_only else b"Flags permitted",
             len(view.uids),
-            selected.recent(),
         )
     )
-    if view.first_unseen is not None:
+    if connection.rev2:
+        await _described(connection, place, arguments.mailbox)
+    else:
+        out.append(b"* %d RECENT\r\n" % selected.recent())
+    if view.first_unseen is not None and not connection.rev2 and not connection.uid_only:
         first = selected.number(view.first_unseen)
         if first:
             out.append(b"* OK [UNSEEN %d] First unseen\r\n" % first)
@@ -94,9 +101,30 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
         b"* OK [UIDVALIDITY %d] UIDs valid\r\n* OK [UIDNEXT %d] Predicted next UID\r\n"
         b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % (folder.uid_validity, folder.uid_next, max(1, folder.changed))
     )
+    if connection.offers(b"OBJECTID"):
+        out.append(b"* OK [MAILBOXID (%b)] Ok\r\n" % mailbox_id(place))
     connection.selected = selected
     connection.session.state = State.SELECTED
+    if connection.watch is not None:
+        connection.watch.selected(connection)
+    if arguments.known is not None:
+        await resynchronize(connection, selected, arguments.known)
     return b"OK [READ-ONLY] EXAMINE completed" if read_only else b"OK [READ-WRITE] SELECT completed"
+
+
+def mailbox_id(place: Place) -> bytes:
+    """MAILBOXID (RFC 8474 4): stays with a folder as long as it is."""
+    return b"F%b-%d" % (place.site.mailbox.id.encode("ascii"), place.folder.id)
+
+
+async def _described(connection: Connection, place: Place, asked: str) -> None:
+    """The LIST response of SELECT (RFC 9051 6.3.2); OLDNAME if the folder has another name than was asked for."""
+    tree = await place.site.tree()
+    local = tree.by_id.get(place.folder.id, place.folder.name)
+    name = place.site.prefix + local
+    old = b"" if name == asked else b' ("OLDNAME" (%b))' % connection.name(asked)
+    attributes = [b"\\HasChildren" if local in tree.parents else b"\\HasNoChildren"]
+    connection.out.append(render.list_response(b"LIST", attributes, name, old, utf8=connection.utf8))
 
 
 async def _view(mailbox: Mailbox, folder: FolderId, *, claim_recent: bool) -> FolderView:
@@ -124,8 +152,11 @@ async def close(connection: Connection, _arguments: None, _uid: bool) -> bytes:
     selected = connection.view
     connection.deselect()
     if not selected.read_only and not selected.gone:
-        await selected.mailbox.expunge(selected.folder, None)
+        removed = await selected.mailbox.expunge(selected.folder, None)
         connection.changed(selected.mailbox)
+        if removed and connection.qresync:  # RFC 7162 3.2.8
+            number = await highest_modseq(selected.mailbox, selected.folder)
+            return b"OK [HIGHESTMODSEQ %d] CLOSE completed" % number
     return b"OK CLOSE completed"
 
 

@@ -9,16 +9,31 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from postern.frontends.imap.ahead import ReadAhead
+from postern.frontends.imap.contexts import Context, removals, update
 from postern.frontends.imap.ports import Mailbox
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import Changes, Columns, FolderView, ItemFlags
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.flags import RECENT, FlagTexts
+from postern.protocols.imap.sequence import render
 from postern.services.mailboxes import FlagResult
+
+
+class SelectedWatch:
+    """What NOTIFY wants to know of the selected folder."""
+
+    __slots__ = ("describe", "events", "since")
+
+    def __init__(self, events: frozenset[bytes]) -> None:
+        self.events = events
+        self.describe: Callable[[list[int]], Awaitable[None]] | None = None
+        """Sends what was asked for of new messages."""
+        self.since: ChangeNumber | None = None
+        """Before messages came that the client did not want to know of; they are told when NOTIFY is over."""
 
 
 class SelectedFolder:
@@ -28,17 +43,22 @@ class SelectedFolder:
         "ahead",
         "checked",
         "condstore",
+        "contexts",
         "folder",
         "gone",
         "mailbox",
         "read_only",
         "recent_from",
+        "recent_told",
         "since",
         "texts",
         "told",
+        "uid_only",
         "uid_validity",
         "uids",
         "vanished",
+        "vanishing",
+        "watching",
     )
 
     def __init__(self, mailbox: Mailbox, view: FolderView, checked: ChangeNumber, *, read_only: bool) -> None:
@@ -57,6 +77,16 @@ class SelectedFolder:
         self.ahead = ReadAhead()
         self.read_only = read_only
         self.condstore = False
+        self.uid_only = False
+        """Messages are named by UID (RFC 9586)."""
+        self.vanishing = False
+        """What is expunged is told by VANISHED (RFC 7162 3.2.10, RFC 9586 3.5)."""
+        self.recent_told = True
+        """Not for IMAP4rev2 (RFC 9051 appendix E)."""
+        self.contexts: dict[bytes, Context] | None = None
+        """Searches whose results are kept up (RFC 5267), by the tag of their command."""
+        self.watching: SelectedWatch | None = None
+        """What NOTIFY wants to know of this folder; None: everything."""
         self.gone = False
         """The folder was deleted; its messages are reported as expunged and nothing more happens in it."""
 
@@ -113,13 +143,16 @@ class SelectedFolder:
         lines = []
         for number, (uid, flags, modseq, _created) in found:
             fields = []
-            if with_uid:
+            if with_uid and not self.uid_only:
                 fields.append(b"UID %d" % uid)
             if with_flags:
                 fields.append(b"FLAGS " + texts[flags | RECENT if uid >= recent_from else flags])
             if self.condstore:
                 fields.append(b"MODSEQ (%d)" % modseq)
-            lines.append(b"* %d FETCH (%b)\r\n" % (number, b" ".join(fields)))
+            if self.uid_only:
+                lines.append(b"* %d UIDFETCH (%b)\r\n" % (uid, b" ".join(fields)))
+            else:
+                lines.append(b"* %d FETCH (%b)\r\n" % (number, b" ".join(fields)))
         return b"".join(lines)
 
     # --- changes
@@ -138,8 +171,8 @@ class SelectedFolder:
         number = await self.mailbox.change_number()
         if number != self.checked and not self.gone:
             await self._catch_up(number, out)
-        if expunge and self.vanished:
-            self._tell_expunged(out)
+        if expunge and self.vanished and (self.watching is None or b"MessageExpunge" in self.watching.events):
+            await self._tell_expunged(out)
 
     async def _catch_up(self, number: ChangeNumber, out: list[bytes | memoryview]) -> None:
         try:
@@ -152,7 +185,7 @@ class SelectedFolder:
             self.gone = True
             self.vanished.update(self.uids)
             return
-        self.since = changes.upto
+        since, self.since = self.since, changes.upto
         self.checked = max(number, changes.upto)
         if changes.vanished:
             self.vanished.update(uid for uid in changes.vanished if self.number(uid))
@@ -160,8 +193,27 @@ class SelectedFolder:
         if told:
             self.told = {}
         changed = [item for item in changes.changed if told.get(item[0]) != item[2]] if told else changes.changed
+        if self.watching is not None and b"MessageNew" not in self.watching.events:
+            changed = self._later(changed, since)
         if changed:
             await self._tell_changed(changed, out)
+
+    def watch(self, watching: SelectedWatch | None) -> None:
+        """Begin or end to tell no more than what NOTIFY wants."""
+        before = self.watching
+        if before is not None and before.since is not None:
+            self.since, self.checked = before.since, ChangeNumber(0)  # what was kept back is told now
+        self.watching = watching
+
+    def _later(self, changed: Sequence[ItemFlags], since: ChangeNumber) -> list[ItemFlags]:
+        """Without new messages, which are not to be told: the view has to meet them once NOTIFY is over."""
+        last = self.uids[-1] if self.uids else 0
+        new = [item for item in changed if item.uid > last]
+        if new:
+            assert self.watching is not None
+            if self.watching.since is None:
+                self.watching.since = since
+        return [item for item in changed if item.uid <= last]
 
     async def _compared(self, changes: Changes) -> Changes:
         """The tombstones do not reach back to `since`: compare with all that is there."""
@@ -178,19 +230,31 @@ class SelectedFolder:
         uids = self.uids
         last = uids[-1] if uids else 0
         known: Sequence[ItemFlags] = changed
+        split = len(changed)
         if changed[-1].uid > last:
             split = bisect_left(changed, last + 1, key=lambda item: item.uid)
             known = changed[:split]
             uids.extend(item.uid for item in changed[split:])
-            out.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(uids), self.recent()))
-        if known:
+            out.append(b"* %d EXISTS\r\n" % len(uids))
+            if self.recent_told:
+                out.append(b"* %d RECENT\r\n" % self.recent())
+            if self.watching is not None and self.watching.describe is not None:
+                await self.watching.describe([item.uid for item in changed[split:]])
+        if known and (self.watching is None or b"FlagChange" in self.watching.events):
             out.append(await self.flag_responses(known, with_uid=self.condstore))
+        if self.contexts:
+            out.extend(await update(self, changed))
 
-    def _tell_expunged(self, out: list[bytes | memoryview]) -> None:
+    async def _tell_expunged(self, out: list[bytes | memoryview]) -> None:
         """From the highest down, so that no number moves before it is told."""
         uids, vanished = self.uids, self.vanished
+        if self.contexts:
+            out.extend(removals(self, vanished))
         indices = sorted((bisect_left(uids, uid) for uid in vanished), reverse=True)
-        out.append(b"".join([b"* %d EXPUNGE\r\n" % (index + 1) for index in indices]))
+        if self.vanishing:
+            out.append(b"* VANISHED %b\r\n" % render(sorted(vanished)))
+        else:
+            out.append(b"".join([b"* %d EXPUNGE\r\n" % (index + 1) for index in indices]))
         if len(indices) > 16:
             self.uids = array("I", [uid for uid in uids if uid not in vanished])
         else:

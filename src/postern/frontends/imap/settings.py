@@ -30,5 +30,11 @@ class ImapSettings(msgspec.Struct, frozen=True):
     """All literals of one command together, octets, APPEND apart."""
     append_bytes: int = 52_428_800
     """Largest message for APPEND, octets."""
+    disabled_capabilities: tuple[str, ...] = ()
+    """Capabilities that nobody is offered, to work round a broken client."""
+    disabled_for: dict[str, tuple[str, ...]] = {}
+    """The same for single accounts, by address."""
+    progress_s: float = 10.0
+    """How often a long command tells how far it is (RFC 9585)."""
     output_bytes: int = 262_144
     """How much of an answer is gathered before it is written, octets."""

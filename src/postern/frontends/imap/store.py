@@ -23,6 +23,9 @@ def writable(selected: SelectedFolder) -> None:
 async def ranges_of(connection: Connection, messages: sequence.SequenceSet, *, uid: bool) -> list[tuple[int, int]]:
     """UID ranges of a command's messages. UID commands look for news first; numbers mean what was told."""
     selected = connection.view
+    if messages is sequence.SAVED:
+        await selected.sync(connection.out, expunge=uid)
+        return sequence.merged((saved, saved) for saved in connection.saved or () if selected.number(saved))
     if uid:
         await selected.sync(connection.out, expunge=True)
         return sequence.uids_to_uids(messages, selected.uids)

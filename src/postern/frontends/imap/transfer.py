@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.qresync import highest_modseq
 from postern.frontends.imap.select import find
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.sites import Place
@@ -71,6 +72,9 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
     connection.changed(selected.mailbox)
     connection.changed(target.mailbox)
     connection.out.append(b"* OK %b Moved\r\n" % _copyuid(result))
+    if connection.qresync:
+        number = await highest_modseq(selected.mailbox, selected.folder)
+        return b"OK [HIGHESTMODSEQ %d] MOVE completed" % number
     return b"OK MOVE completed"
 
 
@@ -116,4 +120,7 @@ async def expunge(connection: Connection, messages: sequence.SequenceSet | None,
         removed = await selected.mailbox.expunge(selected.folder, ranges) if ranges else ()
     if removed:
         connection.changed(selected.mailbox)
+        if connection.qresync:  # RFC 7162 3.2.7
+            number = await highest_modseq(selected.mailbox, selected.folder)
+            return b"OK [HIGHESTMODSEQ %d] EXPUNGE completed" % number
     return b"OK EXPUNGE completed"

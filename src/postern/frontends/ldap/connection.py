@@ -44,6 +44,8 @@ from postern.protocols.ldap.server import LIMIT_BYTES, ServerSession, refusal_of
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
+
 READ_ONLY = "the address book is read only here"
 _ANONYMOUS = Result(Code.INSUFFICIENT_ACCESS_RIGHTS, diagnostic="sign in first")
 """For everything that anonymous clients ask for, whether it exists or not."""
@@ -60,7 +62,7 @@ class Shared:
         authentication: Authentication,
         clock: Clock,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None],
+        tls: Callable[[], ssl.SSLContext | Wrapping | None],
     ) -> None:
         self.settings = settings
         self.book = book

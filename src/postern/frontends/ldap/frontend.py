@@ -21,6 +21,8 @@ from postern.protocols.ldap.server import ServerSession
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
+
 FULL = ServerSession().disconnection(Code.BUSY, "too many connections, try again later")
 """For a connection above the limit."""
 
@@ -37,7 +39,7 @@ class LdapFrontend:
         authentication: Authentication,
         clock: Clock,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], ssl.SSLContext | Wrapping | None] = lambda: None,
     ) -> None:
         """`tls` gives the context for StartTLS as it is at the moment; None: not offered."""
         self._shared = Shared(settings, book, authentication, clock, entropy, tls)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from math import ceil
 from typing import TYPE_CHECKING
 
 from postern.frontends.pop3.maildrop import Maildrop
@@ -22,10 +25,12 @@ from postern.protocols.sasl.server import offered
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 PROTOCOL = "pop3"
 _NO_MESSAGE = error("no such message")
+_MAX_REMEMBERED = 100_000
 _MAX_BATCH = 256
 """RETRs answered from one look into the mailbox."""
 
@@ -40,7 +45,7 @@ class Shared:
         authentication: Authentication,
         maildrops: Maildrops,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None],
+        tls: Callable[[], ssl.SSLContext | Wrapping | None],
     ) -> None:
         self.settings = settings
         self.mailboxes = mailboxes
@@ -48,6 +53,21 @@ class Shared:
         self.maildrops = maildrops
         self.entropy = entropy
         self.tls = tls
+        self._sessions: OrderedDict[int, float] = OrderedDict()
+
+    def too_soon(self, slot: int, now: float) -> int:
+        """Seconds that a user has to wait for the next session (RFC 2449 6.5); 0: the session may begin now."""
+        delay_s = self.settings.login_delay_s
+        if not delay_s:
+            return 0
+        sessions = self._sessions
+        while sessions and (len(sessions) > _MAX_REMEMBERED or next(iter(sessions.values())) + delay_s <= now):
+            sessions.popitem(last=False)
+        before = sessions.get(slot)
+        if before is not None:
+            return max(1, ceil(before + delay_s - now))
+        sessions[slot] = now
+        return 0
 
 
 class Connection:
@@ -165,7 +185,13 @@ class Connection:
         return settings.starttls and self._stream.tls is None and self._shared.tls() is not None
 
     async def _capa(self, _: Command) -> None:
-        capabilities = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"]
+        settings = self._shared.settings
+        expire = "NEVER" if settings.expire_days is None else str(settings.expire_days)
+        capabilities = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", f"EXPIRE {expire}"]
+        # user names are UTF-8 wherever there are any (RFC 6856 2.2)
+        capabilities.append("UTF8 USER" if self._clear_text_allowed() else "UTF8")
+        if settings.login_delay_s:
+            capabilities.append(f"LOGIN-DELAY {settings.login_delay_s}")
         if self._drop is None:
             if self._clear_text_allowed():
                 capabilities.append("USER")
@@ -187,6 +213,10 @@ class Connection:
         self._out = []
         self._size = 0
         await self._stream.start_tls(context)
+
+    async def _utf8(self, _: Command) -> None:
+        """RFC 6856 2.1: messages go out as they are anyway; what changes is that the client says it can read them."""
+        self._reply(ok("UTF8 enabled"))
 
     async def _user(self, command: Command) -> None:
         self._require_tls()
@@ -243,6 +273,10 @@ class Connection:
     async def _admit(self, principal: Principal) -> None:
         if principal.mailbox is None:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, principal.address)
+        wait_s = self._shared.too_soon(principal.slot, asyncio.get_running_loop().time())
+        if wait_s:
+            self._reply(error(f"the last session was a moment ago, wait {wait_s} seconds", "LOGIN-DELAY"))
+            return
         self._unwatch()
         self._unwatch = await self._shared.authentication.watch(principal, PROTOCOL, self._stream)
         release = self._shared.maildrops.acquire(principal.slot)
@@ -385,6 +419,7 @@ _HANDLERS: Mapping[bytes, Callable[[Connection, Command], Awaitable[bool | None]
     b"CAPA": Connection._capa,
     b"STLS": Connection._stls,
     b"USER": Connection._user,
+    b"UTF8": Connection._utf8,
     b"PASS": Connection._pass,
     b"AUTH": Connection._auth,
     b"STAT": Connection._stat,

@@ -20,6 +20,8 @@ from postern.protocols.pop3.replies import error, ok
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
+
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +35,7 @@ class Pop3Frontend:
         authentication: Authentication,
         maildrops: Maildrops,
         entropy: Entropy,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], ssl.SSLContext | Wrapping | None] = lambda: None,
     ) -> None:
         """`tls` gives the context for STLS as it is at the moment; None: not offered."""
         self._shared = Shared(settings, mailboxes, authentication, maildrops, entropy, tls)

@@ -22,6 +22,10 @@ class Pop3Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a connection may take to authenticate, for each command."""
     idle_timeout_s: float = 900.0
     """Silence after which a session is ended without deleting anything (RFC 1939 3: at least 10 minutes)."""
+    login_delay_s: int = 0
+    """Seconds that a user has to leave between two sessions (LOGIN-DELAY, RFC 2449 6.5); 0: none."""
+    expire_days: int | None = None
+    """How long mail is kept at least, for EXPIRE (RFC 2449 6.7); None: for ever."""
     max_bad_commands: int = 20
     """Refused commands in a row that end a session."""
     output_bytes: int = 1_048_576

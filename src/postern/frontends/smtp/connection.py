@@ -24,6 +24,7 @@ from postern.frontends.smtp.replies import (
     ended_reply,
     reply_to,
 )
+from postern.frontends.smtp.server_peer import ServerPeer
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.addresses import is_loopback
 from postern.model.envelope import Peer
@@ -31,7 +32,17 @@ from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.net.stream import Ended
 from postern.protocols.smtp import reply
-from postern.protocols.smtp.commands import Auth, AuthResponse, Closed, Event, Mail, Message, Rcpt, StartTls
+from postern.protocols.smtp.commands import (
+    Auth,
+    AuthResponse,
+    Closed,
+    Event,
+    Exps,
+    Mail,
+    Message,
+    Rcpt,
+    StartTls,
+)
 from postern.protocols.smtp.dialogue import Limits
 from postern.protocols.smtp.extensions import Capabilities
 from postern.protocols.smtp.reply import Reply
@@ -40,6 +51,7 @@ from postern.protocols.smtp.server import ServerSession
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
     from postern.services.authentication import Principal
 
 PROTOCOL = "smtp"
@@ -54,7 +66,7 @@ class Shared(msgspec.Struct, frozen=True):
     authentication: Authentication
     clock: Clock
     entropy: Entropy
-    tls: Callable[[], ssl.SSLContext | None]
+    tls: Callable[[], ssl.SSLContext | Wrapping | None]
     resolver: Resolver | None
     pressure: Callable[[], Reason | None]
     metrics: Metrics
@@ -73,8 +85,7 @@ class Connection:
         self._address = stream.peer[0]
         self._id = shared.entropy.token(_SESSION_ID_BYTES).hex()
         self._principal: Principal | None = None
-        self._server = ""
-        """Which of the organisation's servers is there, by its certificate."""
+        self._server = ServerPeer(shared.peers, shared.authentication.negotiations, stream, self._id, shared.log)
         self._unwatch: Callable[[], object] = bool
         self._login: SignIn | None = None
         self._routes: list[Any] = []
@@ -143,6 +154,7 @@ class Connection:
     def finished(self) -> None:
         """The connection is over."""
         self._unwatch()
+        self._server.cancelled()
         if self._lookup is not None:
             self._lookup.cancel()
 
@@ -167,6 +179,12 @@ class Connection:
                     await self._message(event)
                 case StartTls():
                     await self._start_tls(event)
+                case Exps():
+                    stage = Stage.AUTH
+                    await self._server_signs_in(event)
+                case AuthResponse() if self._server.signing_in:
+                    stage = Stage.AUTH
+                    await self._server_signs_in(event)
                 case Auth() | AuthResponse():
                     await self._auth(event)
         except Refusal as refusal:
@@ -193,10 +211,12 @@ class Connection:
         if pressed is not None:
             raise Refusal(pressed, "back pressure")
         tls = self._stream.tls
-        if self._server:
-            # asked again for each message: trust that was withdrawn ends here
-            self._server = await self._shared.peers.server(tls.peer_chain if tls else (), self._address)
-        if self._principal is None and not self._server:
+        server = self._server.name
+        if server and not await self._server.look_again():
+            if not (self._connector.anonymous or self._connector.anonymous_relay):
+                raise Refusal(Reason.RIGHT_WITHDRAWN, f"{server} is a server of the organisation no more")
+            server = ""
+        if self._principal is None and not server:
             await self._shared.peers.check_sender(
                 event.reverse_path, tls.peer_chain if tls else (), tls=tls is not None
             )
@@ -213,7 +233,7 @@ class Connection:
             self._principal,
             self._peer(mail.smtputf8),
             mail.size,
-            may_relay=self._connector.anonymous_relay or bool(self._server),
+            may_relay=self._connector.anonymous_relay or bool(self._server.name),
         )
         self._routes.append(route)
         self._session.reply(reply.RECIPIENT_OK)
@@ -249,17 +269,15 @@ class Connection:
         self._unwatch = bool
         self._principal = None
         self._peers.clear()
-        chain = self._stream.tls.peer_chain if self._stream.tls else ()
-        if chain and self._connector.internal_servers:
-            self._server = await shared.peers.server(chain, self._address)
-            if self._server:
-                shared.log.info("smtp.server", session=self._id, peer=self._address, server=self._server)
+        if self._connector.internal_servers:
+            await self._server.look()
         self._session.tls_started(self._capabilities())
 
     async def _auth(self, event: Auth | AuthResponse) -> None:
         shared = self._shared
         try:
             if isinstance(event, Auth):
+                self._server.cancelled()  # what X-EXPS began and broke off must not hear these responses
                 self._login = SignIn(shared.authentication, shared.entropy, self._stream, PROTOCOL)
                 offered = self._session.capabilities.mechanisms
                 outcome = await self._login.begin(event.mechanism, event.initial, offered)
@@ -282,6 +300,17 @@ class Connection:
         self._peers.clear()
         self._session.reply(AUTHENTICATED)
 
+    async def _server_signs_in(self, event: Exps | AuthResponse) -> None:
+        """X-EXPS, and the responses after it. Raises Refusal."""
+        if isinstance(event, Exps):
+            challenge = await self._server.begin(event, self._session.capabilities.between_servers)
+        else:
+            challenge = await self._server.go_on(event.data)
+        if challenge is None:
+            self._session.reply(AUTHENTICATED)
+        else:
+            self._session.challenge(challenge)
+
     def _not_signed_in(self, refusal: Refusal, reply: Reply) -> None:
         login, self._login = self._login, None
         self._refused(Stage.AUTH, refusal, login.user if login else "")
@@ -299,7 +328,8 @@ class Connection:
             starttls=settings.starttls and self._shared.tls() is not None,
             binding=channel_binding(self._stream),
             certificate=shows_certificate(self._stream),
-            server=bool(self._server),
+            server=bool(self._server.name),
+            kerberos=self._server.takes_kerberos,
         )
 
     def _peer(self, smtputf8: bool) -> Peer:

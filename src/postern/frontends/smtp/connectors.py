@@ -11,6 +11,9 @@ from postern.model.addresses import is_loopback
 from postern.protocols.sasl.server import MECHANISMS, ChannelBinding, offered
 from postern.protocols.smtp.extensions import Capabilities
 
+GSSAPI = "GSSAPI"
+"""The one mechanism that servers of the organisation sign in by among themselves."""
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -39,7 +42,7 @@ class Connectors:
         return None
 
 
-def capabilities(
+def capabilities(  # noqa: PLR0913 - everything meets here
     settings: SmtpSettings,
     connector: ReceiveConnector,
     address: str,
@@ -49,10 +52,11 @@ def capabilities(
     binding: ChannelBinding | None,
     certificate: bool = False,
     server: bool = False,
+    kerberos: bool = False,
 ) -> Capabilities:
     """What is announced and allowed now. `starttls`: there is a certificate to upgrade with.
 
-    `server`: one of the organisation's servers is there, which needs no further proof.
+    `server`: one of the organisation's servers is there, which needs no further proof. `kerberos`: they can sign in.
     """
     mechanisms: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
@@ -72,5 +76,7 @@ def capabilities(
         tls_required=connector.require_tls and not (settings.cleartext_login == "loopback" and is_loopback(address)),
         mechanisms=mechanisms,
         mechanisms_after_tls=later,
+        between_servers=(GSSAPI,) if kerberos and connector.internal_servers and tls and not server else (),
+        knows_servers=kerberos and connector.internal_servers,
         auth_required=not (connector.anonymous or connector.anonymous_relay or server),
     )

@@ -19,6 +19,8 @@ from postern.protocols.smtp.reply import Reply
 if TYPE_CHECKING:
     import ssl
 
+    from postern.net.tls import Wrapping
+
 
 class SmtpFrontend:
     """One for each SMTP data path in a worker."""
@@ -31,7 +33,7 @@ class SmtpFrontend:
         clock: Clock,
         entropy: Entropy,
         *,
-        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        tls: Callable[[], ssl.SSLContext | Wrapping | None] = lambda: None,
         resolver: Resolver | None = None,
         pressure: Callable[[], Reason | None] = lambda: None,
         metrics: Metrics | None = None,

@@ -49,6 +49,10 @@ class Peers(Protocol):
         """Which of the organisation's servers shows these certificates; empty: none."""
         ...
 
+    async def server_of(self, principal: str) -> str:
+        """Which of the organisation's servers has that Kerberos principal; empty: none."""
+        ...
+
     async def check_sender(self, reverse_path: str, chain: Sequence[bytes], *, tls: bool) -> None:
         """Whether a peer that shows these may send in that name. Raises Refusal."""
         ...
@@ -98,6 +102,10 @@ class Strangers:
 
     async def server(self, chain: Sequence[bytes], address: str) -> str:
         """Peers.server."""
+        return ""
+
+    async def server_of(self, principal: str) -> str:
+        """Peers.server_of."""
         return ""
 
     async def check_sender(self, reverse_path: str, chain: Sequence[bytes], *, tls: bool) -> None:

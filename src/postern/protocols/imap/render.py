@@ -70,9 +70,9 @@ def string(raw: bytes) -> bytes:
     return b'"%b"' % _ESCAPE.sub(rb"\\\1", raw)
 
 
-def mailbox(name: str) -> bytes:
-    """A mailbox name, quoted."""
-    return b'"%b"' % _ESCAPE.sub(rb"\\\1", utf7.encode(name))
+def mailbox(name: str, *, utf8: bool = False) -> bytes:
+    """A mailbox name, quoted: in modified UTF-7, or UTF-8 for who has enabled it."""
+    return b'"%b"' % _ESCAPE.sub(rb"\\\1", name.encode("utf-8") if utf8 else utf7.encode(name))
 
 
 @lru_cache(maxsize=1024)
@@ -88,6 +88,8 @@ def internal_date(timestamp: int) -> bytes:
     return b'"%b %02d:%02d:%02d +0000"' % (_day(day), hour, rest // 60, rest % 60)
 
 
-def list_response(kind: bytes, attributes: list[bytes], name: str, extended: bytes = b"") -> bytes:
+def list_response(
+    kind: bytes, attributes: list[bytes], name: str, extended: bytes = b"", *, utf8: bool = False
+) -> bytes:
     """A LIST or LSUB response line."""
-    return b'* %b (%b) "/" %b%b\r\n' % (kind, b" ".join(attributes), mailbox(name), extended)
+    return b'* %b (%b) "/" %b%b\r\n' % (kind, b" ".join(attributes), mailbox(name, utf8=utf8), extended)

@@ -20,7 +20,7 @@ _LIST_MAILBOX = re.compile(rb"[^\x00-\x20(){\"\\\x7f-\xff]+")
 _QUOTED = re.compile(rb'"([^"\\\r\n\x00]*(?:\\["\\][^"\\\r\n\x00]*)*)"')
 _UNESCAPE = re.compile(rb"\\(.)")
 _NUMBER = re.compile(rb"[0-9]{1,20}")
-_SEQUENCE = re.compile(rb"[0-9*:,]+")
+_SEQUENCE = re.compile(rb"[0-9*:,]+|\$")
 _WORD = re.compile(rb"[A-Za-z0-9.\-]+")
 _FLAG = re.compile(rb"\\?[^\x00-\x20(){%*\"\\\]\x7f-\xff]+")
 
@@ -30,10 +30,12 @@ MAX_MAILBOX_NAME_BYTES = 1024
 class Scanner:
     """A position in a command's arguments. Every method raises ProtocolViolation if it does not find what it reads."""
 
-    __slots__ = ("_literals", "_next_literal", "position", "text")
+    __slots__ = ("_literals", "_next_literal", "position", "text", "utf8")
 
-    def __init__(self, text: bytes, literals: Sequence[bytes] = ()) -> None:
+    def __init__(self, text: bytes, literals: Sequence[bytes] = (), *, utf8: bool = False) -> None:
         self.text = text
+        self.utf8 = utf8
+        """Mailbox names are UTF-8 instead of modified UTF-7 (RFC 6855 3, RFC 9051 5.1)."""
         self.position = 0
         self._literals = literals
         self._next_literal = 0
@@ -122,6 +124,16 @@ class Scanner:
             return value
         raise ProtocolViolation("expected a string")
 
+    def literal(self) -> tuple[bytes, bool]:
+        """A literal, and whether it is one of octets (literal8, RFC 9051 4.3)."""
+        octets = self.accept(b"~")
+        if self.peek() != b"\0":
+            raise ProtocolViolation("expected a literal")
+        value = self.string()
+        if not octets and b"\0" in value:
+            raise ProtocolViolation("NUL in a literal; only ~{...} may have it")
+        return value, octets
+
     def astring(self) -> bytes:
         """An atom (in which `]` may stand), quoted string or literal."""
         found = _ASTRING.match(self.text, self.position)
@@ -136,15 +148,15 @@ class Scanner:
 
     def mailbox(self) -> str:
         """A mailbox name, decoded; INBOX in any case is INBOX."""
-        return mailbox_name(self.astring())
+        return mailbox_name(self.astring(), utf8=self.utf8)
 
     def list_mailbox(self) -> str:
         """A LIST pattern."""
         found = _LIST_MAILBOX.match(self.text, self.position)
         if found is None:
-            return utf7.decode(self.string())
+            return _decoded(self.string(), utf8=self.utf8)
         self.position = found.end()
-        return utf7.decode(found[0])
+        return _decoded(found[0], utf8=self.utf8)
 
     def flag_list(self) -> tuple[bytes, ...]:
         """`(\\Seen $Label)`."""
@@ -177,11 +189,20 @@ def utf8(raw: bytes) -> str:
     return text
 
 
-def mailbox_name(raw: bytes) -> str:
+def _decoded(raw: bytes, *, utf8: bool) -> str:
+    if not utf8:
+        return utf7.decode(raw)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ProtocolViolation("mailbox name is not UTF-8") from error
+
+
+def mailbox_name(raw: bytes, *, utf8: bool = False) -> str:
     """A mailbox name from the wire."""
     if len(raw) > MAX_MAILBOX_NAME_BYTES:
         raise ProtocolViolation(f"mailbox name over {MAX_MAILBOX_NAME_BYTES} octets")
-    name = utf7.decode(raw)
+    name = _decoded(raw, utf8=utf8)
     if name[:5].upper() == "INBOX" and (len(name) == 5 or name[5] == "/"):
         return "INBOX" + name[5:]
     return name

@@ -19,6 +19,9 @@ MAX_NUMBER = 0xFFFFFFFF
 
 SequenceSet = tuple[tuple[int, int], ...]
 
+SAVED: SequenceSet = ((-1, -1),)
+"""`$`, what the last SEARCH RETURN (SAVE) found (RFC 5182); the front end knows it. Compare with `is`."""
+
 _RANGE = rb"(?:\*|[1-9][0-9]{0,9})(?::(?:\*|[1-9][0-9]{0,9}))?"
 _SET = re.compile(_RANGE + rb"(?:," + _RANGE + rb")*")
 
@@ -28,6 +31,8 @@ def parse(text: bytes) -> SequenceSet:
     if text.isdigit() and text[0] != 48 and len(text) < 10:  # one message, by far the most common
         number = int(text)
         return ((number, number),)
+    if text == b"$":
+        return SAVED
     if _SET.fullmatch(text) is None:
         raise ProtocolViolation("invalid sequence set")
     ranges = []

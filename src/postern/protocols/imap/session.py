@@ -37,10 +37,10 @@ class Limits(msgspec.Struct, frozen=True):
     """Longest command, literals apart: sequence sets of mirroring clients grow long."""
     line_before_login_bytes: int = 8192
     literal_bytes: int = 65536
-    """All literals of one command together, unless it is APPEND."""
+    """All literals of one command together, unless it carries messages."""
     literal_before_login_bytes: int = 8192
     append_bytes: int = 52_428_800
-    """Largest message for APPEND."""
+    """Largest message for APPEND; several in one command share it (RFC 3502)."""
 
 
 class Command(NamedTuple):
@@ -75,6 +75,9 @@ _HEAD = re.compile(
 _TAG = re.compile(rb"([!#-'+,\-./0-9:;<=>?@A-\[\]^_`a-z|}~]{1,64})(?: |$)")
 _LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}$")
 _NOTHING: list[bytes] = []
+_WITH_MESSAGES = frozenset({b"APPEND", b"REPLACE", b"UID REPLACE"})
+LITERAL_MINUS_BYTES = 4096
+"""Largest literal without waiting where only LITERAL- is offered (RFC 7888 5)."""
 _TAIL_BYTES = 32
 """How much of an over-long line is kept, to see a literal announced at its end."""
 
@@ -101,12 +104,15 @@ class ServerSession:
         "_skip",
         "_text",
         "limits",
+        "minus",
         "state",
     )
 
     def __init__(self, limits: Limits, state: State = State.NOT_AUTHENTICATED) -> None:
         self.limits = limits
         self.state = state
+        self.minus = False
+        """Only small literals may come without waiting: LITERAL- is offered instead of LITERAL+."""
         self._data = b""
         self._position = 0
         self._scanned = 0
@@ -154,6 +160,12 @@ class ServerSession:
         self._data = b""
         self._position = self._scanned = 0
         return dropped
+
+    def take_rest(self) -> bytes:
+        """Hand out what was received and not consumed: it is no plain text any more."""
+        rest = self._data[self._position :]
+        self.clear()
+        return rest
 
     def next_line(self) -> bytes | None:
         """A line outside commands: the answer to a SASL challenge, DONE. None: not complete yet.
@@ -251,6 +263,8 @@ class ServerSession:
         if first:
             self._literals = []
             self._room = self._literal_limit(text)
+        if self.minus and not waits and size > LITERAL_MINUS_BYTES:
+            return self._reject(text, b"BAD [TOOBIG] Literal too large to be sent without waiting", literal)
         if size > self._room:
             status = b"NO [TOOBIG] Message too large" if self._is_append(text) else b"BAD Literal too large"
             return self._reject(text, status, literal)
@@ -270,7 +284,7 @@ class ServerSession:
 
     def _is_append(self, text: bytes) -> bool:
         head = _HEAD.match(text)
-        return self.state is not State.NOT_AUTHENTICATED and head is not None and head[2].upper() == b"APPEND"
+        return self.state is not State.NOT_AUTHENTICATED and head is not None and head[2].upper() in _WITH_MESSAGES
 
     def _take_literal(self) -> bool:
         """Consume octets of a literal, wanted or not; whether it is complete."""

@@ -8,6 +8,7 @@ from binascii import Error, a2b_base64, b2a_base64
 from postern.model.refusal import ProtocolViolation
 
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
+_UNSHIFTED = re.compile("[ -~]")
 _TO_SHIFT = re.compile("&|[^ -~]+")
 
 
@@ -44,6 +45,8 @@ def _shifted(text: bytes) -> str:
         decoded = raw.decode("utf-16-be")
     except (Error, UnicodeDecodeError) as error:
         raise ProtocolViolation("mailbox name is not modified UTF-7") from error
+    if _UNSHIFTED.search(decoded) is not None:  # a second spelling of a name would get past whoever compares names
+        raise ProtocolViolation("mailbox name shifts what needs no shift")
     return decoded
 
 

@@ -50,6 +50,35 @@ DOMAIN_SCOPE = Control("1.2.840.113556.1.4.1339")
 """No references to other domains, please (MS-ADTS 3.1.1.3.4.1.3)."""
 
 
+DIRSYNC = "1.2.840.113556.1.4.841"
+"""What has changed in a naming context since the last search with it (MS-ADTS 3.1.1.3.4.1.3)."""
+DIRSYNC_BYTES = 1_048_576
+
+
+class Changes(NamedTuple):
+    """What came with an answer to DIRSYNC."""
+
+    more: bool
+    """Ask again at once with the new cookie."""
+    cookie: bytes
+
+
+def changes_since(cookie: bytes) -> Control:
+    """Ask for what has changed; an empty cookie asks for everything. Needs the right of a replica."""
+    return Control(DIRSYNC, True, ber.sequence(ber.integer(0), ber.integer(DIRSYNC_BYTES), ber.octets(cookie)))
+
+
+def changes_told(controls: Sequence[Control]) -> Changes | None:
+    """The answer; None if there is none. Raises ProtocolViolation."""
+    for control in controls:
+        if control.oid == DIRSYNC and control.value is not None:
+            inner = Reader(control.value).enter()
+            more = inner.integer()
+            inner.integer()
+            return Changes(more != 0, inner.octets())
+    return None
+
+
 # --- what a server reads and answers
 
 

@@ -35,6 +35,7 @@ COMMANDS: dict[bytes, Syntax] = {
     b"USER": Syntax(State.AUTHORIZATION, 1, -1, "RFC 1939 7"),
     b"PASS": Syntax(State.AUTHORIZATION, 1, -1, "RFC 1939 7"),
     b"AUTH": Syntax(State.AUTHORIZATION, 0, 2, "RFC 5034 4"),
+    b"UTF8": Syntax(State.AUTHORIZATION, 0, 0, "RFC 6856 2.1"),
     b"STAT": Syntax(State.TRANSACTION, 0, 0, "RFC 1939 5"),
     b"LIST": Syntax(State.TRANSACTION, 0, 1, "RFC 1939 5"),
     b"RETR": Syntax(State.TRANSACTION, 1, 1, "RFC 1939 5"),

@@ -82,6 +82,11 @@ class Extensions(msgspec.Struct, frozen=True):
         """AUTH mechanisms."""
         return self.keywords.get("AUTH", ())
 
+    @property
+    def between_servers(self) -> tuple[str, ...]:
+        """X-EXPS mechanisms, upper case."""
+        return tuple(word.upper() for word in self.keywords.get("X-EXPS", ()))
+
     def limit(self, name: str) -> int | None:
         """A number out of LIMITS (RFC 9422): RCPTMAX, MAILMAX, RCPTDOMAINMAX."""
         for word in self.keywords.get("LIMITS", ()):
@@ -89,6 +94,11 @@ class Extensions(msgspec.Struct, frozen=True):
             if key.upper() == name and value.isascii() and value.isdigit() and 0 < len(value) < 7:
                 return int(value) or None
         return None
+
+
+def challenge_of(answer: RemoteReply) -> bytes:
+    """What a 334 carries. Raises ProtocolViolation for what is not base64."""
+    return encoding.decode(answer.lines[0].encode("ascii", "replace"))
 
 
 class RecipientResult(NamedTuple):
@@ -187,13 +197,21 @@ class ClientSession:
         answer = yield command + b"\r\n"
         while answer.code == 334:
             try:
-                response = exchange.step(encoding.decode(answer.lines[0].encode("ascii", "replace")))
+                response = exchange.step(challenge_of(answer))
             except ProtocolViolation:
                 response = None
             answer = yield (b"*" if response is None else encoding.encode(response)) + b"\r\n"
         if answer.positive and not exchange.verified:
             return RemoteReply(535, "5.7.8", ("server did not prove that it knows the password",))
         return answer
+
+    def exps(self, mechanism: str, initial: bytes) -> Operation:
+        """X-EXPS, by which servers of an organisation sign in; a 334 has a challenge (`challenge_of`) to respond to."""
+        return (yield b"X-EXPS %b %b\r\n" % (mechanism.encode("ascii"), encoding.encode(initial) or b"="))
+
+    def respond(self, response: bytes | None) -> Operation:
+        """The answer to a challenge; None cancels."""
+        return (yield (b"*" if response is None else encoding.encode(response)) + b"\r\n")
 
     def transfer(self, envelope: Envelope, content: bytes) -> Transfer:
         """One message to the recipients of the envelope; the results are in their order.

@@ -53,6 +53,13 @@ class Auth(NamedTuple):
     initial: bytes | None
 
 
+class Exps(NamedTuple):
+    """X-EXPS: a server of the organisation signs in; as Auth, but whether it may now is for the answer to say."""
+
+    mechanism: str
+    initial: bytes | None
+
+
 class AuthResponse(NamedTuple):
     """Answer to a challenge, base64 decoded."""
 
@@ -66,7 +73,7 @@ class Closed(NamedTuple):
     """For the log: quit, errors, commands, messages, size."""
 
 
-Event = Mail | Rcpt | Message | StartTls | Auth | AuthResponse | Closed
+Event = Mail | Rcpt | Message | StartTls | Auth | Exps | AuthResponse | Closed
 
 
 class Violation(ProtocolViolation):

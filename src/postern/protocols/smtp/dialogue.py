@@ -16,6 +16,7 @@ from postern.protocols.smtp.commands import (
     Auth,
     Closed,
     Event,
+    Exps,
     Mail,
     Rcpt,
     StartTls,
@@ -192,7 +193,16 @@ class Dialogue:
         self._say(reply.READY_FOR_TLS)
         return StartTls(dropped)
 
-    def _on_auth(self, argument: str) -> Auth:
+    def _on_exps(self, argument: str) -> Exps:
+        if not self.capabilities.knows_servers:
+            raise Violation(reply.SYNTAX)
+        mechanism, *initial = self._asked_mechanism(argument)
+        if not _MECHANISM.fullmatch(mechanism):
+            raise Violation(reply.BAD_ARGUMENT)
+        return Exps(mechanism, self._initial(initial))
+
+    def _asked_mechanism(self, argument: str) -> list[str]:
+        """Mechanism and perhaps an initial response."""
         if not self.extended:
             raise Violation(reply.EXTENDED_HELLO_FIRST)
         if self.authenticated:
@@ -202,7 +212,17 @@ class Dialogue:
         words = argument.split()
         if not 1 <= len(words) <= 2:
             raise Violation(reply.BAD_ARGUMENT)
-        mechanism = words[0].upper()
+        return [words[0].upper(), *words[1:]]
+
+    @staticmethod
+    def _initial(words: list[str]) -> bytes | None:
+        try:
+            return encoding.decode_initial(words[0].encode()) if words else None
+        except ProtocolViolation as error:
+            raise Violation(reply.AUTH_ENCODING) from error
+
+    def _on_auth(self, argument: str) -> Auth:
+        mechanism, *initial = self._asked_mechanism(argument)
         offered = self.capabilities.mechanisms
         if not offered and not self.capabilities.mechanisms_after_tls:
             raise Violation(reply.AUTH_NOT_OFFERED)
@@ -210,12 +230,7 @@ class Dialogue:
             if mechanism in self.capabilities.mechanisms_after_tls and not self.tls:
                 raise Violation(reply.AUTH_NEEDS_TLS)
             raise Violation(reply.AUTH_UNKNOWN if _MECHANISM.fullmatch(mechanism) else reply.BAD_ARGUMENT)
-        if len(words) == 1:
-            return Auth(mechanism, None)
-        try:
-            return Auth(mechanism, encoding.decode_initial(words[1].encode()))
-        except ProtocolViolation as error:
-            raise Violation(reply.AUTH_ENCODING) from error
+        return Auth(mechanism, self._initial(initial))
 
 
 _Handler = Callable[[Dialogue, str], Event | None]
@@ -235,7 +250,10 @@ COMMANDS: dict[bytes, _Handler] = {
     b"QUIT": Dialogue._on_quit,  # RFC 5321 4.1.1.10
     b"STARTTLS": Dialogue._on_starttls,  # RFC 3207 4
     b"AUTH": Dialogue._on_auth,  # RFC 4954 4
+    b"X-EXPS": Dialogue._on_exps,  # Exchange's AUTH between servers
 }
+LONG = (Dialogue._on_auth, Dialogue._on_exps)
+"""Lines of these may be as long as a response to a challenge."""
 UNCOUNTED = (Dialogue._on_rcpt, Dialogue._on_bdat)
 """A transaction may have many of these; those outside one are errors and counted as such."""
 BEFORE_TLS = frozenset({b"EHLO", b"HELO", b"NOOP", b"RSET", b"QUIT", b"STARTTLS", b"HELP"})

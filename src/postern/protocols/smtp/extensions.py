@@ -24,6 +24,10 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Offered now."""
     mechanisms_after_tls: tuple[str, ...] = ()
     """Known but refused before TLS with 538."""
+    between_servers: tuple[str, ...] = ()
+    """X-EXPS mechanisms, by which servers of the organisation sign in; announced."""
+    knows_servers: bool = False
+    """X-EXPS is a command, whether or not it is possible now."""
     auth_required: bool = False
     binary: bool = True
     """CHUNKING and BINARYMIME."""
@@ -47,6 +51,8 @@ def hello(capabilities: Capabilities, *, authenticated: bool) -> Reply:
         lines.append("STARTTLS")  # RFC 3207
     if capabilities.mechanisms and not authenticated:
         lines.append("AUTH " + " ".join(capabilities.mechanisms))  # RFC 4954
+    if capabilities.between_servers and not authenticated:
+        lines.append("X-EXPS " + " ".join(capabilities.between_servers))  # as Exchange announces it
     limits = f"LIMITS RCPTMAX={capabilities.recipients_max}"  # RFC 9422
     if capabilities.messages_max:
         limits += f" MAILMAX={capabilities.messages_max}"

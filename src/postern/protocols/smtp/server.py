@@ -22,13 +22,14 @@ from postern.protocols.smtp.commands import (
     AuthResponse,
     Closed,
     Event,
+    Exps,
     Mail,
     Message,
     Rcpt,
     StartTls,
     Violation,
 )
-from postern.protocols.smtp.dialogue import BEFORE_TLS, COMMANDS, UNCOUNTED, Dialogue
+from postern.protocols.smtp.dialogue import BEFORE_TLS, COMMANDS, LONG, UNCOUNTED, Dialogue
 from postern.protocols.smtp.extensions import Capabilities
 from postern.protocols.smtp.reply import Reply
 
@@ -101,7 +102,7 @@ class ServerSession(Dialogue):
                 if answer.positive:
                     self.messages += 1
                     self._commands = 0
-            case Auth() | AuthResponse():
+            case Auth() | Exps() | AuthResponse():
                 self.authenticated = answer.positive
         if answer.permanent:
             self._count_error()
@@ -109,8 +110,8 @@ class ServerSession(Dialogue):
             self._closed = Closed("refused")
 
     def challenge(self, data: bytes) -> None:
-        """Answer Auth or AuthResponse by the mechanism's next challenge (not yet base64)."""
-        assert isinstance(self._pending, Auth | AuthResponse)
+        """Answer Auth, Exps or AuthResponse by the mechanism's next challenge (not yet base64)."""
+        assert isinstance(self._pending, Auth | Exps | AuthResponse)
         self._pending = None
         self._reading = "response"
         self._output.append(b"334 %b\r\n" % encoding.encode(data))
@@ -144,7 +145,7 @@ class ServerSession(Dialogue):
         verb, _, argument = line.partition(b" ")
         try:
             command = COMMANDS.get(verb.upper())
-            if len(line) + 2 > self.limits.line_bytes and command is not Dialogue._on_auth:
+            if len(line) + 2 > self.limits.line_bytes and command not in LONG:
                 raise Violation(reply.LINE_TOO_LONG)
             if command is None:
                 raise Violation(reply.SYNTAX)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
+from postern.directory.interface import Server
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.services.attempts import Proof
 from postern.services.authentication import Authentication
@@ -21,6 +22,10 @@ class Proved(NamedTuple):
     """The last one for the client."""
     bound: bool = False
     expires_at: float | None = None
+    principal: str = ""
+    """Kerberos: the whole name, as a server of the organisation is known by."""
+    nobody: str = ""
+    """Why no user can have that principal; `login` is empty then."""
 
 
 INDEPENDENT = frozenset({"OIDC", "EXTERNAL"})
@@ -64,6 +69,11 @@ class Admission:
 
     async def admit(self, proved: Proved, circumstances: Circumstances, authzid: str = "") -> Accepted | Refused:
         """What the directory says to a proof."""
+        server = await self.server(proved.principal) if proved.principal else None
+        if server is not None:
+            return await self.act(server, proved, circumstances, authzid)
+        if proved.nobody:
+            return await self.refuse(f"{proved.mechanism}: {proved.nobody}", circumstances)
         try:
             principal = await self._authentication.finish_proof(
                 proved.login,
@@ -71,6 +81,29 @@ class Admission:
                 circumstances.protocol,
                 authzid or circumstances.authzid,
                 proof=Proof.INDEPENDENT if proved.mechanism in INDEPENDENT else Proof.PASSWORD,
+            )
+        except Refusal as refusal:
+            return Refused(refusal.reason, f"{proved.mechanism}: {refusal.detail}")
+        return Accepted(principal, proved.token, proved.mechanism, proved.bound, proved.expires_at)
+
+    async def server(self, principal: str) -> Server | None:
+        """The organisation's server of that Kerberos principal."""
+        return await self._authentication.front_ends.by_principal(principal)
+
+    async def server_named(self, name: str) -> Server | None:
+        """The organisation's server of that name."""
+        return await self._authentication.front_ends.by_name(name)
+
+    async def act(
+        self, server: Server, proved: Proved, circumstances: Circumstances, authzid: str
+    ) -> Accepted | Refused:
+        """A server of the organisation is there, and says for whom."""
+        if not proved.bound:
+            # somebody in the middle could have passed it on, and would have everybody's mail
+            return await self.refuse(f"{proved.mechanism}: {server.name} bound to no TLS connection", circumstances)
+        try:
+            principal = await self._authentication.front_ends.act(
+                server, circumstances.protocol, authzid or circumstances.authzid, circumstances.peer_address
             )
         except Refusal as refusal:
             return Refused(refusal.reason, f"{proved.mechanism}: {refusal.detail}")
@@ -114,7 +147,18 @@ class Direct:
         self._context.close()
 
 
-async def guarded(step: Awaitable[Step], admission: Admission, circumstances: Circumstances) -> Step:
+class Refuses(Protocol):
+    """An admission, as far as failures go."""
+
+    async def refuse(self, cause: str, circumstances: Circumstances, login: str = "") -> Refused:
+        """Count and delay a failure."""
+        ...
+
+
+T = TypeVar("T")
+
+
+async def guarded(step: Awaitable[T], admission: Refuses, circumstances: Circumstances) -> T | Refused:
     """A step whose violations and refusals are answers."""
     try:
         return await step

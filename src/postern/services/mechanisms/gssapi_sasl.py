@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from postern.model.refusal import ProtocolViolation
-from postern.services.mechanisms.context import Admission, Context, Proved, Unproved, guarded
-from postern.services.negotiation import Circumstances, Continue, Step
+from postern.services.mechanisms.context import Context, Proved, Refuses, Unproved, guarded
+from postern.services.negotiation import Circumstances, Continue, Refused
 
 NO_LAYER = b"\1\0\0\0"
 """Bit 1: no security layer; largest message 0 (RFC 4752 3.2)."""
@@ -25,23 +25,35 @@ class WrappingContext(Context, Protocol):
         ...
 
 
-class GssapiSasl:
-    """One exchange."""
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-    def __init__(self, context: WrappingContext, admission: Admission, circumstances: Circumstances) -> None:
+
+class Admits(Refuses, Protocol[T_co]):
+    """Who decides what a proof is worth: `Admission` of users, `ServerAdmission` of servers."""
+
+    async def admit(self, proved: Proved, circumstances: Circumstances, authzid: str = "") -> T_co | Refused:
+        """What the directory says to a proof."""
+        ...
+
+
+class GssapiSasl(Generic[T]):
+    """One exchange; `T` is what its success is."""
+
+    def __init__(self, context: WrappingContext, admission: Admits[T], circumstances: Circumstances) -> None:
         self._context = context
         self._admission = admission
         self._circumstances = circumstances
         self._proved: Proved | None = None
         self._offered = False
 
-    async def step(self, token: bytes) -> Step:
+    async def step(self, token: bytes) -> Continue | T | Refused:
         """See `Negotiation`."""
         if self._proved is None and not token:
             return Continue(b"")
         return await guarded(self._step(token), self._admission, self._circumstances)
 
-    async def _step(self, token: bytes) -> Step:
+    async def _step(self, token: bytes) -> Continue | T | Refused:
         if self._proved is None:
             answer = await self._context.step(token)
             if isinstance(answer, Unproved):
@@ -69,7 +81,7 @@ class GssapiSasl:
             raise ProtocolViolation("an authorization identity is not UTF-8") from error
         return await self._admission.admit(self._proved, self._circumstances, authzid)
 
-    async def _offer(self) -> Step:
+    async def _offer(self) -> Continue:
         self._offered = True
         return Continue(await self._context.wrap(NO_LAYER))
 

@@ -151,14 +151,18 @@ class KerberosContext:
         if self._circumstances.binding_required and not bound:
             return Unproved("Kerberos: the client bound to no TLS connection")
         own_realm = str(context.target_name).rpartition("@")[2]
-        user, _, realm = str(context.initiator_name).rpartition("@")
+        principal = str(context.initiator_name)
+        user, _, realm = principal.rpartition("@")
         realms = self._kerberos.settings.realms or {own_realm: own_realm.lower()}
+        login = nobody = ""
         if realm not in realms:
-            return Unproved(f"Kerberos: realm {realm} is not one of {', '.join(realms)}")
-        if "/" in user or "\\" in user or "@" in user:
-            return Unproved(f"Kerberos: {user}@{realm} is no user")
+            nobody = f"realm {realm} is not one of {', '.join(realms)}"
+        elif "/" in user or "\\" in user or "@" in user:
+            nobody = f"{principal} is no user"
+        else:
+            login = f"{user}@{realms[realm]}"
         ends = self._kerberos.clock.timestamp() + float(context.lifetime)
-        return Proved(f"{user}@{realms[realm]}", MECHANISM, answer, bound, ends)
+        return Proved(login, MECHANISM, answer, bound, ends, principal, nobody)
 
     async def sign(self, message: bytes) -> bytes:
         """See `Context`."""

@@ -20,6 +20,7 @@ from postern.store.sqlite.connection import DurabilityLost, connect, refusal
 from postern.store.sqlite.reserve import Reserve
 from postern.store.sqlite.schema import check
 from postern.store.sqlite.upkeep import CHECKPOINT_PAGES
+from postern.store.sqlite.views import Views
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Host:
         self.clock = clock
         self.epoch = epoch
         self.reserve = reserve
+        self.views = Views()
         self.dirty: set[Path] = set()
         """Files written since the last `SqliteStore.sync_dirty`."""
         self.broken: DurabilityLost | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import msgspec
 
 from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
 from postern.model.items import (
@@ -33,6 +34,7 @@ from postern.store.sqlite.host import Host
 from postern.store.sqlite.mailbox_items import ItemMethods
 from postern.store.sqlite.schema import OlderLayout, UnknownLayout
 from postern.store.sqlite.txn import NeedsReservation, Txn
+from postern.store.sqlite.views import MIN_MESSAGES
 
 T = TypeVar("T")
 
@@ -203,10 +205,24 @@ class SqliteMailbox(ItemMethods):
         """What SELECT needs, from one transaction."""
         known = await self.folder(folder)
         big = known.messages > BIG_FOLDER
-        if claim_recent and known.recent_from < known.uid_next:
-            return await self.write(partial(_claiming_view, folder=folder), bulk=big)
-        look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
-        return await (self._read_in_thread(look) if big else self.consult(look))
+        claim = claim_recent and known.recent_from < known.uid_next
+        views = self._host.views
+        if known.messages >= MIN_MESSAGES:
+            present = partial(views.present, self.id, folder=folder)
+            found = await self.consult(partial(reading.snapshot, work=present))
+            if found is not None:
+                if claim:
+                    recent_from = await self.write(partial(_claim, folder=folder))
+                    found = found._replace(folder=msgspec.structs.replace(found.folder, recent_from=recent_from))
+                return found
+        before = await self.consult(reading.change_number)
+        if claim:
+            view = await self.write(partial(_claiming_view, folder=folder), bulk=big)
+        else:
+            look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
+            view = await (self._read_in_thread(look) if big else self.consult(look))
+        views.keep(self.id, view, before)
+        return view
 
     def items(
         self,
@@ -363,6 +379,13 @@ def _claiming_view(write: Txn, *, folder: FolderId) -> FolderView:
     view = reading.view(write.db, folder)
     folders.claim_recent(write, folder)
     return view
+
+
+def _claim(write: Txn, *, folder: FolderId) -> Uid:
+    """Claim what is \\Recent; from which UID on."""
+    recent_from = folders.one(write.db, folder).recent_from
+    folders.claim_recent(write, folder)
+    return recent_from
 
 
 def _set_quota(write: Txn, *, quota: Quota) -> None:

@@ -7,7 +7,17 @@ from array import array
 from bisect import bisect_left
 
 from postern.formats.mime.scan import scan
-from postern.model.items import Changes, Columns, Folder, FolderClass, FolderView, ItemFlags, Placement, SpecialUse
+from postern.model.items import (
+    Changes,
+    Columns,
+    Folder,
+    FolderClass,
+    FolderView,
+    ItemFlags,
+    Placement,
+    Quota,
+    SpecialUse,
+)
 from postern.model.query import And, HasFlags, HasKeyword, HeaderContains, ModseqFrom, Not, Or, TextContains, UidIn
 from postern.model.refusal import Reason, Refusal
 from postern.services.mailboxes import CopyResult, FlagResult
@@ -17,6 +27,7 @@ RECEIVED_AT = 1_700_000_000
 
 class FakeMailbox:
     def __init__(self) -> None:
+        self.id = "fake"
         self.number = 1
         self.next_id = 1
         self.dirs: dict[int, dict] = {}
@@ -170,6 +181,10 @@ class FakeMailbox:
                     row += [0, message["blob"]]
                 case Columns.BODY_SIZE:
                     row.append(len(body))
+                case Columns.SAVED_AT:
+                    row.append(RECEIVED_AT)
+                case Columns.ORIGIN:
+                    row.append(message["blob"])
                 case _:
                     raise AssertionError(column)
         return tuple(row)
@@ -216,11 +231,18 @@ class FakeMailbox:
 
     async def search(self, folder, query, within=None):
         self._check(folder)
-        return [uid for uid, m in sorted(self.messages[folder].items()) if self._matches(query, uid, m)]
+        uids = self._inside(folder, within)
+        return [uid for uid in uids if self._matches(query, uid, self.messages[folder][uid])]
 
     async def read(self, folder, uid):
         message = self.messages[folder][uid]
         return message["prefix"] + self.bodies[message["blob"]]
+
+    async def quota(self):
+        return Quota(None, None, None)
+
+    async def used_bytes(self):
+        return 0
 
     async def read_body(self, ref, offset=0, length=None):
         body = self.bodies[ref.record]

@@ -25,6 +25,7 @@ class Tls(NamedTuple):
     cipher: str = "TLS_AES_256_GCM_SHA384"
     server_end_point: bytes = b"x" * 32
     peer_certificate: bytes = b""
+    peer_chain: tuple[bytes, ...] = ()
 
 
 class MemoryStream:
@@ -60,7 +61,7 @@ class MemoryStream:
         self.written += data if isinstance(data, bytes) else b"".join(data)
         self.wrote.set()
 
-    async def drain(self) -> None:
+    async def drain(self, timeout_s: float = 0) -> None:
         await asyncio.sleep(0)
 
     async def start_tls(self, context) -> None:

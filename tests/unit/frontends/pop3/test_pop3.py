@@ -30,7 +30,9 @@ class FakeStream:
         self.reads = list(reads)
         self.peer = ("192.0.2.1", 999)
         self.tls = (
-            SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"")
+            SimpleNamespace(
+                version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"", peer_chain=()
+            )
             if tls
             else None
         )
@@ -54,7 +56,9 @@ class FakeStream:
         pass
 
     async def start_tls(self, context) -> None:
-        self.tls = SimpleNamespace(version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"")
+        self.tls = SimpleNamespace(
+            version="TLSv1.3", cipher="x", server_end_point=b"hash", peer_certificate=b"", peer_chain=()
+        )
 
     def close(self) -> None:
         self.closed = True
@@ -234,6 +238,39 @@ async def test_the_maildrop_is_locked(serve):
     release()
     assert "[IN-USE]" not in await serve(FakeStream(LOGIN))
     assert "[IN-USE]" not in await serve(FakeStream(LOGIN))  # released at the end
+
+
+async def test_unique_ids_stay_after_deletions(serve):
+    mailbox = FakeMailbox(b"A: 1\r\n\r\nx\r\n", b"A: 2\r\n\r\nx\r\n", b"A: 3\r\n\r\nx\r\n")
+    before = (await serve(FakeStream(LOGIN, b"UIDL\r\nDELE 1\r\nQUIT\r\n"), mailbox)).partition("unique ids\r\n")[2]
+    after = (await serve(FakeStream(LOGIN, b"UIDL\r\n"), mailbox)).partition("unique ids\r\n")[2]
+    ids = [line.split()[1] for line in before.split("\r\n")[1:3]]
+    assert [line.split() for line in after.split("\r\n")[:2]] == [["1", ids[0]], ["2", ids[1]]]
+
+
+async def test_a_user_leaves_some_time_between_sessions(tmp_path):
+    locks = MaildropLocks(tmp_path / "maildrops")
+    mailboxes = SimpleNamespace()
+
+    async def open_(principal, owner=None):
+        return FakeMailbox()
+
+    mailboxes.open = open_
+    settings = Pop3Settings(login_delay_s=30, expire_days=7)
+    frontend = Pop3Frontend(settings, mailboxes, FakeAuthentication(), locks, SystemEntropy(), lambda: object())
+    first, second = FakeStream(b"CAPA\r\n" + LOGIN + b"QUIT\r\n"), FakeStream(LOGIN + b"NOOP\r\n")
+    await frontend.handle(first)
+    await frontend.handle(second)
+    locks.close()
+    assert "LOGIN-DELAY 30\r\n" in first.out.decode() and "EXPIRE 7\r\n" in first.out.decode()
+    assert "+OK 0 messages" in first.out.decode()
+    assert "-ERR [LOGIN-DELAY]" in second.out.decode() and "-ERR log in first" in second.out.decode()
+
+
+async def test_utf8_comes_before_the_login(serve):
+    text = await serve(FakeStream(b"CAPA\r\nUTF8\r\n" + LOGIN + b"UTF8\r\n"))
+    assert "UTF8 USER\r\n" in text and "+OK UTF8 enabled" in text and "-ERR already logged in" in text
+    assert "\r\nEXPIRE NEVER\r\n" in text
 
 
 async def test_capabilities_follow_state_and_tls(serve):

@@ -28,6 +28,7 @@ from postern.protocols.sasl import client as sasl_client
 from postern.protocols.sasl import scram
 from postern.protocols.smtp.client import ClientSession
 from postern.services.authentication import Principal
+from postern.services.negotiation import Negotiations
 
 ALL = ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
 ANN = Principal(AccountId(1), "ann@example.org", None, 1)
@@ -42,6 +43,8 @@ class Credentials(NamedTuple):
 
 
 class FakeAuthentication:
+    negotiations = Negotiations()
+
     async def watch(self, principal, protocol, session):
         return lambda: None
 

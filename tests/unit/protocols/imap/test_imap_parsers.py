@@ -94,7 +94,7 @@ def test_fetch_macros():
 
 def test_search_tree():
     found = parse(b"SEARCH", b'RETURN (MIN COUNT) CHARSET UTF-8 OR SEEN (NOT 1:5 SUBJECT "x") ON 2-Jan-1970')
-    assert found.returns == {b"MIN", b"COUNT"}
+    assert found.returns.options == {b"MIN", b"COUNT"}
     assert found.query == And(
         (
             Or((HasFlags(1), And((Not(SequenceIn(((1, 5),))), HeaderContains("subject", "x"))))),
@@ -119,7 +119,7 @@ def test_search_nested_too_deep(opening):
 
 def test_append():
     found = parse(b"APPEND", b'x (\\Seen \\Recent k) "17-Jul-1996 02:44:25 -0700" \0', b"message")
-    assert found == ("x", flags.Flags(Flag.SEEN, ("k",)), 837596665, b"message")
+    assert found == ("x", ((flags.Flags(Flag.SEEN, ("k",)), 837596665, b"message", ()),))
 
 
 def test_dates_are_checked():

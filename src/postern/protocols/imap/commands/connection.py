@@ -56,6 +56,22 @@ def enable(scanner: Scanner) -> tuple[bytes, ...]:
     return tuple(names)
 
 
+def compress(scanner: Scanner) -> bytes:
+    """`COMPRESS algorithm` (RFC 4978)."""
+    name = scanner.atom().upper()
+    scanner.end()
+    return name
+
+
+def tags(scanner: Scanner) -> tuple[bytes, ...]:
+    """`CANCELUPDATE "tag" ...` (RFC 5267 4.3.1)."""
+    found = [scanner.string()]
+    while scanner.accept(b" "):
+        found.append(scanner.string())
+    scanner.end()
+    return tuple(found)
+
+
 def client_id(scanner: Scanner) -> dict[str, str]:
     """`ID NIL` or `ID ("name" "value" ...)` (RFC 2971)."""
     fields: dict[str, str] = {}

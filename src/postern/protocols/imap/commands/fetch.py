@@ -1,4 +1,8 @@
-"""FETCH (RFC 9051 6.4.5) with CHANGEDSINCE (RFC 7162 3.1.4)."""
+"""FETCH (RFC 9051 6.4.5).
+
+With CHANGEDSINCE and VANISHED (RFC 7162 3.1.4, 3.2.6), PARTIAL (RFC 9394), BINARY (RFC 3516), PREVIEW (RFC 8970),
+SAVEDATE (RFC 8514), EMAILID and THREADID (RFC 8474).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ class Section(NamedTuple):
     path: str
     """Part numbers joined by dots, empty for the message itself."""
     kind: bytes
-    """Empty for all of it; HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT."""
+    """Empty for all of it; HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT; BINARY, BINARY.SIZE; PREVIEW."""
     fields: tuple[bytes, ...] = ()
     """Names for HEADER.FIELDS, lower case."""
     start: int = 0
@@ -33,13 +37,28 @@ class Fetch(NamedTuple):
 
     messages: SequenceSet
     attributes: tuple[bytes, ...]
-    """Of UID, FLAGS, MODSEQ, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY."""
+    """Of UID, FLAGS, MODSEQ, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODYSTRUCTURE, BODY, SAVEDATE, EMAILID, THREADID."""
     sections: tuple[Section, ...]
     changed_since: int | None
+    vanished: bool = False
+    partial: tuple[int, int] | None = None
+    """Positions among the messages addressed, from 1; negative ones count from the end."""
 
 
 _SIMPLE = frozenset(
-    {b"UID", b"FLAGS", b"MODSEQ", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODYSTRUCTURE", b"BODY"}
+    {
+        b"UID",
+        b"FLAGS",
+        b"MODSEQ",
+        b"INTERNALDATE",
+        b"RFC822.SIZE",
+        b"ENVELOPE",
+        b"BODYSTRUCTURE",
+        b"BODY",
+        b"SAVEDATE",
+        b"EMAILID",
+        b"THREADID",
+    }
 )
 _FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
 _MACROS: dict[bytes, tuple[bytes, ...]] = {
@@ -56,6 +75,7 @@ _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _PATH = re.compile(rb"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4})*")
 _KIND = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
+_PARTIAL_RANGE = re.compile(rb"(-?[0-9]{1,10}):(-?[0-9]{1,10})(?![0-9])")
 MAX_ITEMS = 256
 _REMEMBERED_BYTES = 512
 """Requests above are rare and would fill memory; so are those with a literal."""
@@ -73,7 +93,7 @@ def fetch(scanner: Scanner) -> Fetch:
     return Fetch(messages, *_remembered(text))
 
 
-Request = tuple[tuple[bytes, ...], tuple[Section, ...], int | None]
+Request = tuple[tuple[bytes, ...], tuple[Section, ...], int | None, bool, tuple[int, int] | None]
 
 
 @lru_cache(maxsize=256)
@@ -101,9 +121,32 @@ def _request(scanner: Scanner) -> Request:
             attributes.update(dict.fromkeys(macro))
         else:
             _item(scanner, attributes, sections)
-    changed_since = _modifiers(scanner)
+    modifiers = _modifiers(scanner)
     scanner.end()
-    return tuple(attributes), tuple(sections.values()), changed_since
+    return tuple(attributes), tuple(sections.values()), *modifiers
+
+
+def items(scanner: Scanner) -> tuple[tuple[bytes, ...], tuple[Section, ...]]:
+    """`(item ...)`: attributes and sections, where another command has them (NOTIFY)."""
+    attributes: dict[bytes, None] = {}
+    sections: dict[bytes, Section] = {}
+    scanner.expect(b"(")
+    _item(scanner, attributes, sections)
+    while scanner.accept(b" "):
+        _item(scanner, attributes, sections)
+        if len(attributes) + len(sections) > MAX_ITEMS:
+            raise ProtocolViolation(f"over {MAX_ITEMS} items")
+    scanner.expect(b")")
+    return tuple(attributes), tuple(sections.values())
+
+
+def one_section(scanner: Scanner) -> Section:
+    """`BODY.PEEK[...]` and nothing else."""
+    sections: dict[bytes, Section] = {}
+    _item(scanner, {}, sections)
+    scanner.end()
+    (section,) = sections.values()
+    return section
 
 
 def _peek_name(scanner: Scanner) -> bytes:
@@ -111,18 +154,43 @@ def _peek_name(scanner: Scanner) -> bytes:
     return found[0].upper() if found else b""
 
 
-def _modifiers(scanner: Scanner) -> int | None:
+def _modifiers(scanner: Scanner) -> tuple[int | None, bool, tuple[int, int] | None]:
+    since: int | None = None
+    vanished = False
+    partial: tuple[int, int] | None = None
     if not scanner.accept(b" "):
-        return None
+        return since, vanished, partial
     scanner.expect(b"(")
-    if scanner.word() != b"CHANGEDSINCE":
-        raise ProtocolViolation("unknown modifier")
-    scanner.space()
-    since = scanner.number(MAX_MODSEQ)
-    if not since:
-        raise ProtocolViolation("CHANGEDSINCE 0")
+    while True:
+        name = scanner.word()
+        if name == b"CHANGEDSINCE" and since is None:
+            scanner.space()
+            since = scanner.number(MAX_MODSEQ)
+            if not since:
+                raise ProtocolViolation("CHANGEDSINCE 0")
+        elif name == b"VANISHED":
+            vanished = True
+        elif name == b"PARTIAL" and partial is None:
+            scanner.space()
+            partial = partial_range(scanner)
+        else:
+            raise ProtocolViolation("unknown modifier")
+        if not scanner.accept(b" "):
+            break
     scanner.expect(b")")
-    return since
+    if vanished and since is None:
+        raise ProtocolViolation("VANISHED needs CHANGEDSINCE")  # RFC 7162 3.2.6
+    return since, vanished, partial
+
+
+def partial_range(scanner: Scanner) -> tuple[int, int]:
+    """`1:500` or `-1:-100` (RFC 9394 3.1), the lower position first."""
+    found = _PARTIAL_RANGE.match(scanner.text, scanner.position)
+    if found is None or int(found[1]) == 0 or int(found[2]) == 0 or (int(found[1]) < 0) is not (int(found[2]) < 0):
+        raise ProtocolViolation("invalid range for PARTIAL")
+    scanner.position = found.end()
+    first, last = int(found[1]), int(found[2])
+    return min(first, last), max(first, last)
 
 
 def _item(scanner: Scanner, attributes: dict[bytes, None], sections: dict[bytes, Section]) -> None:
@@ -136,6 +204,11 @@ def _item(scanner: Scanner, attributes: dict[bytes, None], sections: dict[bytes,
         return
     elif name in _RFC822:
         section = _RFC822[name]
+    elif name in (b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE"):
+        section = _binary(scanner, name)
+    elif name == b"PREVIEW":
+        lazy = scanner.accept_word(b" (LAZY)")
+        section = Section(b"PREVIEW", "", b"PREVIEW.LAZY" if lazy else b"PREVIEW")
     else:
         raise ProtocolViolation(f"unknown FETCH item {name.decode('ascii')[:40]}")
     known = sections.get(section.label)
@@ -169,6 +242,18 @@ def _section(scanner: Scanner, *, sets_seen: bool) -> Section:
     scanner.expect(b"]")
     start, length, suffix = _partial(scanner)
     return Section(b"BODY[%b]%b" % (label, suffix), path.decode("ascii"), kind, fields, start, length, sets_seen)
+
+
+def _binary(scanner: Scanner, name: bytes) -> Section:
+    """`[part numbers]<partial>` (RFC 3516 4.2, 4.3)."""
+    scanner.expect(b"[")
+    path = scanner.match(_PATH, "a part number") if scanner.peek() != b"]" else b""
+    scanner.expect(b"]")
+    if name == b"BINARY.SIZE":
+        return Section(b"BINARY.SIZE[%b]" % path, path.decode("ascii"), name)
+    start, length, suffix = _partial(scanner)
+    label = b"BINARY[%b]%b" % (path, suffix)
+    return Section(label, path.decode("ascii"), b"BINARY", (), start, length, name == b"BINARY")
 
 
 def _partial(scanner: Scanner) -> tuple[int, int | None, bytes]:

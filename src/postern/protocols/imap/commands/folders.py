@@ -5,14 +5,38 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from postern.model.refusal import ProtocolViolation
+from postern.protocols.imap.commands.store import MAX_MODSEQ
 from postern.protocols.imap.scanner import Scanner
+from postern.protocols.imap.sequence import SAVED, STAR, SequenceSet
 
 STATUS_ITEMS = frozenset(
-    {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"HIGHESTMODSEQ", b"SIZE", b"DELETED"}
+    {
+        b"MESSAGES",
+        b"RECENT",
+        b"UIDNEXT",
+        b"UIDVALIDITY",
+        b"UNSEEN",
+        b"HIGHESTMODSEQ",
+        b"SIZE",
+        b"DELETED",
+        b"DELETED-STORAGE",
+        b"MAILBOXID",
+        b"APPENDLIMIT",
+    }
 )
 _SELECTION_OPTIONS = frozenset({b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"})
-_RETURN_OPTIONS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"})
+_RETURN_OPTIONS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS", b"MYRIGHTS"})
 MAX_PATTERNS = 64
+
+
+class Known(NamedTuple):
+    """What a client that comes back knows of a folder (RFC 7162 3.2.5)."""
+
+    uid_validity: int
+    modseq: int
+    uids: SequenceSet | None = None
+    matches: tuple[SequenceSet, SequenceSet] | None = None
+    """Sequence numbers and their UIDs as they once were."""
 
 
 class Select(NamedTuple):
@@ -21,6 +45,15 @@ class Select(NamedTuple):
     mailbox: str
     condstore: bool
     """`(CONDSTORE)` was given (RFC 7162 3.1.8)."""
+    known: Known | None = None
+    """`(QRESYNC (...))` was given."""
+
+
+class Create(NamedTuple):
+    """RFC 9051 6.3.4, RFC 6154 3."""
+
+    mailbox: str
+    uses: tuple[bytes, ...] = ()
 
 
 class Rename(NamedTuple):
@@ -53,18 +86,72 @@ def select(scanner: Scanner) -> Select:
     """`SELECT mailbox [(CONDSTORE)]`."""
     mailbox = scanner.mailbox()
     condstore = False
+    known = None
     if scanner.accept(b" "):
         scanner.expect(b"(")
-        if scanner.word() != b"CONDSTORE":
-            raise ProtocolViolation("unknown parameter")
-        scanner.expect(b")")
-        condstore = True
+        while not scanner.accept(b")"):
+            if condstore or known is not None:
+                scanner.space()
+            name = scanner.word()
+            if name == b"QRESYNC" and known is None:
+                scanner.space()
+                known = _known(scanner)
+            elif name == b"CONDSTORE":
+                condstore = True
+            else:
+                raise ProtocolViolation("unknown parameter")
+        if not condstore and known is None:
+            raise ProtocolViolation("empty list of parameters")
     scanner.end()
-    return Select(mailbox, condstore)
+    return Select(mailbox, condstore, known)
+
+
+def _known(scanner: Scanner) -> Known:
+    """`(uidvalidity modseq [uids] [(numbers uids)])`."""
+    scanner.expect(b"(")
+    validity = scanner.number()
+    scanner.space()
+    modseq = scanner.number(MAX_MODSEQ)
+    if not validity or not modseq:
+        raise ProtocolViolation("QRESYNC with 0")
+    uids = matches = None
+    if scanner.accept(b" ") and scanner.peek() != b"(":
+        uids = _plain_set(scanner)
+        scanner.accept(b" ")
+    if scanner.accept(b"("):
+        numbers = _plain_set(scanner)
+        scanner.space()
+        matches = (numbers, _plain_set(scanner))
+        scanner.expect(b")")
+    scanner.expect(b")")
+    return Known(validity, modseq, uids, matches)
+
+
+def _plain_set(scanner: Scanner) -> SequenceSet:
+    """A set without `*` and `$`."""
+    found = scanner.sequence_set()
+    if found is SAVED or any(STAR in pair for pair in found):
+        raise ProtocolViolation("* and $ are not known here")
+    return found
+
+
+def create(scanner: Scanner) -> Create:
+    """`CREATE mailbox [(USE (attributes))]`."""
+    mailbox = scanner.mailbox()
+    uses: tuple[bytes, ...] = ()
+    if scanner.accept(b" "):
+        scanner.expect(b"(")
+        if scanner.word() != b"USE":
+            raise ProtocolViolation("unknown parameter")
+        scanner.space()
+        uses = scanner.flag_list()
+        scanner.expect(b")")
+    scanner.end()
+    return Create(mailbox, uses)
 
 
 def one_mailbox(scanner: Scanner) -> str:
-    """One name: DELETE, SUBSCRIBE, UNSUBSCRIBE, CREATE."""
+    """One name: DELETE, SUBSCRIBE, UNSUBSCRIBE, GETQUOTAROOT and their kin."""
     mailbox = scanner.mailbox()
     scanner.end()
     return mailbox

@@ -1,8 +1,13 @@
-"""SEARCH (RFC 9051 6.4.4) with ESEARCH (RFC 4731), CHARSET and MODSEQ (RFC 7162 3.1.5)."""
+"""SEARCH (RFC 9051 6.4.4) and ESEARCH of many folders (RFC 7377).
+
+With RETURN (RFC 4731), MODSEQ (RFC 7162 3.1.5), SAVE (RFC 5182), WITHIN (RFC 5032), SAVEDATE (RFC 8514), PARTIAL
+(RFC 9394), UPDATE (RFC 5267), object ids (RFC 8474).
+"""
 
 from __future__ import annotations
 
 import codecs
+import re
 from typing import NamedTuple
 
 from postern.model.items import Flag
@@ -16,8 +21,10 @@ from postern.model.query import (
     ModseqFrom,
     Not,
     Or,
+    OriginIs,
     Query,
     ReceivedBetween,
+    SavedBetween,
     SentBetween,
     SizeAbove,
     SizeBelow,
@@ -25,7 +32,10 @@ from postern.model.query import (
 )
 from postern.model.refusal import ProtocolViolation
 from postern.protocols.imap import dates, sequence
+from postern.protocols.imap.commands.fetch import partial_range
+from postern.protocols.imap.commands.mailboxes import Mailboxes, mailboxes
 from postern.protocols.imap.commands.store import MAX_MODSEQ
+from postern.protocols.imap.declined import Declined
 from postern.protocols.imap.scanner import Scanner
 
 MAX_DEPTH = 50
@@ -35,8 +45,11 @@ DAY_S = 86400
 CHARSETS = ("US-ASCII", "UTF-8")
 
 
-class BadCharset(ProtocolViolation):
+class BadCharset(Declined):
     """The charset is not known: NO [BADCHARSET] (RFC 9051 6.4.4)."""
+
+    def __init__(self) -> None:
+        super().__init__(b"NO [BADCHARSET (%b)] Unknown charset" % " ".join(CHARSETS).encode("ascii"))
 
 
 class SequenceIn(Query, frozen=True):
@@ -55,14 +68,31 @@ class Recent(Query, frozen=True):
     """`\\Recent`, known to the session alone."""
 
 
+class Within(Query, frozen=True):
+    """INTERNALDATE within the last seconds (`younger`) or before them; the front end knows the time."""
+
+    seconds: int
+    younger: bool
+
+
+class Returns(NamedTuple):
+    """What a search shall answer."""
+
+    options: frozenset[bytes]
+    """Of MIN, MAX, ALL, COUNT, SAVE, PARTIAL, UPDATE, CONTEXT."""
+    partial: tuple[int, int] | None = None
+
+
 class Search(NamedTuple):
     """A search."""
 
     query: Query
-    returns: frozenset[bytes] | None
-    """MIN, MAX, ALL, COUNT; None: a plain SEARCH response is wanted."""
+    returns: Returns | None
+    """None: a plain SEARCH response is wanted."""
     modseq: bool
     """MODSEQ is among the keys: the answer carries the highest one."""
+    sources: Mailboxes | None = None
+    """Where ESEARCH looks; None: in the selected folder."""
 
 
 def _not_flag(bit: Flag) -> Query:
@@ -84,10 +114,15 @@ _PLAIN: dict[bytes, Query] = {
     b"RECENT": Recent(),
     b"OLD": Not(Recent()),
     b"NEW": And((Recent(), _not_flag(Flag.SEEN))),
+    b"SAVEDATESUPPORTED": All(),
 }
 _HEADERS = {b"BCC": "bcc", b"CC": "cc", b"FROM": "from", b"SUBJECT": "subject", b"TO": "to"}
 _DATES = frozenset({b"BEFORE", b"ON", b"SINCE", b"SENTBEFORE", b"SENTON", b"SENTSINCE"})
-_RETURNS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT"})
+_SAVED_DATES = frozenset({b"SAVEDBEFORE", b"SAVEDON", b"SAVEDSINCE"})
+_RETURNS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE", b"PARTIAL", b"UPDATE", b"CONTEXT"})
+_RESULTS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE", b"PARTIAL"})
+_EMAIL_ID = re.compile(rb"M([0-9]{1,15})")
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_\-]{1,255}")
 
 
 class _Reader:
@@ -122,7 +157,7 @@ class _Reader:
             inner = self.keys_until_end(depth + 1)
             scanner.expect(b")")
             return inner
-        if head.isdigit() or head == b"*":
+        if head.isdigit() or head in (b"*", b"$"):
             return SequenceIn(scanner.sequence_set())
         name = scanner.word()
         plain = _PLAIN.get(name)
@@ -152,7 +187,7 @@ class _Reader:
             return BodyContains(self.text())
         if name == b"TEXT":
             return TextContains(self.text())
-        if name in _DATES:
+        if name in _DATES or name in _SAVED_DATES:
             return _date_key(name, dates.day(scanner.astring()))
         if name in (b"KEYWORD", b"UNKEYWORD"):
             keyword = HasKeyword(scanner.atom().decode("ascii"))
@@ -162,6 +197,17 @@ class _Reader:
     def with_number(self, name: bytes) -> Query:
         """Keys that take a number or set."""
         scanner = self.scanner
+        if name in (b"OLDER", b"YOUNGER"):
+            seconds = scanner.number()
+            if not seconds:
+                raise ProtocolViolation("an interval of 0 seconds")
+            return Within(seconds, name == b"YOUNGER")
+        if name == b"EMAILID":
+            found = _EMAIL_ID.fullmatch(scanner.match(_OBJECT_ID, "an object id"))
+            return OriginIs(int(found[1]) if found else -1)
+        if name == b"THREADID":
+            scanner.match(_OBJECT_ID, "an object id")
+            return Not(All())
         if name == b"LARGER":
             return SizeAbove(scanner.number(MAX_MODSEQ))
         if name == b"SMALLER":
@@ -193,7 +239,7 @@ class _Reader:
 
 
 def _date_key(name: bytes, day: int) -> Query:
-    make = SentBetween if name.startswith(b"SENT") else ReceivedBetween
+    make = SentBetween if name.startswith(b"SENT") else SavedBetween if name in _SAVED_DATES else ReceivedBetween
     if name.endswith(b"BEFORE"):
         return make(None, day)
     if name.endswith(b"ON"):
@@ -203,6 +249,24 @@ def _date_key(name: bytes, day: int) -> Query:
 
 def search(scanner: Scanner) -> Search:
     """`SEARCH [RETURN (options)] [CHARSET name] keys`. Raises BadCharset."""
+    return _search(scanner, None)
+
+
+def esearch(scanner: Scanner) -> Search:
+    """`ESEARCH [IN (sources)] [RETURN (options)] [CHARSET name] keys` (RFC 7377 2.2)."""
+    sources = None
+    if scanner.accept_word(b"IN ("):
+        sources = mailboxes(scanner)
+        scanner.space()
+    found = _search(scanner, sources)
+    if found.returns is None:
+        found = found._replace(returns=Returns(frozenset({b"ALL"})))
+    elif found.returns.options & {b"SAVE", b"UPDATE", b"CONTEXT"} and sources is not None:
+        raise ProtocolViolation("SAVE, UPDATE and CONTEXT are for the selected folder")
+    return found
+
+
+def _search(scanner: Scanner, sources: Mailboxes | None) -> Search:
     returns = None
     if scanner.accept_word(b"RETURN (") or scanner.accept_word(b"RETURN("):
         returns = _returns(scanner)
@@ -213,19 +277,29 @@ def search(scanner: Scanner) -> Search:
         scanner.space()
     query = reader.keys_until_end(0)
     scanner.end()
-    return Search(query, returns, reader.modseq)
+    return Search(query, returns, reader.modseq, sources)
 
 
-def _returns(scanner: Scanner) -> frozenset[bytes]:
+def _returns(scanner: Scanner) -> Returns:
     options: set[bytes] = set()
+    partial: tuple[int, int] | None = None
     while not scanner.accept(b")"):
         if options:
             scanner.space()
         option = scanner.word()
         if option not in _RETURNS:
             raise ProtocolViolation(f"unknown return option {option.decode('ascii')}")
+        if option in options:
+            raise ProtocolViolation(f"{option.decode('ascii')} twice")
+        if option == b"PARTIAL":
+            scanner.space()
+            partial = partial_range(scanner)
         options.add(option)
-    return frozenset(options or {b"ALL"})  # RFC 4731 3.1: () means ALL
+    if {b"PARTIAL", b"ALL"} <= options:
+        raise ProtocolViolation("PARTIAL and ALL")  # RFC 9394 3.1
+    if not options & _RESULTS:
+        options.add(b"ALL")  # RFC 4731 3.1: () means ALL
+    return Returns(frozenset(options), partial)
 
 
 def _charset(name: bytes) -> str:
@@ -233,7 +307,7 @@ def _charset(name: bytes) -> str:
     try:
         info = codecs.lookup(name.decode("ascii"))
     except (LookupError, UnicodeDecodeError) as error:
-        raise BadCharset("unknown charset") from error
+        raise BadCharset from error
     if not getattr(info, "_is_text_encoding", True) or info.name in {"idna", "punycode", "undefined", "utf-7"}:
-        raise BadCharset("unknown charset")
+        raise BadCharset
     return info.name

@@ -1,0 +1,212 @@
+"""What a reader sees of a message: the text to read, and what hangs on it."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import msgspec
+
+from postern.formats.mime import charset, header, parameters, transfer
+from postern.formats.mime.parts import LEAF, MESSAGE, MULTIPART, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
+
+_INLINE_TEXT = (b"text/plain", b"text/html", b"text/enriched")
+_TAG = re.compile(r"<(?:!--|(/?)([a-zA-Z][a-zA-Z0-9]{0,20}+)?[^<>]*+>?)").finditer
+_UNSEEN = frozenset({"script", "style", "head", "title"})
+_BREAKING = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote"})
+_SPACES = re.compile(r"[ \t\r\n\f]++")
+_MANY_LINES = re.compile(r"\n{3,}")
+_MAX_HTML = 4 << 20
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a message. Offsets are into the content that was read."""
+
+    section: str
+    """As IMAP counts: `2.1`."""
+    content_type: str
+    """Small letters, without parameters."""
+    charset: str
+    name: str
+    """File name, decoded; may be empty."""
+    content_id: str
+    """Without brackets."""
+    location: str
+    inline: bool
+    """Content-Disposition says so, or the text refers to it by its id."""
+    encoding: bytes
+    header_start: int
+    start: int
+    end: int
+    enclosed: bool = False
+    """A message in the message."""
+
+    def decoded(self, content: bytes | memoryview) -> bytes:
+        """Octets without transfer encoding."""
+        return transfer.decode(bytes(content[self.start : self.end]), self.encoding)
+
+    def text(self, content: bytes | memoryview) -> str:
+        """Characters."""
+        return charset.text(self.decoded(content), self.charset)
+
+    @property
+    def size_estimate(self) -> int:
+        """Octets, without decoding them."""
+        raw = self.end - self.start
+        return raw * 37 // 50 if self.encoding.strip().lower() == b"base64" else raw
+
+
+class Anatomy(msgspec.Struct, frozen=True):
+    """A message's readable parts."""
+
+    plain: Part | None
+    html: Part | None
+    attachments: tuple[Part, ...]
+
+
+class _Node(msgspec.Struct):
+    part: Part
+    kind: int
+    depth: int
+    children: list[_Node]
+
+
+def anatomy(content: bytes | memoryview, packed: bytes) -> Anatomy:
+    """Find them. `packed` is the part map of the content (messages over 4 GiB have none: then nothing is found)."""
+    try:
+        numbers = list(PartMap.unpack(packed))
+    except ValueError:
+        return Anatomy(None, None, ())
+    root = _tree(content, numbers)
+    found = _Finder()
+    found.visit(root, alternative=False, related=False)
+    attachments = tuple(found.attachments)
+    return Anatomy(found.plain, found.html, attachments)
+
+
+def _tree(content: bytes | memoryview, numbers: list[tuple[int, int, int, int, int]]) -> _Node:
+    """Nodes down to enclosed messages, whose inside belongs to them."""
+    root = _Node(_part(content, numbers[0], "1" if numbers[0][0] != MULTIPART else ""), numbers[0][0], 0, [])
+    stack = [root]
+    hidden = -1
+    for one in numbers[1:]:
+        kind, depth = one[0], one[1]
+        if hidden >= 0 and depth > hidden:
+            continue
+        hidden = -1
+        while stack and stack[-1].depth >= depth:
+            stack.pop()
+        if not stack:
+            break
+        above = stack[-1]
+        number = str(len(above.children) + 1)
+        section = f"{above.part.section}.{number}" if above.part.section and above.kind == MULTIPART else number
+        node = _Node(_part(content, one, section), kind, depth, [])
+        above.children.append(node)
+        if kind == MULTIPART:
+            stack.append(node)
+        elif kind == MESSAGE:
+            hidden = depth
+    return root
+
+
+def _part(content: bytes | memoryview, numbers: tuple[int, int, int, int, int], section: str) -> Part:
+    kind, _, header_start, start, end = numbers
+    block = bytes(content[header_start : min(start, header_start + PART_HEADER_LIMIT_BYTES)])
+    fields = {name.lower(): value for name, value in reversed(header.values(block))}
+    type_, type_values = parameters.parse(fields.get(b"content-type", b""))
+    disposition, disposition_values = parameters.parse(fields.get(b"content-disposition", b""))
+    name = _file_name(disposition_values, b"filename") or _file_name(type_values, b"name")
+    named = parameters.get(type_values, b"charset") or b""
+    content_type = (type_ or b"text/plain").lower().decode("ascii", "replace")
+    return Part(
+        section,
+        content_type,
+        named.decode("ascii", "replace"),
+        name,
+        header.unfold(fields.get(b"content-id", b"")).strip(b"<> ").decode("utf-8", "replace"),
+        header.unfold(fields.get(b"content-location", b"")).decode("utf-8", "replace"),
+        (disposition or b"").lower() == b"inline",
+        header.unfold(fields.get(b"content-transfer-encoding", b"")),
+        header_start,
+        start,
+        end,
+        kind == MESSAGE,
+    )
+
+
+def _file_name(found: parameters.Parameters, name: bytes) -> str:
+    value = parameters.decoded(found, name) or ""
+    if "=?" in value:  # against RFC 2047 5, and everywhere
+        value = header.decode(value.encode())
+    return value.replace("/", "_").replace("\\", "_").strip()
+
+
+class _Finder:
+    def __init__(self) -> None:
+        self.plain: Part | None = None
+        self.html: Part | None = None
+        self.attachments: list[Part] = []
+        self.closed = False
+        """Text that comes now is no longer what is read first."""
+
+    def visit(self, node: _Node, *, alternative: bool, related: bool) -> None:
+        part = node.part
+        if node.kind == MULTIPART:
+            mine = part.content_type == "multipart/alternative"
+            for number, one in enumerate(node.children):
+                self.visit(one, alternative=alternative or mine, related=part.content_type == "multipart/related")
+                if not mine and number == 0 and (self.plain or self.html):
+                    self.closed = True
+            return
+        if node.kind in (TEXT, LEAF) and not part.name and self._take(part, alternative):
+            return
+        self.attachments.append(part)
+
+    def _take(self, part: Part, alternative: bool) -> bool:
+        if part.content_type.encode() not in _INLINE_TEXT or (self.closed and not alternative):
+            return False
+        if part.content_type == "text/html":
+            if self.html is not None:
+                return False
+            self.html = part
+        else:
+            if self.plain is not None or (self.html is not None and not alternative):
+                return False
+            self.plain = part
+        return True
+
+
+def to_text(html: str) -> str:
+    """What is left of HTML without markup: for clients that ask for text only. Linear time."""
+    html = html[:_MAX_HTML]
+    pieces: list[str] = []
+    position, unseen = 0, ""
+    for match in _TAG(html):
+        if match.start() < position:
+            continue
+        if not unseen:
+            pieces.append(_SPACES.sub(" ", html[position : match.start()]))
+        position = match.end()
+        closing, name = match.group(1), (match.group(2) or "").lower()
+        if match.group() == "<!--":
+            end = html.find("-->", position)
+            position = len(html) if end < 0 else end + 3
+        elif unseen:
+            unseen = "" if closing and name == unseen else unseen
+        elif name in _UNSEEN and not closing:
+            unseen = name
+        elif name in _BREAKING and (closing or name == "br"):
+            pieces.append("\n")
+    if not unseen:
+        pieces.append(_SPACES.sub(" ", html[position:]))
+    lines = "\n".join(line.strip() for line in unescape("".join(pieces)).split("\n"))
+    return _MANY_LINES.sub("\n\n", lines).strip().replace("\n", "\r\n")
+
+
+def to_html(text: str) -> str:
+    """Text as HTML, line for line."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    lines = escaped.replace("\r\n", "\n").replace("\n", "<br>\r\n")
+    head = '<html><head><meta http-equiv="Content-Type" content="text/html; charset=utf-8"></head>'
+    return f"{head}<body>\r\n<div>{lines}</div>\r\n</body></html>"

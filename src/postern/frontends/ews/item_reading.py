@@ -1,0 +1,109 @@
+"""GetItem (MS-OXWSCORE 3.1.4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from postern.frontends.ews import places, slices
+from postern.frontends.ews.box import Box
+from postern.frontends.ews.call import Call
+from postern.frontends.ews.loading import Loader, Wanted
+from postern.frontends.ews.places import ItemPlace
+from postern.model.ids import FolderId, ItemId, MailboxId
+from postern.model.refusal import Refusal
+from postern.protocols.ews import ids, responses
+from postern.protocols.ews.ids import FolderKey, ItemKey
+from postern.protocols.ews.item_requests import GetItem
+from postern.protocols.ews.message_facts import MessageFacts
+from postern.protocols.ews.message_xml import MessageWriter
+from postern.protocols.ews.places import ItemRef
+from postern.protocols.ews.violation import EwsViolation
+
+
+def wanted(writer: MessageWriter) -> Wanted:
+    """What a writer needs."""
+    return Wanted(not writer.only_ids, writer.header, writer.content, writer.structure)
+
+
+class Reader:
+    """Messages of one request, whichever folders they are in."""
+
+    def __init__(self, call: Call, needs: Wanted) -> None:
+        self._call = call
+        self._needs = needs
+        self._loaders: dict[tuple[MailboxId, FolderId], Loader] = {}
+
+    async def _loader(self, box: Box, folder: FolderId) -> Loader:
+        loader = self._loaders.get((box.id, folder))
+        if loader is None:
+            loader = self._loaders[box.id, folder] = await Loader.open(box, folder, self._needs)
+        return loader
+
+    async def several(self, box: Box, folder: FolderId, items: Sequence[ItemId]) -> dict[str, MessageFacts]:
+        """Those of a folder's items that are there, by id. Raises Refusal."""
+        loader = await self._loader(box, folder)
+        places = await box.locate(folder, items)
+        by_uid = await loader.by_uid(list(places.values()))
+        for item, uid in places.items():
+            if uid in by_uid:
+                loader.attachment_ids(by_uid[uid], item)
+        return {facts.id: facts for facts in by_uid.values()}
+
+    async def facts(self, place: ItemPlace) -> MessageFacts:
+        """Raises EwsViolation, Refusal."""
+        loader = await self._loader(place.box, place.folder)
+        found = (await loader.by_uid([place.uid])).get(place.uid)
+        if found is None:
+            raise EwsViolation("ErrorItemNotFound", "There is no such item.")
+        loader.attachment_ids(found, place.item)
+        return found
+
+
+_TOGETHER = 32
+"""Messages that are in memory with their content at a time."""
+
+
+async def _ahead(call: Call, reader: Reader, refs: Sequence[ItemRef]) -> dict[str, MessageFacts]:
+    """What can be read folder by folder; what cannot is left to be asked for one by one, which tells why."""
+    groups: dict[FolderKey, list[ItemKey]] = {}
+    for ref in refs:
+        try:
+            key = ids.read_item(ref.id)
+        except EwsViolation:
+            continue
+        if not ref.occurrence and not ref.master_of:
+            groups.setdefault(FolderKey(key.mailbox, key.folder), []).append(key)
+    found: dict[str, MessageFacts] = {}
+    for folder, keys in groups.items():
+        if len(keys) == 1:
+            continue
+        try:
+            found |= await reader.several(await call.box(folder.mailbox), folder.folder, [key.item for key in keys])
+        except Refusal:
+            continue
+    return found
+
+
+async def get_item(call: Call, request: GetItem) -> str:
+    """GetItem."""
+    writer = MessageWriter(request.shape, call.version)
+    reader = Reader(call, wanted(writer))
+    counted = [0]
+
+    read: dict[str, MessageFacts] = {}
+    refs = request.items
+
+    async def one(ref: ItemRef) -> str:
+        number = counted[0]
+        counted[0] += 1
+        if number % _TOGETHER == 0:
+            read.clear()
+            read.update(await _ahead(call, reader, refs[number : number + _TOGETHER]))
+        facts = read.get(ref.id)
+        if facts is None or ref.occurrence or ref.master_of:
+            facts = await reader.facts(await places.item(call, ref))
+        return f"<m:Items>{await slices.sized(len(facts.content), partial(writer.write, facts))}</m:Items>"
+
+    message = "GetItemResponseMessage"
+    return responses.response("GetItem", await call.each(message, request.items, one, empty="<m:Items/>"))

@@ -1,0 +1,128 @@
+"""UpdateItem (MS-OXWSCORE 3.1.4.9): flags and stored properties in place, MIME by writing the message anew."""
+
+from __future__ import annotations
+
+from postern.formats.mime.document import Document
+from postern.frontends.ews import item_making, places, saving, sending, transferring
+from postern.frontends.ews.call import Call
+from postern.frontends.ews.places import ItemPlace
+from postern.model.ids import ChangeNumber
+from postern.model.items import Columns, Flag, ItemClass, SpecialUse
+from postern.protocols.ews import ids, responses
+from postern.protocols.ews.drafting import Draft
+from postern.protocols.ews.item_requests import ItemChange, UpdateItem
+from postern.protocols.ews.versions import Version
+from postern.protocols.ews.violation import EwsViolation
+from postern.services.mailboxes import FlagChange, ItemUpdate
+
+_COLUMNS = Columns.FLAGS | Columns.CLASS | Columns.CHANGE_KEY
+_EMPTY = "<m:Items/>"
+_MESSAGE = "UpdateItemResponseMessage"
+
+
+async def update_item(call: Call, request: UpdateItem) -> str:
+    """UpdateItem."""
+
+    async def one(change: ItemChange) -> str:
+        known = _known(change, request.conflicts)
+        place = await places.item(call, change.item)
+        rows = await place.box.rows(place.folder, _COLUMNS, [place.uid])
+        if not rows:
+            raise EwsViolation("ErrorItemNotFound", "There is no such item.")
+        flags, item_class, changed = rows[0]
+        if known is not None and changed > known and request.conflicts == "NeverOverwrite":
+            raise EwsViolation("ErrorIrresolvableConflict", "The item was changed in the meantime.")
+        if item_class != ItemClass.MESSAGE:
+            raise EwsViolation("ErrorInvalidPropertyUpdateSentMessage", "Items of that class cannot be changed here.")
+        draft = await _draft(place, flags, change)
+        before = (int(draft.flags), frozenset(draft.keywords))
+        for each in change.changes:
+            draft.change(each)
+        if request.disposition in ("SendOnly", "SendAndSaveCopy"):
+            return await _send(call, place, draft, request)
+        guard = known if request.conflicts == "NeverOverwrite" else None
+        if draft.rewritten or draft.attachments or draft.mime is not None:
+            place, guard = await rewrite(call, place, draft, guard), None
+        await _change(place, draft, before, guard)
+        return transferring.items_of(await transferring.identity(place.box, place.folder, place.uid)) + conflicts(call)
+
+    return responses.response("UpdateItem", await call.each(_MESSAGE, request.changes, one, empty=_EMPTY))
+
+
+def conflicts(call: Call) -> str:
+    """ConflictResults: none, since nothing is merged half."""
+    if call.version < Version.EXCHANGE_2007_SP1:
+        return ""
+    return "<m:ConflictResults><t:Count>0</t:Count></m:ConflictResults>"
+
+
+def _known(change: ItemChange, resolution: str) -> ChangeNumber | None:
+    """The state a client knows. Raises EwsViolation."""
+    if change.item.change_key:
+        return ChangeNumber(ids.read_change(change.item.change_key))
+    if resolution == "AlwaysOverwrite":
+        return None
+    raise EwsViolation("ErrorChangeKeyRequiredForWriteOperations", "The item has to be named with its change key.")
+
+
+_FLAGS_ONLY = frozenset({"message:IsRead", "item:Categories", "item:Flag"})
+
+
+async def _draft(place: ItemPlace, flags: int, change: ItemChange) -> Draft:
+    named = await place.box.keywords()
+    words = frozenset(word for bit, word in named.items() if flags >> bit & 1)
+    if all(getattr(each.path, "uri", "") in _FLAGS_ONLY for each in change.changes):
+        document = Document()  # nothing of the message has to be read
+    else:
+        document = Document.read(await place.box.access.read(place.folder, place.uid))
+    return Draft(document, flags & saving.SYSTEM, words, sent=not flags & Flag.DRAFT)
+
+
+async def _change(
+    place: ItemPlace, draft: Draft, before: tuple[int, frozenset[str]], unchanged_since: ChangeNumber | None
+) -> None:
+    """What needs no new MIME."""
+    flags, words = before
+    now = int(draft.flags)
+    update = FlagChange(
+        now & ~flags,
+        flags & ~now,
+        tuple(sorted(draft.keywords - words)),
+        tuple(sorted(words - draft.keywords)),
+    )
+    flagged = update != FlagChange()
+    box = place.box
+    if draft.properties or draft.removed:
+        removed = tuple(draft.removed - draft.properties.keys())
+        await box.items.update(
+            place.folder,
+            place.uid,
+            ItemUpdate(draft.properties, removed, update if flagged else None),
+            unchanged_since,
+        )
+        box.wrote(folders=True)
+    elif flagged:
+        await box.access.set_flags(place.folder, ((place.uid, place.uid),), update)
+        box.wrote(folders=True)
+    box.forget_keywords()
+
+
+async def rewrite(call: Call, place: ItemPlace, draft: Draft, unchanged_since: ChangeNumber | None) -> ItemPlace:
+    """Put a changed message in the place of the old one. Raises Refusal."""
+    return await saving.replace(place, saving.rendered(call, draft), unchanged_since)
+
+
+async def _send(call: Call, place: ItemPlace, draft: Draft, request: UpdateItem) -> str:
+    """The changed draft goes out, and a copy of it stays (MessageDisposition)."""
+    await item_making.author(call, draft)
+    content = call.services.submission.complete(saving.rendered(call, draft))
+    copy = None
+    if request.disposition == "SendAndSaveCopy":
+        copy = await sending.saved_to(call, request.saved_to, SpecialUse.SENT)
+    await sending.send(call, content)
+    if copy is not None:
+        draft.flags |= Flag.SEEN
+        await saving.add(copy.box, copy.folder, content, draft, drop=int(Flag.DRAFT))
+    await place.box.access.expunge(place.folder, ((place.uid, place.uid),), only_deleted=False)
+    place.box.wrote(folders=True)
+    return _EMPTY + conflicts(call)

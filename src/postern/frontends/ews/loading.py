@@ -1,0 +1,183 @@
+"""From rows of the store to what is known of a message; reads only what an answer needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from postern.formats.mime.anatomy import Anatomy, anatomy
+from postern.formats.mime.scan import Scan, scan
+from postern.frontends.ews import slices
+from postern.frontends.ews.box import Box
+from postern.model import properties
+from postern.model.ids import FolderId, ItemId, Uid
+from postern.model.items import FIRST_KEYWORD_BIT, Columns, Folder, ItemClass
+from postern.protocols.ews import ids
+from postern.protocols.ews.categories import categories
+from postern.protocols.ews.folder_xml import Rights
+from postern.protocols.ews.ids import AttachmentKey, ItemIds
+from postern.protocols.ews.message_facts import MessageFacts
+from postern.services.mailboxes import Ranges, normalise
+
+_NARROW = (
+    Columns.UID | Columns.FLAGS | Columns.RECEIVED_AT | Columns.SIZE | Columns.ITEM_ID | Columns.SAVED_AT
+    | Columns.CLASS | Columns.CHANGE_KEY
+)  # fmt: skip
+_WIDE = Columns.SENT_AT | Columns.SUBJECT | Columns.PROPERTIES
+_HEADER = Columns.HEADER | Columns.PREFIX | Columns.BLOB | Columns.BODY_SIZE
+_ATTACHED = re.compile(rb'\("attachment" |"(?:file)?name\*?" |"message" "rfc822"', re.IGNORECASE).search
+_MAX_HEADER = 1 << 20
+ELEMENTS = {
+    ItemClass.MESSAGE: "Message",
+    ItemClass.APPOINTMENT: "CalendarItem",
+    ItemClass.CONTACT: "Contact",
+    ItemClass.TASK: "Task",
+    ItemClass.NOTE: "Item",
+    ItemClass.DISTRIBUTION_LIST: "DistributionList",
+    ItemClass.ASSOCIATED: "Message",
+}
+
+
+class Wanted(NamedTuple):
+    """What has to be read."""
+
+    wide: bool = True
+    header: bool = False
+    content: bool = False
+    structure: bool = False
+
+
+class Loader:
+    """Reads messages of one folder."""
+
+    def __init__(self, box: Box, folder: Folder, rights: Rights, wanted: Wanted) -> None:
+        self._box = box
+        self._folder = folder.id
+        self._wanted = wanted
+        self._ids = ItemIds(box.id, folder.id)
+        self._parent_id = box.folder_id(folder.id)
+        self._parent_change = ids.folder_change(folder.changed)
+        self._rights = rights
+        self._owner = box.owner.address.lower()
+        self._mailbox = bytes.fromhex(box.id)
+        self._words: dict[int, tuple[tuple[str, ...], frozenset[str]]] = {}
+        self._keywords: dict[int, str] = {}
+        columns = _NARROW
+        if wanted.wide:
+            columns |= _WIDE
+        if wanted.header or wanted.content:
+            columns |= _HEADER
+        if wanted.content:
+            columns |= Columns.PARTS
+        if wanted.structure:
+            columns |= Columns.BODYSTRUCTURE
+        self._columns = columns
+        self._names = [one for one in Columns if one & columns]
+
+    @classmethod
+    async def open(cls, box: Box, folder: FolderId, wanted: Wanted) -> Loader:
+        """Raises Refusal."""
+        loader = cls(box, await box.folder(folder), await box.effective(folder), wanted)
+        loader._keywords = await box.keywords()
+        return loader
+
+    async def by_uid(self, uids: Sequence[Uid]) -> dict[Uid, MessageFacts]:
+        """Of some items; those that are gone are left out. Raises Refusal."""
+        ranges = _ranges(uids)
+        return {uid: facts async for uid, facts in self.all(ranges)} if ranges else {}
+
+    async def all(self, ranges: Ranges | None = None) -> AsyncIterator[tuple[Uid, MessageFacts]]:
+        """Of a folder, by UID. Raises Refusal."""
+        wanted = self._wanted
+        async for rows in self._box.access.items(self._folder, self._columns, ranges):
+            for row in rows:
+                values: dict[Columns, object] = {}
+                at = 0
+                for name in self._names:
+                    if name is Columns.BLOB:
+                        values[name] = (row[at], row[at + 1])
+                        at += 2
+                    else:
+                        values[name] = row[at]
+                        at += 1
+                facts = self._facts(values)
+                if wanted.header or wanted.content:
+                    await self._read(facts, values)
+                yield values[Columns.UID], facts  # type: ignore[misc]
+
+    def _facts(self, values: dict[Columns, object]) -> MessageFacts:
+        get = values.get
+        flags: int = values[Columns.FLAGS]  # type: ignore[assignment]
+        item: int = values[Columns.ITEM_ID]  # type: ignore[assignment]
+        item_class: int = values[Columns.CLASS]  # type: ignore[assignment]
+        stored: bytes = get(Columns.PROPERTIES) or b""  # type: ignore[assignment]
+        shown, words = self._keywords_of(flags)
+        structure: bytes = get(Columns.BODYSTRUCTURE) or b""  # type: ignore[assignment]
+        return MessageFacts(
+            id=self._ids.of(item),
+            change_key=ids.item_change(values[Columns.CHANGE_KEY]),  # type: ignore[arg-type]
+            parent_id=self._parent_id,
+            parent_change_key=self._parent_change,
+            flags=flags,
+            received_at=values[Columns.RECEIVED_AT],  # type: ignore[arg-type]
+            saved_at=values[Columns.SAVED_AT],  # type: ignore[arg-type]
+            size=values[Columns.SIZE],  # type: ignore[arg-type]
+            sent_at=get(Columns.SENT_AT),  # type: ignore[arg-type]
+            subject=get(Columns.SUBJECT) or "",  # type: ignore[arg-type]
+            header=b"",
+            rights=self._rights,
+            categories=shown,
+            keywords=words,
+            properties=properties.unpack(stored) if stored else {},
+            has_attachments=bool(structure and _ATTACHED(structure)),
+            associated=item_class == ItemClass.ASSOCIATED,
+            element=ELEMENTS.get(ItemClass(item_class), "Item"),
+            owner=self._owner,
+            conversation_prefix=self._mailbox,
+            instance=self._mailbox[:4] + item.to_bytes(6, "big"),
+        )
+
+    def _keywords_of(self, flags: int) -> tuple[tuple[str, ...], frozenset[str]]:
+        bits = flags >> FIRST_KEYWORD_BIT
+        found = self._words.get(bits)
+        if found is None:
+            named = [word for bit, word in self._keywords.items() if flags >> bit & 1]
+            found = self._words[bits] = categories(named), frozenset(word.lower() for word in named)
+        return found
+
+    async def _read(self, facts: MessageFacts, values: dict[Columns, object]) -> None:
+        prefix: bytes = values[Columns.PREFIX] or b""  # type: ignore[assignment]
+        size: int = values[Columns.BODY_SIZE]  # type: ignore[assignment]
+        blob: tuple[int, int] = values[Columns.BLOB]  # type: ignore[assignment]
+        head: bytes | None = values[Columns.HEADER]  # type: ignore[assignment]
+        if self._wanted.content:
+            (body,) = await self._box.access.read_bodies([blob]) if size else (b"",)
+            facts.content = prefix + body
+            found, parts = await slices.sized(len(facts.content), partial(_look, facts.content))
+            facts.anatomy = parts
+            facts.has_attachments = any(not one.inline or not one.content_id for one in parts.attachments)
+            head = body[: min(max(0, found.header_end - len(prefix)), _MAX_HEADER)]
+        elif head is None:
+            (body,) = await self._box.access.read_bodies([blob])
+            end = body.find(b"\r\n\r\n", 0, _MAX_HEADER)
+            head = body[: end + 4] if end >= 0 else body[:_MAX_HEADER]
+        facts.header = prefix + head
+
+    def attachment_ids(self, facts: MessageFacts, item: ItemId) -> None:
+        """Give the attachments their ids."""
+        if facts.anatomy is not None:
+            facts.attachment_ids = {
+                one.section: ids.attachment_id(AttachmentKey(self._box.id, self._folder, item, one.section))
+                for one in facts.anatomy.attachments
+            }
+
+
+def _look(content: bytes) -> tuple[Scan, Anatomy]:
+    found = scan(content)
+    return found, anatomy(content, found.parts)
+
+
+def _ranges(uids: Sequence[Uid]) -> list[tuple[int, int]]:
+    return normalise((one, one) for one in uids)

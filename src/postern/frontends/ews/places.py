@@ -1,0 +1,91 @@
+"""Finding the folder or item that a request names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from postern.frontends.ews.box import NAMES, Box
+from postern.frontends.ews.call import Call
+from postern.model.ids import FolderId, ItemId, Uid
+from postern.model.refusal import Reason, Refusal
+from postern.protocols.ews import ids
+from postern.protocols.ews.ids import ROOT, TOP
+from postern.protocols.ews.places import AnyFolder, FolderRef, ItemRef
+from postern.protocols.ews.violation import EwsViolation
+
+
+class FolderPlace(NamedTuple):
+    """A folder in a mailbox; the two roots too."""
+
+    box: Box
+    folder: FolderId
+
+
+class ItemPlace(NamedTuple):
+    """An item in a mailbox."""
+
+    box: Box
+    folder: FolderId
+    item: ItemId
+    uid: Uid
+
+
+async def folder(call: Call, ref: AnyFolder, code: str = "ErrorFolderNotFound") -> FolderPlace:
+    """Where a folder is. `code`: what its absence is called. Raises EwsViolation, Refusal."""
+    try:
+        if isinstance(ref, FolderRef):
+            key = ids.read(ref.id)
+            if not isinstance(key, ids.FolderKey):
+                raise EwsViolation("ErrorCannotUseItemIdForFolderId", "The id is an item's, not a folder's.")
+            if ref.change_key:
+                ids.read_change(ref.change_key)
+            place = FolderPlace(await call.box(key.mailbox), key.folder)
+            if key.folder not in (ROOT, TOP):
+                await place.box.folder(key.folder)
+            return place
+        box = await call.box_of(ref.mailbox)
+        return FolderPlace(box, await _distinguished(box, ref.name))
+    except Refusal as refusal:
+        if refusal.reason in (Reason.NO_SUCH_FOLDER, Reason.NO_SUCH_RECIPIENT) and not getattr(ref, "mailbox", ""):
+            raise EwsViolation(code, "There is no such folder.") from refusal
+        raise
+
+
+async def _distinguished(box: Box, name: str) -> FolderId:
+    if name == "msgfolderroot":
+        return TOP
+    if name == "root":
+        return ROOT
+    if name == "publicfoldersroot":
+        raise EwsViolation("ErrorNoPublicFolderReplicaAvailable", "There are no public folders.")
+    use = NAMES.get(name)
+    if use is None:
+        raise Refusal(Reason.NO_SUCH_FOLDER, name)
+    for one in (await box.folders()).values():
+        if one.special is use:
+            return one.id
+    made = await box.items.special(use)
+    box.wrote(folders=True)
+    return made.id
+
+
+async def stored(call: Call, ref: AnyFolder, code: str = "ErrorFolderNotFound") -> FolderPlace:
+    """The same, where it has to be a folder that holds items. Raises EwsViolation, Refusal."""
+    place = await folder(call, ref, code)
+    if place.folder in (ROOT, TOP):
+        raise EwsViolation("ErrorInvalidFolderTypeForOperation", "The root of a mailbox holds no items.")
+    return place
+
+
+async def item(call: Call, ref: ItemRef) -> ItemPlace:
+    """Where an item is. Raises EwsViolation, Refusal."""
+    if ref.occurrence or ref.master_of:
+        raise EwsViolation("ErrorCalendarCannotUseIdForOccurrenceId", "The id is no recurring item's.")
+    key = ids.read_item(ref.id)
+    try:
+        box = await call.box(key.mailbox)
+        return ItemPlace(box, key.folder, key.item, await box.uid(key.folder, key.item))
+    except Refusal as refusal:
+        if refusal.reason in (Reason.NO_SUCH_FOLDER, Reason.NO_SUCH_RECIPIENT):
+            raise Refusal(Reason.NO_SUCH_ITEM, refusal.detail) from refusal
+        raise

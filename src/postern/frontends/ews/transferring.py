@@ -1,0 +1,134 @@
+"""MoveItem, CopyItem, DeleteItem, MarkAsJunk (MS-OXWSCORE 3.1.4)."""
+
+from __future__ import annotations
+
+from postern.frontends.ews import places
+from postern.frontends.ews.box import Box
+from postern.frontends.ews.call import Call
+from postern.frontends.ews.places import FolderPlace, ItemPlace
+from postern.model.ids import FolderId, ItemId, Uid
+from postern.model.items import Columns, SpecialUse
+from postern.protocols.ews import ids, responses
+from postern.protocols.ews.ids import ItemKey
+from postern.protocols.ews.item_requests import DeleteItem, MarkAsJunk, TransferItem
+from postern.protocols.ews.places import ItemRef
+from postern.protocols.ews.violation import EwsViolation
+from postern.services.mailboxes import Disposal, FlagChange, Ranges
+
+_EMPTY = "<m:Items/>"
+_JUNK, _NOT_JUNK = "$Junk", "$NotJunk"
+
+
+async def dispose(box: Box, folder: FolderId, ranges: Ranges, disposal: str) -> None:
+    """Remove items as DeleteType says. Raises Refusal."""
+    if disposal == "MoveToDeletedItems":
+        trash = await box.by_use(SpecialUse.TRASH)
+        if trash.id != folder:
+            await box.access.move(folder, ranges, trash.id)
+            box.wrote(folders=True)
+            return
+    await box.access.expunge(folder, ranges, only_deleted=False)
+    box.wrote(folders=True)
+
+
+_DISPOSALS = {
+    "HardDelete": Disposal.HARD,
+    "SoftDelete": Disposal.SOFT,
+    "MoveToDeletedItems": Disposal.TO_DELETED_ITEMS,
+}
+
+
+async def delete_item(call: Call, request: DeleteItem) -> str:
+    """DeleteItem."""
+
+    async def one(ref: ItemRef) -> str:
+        place = await places.item(call, ref)
+        kind = _DISPOSALS[request.disposal]
+        if kind is Disposal.TO_DELETED_ITEMS and (await place.box.folder(place.folder)).special is SpecialUse.TRASH:
+            kind = Disposal.SOFT
+        await place.box.items.delete(place.folder, [place.uid], kind)
+        place.box.wrote(folders=True)
+        return ""
+
+    return responses.response("DeleteItem", await call.each("DeleteItemResponseMessage", request.items, one))
+
+
+async def identity(box: Box, folder: FolderId, uid: Uid) -> str:
+    """ItemId of what has just come to be in a folder."""
+    rows = await box.rows(folder, Columns.ITEM_ID | Columns.CHANGE_KEY, [uid])
+    if not rows:
+        return ""
+    item, change = rows[0]
+    text = ids.item_id(ItemKey(box.id, folder, ItemId(item)))
+    return f'<t:ItemId Id="{text}" ChangeKey="{ids.item_change(change)}"/>'
+
+
+def items_of(identity: str, element: str = "Message") -> str:
+    """Items with one of which only the id is told."""
+    return f"<m:Items><t:{element}>{identity}</t:{element}></m:Items>" if identity else _EMPTY
+
+
+async def move_item(call: Call, request: TransferItem) -> str:
+    """MoveItem."""
+    return await _transfer(call, request, "MoveItem", move=True)
+
+
+async def copy_item(call: Call, request: TransferItem) -> str:
+    """CopyItem."""
+    return await _transfer(call, request, "CopyItem", move=False)
+
+
+async def _transfer(call: Call, request: TransferItem, operation: str, *, move: bool) -> str:
+    target: FolderPlace | EwsViolation
+    try:
+        target = await places.stored(call, request.target, "ErrorToFolderNotFound")
+    except EwsViolation as violation:
+        target = violation
+
+    async def one(ref: ItemRef) -> str:
+        if isinstance(target, EwsViolation):
+            raise target
+        place = await places.item(call, ref)
+        uid = await transfer(place, target, move=move)
+        # the ids of what went to another mailbox are not told (MS-OXWSCORE 3.1.4.7)
+        if place.box.id != target.box.id or not request.new_ids:
+            return _EMPTY
+        return items_of(await identity(target.box, target.folder, uid))
+
+    return responses.response(
+        operation, await call.each(f"{operation}ResponseMessage", request.items, one, empty=_EMPTY)
+    )
+
+
+async def transfer(place: ItemPlace, target: FolderPlace, *, move: bool) -> Uid:
+    """Move or copy one item, also to another mailbox; its new UID. Raises Refusal."""
+    items = place.box.items
+    act = items.move if move else items.copy
+    found = await act(place.folder, [place.uid], target.folder, target.box.items)
+    place.box.wrote(folders=True)
+    target.box.wrote(folders=True)
+    if place.uid not in found:
+        raise EwsViolation("ErrorItemNotFound", "There is no such item.")
+    return found[place.uid].uid
+
+
+async def mark_as_junk(call: Call, request: MarkAsJunk) -> str:
+    """MarkAsJunk (MS-OXWSCORE 3.1.4.10)."""
+
+    async def one(ref: ItemRef) -> str:
+        place = await places.item(call, ref)
+        words = (_JUNK, _NOT_JUNK) if request.junk else (_NOT_JUNK, _JUNK)
+        change = FlagChange(add_keywords=words[:1], remove_keywords=words[1:])
+        await place.box.access.set_flags(place.folder, ((place.uid, place.uid),), change)
+        place.box.wrote(folders=True)
+        if not request.move:
+            return ""
+        target = await place.box.by_use(SpecialUse.JUNK if request.junk else SpecialUse.INBOX)
+        if target.id == place.folder:
+            return ""
+        uid = await transfer(place, FolderPlace(place.box, target.id), move=True)
+        rows = await place.box.rows(target.id, Columns.ITEM_ID | Columns.CHANGE_KEY, [uid])
+        key = ids.item_id(ItemKey(place.box.id, target.id, ItemId(rows[0][0])))
+        return f'<m:MovedItemId Id="{key}" ChangeKey="{ids.item_change(rows[0][1])}"/>'
+
+    return responses.response("MarkAsJunk", await call.each("MarkAsJunkResponseMessage", request.items, one))

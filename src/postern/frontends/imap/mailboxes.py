@@ -1,0 +1,49 @@
+"""Which mailboxes a filter means (RFC 5465 6, RFC 7377 2.2)."""
+
+from __future__ import annotations
+
+from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.select import refresh_others
+from postern.frontends.imap.sites import Place, Site
+from postern.frontends.imap.tree import INBOX, FolderTree
+from postern.model.items import SpecialUse
+from postern.protocols.imap.commands.mailboxes import Filter, Mailboxes
+from postern.protocols.imap.render import DELIMITER
+
+
+async def matching(connection: Connection, filters: Mailboxes) -> list[tuple[str, Place]]:
+    """(name, folder) of every mailbox that one of the filters means, each once."""
+    sites = [connection.own]
+    if any(each.names for each in filters):
+        sites += (await refresh_others(connection)).values()
+    found: list[tuple[str, Place]] = []
+    for site in sites:
+        tree = await site.tree()
+        for local in tree.names():
+            if any(means(connection, each, site, tree, local) for each in filters):
+                found.append((site.prefix + local, Place(site, tree.by_name[local])))
+    return found
+
+
+def means(connection: Connection, each: Filter, site: Site, tree: FolderTree, local: str) -> bool:
+    """Whether a filter means a folder."""
+    kind, folder = each.kind, tree.by_name[local]
+    if kind.startswith(b"SELECTED"):
+        selected = connection.selected
+        return selected is not None and selected.mailbox is site.mailbox and selected.folder == folder.id
+    if kind == b"PERSONAL":
+        return not site.prefix
+    if kind == b"INBOXES":  # what mail is delivered to: INBOX, and Junk Email instead of it
+        return not site.prefix and (local == INBOX or folder.special is SpecialUse.JUNK)
+    if kind == b"SUBSCRIBED":
+        return not site.prefix and folder.subscribed
+    name = site.prefix + local
+    if kind == b"MAILBOXES":
+        return name in each.names
+    for above in each.names:
+        if name == above:
+            return True
+        head = above + DELIMITER
+        if name.startswith(head) and (kind == b"SUBTREE" or DELIMITER not in name[len(head) :]):
+            return True
+    return False

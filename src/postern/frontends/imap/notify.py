@@ -1,0 +1,193 @@
+"""NOTIFY (RFC 5465): news of the selected and of other mailboxes, told while the client says nothing.
+
+The mailboxes of the session's owner are watched by comparing their counters with those last told; nothing is kept for
+sessions that do not ask, and nothing is looked at before the mailbox's change number moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from postern.frontends.imap import fetch
+from postern.frontends.imap.connection import Connection, wait_for_input
+from postern.frontends.imap.listing import status_of
+from postern.frontends.imap.mailboxes import means
+from postern.frontends.imap.selected import SelectedWatch
+from postern.frontends.imap.sites import Place
+from postern.frontends.imap.tree import FolderTree
+from postern.model.ids import ChangeNumber, FolderId
+from postern.model.items import Folder
+from postern.protocols.imap import render, sequence
+from postern.protocols.imap.commands.notify import Group, Notify
+
+MAX_FOLDERS = 5000
+"""A session watches; above, NOTIFY is refused."""
+_MESSAGES = frozenset({b"MessageNew", b"MessageExpunge"})
+
+
+class _Known(NamedTuple):
+    """A folder as the client was last told of it."""
+
+    name: str
+    subscribed: bool
+    messages: int
+    uid_next: int
+    changed: int
+    events: frozenset[bytes]
+
+
+async def notify(connection: Connection, arguments: Notify, _uid: bool) -> bytes:
+    """RFC 5465 3.1."""
+    if connection.watch is not None:
+        connection.watch.end(connection)
+    if not arguments.groups:
+        return b"OK NOTIFY completed"
+    watch = Watch(connection, arguments.groups)
+    await watch.begin(connection, status=arguments.status)
+    return b"OK NOTIFY completed"
+
+
+class Watch:
+    """What one session wants to know."""
+
+    __slots__ = ("_groups", "_known", "_number", "_own", "_unsubscribe", "_wake")
+
+    def __init__(self, connection: Connection, groups: tuple[Group, ...]) -> None:
+        self._own = next((group for group in groups if group.mailboxes.kind.startswith(b"SELECTED")), None)
+        self._groups = [group for group in groups if group is not self._own]
+        self._known: dict[FolderId, _Known] = {}
+        self._number = ChangeNumber(0)
+        self._wake = asyncio.Event()
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    async def begin(self, connection: Connection, *, status: bool) -> None:
+        """Look at everything once; with `status` tell it (RFC 5465 3.1)."""
+        self._unsubscribe = connection.own.mailbox.subscribe_changes(self._wake.set)
+        connection.watch = self
+        self.selected(connection)
+        self._number = await connection.own.mailbox.change_number()
+        tree = await connection.own.tree()
+        self._known = self._seen(connection, tree)
+        if status:
+            for identity, known in self._known.items():
+                if known.events & _MESSAGES and not self._is_selected(connection, identity):
+                    await self._status(connection, tree, identity, known.events)
+
+    def selected(self, connection: Connection) -> None:
+        """A folder is selected, or was when NOTIFY came: from now on it tells what was asked for."""
+        selected = connection.selected
+        if selected is None or self._own is None:
+            return
+        watching = SelectedWatch(self._own.events)
+        if self._own.attributes or self._own.sections:
+            watching.describe = self._describing(connection, self._own)
+        selected.watch(watching)
+
+    def end(self, connection: Connection) -> None:
+        """No more news."""
+        self._unsubscribe()
+        connection.watch = None
+        if connection.selected is not None:
+            connection.selected.watch(None)
+
+    async def input(self, connection: Connection) -> bytes:
+        """What the client says next; until then news are told. Raises TimeoutError, ConnectionError."""
+        while True:
+            self._wake.clear()
+            await self.tell(connection)
+            await connection.flush()
+            data = await wait_for_input(connection.stream, self._wake, connection.timeout_s)
+            if data is not None:
+                return data
+
+    async def tell(self, connection: Connection) -> None:
+        """All that has happened since the last time."""
+        selected, own = connection.selected, self._own
+        if selected is not None and own is not None and not selected.gone:
+            await selected.sync(connection.out, expunge=own.mailboxes.kind == b"SELECTED")
+        number = await connection.own.mailbox.change_number()
+        if not self._groups or number == self._number:
+            return
+        self._number = number
+        tree = await connection.own.tree()
+        before, self._known = self._known, self._seen(connection, tree)
+        for identity in before.keys() | self._known.keys():
+            await self._compare(connection, tree, identity, before.get(identity), self._known.get(identity))
+
+    # --- folders
+    def _is_selected(self, connection: Connection, identity: FolderId) -> bool:
+        selected = connection.selected
+        return selected is not None and selected.mailbox is connection.own.mailbox and selected.folder == identity
+
+    def _seen(self, connection: Connection, tree: FolderTree) -> dict[FolderId, _Known]:
+        found: dict[FolderId, _Known] = {}
+        for name, folder in tree.by_name.items():
+            events = self._events(connection, tree, name)
+            if events and len(found) < MAX_FOLDERS:
+                found[folder.id] = _Known(
+                    name, folder.subscribed, folder.messages, folder.uid_next, folder.changed, events
+                )
+        return found
+
+    def _events(self, connection: Connection, tree: FolderTree, name: str) -> frozenset[bytes]:
+        """Of the first group that means a folder (RFC 5465 3.1)."""
+        for group in self._groups:
+            if means(connection, group.mailboxes, connection.own, tree, name):
+                return group.events
+        return frozenset()
+
+    async def _compare(
+        self, connection: Connection, tree: FolderTree, identity: FolderId, old: _Known | None, new: _Known | None
+    ) -> None:
+        if new is None:
+            if old is not None and b"MailboxName" in old.events and identity not in tree.by_id:
+                self._list(connection, [b"\\NonExistent"], old.name)
+            return
+        folder = tree.by_name[new.name]
+        if b"MailboxName" in new.events and (old is None or old.name != new.name):
+            extended = b"" if old is None else b' ("OLDNAME" (%b))' % connection.name(old.name)
+            self._list(connection, _attributes(tree, folder, new.name), new.name, extended)
+        elif b"SubscriptionChange" in new.events and old is not None and old.subscribed != new.subscribed:
+            self._list(connection, _attributes(tree, folder, new.name), new.name)
+        if old is None or self._is_selected(connection, identity):
+            return
+        moved = (old.messages, old.uid_next) != (new.messages, new.uid_next)
+        if (new.events & _MESSAGES and moved) or (b"FlagChange" in new.events and old.changed != new.changed):
+            await self._status(connection, tree, identity, new.events)
+
+    def _list(self, connection: Connection, attributes: list[bytes], name: str, extended: bytes = b"") -> None:
+        connection.out.append(render.list_response(b"LIST", attributes, name, extended, utf8=connection.utf8))
+
+    async def _status(
+        self, connection: Connection, tree: FolderTree, identity: FolderId, events: frozenset[bytes]
+    ) -> None:
+        """RFC 5465 5.2 to 5.4: counters, and HIGHESTMODSEQ for flags or who has enabled CONDSTORE."""
+        name = tree.by_id[identity]
+        items = [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"]
+        if b"FlagChange" in events or connection.condstore:
+            items += [b"UNSEEN", b"HIGHESTMODSEQ"]
+        place = Place(connection.own, tree.by_name[name])
+        connection.out.append(await status_of(connection, place, name, tuple(items)))
+
+    # --- the selected folder
+    def _describing(self, connection: Connection, group: Group) -> Callable[[list[int]], Awaitable[None]]:
+        attributes = group.attributes if b"UID" in group.attributes else (b"UID", *group.attributes)
+
+        async def describe(uids: list[int]) -> None:
+            selected = connection.selected
+            if selected is None:
+                return
+            if selected.uid_only:
+                plan = fetch.plan_for(tuple(a for a in attributes if a != b"UID"), group.sections, b"UIDFETCH")
+            else:
+                plan = fetch.plan_for(attributes, group.sections)
+            await fetch.write(connection, plan, sequence.merged((uid, uid) for uid in uids))
+
+        return describe
+
+
+def _attributes(tree: FolderTree, folder: Folder, name: str) -> list[bytes]:
+    attributes = [b"\\HasChildren" if name in tree.parents else b"\\HasNoChildren"]
+    return [*attributes, b"\\Subscribed"] if folder.subscribed else attributes

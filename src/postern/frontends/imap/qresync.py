@@ -1,0 +1,124 @@
+"""Quick resynchronization (RFC 7162 3.2): what a client that comes back has missed."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+from postern.frontends.imap.connection import Connection
+from postern.frontends.imap.ports import Mailbox
+from postern.frontends.imap.selected import SelectedFolder
+from postern.model.ids import ChangeNumber, FolderId, Uid
+from postern.model.items import Changes, Columns, ItemFlags
+from postern.protocols.imap import sequence
+from postern.protocols.imap.commands.folders import Known
+
+Ranges = list[tuple[int, int]]
+
+
+async def resynchronize(connection: Connection, selected: SelectedFolder, known: Known) -> None:
+    """VANISHED (EARLIER) and the changed messages since what the client knows (RFC 7162 3.2.5.1)."""
+    if known.uid_validity != selected.uid_validity:
+        return
+    since = ChangeNumber(known.modseq)
+    if since >= selected.since:
+        return  # nothing has happened: what a client that comes back finds most of the time
+    uids = selected.uids
+    ranges: Ranges | None = None if known.uids is None else sequence.resolved(known.uids, 0)
+    changes = await selected.mailbox.changes(selected.folder, since)
+    if changes.complete or since >= selected.since:
+        gone = [uid for uid in changes.vanished if _inside(uid, ranges)]
+        changed = [item for item in changes.changed if _inside(item.uid, ranges) and selected.number(item.uid)]
+        _vanished(connection, sequence.render(gone) if gone else b"")
+    else:
+        missing = await asyncio.to_thread(_missing, uids, ranges or [(1, uids[-1] if uids else 0)], known)
+        _vanished(connection, _text(missing))
+        changed = [item for item in await _since(selected, since) if _inside(item.uid, ranges)]
+    if changed:
+        connection.out.append(await selected.flag_responses(changed, with_uid=True))
+
+
+async def _since(selected: SelectedFolder, since: ChangeNumber) -> list[ItemFlags]:
+    found: list[ItemFlags] = []
+    columns = Columns.UID | Columns.FLAGS | Columns.MODSEQ
+    async for rows in selected.mailbox.items(selected.folder, columns, None, since):
+        found += [ItemFlags(Uid(uid), flags, ChangeNumber(modseq), ChangeNumber(modseq)) for uid, flags, modseq in rows]
+    return [item for item in found if selected.number(item.uid)]
+
+
+async def vanished_earlier(connection: Connection, since: ChangeNumber, ranges: Ranges) -> None:
+    """For UID FETCH with VANISHED (RFC 7162 3.2.6)."""
+    selected = connection.view
+    if not ranges:
+        return
+    changes: Changes = await selected.mailbox.changes(selected.folder, since)
+    if changes.complete:
+        gone = [uid for uid in changes.vanished if _inside(uid, ranges)]
+        _vanished(connection, sequence.render(gone) if gone else b"")
+    else:
+        _vanished(connection, _text(await asyncio.to_thread(_missing, selected.uids, ranges, None)))
+
+
+def _vanished(connection: Connection, text: bytes) -> None:
+    if text:
+        connection.out.append(b"* VANISHED (EARLIER) %b\r\n" % text)
+
+
+def _inside(uid: int, ranges: Ranges | None) -> bool:
+    if ranges is None:
+        return True
+    at = bisect_right(ranges, (uid, sequence.MAX_NUMBER)) - 1
+    return at >= 0 and ranges[at][0] <= uid <= ranges[at][1]
+
+
+def _missing(uids: array[int], ranges: Ranges, known: Known | None) -> Ranges:
+    """Stretches of the ranges in which the folder has no message, where it is not known any more what has left it.
+
+    Up to the last message only: above it nothing was ever told. Numbers that the client still knows to fit say up to
+    where nothing has left (RFC 7162 3.2.5.2).
+    """
+    last = uids[-1] if uids else 0
+    start = 0
+    if known is not None and known.matches is not None:
+        start = _agreed(uids, *known.matches)
+    found: Ranges = []
+    for low, high in ranges:
+        low, high = max(low, start + 1), min(high, last)
+        while low <= high:
+            at = bisect_left(uids, low)
+            there = uids[at] if at < len(uids) else last + 1
+            if there > low:
+                found.append((low, min(there - 1, high)))
+            low = max(there, low) + 1
+    return sequence.merged(found)
+
+
+def _agreed(uids: array[int], numbers: sequence.SequenceSet, their_uids: sequence.SequenceSet) -> int:
+    """The highest UID that still has the number at which the client last saw it: up to there nothing is missing."""
+    best = 0
+    pairs = zip(_each(numbers), _each(their_uids), strict=False)
+    for (number, uid), _ in zip(pairs, range(MAX_PAIRS), strict=False):
+        if number > len(uids) or uids[number - 1] != uid:
+            break
+        best = uid
+    return best
+
+
+MAX_PAIRS = 10_000
+"""Of the client's list of numbers, so many are looked at."""
+
+
+def _each(ranges: sequence.SequenceSet) -> Iterator[int]:
+    for low, high in ranges:
+        yield from range(min(low, high), max(low, high) + 1)
+
+
+def _text(ranges: Ranges) -> bytes:
+    return b",".join(b"%d" % low if low == high else b"%d:%d" % (low, high) for low, high in ranges)
+
+
+async def highest_modseq(mailbox: Mailbox, folder: FolderId) -> int:
+    """HIGHESTMODSEQ after what was just done (RFC 7162 3.2.8)."""
+    return max(1, (await mailbox.folder(folder)).changed)

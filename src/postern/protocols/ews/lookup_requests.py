@@ -1,0 +1,121 @@
+"""Requests about people, ids, zones and the server itself."""
+
+from __future__ import annotations
+
+import msgspec
+from lxml.etree import _Element as Element
+
+from postern.protocols.ews.places import limited
+from postern.protocols.ews.reading import (
+    attribute,
+    boolean,
+    child,
+    children,
+    choice,
+    need,
+    some,
+    text,
+    text_of,
+)
+from postern.protocols.ews.violation import SchemaViolation
+
+FORMATS = ("EwsLegacyId", "EwsId", "EntryId", "HexEntryId", "StoreId", "OwaId")
+SCOPES = ("ActiveDirectory", "ActiveDirectoryContacts", "Contacts", "ContactsActiveDirectory")
+
+
+class ResolveNames(msgspec.Struct, frozen=True):
+    """ResolveNames (MS-OXWSRSLNM 3.1.4.1)."""
+
+    entry: str
+    full: bool
+    """ReturnFullContactData."""
+    scope: str
+
+
+class ExpandDL(msgspec.Struct, frozen=True):
+    """ExpandDL (MS-OXWSDLIST 3.1.4.1)."""
+
+    address: str
+
+
+class AlternateId(msgspec.Struct, frozen=True):
+    """An id in a format of the past."""
+
+    format: str
+    id: str
+    mailbox: str
+    element: str
+    """AlternateId, AlternatePublicFolderId, AlternatePublicFolderItemId."""
+
+
+class ConvertId(msgspec.Struct, frozen=True):
+    """ConvertId (MS-OXWSCVTID 3.1.4.1)."""
+
+    to: str
+    ids: tuple[AlternateId, ...]
+
+
+class GetServerTimeZones(msgspec.Struct, frozen=True):
+    """GetServerTimeZones (MS-OXWSGTZ 3.1.4.1)."""
+
+    ids: tuple[str, ...] | None
+    """None: all."""
+    full: bool
+
+
+class GetPasswordExpirationDate(msgspec.Struct, frozen=True):
+    """GetPasswordExpirationDate (MS-OXWSPED 3.1.4.1)."""
+
+    address: str
+
+
+class GetServiceConfiguration(msgspec.Struct, frozen=True):
+    """GetServiceConfiguration (MS-OXWSCONFIG)."""
+
+    wanted: tuple[str, ...]
+
+
+def resolve_names(element: Element) -> ResolveNames:
+    """Raises EwsViolation, as all of these."""
+    return ResolveNames(
+        text(need(element, "UnresolvedEntry")).strip(),
+        boolean(attribute(element, "ReturnFullContactData"), "ReturnFullContactData"),
+        choice(element.get("SearchScope", "ActiveDirectoryContacts"), SCOPES, "SearchScope"),
+    )
+
+
+def expand_dl(element: Element) -> ExpandDL:
+    """ExpandDL."""
+    return ExpandDL(text_of(need(element, "Mailbox"), "EmailAddress").strip())
+
+
+def convert_id(element: Element) -> ConvertId:
+    """ConvertId."""
+    to = choice(attribute(element, "DestinationFormat"), FORMATS, "DestinationFormat")
+    found = []
+    for name, one in limited(some(element, "SourceIds")):
+        if not name.startswith("Alternate"):
+            raise SchemaViolation(f"{name} is no id.")
+        id_ = one.get("Id") or one.get("FolderId") or ""
+        kind = choice(attribute(one, "Format"), FORMATS, "Format")
+        found.append(AlternateId(kind, id_, one.get("Mailbox", ""), name))
+    return ConvertId(to, tuple(found))
+
+
+def get_server_time_zones(element: Element) -> GetServerTimeZones:
+    """GetServerTimeZones."""
+    wanted = child(element, "Ids")
+    names = None if wanted is None else tuple(text(one).strip() for _, one in limited(list(children(wanted))))
+    full = boolean(element.get("ReturnFullTimeZoneData", "true"), "ReturnFullTimeZoneData")
+    return GetServerTimeZones(names, full)
+
+
+def get_password_expiration_date(element: Element) -> GetPasswordExpirationDate:
+    """GetPasswordExpirationDate."""
+    return GetPasswordExpirationDate(text_of(element, "MailboxSmtpAddress").strip())
+
+
+def get_service_configuration(element: Element) -> GetServiceConfiguration:
+    """GetServiceConfiguration."""
+    found = some(element, "RequestedConfiguration")
+    return GetServiceConfiguration(tuple(text(one).strip() for _, one in limited(found)))

@@ -1,0 +1,420 @@
+"""Messages as XML: a table of properties in the order of the schema (MS-OXWSCORE 2.2.4.24, MS-OXWSMSG 2.2.4.1)."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from postern.formats.mime import header
+from postern.formats.mime.anatomy import Part
+from postern.protocols.ews import extended
+from postern.protocols.ews.folder_xml import identity
+from postern.protocols.ews.ids import conversation_id
+from postern.protocols.ews.message_facts import MessageFacts, Person, body_of, instant
+from postern.protocols.ews.paths import Extended, Field, Indexed, Path
+from postern.protocols.ews.shapes import ItemShape
+from postern.protocols.ews.versions import Version
+from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.soap.writing import attribute, text
+
+BOOL = {True: "true", False: "false"}
+IMPORTANCE = ("Low", "Normal", "High")
+SENSITIVITY = ("Normal", "Personal", "Private", "Confidential")
+FLAG_STATUS = ("NotFlagged", "Complete", "Flagged")
+_MAX_FIELDS = 500
+_PREVIEW = 255
+
+
+class Wish(NamedTuple):
+    """How values are to be written."""
+
+    shape: ItemShape
+    version: Version
+
+
+Maker = Callable[[MessageFacts, Wish], str]
+
+
+def _simple(name: str, value: Callable[[MessageFacts], str]) -> Maker:
+    opening, closing = f"<t:{name}>", f"</t:{name}>"
+
+    def make(facts: MessageFacts, wish: Wish) -> str:
+        found = value(facts)
+        return f"{opening}{text(found)}{closing}" if found else ""
+
+    return make
+
+
+def _flag(name: str, value: Callable[[MessageFacts], bool]) -> Maker:
+    yes, no = f"<t:{name}>true</t:{name}>", f"<t:{name}>false</t:{name}>"
+    return lambda facts, wish: yes if value(facts) else no
+
+
+def _people(name: str, field: bytes) -> Maker:
+    def make(facts: MessageFacts, wish: Wish) -> str:
+        found = facts.people(field)
+        return f"<t:{name}>{''.join(person_xml(one) for one in found)}</t:{name}>" if found else ""
+
+    return make
+
+
+def _one(name: str, value: Callable[[MessageFacts], Person | None]) -> Maker:
+    def make(facts: MessageFacts, wish: Wish) -> str:
+        found = value(facts)
+        return f"<t:{name}>{person_xml(found)}</t:{name}>" if found is not None else ""
+
+    return make
+
+
+def person_xml(one: Person) -> str:
+    """`<t:Mailbox>`."""
+    if not one.address:
+        return f"<t:Mailbox><t:Name>{text(one.name)}</t:Name></t:Mailbox>"
+    return (
+        f"<t:Mailbox><t:Name>{text(one.name or one.address)}</t:Name><t:EmailAddress>{text(one.address)}"
+        "</t:EmailAddress><t:RoutingType>SMTP</t:RoutingType></t:Mailbox>"
+    )
+
+
+def _first(facts: MessageFacts, *fields: bytes) -> Person | None:
+    for field in fields:
+        found = facts.people(field)
+        if found:
+            return found[0]
+    return None
+
+
+def _sender(facts: MessageFacts) -> Person | None:
+    return _first(facts, b"sender", b"from")
+
+
+def _mime(facts: MessageFacts, wish: Wish) -> str:
+    encoded = base64.b64encode(facts.content).decode("ascii")
+    return f'<t:MimeContent CharacterSet="UTF-8">{encoded}</t:MimeContent>'
+
+
+def _id(facts: MessageFacts, wish: Wish) -> str:
+    return f'<t:ItemId Id="{facts.id}" ChangeKey="{facts.change_key}"/>' if facts.id else ""
+
+
+def _parent(facts: MessageFacts, wish: Wish) -> str:
+    return identity("ParentFolderId", facts.parent_id, facts.parent_change_key) if facts.parent_id else ""
+
+
+def _body(name: str, wanted: Callable[[ItemShape], str]) -> Maker:
+    def make(facts: MessageFacts, wish: Wish) -> str:
+        value, kind = body_of(facts, wanted(wish.shape))
+        limit = wish.shape.max_body
+        cut = bool(limit) and len(value) > limit
+        truncated = f' IsTruncated="{BOOL[cut]}"' if wish.version >= Version.EXCHANGE_2013 else ""
+        return f'<t:{name} BodyType="{kind}"{truncated}>{text(value[:limit] if cut else value)}</t:{name}>'
+
+    return make
+
+
+def attachment_xml(facts: MessageFacts, part: Part, version: Version, inner: str = "") -> str:
+    """One element of Attachments; `inner` is what GetAttachment adds."""
+    id_ = facts.attachment_ids.get(part.section, "")
+    kind = "ItemAttachment" if part.enclosed else "FileAttachment"
+    name = part.name or (enclosed_name(facts, part) if part.enclosed else "")
+    pieces = [f'<t:AttachmentId Id="{id_}"/>' if id_ else "", f"<t:Name>{text(name)}</t:Name>"]
+    pieces.append(f"<t:ContentType>{text(part.content_type)}</t:ContentType>")
+    if part.content_id:
+        pieces.append(f"<t:ContentId>{text(part.content_id)}</t:ContentId>")
+    if part.location:
+        pieces.append(f"<t:ContentLocation>{text(part.location)}</t:ContentLocation>")
+    if version >= Version.EXCHANGE_2010:
+        pieces.append(f"<t:Size>{part.size_estimate}</t:Size>")
+        pieces.append(f"<t:LastModifiedTime>{instant(facts.saved_at)}</t:LastModifiedTime>")
+        pieces.append(f"<t:IsInline>{BOOL[part.inline]}</t:IsInline>")
+        if not part.enclosed:
+            pieces.append("<t:IsContactPhoto>false</t:IsContactPhoto>")
+    return f"<t:{kind}>{''.join(pieces)}{inner}</t:{kind}>"
+
+
+def enclosed_name(facts: MessageFacts, part: Part) -> str:
+    """An attached message is called what its subject says."""
+    head = facts.content[part.start : min(part.end, part.start + 16384)]
+    value = header.first(head.partition(b"\r\n\r\n")[0] + b"\r\n", b"subject")
+    return header.decode(value) if value else ""
+
+
+def _attachments(facts: MessageFacts, wish: Wish) -> str:
+    found = facts.anatomy.attachments if facts.anatomy is not None else ()
+    if not found:
+        return ""
+    return f"<t:Attachments>{''.join(attachment_xml(facts, one, wish.version) for one in found)}</t:Attachments>"
+
+
+def _categories(facts: MessageFacts, wish: Wish) -> str:
+    if not facts.categories:
+        return ""
+    return f"<t:Categories>{''.join(f'<t:String>{text(one)}</t:String>' for one in facts.categories)}</t:Categories>"
+
+
+def _headers(facts: MessageFacts, wish: Wish) -> str:
+    found = header.values(facts.header)[:_MAX_FIELDS]
+    if not found:
+        return ""
+    rows = "".join(
+        f'<t:InternetMessageHeader HeaderName="{attribute(name.decode("latin-1"))}">{text(header.decode(value))}'
+        "</t:InternetMessageHeader>"
+        for name, value in found
+    )
+    return f"<t:InternetMessageHeaders>{rows}</t:InternetMessageHeaders>"
+
+
+def _responses(facts: MessageFacts, wish: Wish) -> str:
+    if facts.draft:
+        return ""
+    return "<t:ResponseObjects><t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
+
+
+def _effective(facts: MessageFacts, wish: Wish) -> str:
+    return facts.rights.xml(wish.version)
+
+
+def _conversation(facts: MessageFacts, wish: Wish) -> str:
+    if not facts.conversation_prefix:
+        return ""
+    return f'<t:ConversationId Id="{conversation_id(facts.conversation_prefix.hex(), facts.root)}"/>'
+
+
+def _flag_xml(facts: MessageFacts, wish: Wish) -> str:
+    status = facts.flag_status
+    inner = f"<t:FlagStatus>{FLAG_STATUS[status]}</t:FlagStatus>"
+    if status:
+        for name, key in _FLAG_DATES[: 2 if status == 2 else 3]:
+            when = facts.properties.get(key)
+            if isinstance(when, datetime) and not (status == 1 and name != "CompleteDate"):
+                inner += f"<t:{name}>{instant(int(when.timestamp()))}</t:{name}>"
+    return f"<t:Flag>{inner}</t:Flag>"
+
+
+_FLAG_DATES = (
+    ("StartDate", "PidLidTaskStartDate"),
+    ("DueDate", "PidLidTaskDueDate"),
+    ("CompleteDate", "PidTagFlagCompleteTime"),
+)
+
+
+def _instance(facts: MessageFacts, wish: Wish) -> str:
+    return f"<t:InstanceKey>{base64.b64encode(facts.instance).decode()}</t:InstanceKey>" if facts.instance else ""
+
+
+def preview(facts: MessageFacts) -> str:
+    """The first words of the text."""
+    return " ".join(body_of(facts, "Text")[0][: _PREVIEW * 8].split())[:_PREVIEW]
+
+
+def _reply_to(facts: MessageFacts, wish: Wish) -> str:
+    found = facts.people(b"reply-to")
+    return f"<t:ReplyTo>{''.join(person_xml(one) for one in found)}</t:ReplyTo>" if found else ""
+
+
+def _index(facts: MessageFacts, wish: Wish) -> str:
+    return f"<t:ConversationIndex>{base64.b64encode(facts.thread_index).decode()}</t:ConversationIndex>"
+
+
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", re.ASCII).match
+
+
+def _culture(facts: MessageFacts) -> str:
+    found = _LANGUAGE(facts.text(b"content-language"))
+    return found[0] if found is not None else "en-US"
+
+
+def _message_id(facts: MessageFacts) -> str:
+    return facts.text(b"message-id")
+
+
+def _reminder(facts: MessageFacts) -> bool:
+    return bool(facts.properties.get("PidLidReminderSet"))
+
+
+def _received_by(facts: MessageFacts) -> Person | None:
+    return Person(facts.owner, facts.owner) if facts.owner and not facts.draft else None
+
+
+_07, _SP1, _10, _13 = Version.EXCHANGE_2007, Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2013
+_D, _A, _X = "Default", "AllProperties", ""
+HEADER, CONTENT = 1, 2
+
+
+class Property(NamedTuple):
+    """One row of the table."""
+
+    uri: str
+    make: Maker
+    since: Version
+    base: str
+    """The smallest shape that has it; empty: only when it is named."""
+    needs: int = 0
+    """HEADER, CONTENT: what has to be read."""
+
+
+BEFORE_EXTENDED: tuple[Property, ...] = (
+    Property("item:MimeContent", _mime, _07, _X, CONTENT),
+    Property("item:ItemId", _id, _07, "IdOnly"),
+    Property("item:ParentFolderId", _parent, _07, _A),
+    Property("item:ItemClass", _simple("ItemClass", lambda f: f.message_class), _07, _A),
+    Property("item:Subject", _simple("Subject", lambda f: f.subject), _07, _D),
+    Property("item:Sensitivity", _simple("Sensitivity", lambda f: SENSITIVITY[f.sensitivity]), _07, _D, HEADER),
+    Property("item:Body", _body("Body", lambda shape: shape.body), _07, _D, CONTENT),
+    Property("item:Attachments", _attachments, _07, _D, CONTENT),
+    Property("item:DateTimeReceived", _simple("DateTimeReceived", lambda f: instant(f.received_at)), _07, _A),
+    Property("item:Size", _simple("Size", lambda f: str(min(f.size, 2**31 - 1))), _07, _D),
+    Property("item:Categories", _categories, _07, _A),
+    Property("item:Importance", _simple("Importance", lambda f: IMPORTANCE[f.importance]), _07, _A, HEADER),
+    Property("item:InReplyTo", _simple("InReplyTo", lambda f: f.text(b"in-reply-to")), _07, _A, HEADER),
+    Property("item:IsSubmitted", _flag("IsSubmitted", lambda f: False), _07, _A),
+    Property("item:IsDraft", _flag("IsDraft", lambda f: f.draft), _07, _A),
+    Property(
+        "item:IsFromMe",
+        _flag("IsFromMe", lambda f: bool(f.owner) and any(p.address.lower() == f.owner for p in f.people(b"from"))),
+        _07, _A, HEADER,
+    ),
+    Property("item:IsResend", _flag("IsResend", lambda f: False), _07, _A),
+    Property("item:IsUnmodified", _flag("IsUnmodified", lambda f: not f.draft), _07, _A),
+    Property("item:InternetMessageHeaders", _headers, _07, _A, HEADER),
+    Property(
+        "item:DateTimeSent",
+        _simple("DateTimeSent", lambda f: instant(f.sent_at if f.sent_at is not None else f.received_at)), _07, _D,
+    ),
+    Property("item:DateTimeCreated", _simple("DateTimeCreated", lambda f: instant(f.saved_at)), _07, _A),
+    Property("item:ResponseObjects", _responses, _07, _D),
+    Property("item:ReminderIsSet", _flag("ReminderIsSet", _reminder), _07, _A),
+    Property("item:DisplayCc", _simple("DisplayCc", lambda f: f.display(b"cc")), _07, _A, HEADER),
+    Property("item:DisplayTo", _simple("DisplayTo", lambda f: f.display(b"to")), _07, _A, HEADER),
+    Property("item:DisplayBcc", _simple("DisplayBcc", lambda f: f.display(b"bcc")), _13, _A, HEADER),
+    Property("item:HasAttachments", _flag("HasAttachments", lambda f: f.has_attachments), _07, _D),
+)  # fmt: skip
+
+AFTER_EXTENDED: tuple[Property, ...] = (
+    Property("item:Culture", _simple("Culture", _culture), _07, _A, HEADER),
+    Property("item:EffectiveRights", _effective, _07, _A),
+    Property("item:LastModifiedName", _simple("LastModifiedName", lambda f: f.owner), _07, _A),
+    Property("item:LastModifiedTime", _simple("LastModifiedTime", lambda f: instant(f.saved_at)), _07, _A),
+    Property("item:IsAssociated", _flag("IsAssociated", lambda f: f.associated), _10, _A),
+    Property("item:ConversationId", _conversation, _10, _A, HEADER),
+    Property("item:UniqueBody", _body("UniqueBody", lambda shape: shape.unique_body), _10, _X, CONTENT),
+    Property("item:Flag", _flag_xml, _13, _A),
+    Property("item:InstanceKey", _instance, _13, _A),
+    Property("item:NormalizedBody", _body("NormalizedBody", lambda shape: shape.normalized_body), _13, _X, CONTENT),
+    Property("item:Preview", _simple("Preview", preview), _13, _X, CONTENT),
+    Property("item:IsClutter", _flag("IsClutter", lambda f: False), _13, _X),
+    Property("item:BlockStatus", _flag("BlockStatus", lambda f: False), _13, _X),
+    Property("item:HasBlockedImages", _flag("HasBlockedImages", lambda f: False), _13, _X),
+    Property("item:TextBody", _body("TextBody", lambda shape: "Text"), _13, _X, CONTENT),
+    Property("message:Sender", _one("Sender", _sender), _07, _A, HEADER),
+    Property("message:ToRecipients", _people("ToRecipients", b"to"), _07, _D, CONTENT),
+    Property("message:CcRecipients", _people("CcRecipients", b"cc"), _07, _D, CONTENT),
+    Property("message:BccRecipients", _people("BccRecipients", b"bcc"), _07, _D, CONTENT),
+    Property(
+        "message:IsReadReceiptRequested",
+        _flag("IsReadReceiptRequested", lambda f: f.field(b"disposition-notification-to") is not None), _07, _D, HEADER,
+    ),
+    Property(
+        "message:IsDeliveryReceiptRequested",
+        _flag("IsDeliveryReceiptRequested", lambda f: f.field(b"return-receipt-to") is not None), _07, _D, HEADER,
+    ),
+    Property("message:ConversationIndex", _index, _07, _A, HEADER),
+    Property("message:ConversationTopic", _simple("ConversationTopic", lambda f: f.topic), _07, _A, HEADER),
+    Property("message:From", _one("From", lambda f: _first(f, b"from", b"sender")), _07, _D, HEADER),
+    Property("message:InternetMessageId", _simple("InternetMessageId", _message_id), _07, _D, HEADER),
+    Property("message:IsRead", _flag("IsRead", lambda f: f.read), _07, _D),
+    Property("message:IsResponseRequested", _flag("IsResponseRequested", lambda f: False), _07, _A),
+    Property("message:References", _simple("References", lambda f: f.text(b"references")), _07, _A, HEADER),
+    Property("message:ReplyTo", _reply_to, _07, _A, CONTENT),
+    Property("message:ReceivedBy", _one("ReceivedBy", _received_by), _SP1, _A),
+    Property("message:ReceivedRepresenting", _one("ReceivedRepresenting", _received_by), _SP1, _A),
+)  # fmt: skip
+
+_RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
+_TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
+_ONLY_WHOLE = frozenset(
+    row.uri for row in _TABLE.values() if row.needs == CONTENT and not row.uri.startswith("message:")
+)
+"""Not in FindItem's answers (MS-OXWSSRCH 3.1.4.2)."""
+_FAMILIES = ("item:", "message:", "calendar:", "task:", "contacts:", "distributionlist:", "postitem:", "meeting:",
+             "meetingRequest:", "conversation:")  # fmt: skip
+
+
+class MessageWriter:
+    """Writes messages in one shape; made once for each request.
+
+    Raises EwsViolation(ErrorInvalidPropertyRequest) for paths that no item has.
+    """
+
+    def __init__(self, shape: ItemShape, version: Version, *, listing: bool = False, strict: bool = False) -> None:
+        """`listing`: of many items, which leaves out what takes reading; `strict`: asking for it is an error."""
+        self._wish = Wish(shape, version)
+        named = {one.uri for one in shape.additional if isinstance(one, Field)}
+        check(shape.additional)
+        if strict and (too_much := sorted(named & _ONLY_WHOLE)):
+            raise EwsViolation("ErrorInvalidPropertyRequest", f"{too_much[0]} is answered by GetItem only.")
+        if shape.mime and not strict:
+            named.add("item:MimeContent")
+        rank = _RANK.get(shape.base, 0)
+
+        def chosen(rows: Sequence[Property]) -> list[Property]:
+            return [
+                row
+                for row in rows
+                if row.since <= version
+                and (row.uri in named or (_RANK[row.base] <= rank and not (listing and row.needs == CONTENT)))
+            ]
+
+        first, last = chosen(BEFORE_EXTENDED), chosen(AFTER_EXTENDED)
+        self._first = [row.make for row in first]
+        self._last = [row.make for row in last]
+        self._extended = [one for one in shape.additional if isinstance(one, Extended)]
+        self._indexed = [one for one in shape.additional if isinstance(one, Indexed)]
+        if self._indexed and "item:InternetMessageHeaders" not in named and rank < 2:
+            self._first.append(self._chosen_headers)
+        needs = 0
+        for row in (*first, *last):
+            needs |= row.needs
+        for path in self._extended:
+            needs |= extended.needs(path)
+        if self._indexed:
+            needs |= HEADER
+        self.content = bool(needs & CONTENT)
+        self.header = bool(needs)
+        self.structure = "item:HasAttachments" in {row.uri for row in first} or any(
+            p.tag == 0x0E1B for p in self._extended
+        )
+        self.only_ids = not (self._last or self._extended or self._indexed) and [r.uri for r in first] == [
+            "item:ItemId"
+        ]
+
+    def write(self, facts: MessageFacts) -> str:
+        """One message's element."""
+        wish = self._wish
+        inner = [make(facts, wish) for make in self._first]
+        if self._extended:
+            inner += [extended.xml(facts, path) for path in self._extended]
+        inner += [make(facts, wish) for make in self._last]
+        return f"<t:{facts.element}>{''.join(inner)}</t:{facts.element}>"
+
+    def _chosen_headers(self, facts: MessageFacts, wish: Wish) -> str:
+        rows = []
+        for path in self._indexed:
+            value = facts.field(path.index.lower().encode("latin-1", "replace"))
+            if value is not None and path.uri == "item:InternetMessageHeader":
+                rows.append(
+                    f'<t:InternetMessageHeader HeaderName="{attribute(path.index)}">{text(header.decode(value))}'
+                    "</t:InternetMessageHeader>"
+                )
+        return f"<t:InternetMessageHeaders>{''.join(rows)}</t:InternetMessageHeaders>" if rows else ""
+
+
+def check(paths: Sequence[Path]) -> None:
+    """Raises EwsViolation(ErrorInvalidPropertyRequest) for a path that no item has."""
+    for one in paths:
+        if isinstance(one, Extended) or one.uri.startswith(_FAMILIES):
+            continue
+        raise EwsViolation("ErrorInvalidPropertyRequest", f"No item has the property {one.uri}.")

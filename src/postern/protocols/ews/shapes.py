@@ -1,0 +1,83 @@
+"""Which properties an answer has to have (MS-OXWSCDATA 2.2.4.44 ItemResponseShapeType, MS-OXWSFOLD)."""
+
+from __future__ import annotations
+
+import msgspec
+from lxml.etree import _Element as Element
+
+from postern.protocols.ews import paths
+from postern.protocols.ews.paths import Path
+from postern.protocols.ews.reading import boolean_of, child, children, choice, integer_of, need, text, text_of
+
+BASE = ("IdOnly", "Default", "AllProperties", "PcxPeopleSearch")
+BODY_TYPES = ("Best", "HTML", "Text")
+MAX_ADDITIONAL = 500
+
+
+class FolderShape(msgspec.Struct, frozen=True):
+    """Of folders."""
+
+    base: str = "IdOnly"
+    additional: tuple[Path, ...] = ()
+
+
+class ItemShape(msgspec.Struct, frozen=True):
+    """Of items."""
+
+    base: str = "IdOnly"
+    additional: tuple[Path, ...] = ()
+    mime: bool = False
+    """IncludeMimeContent."""
+    body: str = "Best"
+    unique_body: str = "Best"
+    normalized_body: str = "Best"
+    filter_html: bool = False
+    max_body: int = 0
+    """MaximumBodySize in characters; 0: all of it."""
+
+
+def folder_shape(element: Element) -> FolderShape:
+    """FolderShape. Raises EwsViolation."""
+    return FolderShape(_base(element), _additional(element))
+
+
+def item_shape(element: Element) -> ItemShape:
+    """ItemShape. Raises EwsViolation."""
+    return ItemShape(
+        _base(element),
+        _additional(element),
+        boolean_of(element, "IncludeMimeContent"),
+        _body(element, "BodyType"),
+        _body(element, "UniqueBodyType"),
+        _body(element, "NormalizedBodyType"),
+        boolean_of(element, "FilterHtmlContent"),
+        integer_of(element, "MaximumBodySize", 0, 0),
+    )
+
+
+def attachment_shape(element: Element | None) -> ItemShape:
+    """AttachmentShape: what is shown of attached items. Raises EwsViolation."""
+    if element is None:
+        return ItemShape("AllProperties")
+    return ItemShape(
+        "AllProperties",
+        _additional(element),
+        boolean_of(element, "IncludeMimeContent"),
+        _body(element, "BodyType"),
+        filter_html=boolean_of(element, "FilterHtmlContent"),
+    )
+
+
+def _base(element: Element) -> str:
+    return choice(text(need(element, "BaseShape")), BASE, "BaseShape")
+
+
+def _body(element: Element, name: str) -> str:
+    return choice(text_of(element, name, "Best"), BODY_TYPES, name)
+
+
+def _additional(element: Element) -> tuple[Path, ...]:
+    listed = child(element, "AdditionalProperties")
+    if listed is None:
+        return ()
+    return tuple(dict.fromkeys(paths.path(one) for _, one in list(children(listed))[:MAX_ADDITIONAL]))

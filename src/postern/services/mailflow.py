@@ -50,7 +50,7 @@ T = TypeVar("T")
 class Mailflow:
     """One per worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - everything meets here
         self,
         journal: Journal,
         store: DurableStore,

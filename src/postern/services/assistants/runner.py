@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from postern.model.ids import MailboxId
@@ -43,14 +43,17 @@ class Claims(Protocol):
 class OutboxRunner:
     """One per worker."""
 
-    def __init__(self, store: Store, claims: Claims, handlers: Mapping[str, Handler]) -> None:
-        """`handlers` by an entry's kind; entries of other kinds are left alone."""
+    def __init__(self, store: Store, claims: Claims) -> None:
         self._store = store
         self._claims = claims
-        self._handlers = dict(handlers)
+        self._handlers: dict[str, Handler] = {}
         self._waiting: dict[MailboxId, None] = {}
         self._event = asyncio.Event()
         self._failed: dict[tuple[MailboxId, int], int] = {}
+
+    def register(self, kind: str, handler: Handler) -> None:
+        """Who does entries of a kind; those of kinds that nobody does are left alone."""
+        self._handlers[kind] = handler
 
     def wake(self, mailbox: MailboxId) -> None:
         """There is something in a mailbox's outbox."""

@@ -208,7 +208,8 @@ class Secretary:
     async def _forward(self, case: _Case, to: Sequence[str]) -> None:
         content = await self._content(case)
         if content is not None:
-            await self._agendas.post.forward(numbered(case.entry.key, _DELEGATES), case.account, to, content)
+            head = f"{meeting_mail.REPRESENTING}: {case.account.address}\r\n".encode()
+            await self._agendas.post.forward(numbered(case.entry.key, _DELEGATES), case.account, to, head + content)
 
     async def _content(self, case: _Case) -> bytes | None:
         items = case.agenda.entries.items
@@ -265,10 +266,7 @@ class Secretary:
         to = [each.to.address for each in made if each.to.key != me.key]
         if not to:
             return
-        content = await self._content(case)
-        if content is not None:
-            head = f"X-MS-Exchange-Organization-ReceivedRepresenting: {me.address}\r\n".encode()
-            await self._agendas.post.forward(numbered(case.entry.key, _DELEGATES), case.account, to, head + content)
+        await self._forward(case, to)
         items = case.agenda.entries.items
         where = (await items.locate([case.entry.item], case.entry.folder)).get(case.entry.item)
         if where is not None and settings.delivery is Delivery.DELEGATES_ONLY:

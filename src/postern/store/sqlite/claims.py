@@ -1,4 +1,4 @@
-"""Which process works on a mailbox's outbox: one octet of a lock file each, let go when a process ends however it does."""
+"""Which process works on a mailbox's outbox: an octet of a lock file each, let go however a process ends."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ class World:
         post = Post(self.flow, self.directory, self.clock, SystemEntropy(), "example.org")
         self.shelf = Shelf()
         self.agendas = Agendas(mailboxes, self.store, self.directory, post, self.shelf, self.clock, SystemEntropy())
-        self.runner = OutboxRunner(self.store, self.claims, {SET_OFF: Secretary(self.agendas).handle})
+        self.runner = OutboxRunner(self.store, self.claims)
+        self.runner.register(SET_OFF, Secretary(self.agendas).handle)
         self.flow.start()
 
     def wake(self, mailbox):

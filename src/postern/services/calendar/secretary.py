@@ -8,7 +8,7 @@ sequence and stamp are no news, and what is sent goes under the key of the outbo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -38,6 +38,7 @@ from postern.store.interface import ItemUpdate, Mailbox
 _ATTEMPTS = 5
 _DELEGATES = 100
 """From which number on keys are those of copies to delegates."""
+_RESPONSES = {Outcome.ACCEPT: Response.ACCEPTED, Outcome.DECLINE: Response.DECLINED}
 _MEETING_TYPES = {
     Effect.NEW: 0x1,
     Effect.FULL_UPDATE: 0x10000,
@@ -158,23 +159,35 @@ class Secretary:
         if decision.outcome is Outcome.IGNORE or received.item is None:
             return
         me = await agenda.person_in(message)
+        response = _RESPONSES.get(decision.outcome, Response.TENTATIVE)
+        comment = self._comment(case, decision)
+        if message.instance_of is not None and received.item.recurrence is not None:
+            day = day_of_original(received.item, message.instance_of)
+            series = received.item if decision.item is None else _with_booked(received.item, day, decision.item)
+            kept, answer = attendee.respond_occurrence(series, day, response, me, case.now, comment=comment)
+            await self._answered(case, entry, kept, [] if answer is None else [_about(answer, message)])
+            return
         series = received.item if decision.item is None else _as_booked(received.item, decision.item)
         if decision.until is not None and series.recurrence is not None:
             shorter = msgspec.structs.replace(series.recurrence, count=None, until=decision.until)
             series = msgspec.structs.replace(series, recurrence=shorter)
-        response = {Outcome.ACCEPT: Response.ACCEPTED, Outcome.DECLINE: Response.DECLINED}.get(
-            decision.outcome, Response.TENTATIVE
-        )
-        comment = self._comment(case, decision)
-        kept, answer = attendee.respond(series, response, me, case.now, comment=comment)
+        whole: Appointment | None
+        whole, answer = attendee.respond(series, response, me, case.now, comment=comment)
         messages = [] if answer is None else [_about(answer, message)]
-        for each in decision.declined if kept is not None else ():
-            if each.day is None or kept is None:
+        taken = wording.cause(booking.Cause.CONFLICT, agenda.settings.language)
+        for each in decision.declined:
+            if each.day is None or whole is None:
                 continue
-            kept, single = attendee.respond_occurrence(
-                kept, each.day, Response.DECLINED, me, case.now, comment=wording.cause(booking.Cause.CONFLICT, "en")
-            )
+            whole, single = attendee.respond_occurrence(whole, each.day, Response.DECLINED, me, case.now, comment=taken)
             messages += [] if single is None else [_about(single, message)]
+        await self._answered(case, entry, whole, messages)
+        if decision.outcome is Outcome.PENDING and decision.forward_to:
+            await self._forward(case, decision.forward_to)
+
+    async def _answered(
+        self, case: _Case, entry: Entry | None, kept: Appointment | None, messages: Sequence[Outgoing]
+    ) -> None:
+        agenda = case.agenda
         # told first, under a key that tells it once: if it is cut off here, the same is decided and written again
         await self._agendas.post.send_automatic(case.entry.key, case.account, messages, agenda.settings.language)
         failpoints.hit("secretary.answered")
@@ -182,8 +195,6 @@ class Secretary:
             await self._keep(agenda, entry, kept)
         elif entry is not None:
             await agenda.entries.remove(entry, Disposal.HARD)
-        if decision.outcome is Outcome.PENDING and decision.forward_to:
-            await self._forward(case, decision.forward_to)
 
     async def _busy(self, case: _Case, message: Appointment) -> Callable[[datetime, datetime], Sequence[Block]]:
         agenda = case.agenda
@@ -289,7 +300,8 @@ def _same_organizer(known: Appointment, message: Appointment) -> bool:
 
 
 def _as_booked(received: Appointment, booked: Appointment) -> Appointment:
-    """The times and state of what came in, the texts as a room keeps them."""
+    """The times and state of what came in, the texts as a room keeps them; what it kept before stays."""
+    exceptions = {each.day: each.item for each in booked.modified}
     return msgspec.structs.replace(
         received,
         subject=booked.subject,
@@ -299,8 +311,21 @@ def _as_booked(received: Appointment, booked: Appointment) -> Appointment:
         sensitivity=booked.sensitivity,
         reminder_minutes=None,
         modified=tuple(
-            msgspec.structs.replace(each, item=_as_booked(each.item, other.item))
-            for each, other in zip(received.modified, booked.modified, strict=False)
+            msgspec.structs.replace(each, item=_as_booked(each.item, exceptions[each.day]))
+            if each.day in exceptions
+            else each
+            for each in received.modified
+        ),
+    )
+
+
+def _with_booked(series: Appointment, day: date, booked: Appointment) -> Appointment:
+    """The series with the exception of a day as a room keeps it."""
+    return msgspec.structs.replace(
+        series,
+        modified=tuple(
+            msgspec.structs.replace(each, item=_as_booked(each.item, booked)) if each.day == day else each
+            for each in series.modified
         ),
     )
 

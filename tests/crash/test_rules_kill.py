@@ -44,7 +44,7 @@ def organisation(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "place", ["mailflow.delivering", "mailflow.delivered", "rules.sending", "rules.submitted", "rules.settled"]
+    "place", ["mailflow.delivering", "mailflow.delivered", "rules.sending", "rules.submitted", "assistants.settled"]
 )
 def test_one_reply_whenever_it_dies(organisation, tmp_path, place):
     shutil.copytree(organisation, tmp_path, dirs_exist_ok=True)

@@ -32,6 +32,7 @@ from postern.roles.parts import Parts
 from postern.roles.peers import PeerCertificates
 from postern.roles.sockets import TlsContexts
 from postern.services.address_book import AddressBook
+from postern.services.calendar.agenda import Agendas
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.services.rules.rulebook import RuleBooks
@@ -80,6 +81,7 @@ class Frontends(msgspec.Struct):
     parts: Parts
     mailflow: Mailflow
     mailboxes: Mailboxes
+    agendas: Agendas
     address_book: AddressBook
     authentication: Any
     resolver: Resolver

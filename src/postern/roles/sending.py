@@ -12,6 +12,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.roles import outbound
 from postern.roles.parts import Parts
 from postern.roles.peers import PeerCertificates
+from postern.services.local_delivery import Wakes
 from postern.services.mailflow import Mailflow
 from postern.services.rules.at_delivery import AtDelivery
 from postern.telemetry import log
@@ -33,6 +34,7 @@ class Sending:
         listeners: Sequence[tuple[str, int]],
         peers: PeerCertificates,
         rules: AtDelivery | None = None,
+        assistants: Wakes | None = None,
     ) -> None:
         """`listeners` are our SMTP listeners. Raises OSError, ValueError (keys, password files)."""
 
@@ -59,6 +61,7 @@ class Sending:
                 for own in ((*LOOPBACK, address) if address in ANY_ADDRESS else (address,))
             ],
             rules=rules,
+            assistants=assistants,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from postern.formats.mime.scan import Scan, new_item
 from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
-from postern.model.ids import BlobRef
+from postern.model.ids import BlobRef, MailboxId
 from postern.model.items import ItemClass, NewItem
 from postern.model.refusal import Refusal
+from postern.model.sync import SetOff
 from postern.model.transfer import StoredContent
 from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
+from postern.services.calendar import meeting_mail
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.rules.at_delivery import AtDelivery, Placed
 from postern.services.rules.deciding import Incoming
@@ -43,6 +45,14 @@ _SLICE_MESSAGES = 16
 Unable = Callable[[Accepted, Deliver, Exception], None]
 
 
+class Wakes(Protocol):
+    """services.assistants.runner.OutboxRunner."""
+
+    def wake(self, mailbox: MailboxId) -> None:
+        """There is something in a mailbox's outbox."""
+        ...
+
+
 class _Job(NamedTuple):
     message: Accepted
     outcomes: Sequence[Deliver]
@@ -52,12 +62,19 @@ class LocalDelivery:
     """One per worker."""
 
     def __init__(
-        self, store: Store, tracker: Tracker, settings: MailflowSettings, unable: Unable, rules: AtDelivery | None
+        self,
+        store: Store,
+        tracker: Tracker,
+        settings: MailflowSettings,
+        unable: Unable,
+        rules: AtDelivery | None = None,
+        assistants: Wakes | None = None,
     ) -> None:
         """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end.
 
         Without `rules`, nobody's are looked at.
         """
+        self._assistants = assistants
         self._store = store
         self._tracker = tracker
         self._host_name = settings.host_name
@@ -137,14 +154,15 @@ class LocalDelivery:
                 await asyncio.sleep(0)
             item: NewItem | None = None
             scanned: Scan | None = None
+            sets_off: tuple[SetOff, ...] = ()
             sender: str | None = None
             for outcome in outcomes:
                 if item is None or outcome.reverse_path != sender:
                     sender = outcome.reverse_path
                     scanned = scanned or await scan_content(message.content)
-                    item = self._item(message, outcome, scanned)
+                    item, sets_off = await self._item(message, outcome, scanned)
                     message.message_id = item.message_id
-                delivery = Delivery(outcome.mailbox, message.key, item)
+                delivery = Delivery(outcome.mailbox, message.key, item, sets_off=sets_off)
                 if rules is not None and outcome.mailbox not in rules.without:
                     assert scanned is not None
                     by_rules = await rules.place(delivery, _incoming(message, outcome, item, scanned))
@@ -158,9 +176,7 @@ class LocalDelivery:
         except Refusal as refusal:
             results = [Delivered(None, refusal)] * len(batch)
         failpoints.hit("mailflow.delivered")
-        if rules is not None:
-            for by_rules in placed:
-                rules.committed(by_rules)
+        self._tell(placed, batch, results)
         for (message, outcome), (_, refusal_) in zip(owners, results, strict=True):
             if refusal_ is not None:
                 self._unable(message, outcome, refusal_)
@@ -177,9 +193,20 @@ class LocalDelivery:
             )
             message.done()
 
-    def _item(self, message: Accepted, outcome: Deliver, scanned: Scan) -> NewItem:
+    def _tell(self, placed: Sequence[Placed], batch: Sequence[Delivery], results: Sequence[Delivered]) -> None:
+        """Whoever waits for what deliveries have set off."""
+        if self._rules is not None:
+            for by_rules in placed:
+                self._rules.committed(by_rules)
+        if self._assistants is not None:
+            for delivery, result in zip(batch, results, strict=True):
+                if delivery.sets_off and result.refusal is None:
+                    self._assistants.wake(delivery.mailbox)
+
+    async def _item(self, message: Accepted, outcome: Deliver, scanned: Scan) -> tuple[NewItem, tuple[SetOff, ...]]:
         prefix = return_path_line(outcome.reverse_path) + trace_prefix(message, self._host_name)
-        return new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
+        item = new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
+        return await meeting_mail.mark(item, message.content, scanned, outcome.reverse_path)
 
 
 def _incoming(message: Accepted, outcome: Deliver, item: NewItem, scanned: Scan) -> Incoming:

@@ -48,7 +48,7 @@ BACKUP_NAMES = (
     "restore.file",
 )
 """Those of backup and restore."""
-RULES = ("rules.sending", "rules.submitted", "rules.settled")
+RULES = ("rules.sending", "rules.submitted")
 """Between a delivery and the letters that its rules set off."""
 
 

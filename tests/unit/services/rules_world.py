@@ -11,10 +11,12 @@ from postern.directory.interface import Domain, NewAccount
 from postern.model.envelope import Envelope, Peer, Recipient
 from postern.model.items import Columns
 from postern.roles.context import open_organisation
+from postern.services.assistants.runner import OutboxRunner
 from postern.services.mailflow import Mailflow, MailflowSettings
-from postern.services.rules.assistant import Assistant
 from postern.services.rules.at_delivery import AtDelivery
+from postern.services.rules.letter_sender import LetterSender
 from postern.services.rules.rulebook import RuleBook
+from postern.services.rules.stored import SEND
 from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.store.journal.writer import Journal
 
@@ -39,10 +41,11 @@ def make(directory):
 
 
 class World:
-    def __init__(self, parts, mailflow, assistant, rules):
+    def __init__(self, parts, mailflow, assistant, sender, rules):
         self.parts = parts
         self.mailflow = mailflow
         self.assistant = assistant
+        self.sender = sender
         self.rules = rules
 
     async def mailbox(self, address=ANNA):
@@ -108,16 +111,17 @@ async def world(settings):
     async with open_organisation(settings) as parts:
         directory = journal_directory(parts.data)
         journal = Journal(directory, allocate_journal(directory), parts.clock, failures.append)
-        assistant = Assistant(parts.store, parts.clock)
+        assistant = OutboxRunner(parts.store, parts.claims)
         rules = AtDelivery(parts.store, parts.directory, parts.bus, parts.clock, journal, "mail.example.org", assistant)
         mailflow = Mailflow(
             journal, parts.store, parts.directory, parts.queue, parts.tracker, parts.clock, failures.append,
             MailflowSettings(host_name="mail.example.org"), rules,
         )  # fmt: skip
-        assistant._submit = mailflow.submit_internal
+        sender = LetterSender(parts.store, parts.clock, mailflow.submit_internal)
+        assistant.register(SEND, sender.handle)
         mailflow.start()
         try:
-            yield World(parts, mailflow, assistant, rules)
+            yield World(parts, mailflow, assistant, sender, rules)
         finally:
             await mailflow.close()
     assert failures == []

@@ -283,7 +283,7 @@ async def test_what_a_crash_left_is_sent_once(here):
         submitted.append(key)
         raise Refusal(Reason.DISK_FULL)
 
-    submit, here.assistant._submit = here.assistant._submit, dies
+    submit, here.sender.submit = here.sender.submit, dies
     await here.assistant.settle_all()
     assert len(await mailbox.outbox()) == 2
 
@@ -291,9 +291,9 @@ async def test_what_a_crash_left_is_sent_once(here):
         await submit(key, envelope, content)
         raise Refusal(Reason.TRY_LATER)
 
-    here.assistant._submit = dies_after
+    here.sender.submit = dies_after
     await here.assistant.settle_all()
-    here.assistant._submit = submit
+    here.sender.submit = submit
     await here.settled()
     assert await mailbox.outbox() == []
     assert await here.parts.store.with_outbox() == []

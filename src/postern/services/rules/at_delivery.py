@@ -63,7 +63,7 @@ class Placed(NamedTuple):
 
 
 class Wakes(Protocol):
-    """services.rules.assistant.Assistant."""
+    """services.assistants.runner.OutboxRunner."""
 
     def wake(self, mailbox: MailboxId) -> None:
         """There is something in a mailbox's outbox."""
@@ -232,7 +232,8 @@ class _Work:
             self._send(letters.trouble(self._origin(), decision.problem, Once(name, OOF_SECONDS)))
         if copies and not decision.junk:
             await self._out_of_office()
-        sets_off = tuple(SetOff(stored.SEND, stored.encode(letter), blob) for letter, blob in self._letters)
+        letters_ = (SetOff(stored.SEND, stored.encode(letter), blob) for letter, blob in self._letters)
+        sets_off = (*self._delivery.sets_off, *letters_)
         if not copies:
             return Placed(self._delivery._replace(nowhere=True, sets_off=sets_off), tuple(self._kept))
         (folder, item), *others = copies.items()
@@ -276,7 +277,8 @@ class _Work:
             self._kept.append(ref)
             old = self._delivery.item
             scanned = await scan_content(content)
-            known = new_item(scanned, ref, len(content), old.prefix, old.received_at, old.flags, old.keywords)
+            fresh = new_item(scanned, ref, len(content), old.prefix, old.received_at, old.flags, old.keywords)
+            known = msgspec.structs.replace(fresh, properties=old.properties)
             self._edited[header] = known
         return known
 

@@ -69,7 +69,7 @@ class World:
             self.clock,
             self.failures.append,
             MailflowSettings("mx.example.org", retry_s=0.02, mark_interval_s=3600.0, close_s=2.0, linger_s=0.002),
-            self,
+            assistants=self,
         )
         self.woken = []
         permissions = Permissions(self.directory)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postern.frontends.ews import item_values, matching, places, slices
+from postern.frontends.ews import calendar_finding, item_values, matching, places, slices
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.folder_reading import paged
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 async def find_item(call: Call, request: FindItem) -> str:
     """FindItem."""
     if request.calendar is not None:
-        raise EwsViolation("ErrorCalendarFolderIsInvalidForCalendarView", "The folder has no calendar view.")
+        return await calendar_finding.view(call, request)
     if request.query and (request.restriction is not None or request.group is not None):
         raise EwsViolation("ErrorInvalidArgument", "QueryString goes with neither Restriction nor GroupBy.")
     if request.query:

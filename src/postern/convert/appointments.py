@@ -252,13 +252,17 @@ def _appointment(found: _Stored, *, brief: bool = False) -> Appointment:
         url=found.url,
         instance_of=found.instance_of,
         recurrence=None if found.recurrence is None else _recurrence(found.recurrence),
-        clock=None if found.clock is None else (datetime.min + timedelta(seconds=found.clock)).time(),
+        clock=None if found.clock is None else _clock(found.clock),
         deleted=tuple(date.fromordinal(day) for day in found.deleted),
         modified=tuple(ModifiedOccurrence(date.fromordinal(day), _appointment(each)) for day, each in found.modified),
     )
 
 
 _BUSY = {int(each): each for each in Busy}
+
+
+def _clock(second: int) -> time:
+    return time(second // 3600, second // 60 % 60, second % 60)
 
 
 def _attendee(each: _Who) -> Attendee:

@@ -29,6 +29,7 @@ from postern.roles.parts import Parts
 from postern.roles.peers import PeerCertificates
 from postern.roles.sockets import TlsContexts
 from postern.services.address_book import AddressBook
+from postern.services.calendar.agenda import Agendas
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.telemetry import log
@@ -76,6 +77,7 @@ class Frontends(msgspec.Struct):
     parts: Parts
     mailflow: Mailflow
     mailboxes: Mailboxes
+    agendas: Agendas
     address_book: AddressBook
     authentication: Any
     resolver: Resolver

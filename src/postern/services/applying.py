@@ -11,7 +11,7 @@ from postern.formats.mime.header import first
 from postern.model.ids import BlobRef, DeliveryKey
 from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import Accepted, AppendHeader, AssignedHeader
-from postern.services.local_delivery import LocalDelivery, appended_item, stored_content
+from postern.services.local_delivery import LocalDelivery, Wakes, appended_item, stored_content
 from postern.services.mailflow_settings import MailflowSettings
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
@@ -36,6 +36,7 @@ class Applier:
         tracker: Tracker,
         settings: MailflowSettings,
         on_failure: Callable[[Exception], None],
+        assistants: Wakes | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -44,7 +45,7 @@ class Applier:
         self._host_name = settings.host_name
         self._retry_s = settings.retry_s
         self._on_failure = on_failure
-        self._local = LocalDelivery(store, tracker, settings, self._unable)
+        self._local = LocalDelivery(store, tracker, settings, self._unable, assistants)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from postern.formats.mime.scan import Scan, new_item, scan
 from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
-from postern.model.ids import BlobRef
+from postern.model.ids import BlobRef, MailboxId
 from postern.model.items import ItemClass, NewItem
 from postern.model.refusal import Refusal
+from postern.model.sync import SetOff
 from postern.model.transfer import StoredContent
 from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
+from postern.services.calendar import meeting_mail
 from postern.services.mailflow_settings import MailflowSettings
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
@@ -37,6 +39,14 @@ SCAN_IN_THREAD_BYTES = 1 << 20
 Unable = Callable[[Accepted, Deliver, Exception], None]
 
 
+class Wakes(Protocol):
+    """services.assistants.runner.OutboxRunner."""
+
+    def wake(self, mailbox: MailboxId) -> None:
+        """There is something in a mailbox's outbox."""
+        ...
+
+
 class _Job(NamedTuple):
     message: Accepted
     outcomes: Sequence[Deliver]
@@ -45,8 +55,16 @@ class _Job(NamedTuple):
 class LocalDelivery:
     """One per worker."""
 
-    def __init__(self, store: Store, tracker: Tracker, settings: MailflowSettings, unable: Unable) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tracker: Tracker,
+        settings: MailflowSettings,
+        unable: Unable,
+        assistants: Wakes | None = None,
+    ) -> None:
         """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end."""
+        self._assistants = assistants
         self._store = store
         self._tracker = tracker
         self._host_name = settings.host_name
@@ -112,13 +130,14 @@ class LocalDelivery:
             if number % _SLICE_MESSAGES == _SLICE_MESSAGES - 1:
                 await asyncio.sleep(0)
             item: NewItem | None = None
+            sets_off: tuple[SetOff, ...] = ()
             sender: str | None = None
             for outcome in outcomes:
                 if item is None or outcome.reverse_path != sender:
                     sender = outcome.reverse_path
-                    item = await self._item(message, outcome)
+                    item, sets_off = await self._item(message, outcome)
                     message.message_id = item.message_id
-                batch.append(Delivery(outcome.mailbox, message.key, item))
+                batch.append(Delivery(outcome.mailbox, message.key, item, sets_off=sets_off))
                 owners.append((message, outcome))
         failpoints.hit("mailflow.delivering")
         try:
@@ -126,6 +145,10 @@ class LocalDelivery:
         except Refusal as refusal:
             results = [Delivered(None, refusal)] * len(batch)
         failpoints.hit("mailflow.delivered")
+        if self._assistants is not None:
+            for delivery, result in zip(batch, results, strict=True):
+                if delivery.sets_off and result.refusal is None:
+                    self._assistants.wake(delivery.mailbox)
         for (message, outcome), (_, refusal_) in zip(owners, results, strict=True):
             if refusal_ is not None:
                 self._unable(message, outcome, refusal_)
@@ -142,10 +165,11 @@ class LocalDelivery:
             )
             message.done()
 
-    async def _item(self, message: Accepted, outcome: Deliver) -> NewItem:
+    async def _item(self, message: Accepted, outcome: Deliver) -> tuple[NewItem, tuple[SetOff, ...]]:
         prefix = return_path_line(outcome.reverse_path) + trace_prefix(message, self._host_name)
         scanned = await scan_content(message.content)
-        return new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
+        item = new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
+        return await meeting_mail.mark(item, message.content, scanned, outcome.reverse_path)
 
 
 async def scan_content(content: bytes) -> Scan:

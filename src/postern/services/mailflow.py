@@ -30,6 +30,7 @@ from postern.services.accepted import (
 from postern.services.admission import Admission, Route
 from postern.services.applying import Applier
 from postern.services.authorship import check_author
+from postern.services.local_delivery import Wakes
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
@@ -49,7 +50,7 @@ T = TypeVar("T")
 class Mailflow:
     """One per worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - everything meets here
         self,
         journal: Journal,
         store: DurableStore,
@@ -59,6 +60,7 @@ class Mailflow:
         clock: Clock,
         on_failure: Callable[[Exception], None],
         settings: MailflowSettings,
+        assistants: Wakes | None = None,
     ) -> None:
         """`on_failure` has to end the process: a disk did not sync, or a record could not be applied."""
         self._journal = journal
@@ -67,7 +69,7 @@ class Mailflow:
         self._settings = settings
         self._admission = Admission(directory, store, clock)
         self._permissions = Permissions(directory)
-        self._applier = Applier(store, directory, queue, tracker, settings, on_failure)
+        self._applier = Applier(store, directory, queue, tracker, settings, on_failure, assistants)
         self._marks = MarkKeeper(store, queue)
         self._replayer = Replayer(journal, store, self._applier, self._marks, clock, on_failure)
 

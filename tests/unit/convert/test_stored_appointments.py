@@ -70,7 +70,7 @@ SERIES = Appointment(
     ),
 )
 text = st.text(max_size=20)
-times = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+times = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 
 
 @st.composite

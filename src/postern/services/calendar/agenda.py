@@ -368,9 +368,7 @@ class Agenda:
         if messages and not item.attachments:
             item_ = await self.entries.with_attachments(entry)
             messages = [
-                msgspec.structs.replace(
-                    each, item=msgspec.structs.replace(each.item, attachments=item_.attachments)
-                )
+                msgspec.structs.replace(each, item=msgspec.structs.replace(each.item, attachments=item_.attachments))
                 for each in messages
             ]
         ready = await self._prepare(messages, sending)

@@ -6,12 +6,14 @@ The calendar travels in the outbox entry itself: whatever becomes of the message
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 
 from postern.convert.ical.reading import CalendarText, read_calendar
 from postern.formats import global_object_id
 from postern.formats.mime import charset, header, parameters, transfer
+from postern.formats.mime.header import first
 from postern.formats.mime.parts import MESSAGE, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 from postern.formats.mime.scan import Scan
 from postern.model.calendar.appointment import Response
@@ -21,6 +23,8 @@ from postern.model.refusal import ProtocolViolation
 from postern.model.sync import SetOff
 
 SET_OFF = "meeting"
+REPRESENTING = "x-postern-received-representing"
+"""Header of a copy for a delegate: whose calendar it is about."""
 MAX_CALENDAR_BYTES = 512 << 10
 """A larger one stays a mere message."""
 _THREAD_BYTES = 8 << 10
@@ -109,7 +113,7 @@ async def mark(item: NewItem, content: bytes, scanned: Scan, reverse_path: str) 
     author = author_of(content[: scanned.header_end])
     if not kind or not author or not meeting.uid:
         return item, ()
-    properties = {
+    properties: dict[str, Any] = {
         MESSAGE_CLASS: kind,
         "PidLidGlobalObjectId": global_object_id.from_uid(meeting.uid),
         "PidLidAppointmentStartWhole": meeting.start,
@@ -117,6 +121,11 @@ async def mark(item: NewItem, content: bytes, scanned: Scan, reverse_path: str) 
         "PidLidLocation": meeting.location,
         "PidLidAppointmentSequence": meeting.sequence,
     }
+    represented = first(content[: scanned.header_end], REPRESENTING.encode())
+    if represented is not None:
+        # somebody else's meeting, for a delegate to see: it is in that one's calendar already
+        properties["PidTagReceivedRepresentingSmtpAddress"] = represented.strip().decode("utf-8", "replace")[:320]
+        return msgspec.structs.replace(item, properties=changed(item.properties, properties)), ()
     mail = MeetingMail(found.method, author, reverse_path, text, named)
     marked = msgspec.structs.replace(item, properties=changed(item.properties, properties))
     return marked, (SetOff(SET_OFF, encode(mail)),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -15,12 +15,35 @@ from postern.model.ports import Clock, Entropy
 from postern.services.admission import Route
 from postern.services.calendar import imip
 from postern.services.calendar.outgoing import Outgoing
-from postern.services.mailflow import Mailflow
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 
 LOCAL = Peer("127.0.0.1", 0, "127.0.0.1", 0, "calendar", protocol="ESMTPA")
 """Who handed a message in, if no connection did."""
+
+
+class Submitting(Protocol):
+    """services.mailflow.Mailflow, as far as meetings need it."""
+
+    async def check_sender(self, reverse_path: str, principal: Principal | None, peer: Peer) -> None:
+        """Whether somebody may send. Raises Refusal."""
+        ...
+
+    async def check_limits(self, principal: Principal, octets: int, recipients: int) -> None:
+        """Whether the sender's policy allows it. Raises Refusal."""
+        ...
+
+    async def check_author(self, content: bytes, principal: Principal) -> bytes:
+        """Whether somebody may write in that name; the message as it may be sent. Raises Refusal."""
+        ...
+
+    async def submit(self, envelope: Envelope, peer: Peer, routes: Sequence[Route], content: bytes) -> str:
+        """Take responsibility for a message. Raises Refusal."""
+        ...
+
+    async def submit_internal(self, key: DeliveryKey, envelope: Envelope, content: bytes) -> str:
+        """Submit what an assistant wrote, once for a key. Raises Refusal."""
+        ...
 
 
 class Ready(NamedTuple):
@@ -35,7 +58,7 @@ class Ready(NamedTuple):
 class Post:
     """One per worker."""
 
-    def __init__(self, mailflow: Mailflow, directory: Directory, clock: Clock, entropy: Entropy, domain: str) -> None:
+    def __init__(self, mailflow: Submitting, directory: Directory, clock: Clock, entropy: Entropy, domain: str) -> None:
         """`domain`: in new Message-IDs."""
         self._mailflow = mailflow
         self._directory = directory

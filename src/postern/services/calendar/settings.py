@@ -6,12 +6,10 @@ Values of kind `calendar` in the mailbox (store settings); one that cannot be re
 from __future__ import annotations
 
 import logging
-from typing import TypeVar
 
 import msgspec
 
 from postern.directory.interface import Account, RecipientKind
-from postern.model.calendar.recurrence import Weekday
 from postern.model.calendar.zones import UTC_ZONE, Zone
 from postern.services.calendar.booking import Automation, BookingPolicy
 from postern.services.calendar.delegates import Delegate
@@ -66,7 +64,6 @@ USER_POLICY = BookingPolicy(
 )
 """People's calendars show requests tentatively, and people answer them."""
 ROOM_POLICY = BookingPolicy()
-_T = TypeVar("_T")
 
 
 def policy_of(settings: CalendarSettings, account: Account) -> BookingPolicy:
@@ -77,16 +74,6 @@ def policy_of(settings: CalendarSettings, account: Account) -> BookingPolicy:
     return msgspec.structs.replace(ROOM_POLICY, hours=settings.working_hours) if bookable else USER_POLICY
 
 
-def _flags(kind: type, value: object) -> object:
-    if kind is Weekday and isinstance(value, int):
-        return Weekday(value)
-    raise TypeError(kind)
-
-
-def _plain(value: object) -> object:
-    return int(value) if isinstance(value, Weekday) else value
-
-
 async def load_settings(mailbox: Mailbox) -> CalendarSettings:
     """A mailbox's; cheap: one seek."""
     found = {}
@@ -95,7 +82,7 @@ async def load_settings(mailbox: Mailbox) -> CalendarSettings:
         if kind is None:
             continue
         try:
-            found[setting.key] = msgspec.json.decode(setting.value, type=kind, dec_hook=_flags)
+            found[setting.key] = msgspec.json.decode(setting.value, type=kind)
         except (msgspec.DecodeError, ValueError) as problem:
             _log.warning("calendar setting %s of mailbox %s can not be read: %s", setting.key, mailbox.id, problem)
     return CalendarSettings(**found)
@@ -104,7 +91,7 @@ async def load_settings(mailbox: Mailbox) -> CalendarSettings:
 async def save_settings(mailbox: Mailbox, **values: object) -> None:
     """Set some of them by name; durable on return."""
     packed: dict[str, bytes | None] = {
-        name: None if value is None else msgspec.json.encode(value, enc_hook=_plain) for name, value in values.items()
+        name: None if value is None else msgspec.json.encode(value) for name, value in values.items()
     }
     assert packed.keys() <= _FIELDS.keys()
     await mailbox.set_settings(KIND, packed)

@@ -186,6 +186,10 @@ class SqliteStore:
         """Every mailbox file of the data directory."""
         return sorted(self._root.glob("??/" + "[0-9a-f]" * 32 + ".db"))
 
+    async def with_outbox(self) -> list[MailboxId]:
+        """Mailboxes whose deliveries have set off something that is not settled; every file is asked, in a thread."""
+        return await self._blocking(lambda: upkeep.with_outbox(self.mailbox_paths()), self._root)
+
     async def live(self, segments: Iterable[int]) -> dict[int, set[int]]:
         """Records of journal segments that any mailbox refers to, asked of every mailbox in a thread.
 

@@ -41,9 +41,7 @@ from postern.roles.workers import worker_count
 from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
-from postern.services.calendar.agenda import Agendas
-from postern.services.calendar.posting import Post
-from postern.services.calendar.shelf import Shelf
+from postern.services.calendar.availability import FreeBusy
 from postern.services.certificates import CertificateSignIn
 from postern.services.enrolment import OwnEnrolment
 from postern.services.folder_sharing import FolderSharing
@@ -240,16 +238,6 @@ class Web:
     def _ews(self, mail: Mail) -> Ews:
         parts = self._parts
         permissions = Permissions(parts.directory)
-        domain = self._settings.server.hostname
-        agendas = Agendas(
-            mail.mailboxes,
-            parts.store,
-            parts.directory,
-            Post(mail.mailflow, parts.directory, parts.clock, parts.entropy, domain),
-            Shelf(),
-            parts.clock,
-            parts.entropy,
-        )
         services = Services(
             mailboxes=mail.mailboxes,
             identities=Identities(parts.directory, permissions, parts.clock),
@@ -259,7 +247,8 @@ class Web:
             clock=parts.clock,
             entropy=parts.entropy,
             log=log.logger(part="ews"),
-            agendas=agendas,
+            agendas=mail.agendas,
+            availability=FreeBusy(parts.store, parts.directory, mail.agendas.shelf),
         )
         return Ews(services, self._settings.http.max_body_bytes)
 

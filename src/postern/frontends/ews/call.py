@@ -19,6 +19,7 @@ from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 from postern.services.address_book import AddressBook
 from postern.services.calendar.agenda import Agenda, Agendas
+from postern.services.calendar.availability import FreeBusy
 from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
 from postern.services.mailboxes import Mailboxes
@@ -40,6 +41,7 @@ class Services(msgspec.Struct, frozen=True):
     entropy: Entropy
     log: Any
     agendas: Agendas
+    availability: FreeBusy
 
 
 class Call:

@@ -17,6 +17,7 @@ from postern.model.items import SpecialUse
 from postern.roles.parts import Parts
 from postern.services.address_book import AddressBook
 from postern.services.calendar.agenda import Agendas
+from postern.services.calendar.availability import FreeBusy
 from postern.services.calendar.posting import Post
 from postern.services.calendar.shelf import Shelf
 from postern.services.folder_sharing import FolderSharing
@@ -208,9 +209,11 @@ class World:
         self.address_book = AddressBook(parts.directory, parts.clock)
         mailboxes = Mailboxes(parts.store, parts.bus, permissions, self.mailflow, parts.clock)
         post = Post(self.mailflow, parts.directory, parts.clock, parts.entropy, "mail.example.org")
+        shelf = Shelf()
         self.services = Services(
             mailboxes=mailboxes,
-            agendas=Agendas(mailboxes, parts.store, parts.directory, post, Shelf(), parts.clock, parts.entropy),
+            agendas=Agendas(mailboxes, parts.store, parts.directory, post, shelf, parts.clock, parts.entropy),
+            availability=FreeBusy(parts.store, parts.directory, shelf),
             identities=Identities(parts.directory, permissions, parts.clock),
             submission=Submission(self.mailflow, parts.clock, parts.entropy, "mail.example.org"),
             sharing=FolderSharing(parts.directory),

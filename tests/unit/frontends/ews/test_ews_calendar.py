@@ -291,3 +291,56 @@ async def test_a_meeting_is_sent_and_called_off(world, anna, boris):
     await world.settled()
     assert len((await boris.find()).ok().ids()) == 2
     assert (await anna.get(item[0])).codes == ["ErrorItemNotFound"]
+
+
+BERLIN = (
+    "<t:TimeZone><t:Bias>-60</t:Bias><t:StandardTime><t:Bias>0</t:Bias><t:Time>03:00:00</t:Time><t:DayOrder>5</t:DayOrder>"
+    "<t:Month>10</t:Month><t:DayOfWeek>Sunday</t:DayOfWeek></t:StandardTime><t:DaylightTime><t:Bias>-60</t:Bias>"
+    "<t:Time>02:00:00</t:Time><t:DayOrder>5</t:DayOrder><t:Month>3</t:Month><t:DayOfWeek>Sunday</t:DayOfWeek>"
+    "</t:DaylightTime></t:TimeZone>"
+)
+FREE_BUSY = (
+    "<t:FreeBusyViewOptions><t:TimeWindow><t:StartTime>2026-11-02T00:00:00</t:StartTime><t:EndTime>{}</t:EndTime>"
+    "</t:TimeWindow><t:MergedFreeBusyIntervalInMinutes>60</t:MergedFreeBusyIntervalInMinutes>"
+    "<t:RequestedView>DetailedMerged</t:RequestedView></t:FreeBusyViewOptions>"
+)
+
+
+def availability(*people: str, end: str = "2026-11-03T00:00:00", more: str = "") -> str:
+    rows = "".join(
+        f"<t:MailboxData><t:Email><t:Address>{one}</t:Address></t:Email><t:AttendeeType>Required</t:AttendeeType>"
+        "</t:MailboxData>"
+        for one in people
+    )
+    return (
+        f"<m:GetUserAvailabilityRequest>{BERLIN}<m:MailboxDataArray>{rows}</m:MailboxDataArray>{FREE_BUSY.format(end)}"
+        f"{more}</m:GetUserAvailabilityRequest>"
+    )
+
+
+async def test_who_is_free_when_and_times_to_meet(anna, boris):
+    await made(anna, f"<t:Subject>Secret</t:Subject>{TIMES}")
+    own = await anna.ask(availability("anna@example.org", "nobody@example.org"))
+    assert own.texts("//m:ResponseMessage/m:ResponseCode") == ["NoError", "ErrorMailRecipientNotFound"]
+    assert own.text("//t:MergedFreeBusy") == "0" * 9 + "2" + "0" * 14
+    assert own.text("//t:CalendarEvent/t:StartTime") == "2026-11-02T09:00:00"
+    assert own.text("//t:CalendarEventDetails/t:Subject") == "Secret"
+    suggesting = (
+        "<t:SuggestionsViewOptions><t:MaximumResultsByDay>3</t:MaximumResultsByDay><t:MeetingDurationInMinutes>60"
+        "</t:MeetingDurationInMinutes><t:DetailedSuggestionsWindow><t:StartTime>2026-11-02T00:00:00</t:StartTime>"
+        "<t:EndTime>2026-11-03T00:00:00</t:EndTime></t:DetailedSuggestionsWindow></t:SuggestionsViewOptions>"
+    )
+    others = await boris.ask(availability("anna@example.org", more=suggesting))
+    assert others.text("//t:MergedFreeBusy") == "0" * 9 + "2" + "0" * 14
+    assert not others.all("//t:CalendarEventDetails")
+    assert "Secret" not in others.raw.decode()
+    assert len(others.all("//t:Suggestion")) == 3
+    assert "2026-11-02T09:00:00" not in others.texts("//t:Suggestion/t:MeetingTime")
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [("2026-11-01T00:00:00", "ErrorInvalidTimeInterval"), ("2027-11-03T00:00:00", "ErrorTimeIntervalTooBig")],
+)
+async def test_windows_that_nobody_answers_for(anna, end, code):
+    assert (await anna.ask(availability("anna@example.org", end=end))).codes == [code]

@@ -41,6 +41,7 @@ from postern.roles.workers import worker_count
 from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
+from postern.services.calendar.agenda import Agendas
 from postern.services.calendar.availability import FreeBusy
 from postern.services.certificates import CertificateSignIn
 from postern.services.enrolment import OwnEnrolment
@@ -73,6 +74,7 @@ class Mail(NamedTuple):
     mailboxes: Mailboxes
     mailflow: Mailflow
     address_book: AddressBook
+    agendas: Agendas
 
 
 class Web:

@@ -14,10 +14,12 @@ from postern.frontends.ews.box import Box
 from postern.model import properties
 from postern.model.ids import FolderId, ItemId, Uid
 from postern.model.items import FIRST_KEYWORD_BIT, Columns, Folder, ItemClass
+from postern.model.properties import MESSAGE_CLASS
 from postern.protocols.ews import ids
 from postern.protocols.ews.categories import categories
 from postern.protocols.ews.folder_xml import Rights
 from postern.protocols.ews.ids import AttachmentKey, ItemIds
+from postern.protocols.ews.meeting_xml import element_of
 from postern.protocols.ews.message_facts import CLASSES, MessageFacts
 from postern.services.mailboxes import DelegateAccess, Ranges, normalise
 
@@ -144,6 +146,8 @@ class Loader:
             conversation_prefix=self._mailbox,
             instance=self._mailbox[:4] + item.to_bytes(6, "big"),
         )
+        if item_class == ItemClass.MESSAGE and self._wanted.wide:
+            facts.element = element_of(facts.properties.get(MESSAGE_CLASS))
         if item_class not in (ItemClass.MESSAGE, ItemClass.ASSOCIATED) and self._wanted.wide:
             named = facts.properties.get("PidNameKeywords")
             facts.categories = tuple(map(str, named)) if isinstance(named, list) else ()

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from postern.formats.mime import header
 from postern.formats.mime.anatomy import Part
-from postern.protocols.ews import calendar_xml, extended
+from postern.protocols.ews import calendar_xml, extended, meeting_xml
 from postern.protocols.ews.calendar_xml import CALENDAR
 from postern.protocols.ews.contact_fields import CONTACT, LIST
 from postern.protocols.ews.folder_xml import identity
@@ -184,7 +184,8 @@ def _responses(facts: MessageFacts, wish: Wish) -> str:
         return calendar_xml.responses_xml(facts)
     if facts.draft:
         return ""
-    return "<t:ResponseObjects><t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
+    own = meeting_xml.responses_of(facts)
+    return f"<t:ResponseObjects>{own}<t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
 
 
 def _effective(facts: MessageFacts, wish: Wish) -> str:
@@ -392,6 +393,7 @@ class MessageWriter:
         plain = [row.make for row in last if row.uri.startswith("item:") and row.uri not in _NOT_OF_THINGS]
         before = [row.make for row in first if row.uri not in _NOT_OF_THINGS]
         self._things = {name: (before, plain + [row.make for row in chosen(rows)]) for name, rows in THINGS.items()}
+        self._meetings = {name: [row.make for row in chosen(rows)] for name, rows in meeting_xml.MEETING.items()}
         self.attachments = "item:Attachments" in {row.uri for row in first}
         self._first = [row.make for row in first]
         self._last = [row.make for row in last]
@@ -424,6 +426,8 @@ class MessageWriter:
         if self._extended:
             inner += [extended.xml(facts, path) for path in self._extended]
         inner += [make(facts, wish) for make in after]
+        if facts.element in self._meetings:
+            inner += [make(facts, wish) for make in self._meetings[facts.element]]
         return f"<t:{facts.element}>{''.join(inner)}</t:{facts.element}>"
 
     def _chosen_headers(self, facts: MessageFacts, wish: Wish) -> str:

@@ -278,7 +278,12 @@ async def test_a_meeting_is_sent_and_called_off(world, anna, boris):
     assert (got.text("//t:IsMeeting"), got.text("//t:MyResponseType")) == ("true", "Organizer")
     assert got.text("//t:Organizer//t:EmailAddress") == "anna@example.org"
     assert got.text("//t:RequiredAttendees//t:EmailAddress") == "boris@example.org"
-    assert (await boris.find("inbox", "Default")).ok().texts("//t:Subject") == ["Plan"]
+    invited = (await boris.find("inbox", "Default")).ok()
+    assert invited.texts("//t:MeetingRequest/t:Subject") == ["Plan"]
+    request = (await boris.get(invited.ids()[0][0])).ok()
+    assert request.text("//t:Start") == "2026-11-02T08:00:00Z"
+    assert request.text("//t:UID") == got.text("//t:UID")
+    assert request.all("//t:ResponseObjects/t:AcceptItem")
     assert len((await anna.find("sentitems")).ok().ids()) == 1
     accept = (
         '<m:CreateItem MessageDisposition="SendOnly"><m:Items><t:{0}><t:ReferenceItemId Id="'

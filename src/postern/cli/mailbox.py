@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from postern.cli import ntlm, permission
+from postern.cli import ntlm, permission, publishing
 from postern.cli.account_values import expiry, mailbox_kind, parse_protocols, parse_quota, read_password
 from postern.cli.language import _
 from postern.cli.moments import moment
@@ -38,6 +38,13 @@ from postern.model.refusal import Reason, Refusal
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
 app.command(ntlm.app)
+app.command(
+    publishing.publish,
+    help=_(
+        "Publish a calendar to whoever has its address."
+        "\n\nExample: postern mailbox publish anna@example.org --level limited"
+    ),
+)
 
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Password = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from decimal import Decimal
 
 import pytest
 from exchangelib import CalendarItem, Contact, DistributionList, EWSDate, EWSDateTime, EWSTimeZone, FileAttachment, Task
@@ -132,7 +133,13 @@ def test_contacts_and_lists(sender):
 
 def test_tasks(sender):
     token = uuid.uuid4().hex
-    item = Task(folder=sender.tasks, subject=token, due_date=EWSDate(2026, 12, 2), percent_complete=25)
+    item = Task(
+        folder=sender.tasks,
+        subject=token,
+        due_date=EWSDate(2026, 12, 2),
+        status="InProgress",
+        percent_complete=Decimal(25),
+    )
     item.save()
     got = sender.tasks.get(subject=token)
     assert (got.status, got.due_date) == ("InProgress", EWSDate(2026, 12, 2))

@@ -86,7 +86,9 @@ async def _transfer(call: Call, request: TransferItem, operation: str, *, move: 
     async def one(ref: ItemRef) -> str:
         if isinstance(target, EwsViolation):
             raise target
-        place = await places.item(call, ref)
+        place = await places.item(call, ref, occurrences=True)
+        if place.day is not None:
+            raise EwsViolation("ErrorCalendarCannotMoveOrCopyOccurrence", "An occurrence stays with its series.")
         uid = await transfer(place, target, move=move)
         # the ids of what went to another mailbox are not told (MS-OXWSCORE 3.1.4.7)
         if place.box.id != target.box.id or not request.new_ids:

@@ -354,6 +354,17 @@ THINGS: dict[str, tuple[Property, ...]] = {
 _NOT_OF_THINGS = frozenset(
     {"item:InternetMessageHeaders", "item:InReplyTo", "item:ConversationId", "item:DisplayBcc", "item:Flag"}
 )
+_DICTIONARIES = {
+    "contacts:EmailAddress": "contacts:EmailAddresses",
+    "contacts:PhoneNumber": "contacts:PhoneNumbers",
+    "contacts:ImAddress": "contacts:ImAddresses",
+    **{
+        f"contacts:PhysicalAddress:{part}": "contacts:PhysicalAddresses"
+        for part in ("Street", "City", "State", "CountryOrRegion", "PostalCode")
+    },
+    "distributionlist:Members:Member": "distributionlist:Members",
+}
+"""Whoever names an entry is told the whole dictionary."""
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
 _ONLY_WHOLE = frozenset(
@@ -374,6 +385,9 @@ class MessageWriter:
         """`listing`: of many items, which leaves out what takes reading; `strict`: asking for it is an error."""
         self._wish = Wish(shape, version)
         named = {one.uri for one in shape.additional if isinstance(one, Field)}
+        named |= {
+            _DICTIONARIES[one.uri] for one in shape.additional if isinstance(one, Indexed) and one.uri in _DICTIONARIES
+        }
         check(shape.additional)
         if strict and (too_much := sorted(named & _ONLY_WHOLE)):
             raise EwsViolation("ErrorInvalidPropertyRequest", f"{too_much[0]} is answered by GetItem only.")
@@ -398,7 +412,7 @@ class MessageWriter:
         self._first = [row.make for row in first]
         self._last = [row.make for row in last]
         self._extended = [one for one in shape.additional if isinstance(one, Extended)]
-        self._indexed = [one for one in shape.additional if isinstance(one, Indexed)]
+        self._indexed = [one for one in shape.additional if isinstance(one, Indexed) and one.uri not in _DICTIONARIES]
         if self._indexed and "item:InternetMessageHeaders" not in named and rank < 2:
             self._first.append(self._chosen_headers)
         needs = 0

@@ -150,9 +150,12 @@ def settle(properties: dict[str, Any], given: Mapping[str, Any], today: date) ->
         properties[STATUS] = COMPLETED
     elif given.get(STATUS) == COMPLETED or given.get(PERCENT) == 1:
         properties[STATUS] = COMPLETED
-    elif STATUS in given:
-        properties[PERCENT] = 0.0 if given[STATUS] == 0 and PERCENT not in given else given.get(PERCENT, 0.0)
-    elif PERCENT in given:
+    elif STATUS in given and PERCENT not in given:
+        # of what is under way again it is not known how much is done
+        properties[PERCENT] = properties.get(PERCENT, 0.0) if given[STATUS] and properties.get(PERCENT) != 1 else 0.0
+    elif STATUS in given and not given[STATUS]:
+        properties[PERCENT] = 0.0
+    elif PERCENT in given and STATUS not in given:
         properties[STATUS] = 1 if given[PERCENT] else 0
     start, due = properties.get(START), properties.get(DUE)
     if isinstance(start, datetime) and isinstance(due, datetime) and due < start:

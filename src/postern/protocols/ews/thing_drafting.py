@@ -72,6 +72,7 @@ _COMMON: dict[str, tuple[Callable[[Element], Mapping[str, Any]], tuple[str, ...]
 }
 _CALENDAR_READ_ONLY = frozenset(
     {
+        "IsOnlineMeeting",
         "When", "IsMeeting", "IsCancelled", "IsRecurring", "MeetingRequestWasSent", "CalendarItemType",
         "MyResponseType", "Organizer", "ConflictingMeetingCount", "AdjacentMeetingCount", "ConflictingMeetings",
         "AdjacentMeetings", "Duration", "AppointmentReplyTime", "AppointmentSequenceNumber", "AppointmentState",
@@ -80,7 +81,7 @@ _CALENDAR_READ_ONLY = frozenset(
     }
 )  # fmt: skip
 _CALENDAR_IGNORED = frozenset(
-    {"ConferenceType", "IsOnlineMeeting", "MeetingWorkspaceUrl", "NetShowUrl", "InboxReminders", "EnhancedLocation",
+    {"ConferenceType", "MeetingWorkspaceUrl", "NetShowUrl", "InboxReminders", "EnhancedLocation",
      "JoinOnlineMeetingUrl", "OnlineMeetingSettings", "DoNotForwardMeeting", "CalendarActivityData"}
 )  # fmt: skip
 _CALENDAR_SET = frozenset(

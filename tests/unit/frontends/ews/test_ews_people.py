@@ -52,8 +52,8 @@ async def made(client, element: str, inner: str, folder: str = "") -> tuple[str,
 
 
 @pytest.mark.conformance(
-    "MSOXWSCONT_S01_TC01_VerifyGetContactItem",
-    "MSOXWSCONT_S01_TC02_VerifyContactItemWithPhoneNumberKeyTypeEnums",
+    "MSOXWSCONT_S01_TC02_VerifyContactItemWithAllElement",
+    "MSOXWSCONT_S06_TC02_OperateContactItemWithOptionalElements",
 )
 async def test_a_contact_with_all_it_can_have(anna):
     item = await made(anna, "Contact", CONTACT)
@@ -77,6 +77,7 @@ async def test_a_contact_with_all_it_can_have(anna):
     assert found.text("//t:Surname") == "Petrova"
 
 
+@pytest.mark.conformance("MSOXWSCONT_S02_TC01_UpdateContactItem")
 async def test_single_entries_of_a_contact_are_changed_and_removed(anna):
     item = await made(anna, "Contact", CONTACT)
     changes = (
@@ -101,6 +102,7 @@ async def test_single_entries_of_a_contact_are_changed_and_removed(anna):
     assert not got.all("//t:Manager")
 
 
+@pytest.mark.conformance("MSOXWSCONT_S01_TC10_VerifyHasPictureIsReadonly")
 @pytest.mark.parametrize(
     ("inner", "code"),
     [
@@ -115,6 +117,7 @@ async def test_what_a_contact_cannot_have(anna, inner, code):
     assert (await anna.ask(create("Contact", inner))).codes == [code]
 
 
+@pytest.mark.conformance("MSOXWSCONT_S01_TC09_VerifyErrorCannotCreateContactInNonContactFolder")
 async def test_contacts_go_to_folders_of_contacts(anna):
     reply = await anna.ask(create("Contact", CONTACT, "inbox"))
     assert reply.codes == ["ErrorCannotCreateContactInNonContactFolder"]
@@ -204,6 +207,9 @@ async def test_a_task_and_its_status(anna):
     assert got.all("//t:CompleteDate")
 
 
+@pytest.mark.conformance(
+    "MSOXWSTASK_S01_TC01_VerifyDailyRegeneratingPatternType", "MSOXWSTASK_S01_TC02_VerifyDailyRecurrencePatternType"
+)
 @pytest.mark.parametrize("kind", ["DailyRecurrence", "DailyRegeneration"])
 async def test_a_recurring_task_moves_on_when_it_is_done(anna, kind):
     inner = f"<t:Subject>Water</t:Subject><t:DueDate>2026-11-02T00:00:00Z</t:DueDate>{DAILY.format(name=kind, n=3)}"
@@ -236,6 +242,7 @@ async def test_what_a_task_cannot_have(anna, inner, code):
     assert (await anna.ask(create("Task", inner))).codes == [code]
 
 
+@pytest.mark.conformance("MSOXWSTASK_S02_TC01_VerifyAffectedTaskOccurrencesType")
 async def test_deleting_a_task_says_which_occurrences(anna):
     item = await made(anna, "Task", "<t:Subject>x</t:Subject>")
     ask = (

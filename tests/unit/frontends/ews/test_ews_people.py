@@ -265,3 +265,17 @@ async def test_a_private_contact_is_not_shown_to_a_reader(anna, boris):
     item = await made(anna, "Contact", f"<t:Sensitivity>Private</t:Sensitivity>{CONTACT}")
     assert (await anna.get(item[0])).ok().text("//t:Sensitivity") == "Private"
     assert (await boris.get(item[0])).codes != ["NoError"]
+
+
+def restricted(uri: str, value: str) -> str:
+    return (
+        f'<m:Restriction><t:IsEqualTo><t:FieldURI FieldURI="{uri}"/><t:FieldURIOrConstant><t:Constant Value="{value}"/>'
+        "</t:FieldURIOrConstant></t:IsEqualTo></m:Restriction>"
+    )
+
+
+@pytest.mark.parametrize(("value", "count"), [("Petrova", 1), ("Orlova", 0)])
+async def test_contacts_are_found_by_what_only_they_have(anna, value, count):
+    await made(anna, "Contact", CONTACT)
+    found = (await anna.find("contacts", more=restricted("contacts:Surname", value))).ok()
+    assert len(found.ids()) == count

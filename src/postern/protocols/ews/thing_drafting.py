@@ -68,6 +68,7 @@ _COMMON: dict[str, tuple[Callable[[Element], Mapping[str, Any]], tuple[str, ...]
     "ReminderIsSet": (lambda e: {"PidLidReminderSet": boolean(text(e), "ReminderIsSet")}, ("PidLidReminderSet",)),
     "ReminderDueBy": (lambda e: {"PidLidReminderTime": date_time(text(e), "ReminderDueBy")}, ("PidLidReminderTime",)),
     "ReminderMinutesBeforeStart": (_minutes, ("PidLidReminderDelta",)),
+    "InReplyTo": (lambda e: {"PidTagInReplyToId": text(e) or None}, ("PidTagInReplyToId",)),
     "Culture": (lambda e: {"PosternCulture": text(e).strip() or None}, ("PosternCulture",)),
 }
 _CALENDAR_READ_ONLY = frozenset(
@@ -213,8 +214,9 @@ class ThingDraft:
                 raise EwsViolation("ErrorInvalidPropertyDelete", f"{name} cannot be removed.")
             self.calendar.pop(name, None)
             self.calendar_removed.add(name)
-        else:
+        elif row is not None or name in READ_ONLY or name in _CALENDAR_READ_ONLY or name == "ItemClass":
             raise EwsViolation("ErrorInvalidPropertyDelete", f"{name} cannot be removed.")
+        # what such an item never has is not there already: exchangelib removes all that it has no value for
 
     def _change_indexed(self, path: Indexed, change: FieldChange) -> None:
         if path.uri == "distributionlist:Members:Member" and self.element == "DistributionList":

@@ -62,7 +62,7 @@ class FindItem(msgspec.Struct, frozen=True):
     calendar: tuple[str, str] | None = None
     """StartDate and EndDate of a CalendarView."""
     calendar_limit: int = 0
-    """Its MaxEntriesReturned; 0: not said."""
+    """MaxEntriesReturned of it or of a ContactsView; 0: not said."""
     names: tuple[str, str] | None = None
     """InitialName and FinalName of a ContactsView."""
 

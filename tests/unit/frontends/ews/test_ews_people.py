@@ -279,3 +279,12 @@ async def test_contacts_are_found_by_what_only_they_have(anna, value, count):
     await made(anna, "Contact", CONTACT)
     found = (await anna.find("contacts", more=restricted("contacts:Surname", value))).ok()
     assert len(found.ids()) == count
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "count"), [("O", "P", 1), ("olga petrova", "", 1), ("P", "Z", 0), ("A", "N", 0)]
+)
+async def test_a_view_of_contacts_by_their_names(anna, first, last, count):
+    await made(anna, "Contact", CONTACT)
+    view = f'<m:ContactsView MaxEntriesReturned="5" InitialName="{first}" FinalName="{last}"/>'
+    assert len((await anna.find("contacts", more=view)).ok().ids()) == count

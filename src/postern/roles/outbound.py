@@ -18,6 +18,7 @@ from postern.model.transfer import TlsPolicy
 from postern.roles.peers import PeerCertificates, partners
 from postern.services.copies import CopyDelivery
 from postern.services.local_delivery import Wakes
+from postern.services.rules.at_delivery import AtDelivery
 from postern.store.interface import Store
 from postern.transport.pressure import Limits
 from postern.transport.queue import QueueStore
@@ -41,6 +42,7 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
     entropy: Entropy,
     peers: PeerCertificates,
     own_addresses: Sequence[tuple[str, int]] = (),
+    rules: AtDelivery | None = None,
     assistants: Wakes | None = None,
 ) -> QueueRunner:
     """The runner of one worker. `worker` is its name, the same after a restart; `submit` is Mailflow.submit_internal.
@@ -69,7 +71,7 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
             queue=queue,
             router=Router(connectors, resolver, entropy, [host], own_addresses, partners(settings)),
             smtp=agent,
-            mailboxes=MailboxAgent(CopyDelivery(store, assistants)),
+            mailboxes=MailboxAgent(CopyDelivery(store, rules, assistants)),
             contents=store.blobs,
             directory=directory,
             submit=submit,

@@ -31,6 +31,9 @@ from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
+from postern.services.rules.at_delivery import AtDelivery
+from postern.services.rules.letter_sender import LetterSender
+from postern.services.rules.stored import SEND
 from postern.store import failpoints
 from postern.store.journal.layout import journal_directory, journals
 from postern.store.journal.marks import JournalInUseError
@@ -98,6 +101,15 @@ class Worker:
             segment_bytes=self._settings.store.segment_bytes,
         )
         assistants = self._assistants = OutboxRunner(parts.store, parts.claims)
+        rules = AtDelivery(
+            parts.store,
+            parts.directory,
+            parts.bus,
+            parts.clock,
+            self._journal,
+            self._settings.server.hostname,
+            assistants,
+        )
         mailflow = self._mailflow = Mailflow(
             self._journal,
             parts.store,
@@ -107,13 +119,15 @@ class Worker:
             parts.clock,
             self._journal_failed,
             MailflowSettings(host_name=self._settings.server.hostname),
+            rules,
             assistants,
         )
+        assistants.register(SEND, LetterSender(parts.store, parts.clock, mailflow.submit_internal).handle)
         mailflow.start()
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
         smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
         peers = PeerCertificates(self._settings, parts.directory, parts.clock)
-        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers, assistants)
+        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers, rules, assistants)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
         authentication = parts.authentication(sessions, peers.trust)

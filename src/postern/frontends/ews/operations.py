@@ -19,6 +19,7 @@ from postern.frontends.ews import (
     item_reading,
     item_sync,
     item_updating,
+    photos,
     probes,
     sending,
     transferring,
@@ -82,6 +83,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     # people, ids, zones (MS-OXWSRSLNM, MS-OXWSDLIST, MS-OXWSCVTID, MS-OXWSGTZ, MS-OXWSPED)
     "ResolveNames": Operation(lookup_requests.resolve_names, directory_lookups.resolve_names),
+    "GetUserPhoto": Operation(lookup_requests.get_user_photo, photos.get_user_photo, _13),
     "ExpandDL": Operation(lookup_requests.expand_dl, directory_lookups.expand_dl),
     "ConvertId": Operation(lookup_requests.convert_id, probes.convert_id, _SP1),
     "GetServerTimeZones": Operation(lookup_requests.get_server_time_zones, zones.get_server_time_zones, _10),

@@ -240,7 +240,7 @@ class Frontends(msgspec.Struct):
         from postern.roles.web import Mail, Web
 
         if self._web is None:
-            mail = Mail(self.mailboxes, self.mailflow, self.address_book)
+            mail = Mail(self.mailboxes, self.mailflow, self.address_book, self.agendas)
             self._web = Web(self.settings, self.parts, self.authentication, self.metrics, mail)
         handler = self._web.handler(listening, self.https_port)
         return handler, self.settings.http.max_connections, HTTP_FULL

@@ -42,6 +42,8 @@ from postern.roles.workers import worker_count
 from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
+from postern.services.calendar.agenda import Agendas
+from postern.services.calendar.availability import FreeBusy
 from postern.services.calendar.publications import Publications
 from postern.services.certificates import CertificateSignIn
 from postern.services.enrolment import OwnEnrolment
@@ -74,6 +76,7 @@ class Mail(NamedTuple):
     mailboxes: Mailboxes
     mailflow: Mailflow
     address_book: AddressBook
+    agendas: Agendas
 
 
 class Web:
@@ -253,6 +256,8 @@ class Web:
             clock=parts.clock,
             entropy=parts.entropy,
             log=log.logger(part="ews"),
+            agendas=mail.agendas,
+            availability=FreeBusy(parts.store, parts.directory, mail.agendas.shelf),
         )
         return Ews(services, self._settings.http.max_body_bytes)
 

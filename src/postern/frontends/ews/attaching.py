@@ -12,7 +12,7 @@ from functools import partial
 from postern.formats.mime.anatomy import Part, anatomy
 from postern.formats.mime.document import Document
 from postern.formats.mime.scan import scan
-from postern.frontends.ews import item_updating, places, saving, slices
+from postern.frontends.ews import item_updating, places, saving, slices, thing_attaching, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import Reader
 from postern.frontends.ews.loading import Wanted
@@ -29,7 +29,7 @@ from postern.protocols.ews.attachment_requests import (
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.ids import AttachmentKey, ItemKey
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import MessageWriter, attachment_xml
+from postern.protocols.ews.message_xml import THINGS, MessageWriter, attachment_xml
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.violation import EwsViolation
 
@@ -47,6 +47,8 @@ async def get_attachment(call: Call, request: GetAttachment) -> str:
         key = ids.read_attachment(text)
         place = await places.item(call, ItemRef(ids.item_id(key.parent)))
         facts = await reader.facts(place)
+        if facts.element in THINGS:
+            return await thing_attaching.get(call, place, facts, key, writer)
         *way, last = key.section.split(_SLASH)
         if len(way) > MAX_LEVELS:
             raise EwsViolation("ErrorInvalidIdTooManyAttachmentLevels", "The id goes through too many attachments.")
@@ -123,6 +125,9 @@ async def create_attachment(call: Call, request: CreateAttachment) -> str:
                 failed[number] = violation
 
     try:
+        thing = await places.item(call, request.parent, occurrences=True)
+        if await thing_making.class_of(thing) in thing_making.ELEMENTS:
+            return await thing_attaching.create(call, thing, request)
         place, uid = await _edit(call, request.parent, put)
     except EwsViolation as violation:
         error = violation
@@ -187,6 +192,9 @@ async def delete_attachment(call: Call, request: DeleteAttachment) -> str:
 
 async def _remove(call: Call, parent: ItemKey, sections: list[str]) -> tuple[set[str], str]:
     removed: set[str] = set()
+    thing = await places.item(call, ItemRef(ids.item_id(parent)))
+    if await thing_making.class_of(thing) in thing_making.ELEMENTS:
+        return await thing_attaching.remove(thing, sections)
 
     def take(draft: Draft) -> None:
         removed.update(one for one in sections if draft.document.remove(one))

@@ -9,6 +9,7 @@ import msgspec
 
 from postern.frontends.ews import codes
 from postern.frontends.ews.box import Box
+from postern.model.calendar.zones import Zone
 from postern.model.envelope import Peer
 from postern.model.ids import MailboxId
 from postern.model.ports import Clock, Entropy
@@ -17,6 +18,8 @@ from postern.protocols.ews import responses
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 from postern.services.address_book import AddressBook
+from postern.services.calendar.agenda import Agenda, Agendas
+from postern.services.calendar.availability import FreeBusy
 from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
 from postern.services.mailboxes import Mailboxes
@@ -37,16 +40,23 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     entropy: Entropy
     log: Any
+    agendas: Agendas
+    availability: FreeBusy
 
 
 class Call:
     """One request."""
 
-    def __init__(self, services: Services, principal: Principal, version: Version, peer: Peer) -> None:
+    def __init__(
+        self, services: Services, principal: Principal, version: Version, peer: Peer, zone: Zone | None = None
+    ) -> None:
+        """`zone`: of TimeZoneContext; None: not said."""
         self.services = services
         self.principal = principal
         self.version = version
         self.peer = peer
+        self.zone = zone
+        self._agendas: dict[MailboxId, Agenda] = {}
         self._boxes: dict[MailboxId, Box] = {}
 
     async def box(self, mailbox: MailboxId | None = None) -> Box:
@@ -64,6 +74,13 @@ class Call:
         if not address:
             return await self.box()
         return await self.box(await self.services.identities.mailbox_of(address))
+
+    async def agenda(self, box: Box) -> Agenda:
+        """The calendars of a mailbox. Raises Refusal."""
+        found = self._agendas.get(box.id)
+        if found is None:
+            found = self._agendas[box.id] = await self.services.agendas.open(self.principal, box.id, self.peer)
+        return found
 
     async def durable(self) -> None:
         """What was changed survives a power cut now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from postern.frontends.ews import contact_lookups
 from postern.frontends.ews.call import Call
 from postern.model.filters import Equal, Or, Substrings
 from postern.model.refusal import Reason, Refusal
@@ -29,11 +30,17 @@ async def resolve_names(call: Call, request: ResolveNames) -> str:
     async def one(entry: str) -> str:
         if not entry:
             raise EwsViolation("ErrorInvalidNameForNameResolution", "There is no name to resolve.")
-        found = await _look(call, entry) if request.scope != "Contacts" else []
+        own: list[str] = []
+        if "Contacts" in request.scope and request.scope != "ActiveDirectoryContacts":
+            own = await contact_lookups.resolve(call, entry, MAX_NAMES, full=request.full)
+        people = await _look(call, entry) if request.scope != "Contacts" else []
+        found = own + [_resolution(each, call.version, full=request.full) for each in people]
+        if request.scope == "ActiveDirectoryContacts" and len(found) < MAX_NAMES:
+            found += await contact_lookups.resolve(call, entry, MAX_NAMES, full=request.full)
         if not found:
             raise EwsViolation("ErrorNameResolutionNoResults", "Nobody has that name.")
         shown = found[:MAX_NAMES]
-        rows = "".join(_resolution(each, call.version, full=request.full) for each in shown)
+        rows = "".join(shown)
         last = "true" if len(found) == len(shown) else "false"
         attributes = f'TotalItemsInView="{len(shown)}" IncludesLastItemInRange="{last}"'
         content = f"<m:ResolutionSet {attributes}>{rows}</m:ResolutionSet>"
@@ -120,6 +127,8 @@ async def expand_dl(call: Call, request: ExpandDL) -> str:
     """ExpandDL."""
 
     async def one(address: str) -> str:
+        if request.item is not None:
+            return await contact_lookups.expand(call, request.item)
         try:
             found = await call.services.identities.members(address)
         except Refusal as refusal:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postern.frontends.ews import item_values, matching, places, slices
+from postern.frontends.ews import calendar_finding, item_values, matching, places, slices
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.folder_reading import paged
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 async def find_item(call: Call, request: FindItem) -> str:
     """FindItem."""
     if request.calendar is not None:
-        raise EwsViolation("ErrorCalendarFolderIsInvalidForCalendarView", "The folder has no calendar view.")
+        return await calendar_finding.view(call, request)
     if request.query and (request.restriction is not None or request.group is not None):
         raise EwsViolation("ErrorInvalidArgument", "QueryString goes with neither Restriction nor GroupBy.")
     if request.query:
@@ -91,7 +91,8 @@ def _looked_at(request: FindItem) -> list[Path]:
 
 async def _look(box: Box, folder: FolderId, request: FindItem, looked_at: Sequence[Path]) -> list[Found]:
     """Items that fit, in order. Raises Refusal."""
-    if request.restriction is None and request.group is None and _by_arrival(request):
+    plain = request.restriction is None and request.group is None and request.names is None
+    if plain and _by_arrival(request):
         uids = (await box.access.view(folder)).uids
         backwards = not request.order or request.order[0].descending
         return [Found(Uid(uid), ()) for uid in (reversed(uids) if backwards else uids)]
@@ -109,6 +110,8 @@ async def _look(box: Box, folder: FolderId, request: FindItem, looked_at: Sequen
 
         if request.restriction is not None and not matching.fits(request.restriction, value):
             continue
+        if request.names is not None and not _between(facts, request.names):
+            continue
         keys = tuple(_key(value(one.path), one.path) for one in request.order)
         if request.group is None:
             found.append(Found(uid, keys))
@@ -118,7 +121,16 @@ async def _look(box: Box, folder: FolderId, request: FindItem, looked_at: Sequen
     found.reverse()  # newest first, unless told otherwise
     for number, order in reversed(list(enumerate(request.order))):
         found.sort(key=lambda one, number=number: one.keys[number], reverse=order.descending)  # type: ignore[misc]
+    if request.names is not None:
+        found = found[: request.calendar_limit or None]
     return found if request.group is None else _by_group(found, request.group)
+
+
+def _between(facts: MessageFacts, names: tuple[str, str]) -> bool:
+    """ContactsView: names from InitialName up to those that begin with FinalName (MS-OXWSSRCH 2.2.4.7)."""
+    shown = (item_values.value(facts, Field("contacts:DisplayName")) or "").casefold()
+    low, high = (one.casefold() for one in names)
+    return shown >= low and (not high or shown[: len(high)] <= high)
 
 
 def _by_arrival(request: FindItem) -> bool:

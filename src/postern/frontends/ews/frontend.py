@@ -7,7 +7,7 @@ from functools import partial
 
 from lxml.etree import _Element as Element
 
-from postern.frontends.ews import codes, slices
+from postern.frontends.ews import calendar_reading, codes, slices
 from postern.frontends.ews.call import Call, Services
 from postern.frontends.ews.operations import OPERATIONS
 from postern.frontends.http.asgi import Admission, Answer, Receive, Scope, Send, Surroundings, body_of
@@ -84,7 +84,11 @@ class Ews:
             operation = _operation(asked.body)
             version = _version(asked.headers)
             principal = await self._acting(asked.headers, admission.principal)
-            call = Call(self._services, principal, version, _peer(near, principal))
+            try:
+                zone = calendar_reading.context(asked.headers, f"{names.T}TimeZoneContext")
+            except EwsViolation as violation:
+                raise _Fault(violation.code, violation.text) from violation
+            call = Call(self._services, principal, version, _peer(near, principal), zone)
             answer = await self._do(call, operation, asked.body, size)
         except _Fault as fault:
             self._counted(operation, "fault")

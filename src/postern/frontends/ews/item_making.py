@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postern.formats.mime import compose
 from postern.formats.mime.compose import Mailbox
-from postern.frontends.ews import answering, places, saving, sending, transferring
+from postern.frontends.ews import answering, calendar_making, identities, places, saving, sending, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace
 from postern.model.items import Flag, SpecialUse
@@ -15,6 +15,7 @@ from postern.protocols.ews.item_requests import PLAIN, RESPONSES, CreateItem, Ne
 from postern.protocols.ews.violation import EwsViolation
 
 _EMPTY = "<m:Items/>"
+THINGS = frozenset({"Contact", "DistributionList", "Task"})
 _MESSAGE = "CreateItemResponseMessage"
 
 
@@ -30,6 +31,12 @@ async def create_item(call: Call, request: CreateItem) -> str:
     async def one(item: NewItem) -> str:
         if isinstance(saved, EwsViolation):
             raise saved
+        if item.element == "CalendarItem":
+            return await calendar_making.create(call, item, request, saved)
+        if item.element in THINGS or thing_making.is_note(item):
+            return await thing_making.create(call, item, saved)
+        if item.element in calendar_making.CALENDAR_RESPONSES:
+            return await calendar_making.respond(call, item, request)
         if item.element in RESPONSES:
             draft, after = await answering.respond(call, item)
             if draft is None:
@@ -57,7 +64,7 @@ async def _finish(call: Call, draft: Draft, disposition: str, saved: FolderPlace
         content = saving.rendered(call, draft)
         uid = await saving.add(place.box, place.folder, content, draft)
         shown = "Message" if element in RESPONSES or element == "Item" else element
-        return transferring.items_of(await transferring.identity(place.box, place.folder, uid), shown)
+        return identities.items_of(await identities.identity(place.box, place.folder, uid), shown)
     await author(call, draft)
     content = call.services.submission.complete(saving.rendered(call, draft))
     place_of_copy = None

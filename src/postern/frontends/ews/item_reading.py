@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from postern.frontends.ews import places, slices
+from postern.frontends.ews import places, slices, thing_values
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.loading import Loader, Wanted
@@ -57,7 +57,16 @@ class Reader:
         if found is None:
             raise EwsViolation("ErrorItemNotFound", "There is no such item.")
         loader.attachment_ids(found, place.item)
-        return found
+        if place.day is None:
+            return found
+        if found.calendar is None or found.calendar.item.recurrence is None:
+            raise EwsViolation("ErrorItemNotFound", "There is no such occurrence.")
+        one = thing_values.occurrence(found, place.day)
+        if self._needs.content or self._needs.structure:
+            held = await place.box.items.attachments(place.folder, place.uid)
+            one.kept = thing_values.kept(held, place.box.id, place.folder, place.item, place.day)
+            one.has_attachments = bool(one.kept)
+        return one
 
 
 _TOGETHER = 32
@@ -72,7 +81,7 @@ async def _ahead(call: Call, reader: Reader, refs: Sequence[ItemRef]) -> dict[st
             key = ids.read_item(ref.id)
         except EwsViolation:
             continue
-        if not ref.occurrence and not ref.master_of:
+        if ref.occurrence is None and not ref.master_of and not key.day:
             groups.setdefault(FolderKey(key.mailbox, key.folder), []).append(key)
     found: dict[str, MessageFacts] = {}
     for folder, keys in groups.items():
@@ -101,8 +110,8 @@ async def get_item(call: Call, request: GetItem) -> str:
             read.clear()
             read.update(await _ahead(call, reader, refs[number : number + _TOGETHER]))
         facts = read.get(ref.id)
-        if facts is None or ref.occurrence or ref.master_of:
-            facts = await reader.facts(await places.item(call, ref))
+        if facts is None or ref.occurrence is not None or ref.master_of:
+            facts = await reader.facts(await places.item(call, ref, occurrences=True))
         return f"<m:Items>{await slices.sized(len(facts.content), partial(writer.write, facts))}</m:Items>"
 
     message = "GetItemResponseMessage"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postern.formats.mime.document import Document
-from postern.frontends.ews import item_making, places, saving, sending, transferring
+from postern.frontends.ews import calendar_making, identities, item_making, places, saving, sending, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
 from postern.model.ids import ChangeNumber
@@ -25,15 +25,27 @@ async def update_item(call: Call, request: UpdateItem) -> str:
 
     async def one(change: ItemChange) -> str:
         known = _known(change, request.conflicts)
-        place = await places.item(call, change.item)
+        place = await places.item(call, change.item, occurrences=True)
         rows = await place.box.rows(place.folder, _COLUMNS, [place.uid])
         if not rows:
             raise EwsViolation("ErrorItemNotFound", "There is no such item.")
         flags, item_class, changed = rows[0]
         if known is not None and changed > known and request.conflicts == "NeverOverwrite":
             raise EwsViolation("ErrorIrresolvableConflict", "The item was changed in the meantime.")
+        if item_class in thing_making.ELEMENTS:
+            thing = await thing_making.draft_of(place, thing_making.ELEMENTS[ItemClass(item_class)])
+            for each in change.changes:
+                thing.change(each)
+            guard = known if request.conflicts == "NeverOverwrite" else None
+            if item_class == ItemClass.APPOINTMENT:
+                answer = await calendar_making.update(call, place, request, thing, guard)
+            else:
+                answer = await thing_making.update(call, place, thing, guard)
+            return answer + conflicts(call)
         if item_class != ItemClass.MESSAGE:
             raise EwsViolation("ErrorInvalidPropertyUpdateSentMessage", "Items of that class cannot be changed here.")
+        if place.day is not None:
+            raise EwsViolation("ErrorCalendarCannotUseIdForOccurrenceId", "The item is no series.")
         draft = await _draft(place, flags, change)
         before = (int(draft.flags), frozenset(draft.keywords))
         for each in change.changes:
@@ -44,7 +56,7 @@ async def update_item(call: Call, request: UpdateItem) -> str:
         if draft.rewritten or draft.attachments or draft.mime is not None:
             place, guard = await rewrite(call, place, draft, guard), None
         await _change(place, draft, before, guard)
-        return transferring.items_of(await transferring.identity(place.box, place.folder, place.uid)) + conflicts(call)
+        return identities.items_of(await identities.identity(place.box, place.folder, place.uid)) + conflicts(call)
 
     return responses.response("UpdateItem", await call.each(_MESSAGE, request.changes, one, empty=_EMPTY))
 

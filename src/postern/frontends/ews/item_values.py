@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from html import unescape
 from typing import NamedTuple
 
-from postern.protocols.ews import extended
+from postern.protocols.ews import contact_fields, extended
+from postern.protocols.ews.item_table import Wish
 from postern.protocols.ews.message_facts import MessageFacts, body_of, instant
-from postern.protocols.ews.message_xml import BOOL, FLAG_STATUS, IMPORTANCE, SENSITIVITY
+from postern.protocols.ews.message_xml import BOOL, FLAG_STATUS, IMPORTANCE, SENSITIVITY, THINGS
 from postern.protocols.ews.paths import Extended, Field, Indexed, Path
+from postern.protocols.ews.shapes import ItemShape
+from postern.protocols.ews.versions import Version
 
 _SEPARATOR = "\0"
 
@@ -103,8 +108,23 @@ def value(facts: MessageFacts, path: Path) -> str | None:
         return _SEPARATOR.join(found) if isinstance(found, list) else found
     if isinstance(path, Indexed):
         if path.uri != "item:InternetMessageHeader":
-            return None
+            keys = contact_fields.indexed(path.uri, path.index)
+            entry = facts.properties.get(keys[0]) if keys else None
+            return str(entry) if entry else None
         return facts.text(path.index.lower().encode("latin-1", "replace")) or None
     assert isinstance(path, Field)
     known = _VALUES.get(path.uri)
-    return known[0](facts) if known is not None else None
+    return known[0](facts) if known is not None else _of_thing(facts, path.uri)
+
+
+_TEXTS = re.compile(r">([^<>]+)<").findall
+_WHOLE = Wish(ItemShape("AllProperties"), max(Version))
+
+
+def _of_thing(facts: MessageFacts, uri: str) -> str | None:
+    """A property that only contacts, tasks or calendar items have: what is written of it."""
+    for row in THINGS.get(facts.element, ()):
+        if row.uri == uri:
+            found = _TEXTS(row.make(facts, _WHOLE))
+            return _SEPARATOR.join(unescape(one) for one in found) if found else None
+    return None

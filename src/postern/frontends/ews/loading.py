@@ -9,17 +9,19 @@ from typing import NamedTuple
 
 from postern.formats.mime.anatomy import Anatomy, anatomy
 from postern.formats.mime.scan import Scan, scan
-from postern.frontends.ews import slices
+from postern.frontends.ews import slices, thing_values
 from postern.frontends.ews.box import Box
 from postern.model import properties
 from postern.model.ids import FolderId, ItemId, Uid
 from postern.model.items import FIRST_KEYWORD_BIT, Columns, Folder, ItemClass
+from postern.model.properties import MESSAGE_CLASS
 from postern.protocols.ews import ids
 from postern.protocols.ews.categories import categories
 from postern.protocols.ews.folder_xml import Rights
 from postern.protocols.ews.ids import AttachmentKey, ItemIds
-from postern.protocols.ews.message_facts import MessageFacts
-from postern.services.mailboxes import Ranges, normalise
+from postern.protocols.ews.meeting_xml import element_of
+from postern.protocols.ews.message_facts import CLASSES, MessageFacts
+from postern.services.mailboxes import DelegateAccess, Ranges, normalise
 
 _NARROW = (
     Columns.UID | Columns.FLAGS | Columns.RECEIVED_AT | Columns.SIZE | Columns.ITEM_ID | Columns.SAVED_AT
@@ -28,6 +30,7 @@ _NARROW = (
 _WIDE = Columns.SENT_AT | Columns.SUBJECT | Columns.PROPERTIES
 _HEADER = Columns.HEADER | Columns.PREFIX | Columns.BLOB | Columns.BODY_SIZE
 _ATTACHED = re.compile(rb'\("attachment" |"(?:file)?name\*?" |"message" "rfc822"', re.IGNORECASE).search
+_PRIVATE = 2
 _MAX_HEADER = 1 << 20
 ELEMENTS = {
     ItemClass.MESSAGE: "Message",
@@ -61,6 +64,7 @@ class Loader:
         self._parent_change = ids.folder_change(folder.changed)
         self._rights = rights
         self._owner = box.owner.address.lower()
+        self._own = not isinstance(box.access, DelegateAccess)
         self._mailbox = bytes.fromhex(box.id)
         self._words: dict[int, tuple[tuple[str, ...], frozenset[str]]] = {}
         self._keywords: dict[int, str] = {}
@@ -103,9 +107,13 @@ class Loader:
                         values[name] = row[at]
                         at += 1
                 facts = self._facts(values)
-                if wanted.header or wanted.content:
+                uid: Uid = values[Columns.UID]  # type: ignore[assignment]
+                if facts.element in CLASSES:
+                    if wanted.content or wanted.structure:
+                        await self._keep(facts, uid, values[Columns.ITEM_ID])  # type: ignore[arg-type]
+                elif wanted.header or wanted.content:
                     await self._read(facts, values)
-                yield values[Columns.UID], facts  # type: ignore[misc]
+                yield uid, facts
 
     def _facts(self, values: dict[Columns, object]) -> MessageFacts:
         get = values.get
@@ -115,7 +123,7 @@ class Loader:
         stored: bytes = get(Columns.PROPERTIES) or b""  # type: ignore[assignment]
         shown, words = self._keywords_of(flags)
         structure: bytes = get(Columns.BODYSTRUCTURE) or b""  # type: ignore[assignment]
-        return MessageFacts(
+        facts = MessageFacts(
             id=self._ids.of(item),
             change_key=ids.item_change(values[Columns.CHANGE_KEY]),  # type: ignore[arg-type]
             parent_id=self._parent_id,
@@ -138,6 +146,16 @@ class Loader:
             conversation_prefix=self._mailbox,
             instance=self._mailbox[:4] + item.to_bytes(6, "big"),
         )
+        if item_class == ItemClass.MESSAGE and self._wanted.wide:
+            facts.element = element_of(facts.properties.get(MESSAGE_CLASS))
+        if item_class not in (ItemClass.MESSAGE, ItemClass.ASSOCIATED) and self._wanted.wide:
+            named = facts.properties.get("PidNameKeywords")
+            facts.categories = tuple(map(str, named)) if isinstance(named, list) else ()
+            if item_class == ItemClass.APPOINTMENT:
+                thing_values.with_calendar(facts, self._box.id, self._folder, item, owner=self._own)
+            elif not self._own and facts.properties.get("PidTagSensitivity") == _PRIVATE:
+                facts.properties, facts.subject, facts.categories = {"PidTagSensitivity": _PRIVATE}, "", ()
+        return facts
 
     def _keywords_of(self, flags: int) -> tuple[tuple[str, ...], frozenset[str]]:
         bits = flags >> FIRST_KEYWORD_BIT
@@ -146,6 +164,13 @@ class Loader:
             named = [word for bit, word in self._keywords.items() if flags >> bit & 1]
             found = self._words[bits] = categories(named), frozenset(word.lower() for word in named)
         return found
+
+    async def _keep(self, facts: MessageFacts, uid: Uid, item: ItemId) -> None:
+        """The attachments of an item without MIME."""
+        if facts.calendar is not None or not self._own or facts.properties.get("PidTagSensitivity") != _PRIVATE:
+            held = await self._box.items.attachments(self._folder, uid)
+            facts.kept = thing_values.kept(held, self._box.id, self._folder, item)
+            facts.has_attachments = bool(facts.kept)
 
     async def _read(self, facts: MessageFacts, values: dict[Columns, object]) -> None:
         prefix: bytes = values[Columns.PREFIX] or b""  # type: ignore[assignment]

@@ -9,6 +9,7 @@ from lxml.etree import _Element as Element
 
 from postern.frontends.ews import (
     attaching,
+    availability,
     directory_lookups,
     finding,
     folder_changing,
@@ -27,6 +28,7 @@ from postern.frontends.ews import (
 from postern.frontends.ews.call import Call
 from postern.protocols.ews import (
     attachment_requests,
+    availability_requests,
     find_requests,
     folder_requests,
     item_requests,
@@ -75,6 +77,10 @@ OPERATIONS: dict[str, Operation] = {
     "CreateAttachment": Operation(attachment_requests.create_attachment, attaching.create_attachment),
     "GetAttachment": Operation(attachment_requests.get_attachment, attaching.get_attachment),
     "DeleteAttachment": Operation(attachment_requests.delete_attachment, attaching.delete_attachment),
+    # free/busy (MS-OXWSAVAIL)
+    "GetUserAvailabilityRequest": Operation(
+        availability_requests.get_user_availability, availability.get_user_availability
+    ),
     # people, ids, zones (MS-OXWSRSLNM, MS-OXWSDLIST, MS-OXWSCVTID, MS-OXWSGTZ, MS-OXWSPED)
     "ResolveNames": Operation(lookup_requests.resolve_names, directory_lookups.resolve_names),
     "GetUserPhoto": Operation(lookup_requests.get_user_photo, photos.get_user_photo, _13),

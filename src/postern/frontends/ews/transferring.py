@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from postern.frontends.ews import places
+from postern.frontends.ews import calendar_making, places, thing_making
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
+from postern.frontends.ews.identities import identity, items_of
 from postern.frontends.ews.places import FolderPlace, ItemPlace
 from postern.model.ids import FolderId, ItemId, Uid
-from postern.model.items import Columns, SpecialUse
+from postern.model.items import Columns, ItemClass, SpecialUse
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.ids import ItemKey
 from postern.protocols.ews.item_requests import DeleteItem, MarkAsJunk, TransferItem
@@ -42,30 +43,27 @@ async def delete_item(call: Call, request: DeleteItem) -> str:
     """DeleteItem."""
 
     async def one(ref: ItemRef) -> str:
-        place = await places.item(call, ref)
+        place = await places.item(call, ref, occurrences=True)
         kind = _DISPOSALS[request.disposal]
         if kind is Disposal.TO_DELETED_ITEMS and (await place.box.folder(place.folder)).special is SpecialUse.TRASH:
             kind = Disposal.SOFT
+        rows = await place.box.rows(place.folder, Columns.CLASS, [place.uid])
+        if rows and rows[0][0] == ItemClass.APPOINTMENT:
+            await calendar_making.delete(call, place, kind, request.cancellations)
+            return ""
+        if place.day is not None:
+            raise EwsViolation("ErrorItemNotFound", "There is no such occurrence.")
+        if (
+            rows
+            and rows[0][0] == ItemClass.TASK
+            and request.occurrences not in ("AllOccurrences", "SpecifiedOccurrenceOnly")
+        ):
+            raise EwsViolation("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences is missing.")
         await place.box.items.delete(place.folder, [place.uid], kind)
         place.box.wrote(folders=True)
         return ""
 
     return responses.response("DeleteItem", await call.each("DeleteItemResponseMessage", request.items, one))
-
-
-async def identity(box: Box, folder: FolderId, uid: Uid) -> str:
-    """ItemId of what has just come to be in a folder."""
-    rows = await box.rows(folder, Columns.ITEM_ID | Columns.CHANGE_KEY, [uid])
-    if not rows:
-        return ""
-    item, change = rows[0]
-    text = ids.item_id(ItemKey(box.id, folder, ItemId(item)))
-    return f'<t:ItemId Id="{text}" ChangeKey="{ids.item_change(change)}"/>'
-
-
-def items_of(identity: str, element: str = "Message") -> str:
-    """Items with one of which only the id is told."""
-    return f"<m:Items><t:{element}>{identity}</t:{element}></m:Items>" if identity else _EMPTY
 
 
 async def move_item(call: Call, request: TransferItem) -> str:
@@ -88,12 +86,16 @@ async def _transfer(call: Call, request: TransferItem, operation: str, *, move: 
     async def one(ref: ItemRef) -> str:
         if isinstance(target, EwsViolation):
             raise target
-        place = await places.item(call, ref)
+        place = await places.item(call, ref, occurrences=True)
+        if place.day is not None:
+            raise EwsViolation("ErrorCalendarCannotMoveOrCopyOccurrence", "An occurrence stays with its series.")
         uid = await transfer(place, target, move=move)
         # the ids of what went to another mailbox are not told (MS-OXWSCORE 3.1.4.7)
         if place.box.id != target.box.id or not request.new_ids:
             return _EMPTY
-        return items_of(await identity(target.box, target.folder, uid))
+        rows = await target.box.rows(target.folder, Columns.CLASS, [uid])
+        element = thing_making.ELEMENTS.get(ItemClass(rows[0][0]), "Message") if rows else "Message"
+        return items_of(await identity(target.box, target.folder, uid), element)
 
     return responses.response(
         operation, await call.each(f"{operation}ResponseMessage", request.items, one, empty=_EMPTY)

@@ -23,6 +23,8 @@ class NewAttachment(msgspec.Struct, frozen=True):
     content: bytes = b""
     item: NewItem | None = None
     """An item that is attached."""
+    photo: bool = False
+    """IsContactPhoto."""
 
 
 class CreateAttachment(msgspec.Struct, frozen=True):
@@ -69,6 +71,7 @@ def new_attachment(element: Element) -> NewAttachment:
         boolean_of(element, "IsInline"),
         content,
         attached,
+        boolean_of(element, "IsContactPhoto"),
     )
 
 

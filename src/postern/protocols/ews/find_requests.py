@@ -9,7 +9,18 @@ from postern.protocols.ews import paths
 from postern.protocols.ews.folder_requests import Page, page
 from postern.protocols.ews.paths import PATH_ELEMENTS, Path
 from postern.protocols.ews.places import AnyFolder, ItemRef, folders, item, listed, target
-from postern.protocols.ews.reading import attribute, child, children, choice, integer_of, local, need, text, text_of
+from postern.protocols.ews.reading import (
+    attribute,
+    child,
+    children,
+    choice,
+    integer,
+    integer_of,
+    local,
+    need,
+    text,
+    text_of,
+)
 from postern.protocols.ews.restrictions import Restriction, restriction
 from postern.protocols.ews.shapes import ItemShape, item_shape
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
@@ -50,6 +61,10 @@ class FindItem(msgspec.Struct, frozen=True):
     """AQS; empty: none."""
     calendar: tuple[str, str] | None = None
     """StartDate and EndDate of a CalendarView."""
+    calendar_limit: int = 0
+    """MaxEntriesReturned of it or of a ContactsView; 0: not said."""
+    names: tuple[str, str] | None = None
+    """InitialName and FinalName of a ContactsView."""
 
 
 class SyncFolderItems(msgspec.Struct, frozen=True):
@@ -94,7 +109,14 @@ def find_item(element: Element) -> FindItem:
     calendar = None
     if "CalendarView" in found:
         calendar = (attribute(found["CalendarView"], "StartDate"), attribute(found["CalendarView"], "EndDate"))
-        view = found["CalendarView"]
+    limit, names = 0, None
+    for name in ("CalendarView", "ContactsView"):
+        if name in found and found[name].get("MaxEntriesReturned") is not None:
+            limit = integer(found[name].get("MaxEntriesReturned", ""), "MaxEntriesReturned")
+            if limit < 1:
+                raise EwsViolation("ErrorInvalidPagingMaxRows", "MaxEntriesReturned is at least 1.")
+    if "ContactsView" in found:
+        names = (found["ContactsView"].get("InitialName", ""), found["ContactsView"].get("FinalName", ""))
     orders = tuple(Order(_path(one), _direction(one)) for one in listed(element, "SortOrder"))
     if len(orders) > MAX_SORT:
         raise EwsViolation(
@@ -110,6 +132,8 @@ def find_item(element: Element) -> FindItem:
         _group(found["GroupBy"]) if "GroupBy" in found else None,
         text(found["QueryString"]).strip() if "QueryString" in found else "",
         calendar,
+        limit,
+        names,
     )
 
 

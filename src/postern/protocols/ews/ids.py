@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from datetime import date
 from typing import Union
 
 import msgspec
@@ -19,7 +20,7 @@ from postern.model.ids import FolderId, ItemId, MailboxId
 from postern.protocols.ews.violation import EwsViolation
 
 _FORM = 0x01
-_FOLDER, _ITEM, _ATTACHMENT, _CONVERSATION = 0x46, 0x49, 0x41, 0x43
+_FOLDER, _ITEM, _ATTACHMENT, _CONVERSATION, _OCCURRENCE = 0x46, 0x49, 0x41, 0x43, 0x4F
 MAX_TEXT = 512
 
 ROOT = FolderId(0xFFFF_FFFF_FFFF)
@@ -42,6 +43,8 @@ class ItemKey(msgspec.Struct, frozen=True):
     mailbox: MailboxId
     folder: FolderId
     item: ItemId
+    day: int = 0
+    """One occurrence of a series: its original day as an ordinal; 0: the item itself."""
 
 
 class AttachmentKey(msgspec.Struct, frozen=True):
@@ -78,7 +81,8 @@ def folder_id(key: FolderKey) -> str:
 
 def item_id(key: ItemKey) -> str:
     """An ItemId's Id."""
-    return _seal(_ITEM, _place(key.mailbox, key.folder) + key.item.to_bytes(6, "big"))
+    place = _place(key.mailbox, key.folder) + key.item.to_bytes(6, "big")
+    return _seal(_OCCURRENCE, place + key.day.to_bytes(3, "big")) if key.day else _seal(_ITEM, place)
 
 
 def attachment_id(key: AttachmentKey) -> str:
@@ -123,6 +127,10 @@ def read(text: str) -> Key:
         return FolderKey(mailbox, folder)
     if kind == _ITEM and len(rest) == 6:
         return ItemKey(mailbox, folder, ItemId(int.from_bytes(rest, "big")))
+    if kind == _OCCURRENCE and len(rest) == 9:
+        day = int.from_bytes(rest[6:], "big")
+        if 0 < day <= date.max.toordinal():
+            return ItemKey(mailbox, folder, ItemId(int.from_bytes(rest[:6], "big")), day)
     if kind == _ATTACHMENT and len(rest) > 6 and rest[6:].isascii():
         return AttachmentKey(mailbox, folder, ItemId(int.from_bytes(rest[:6], "big")), rest[6:].decode())
     raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from lxml.etree import _Element as Element
 
-from postern.protocols.ews.places import limited
+from postern.protocols.ews.places import ItemRef, item, limited
 from postern.protocols.ews.reading import (
     attribute,
     boolean,
@@ -41,6 +41,8 @@ class ExpandDL(msgspec.Struct, frozen=True):
     """ExpandDL (MS-OXWSDLIST 3.1.4.1)."""
 
     address: str
+    item: ItemRef | None = None
+    """A private list."""
 
 
 class AlternateId(msgspec.Struct, frozen=True):
@@ -97,7 +99,9 @@ def resolve_names(element: Element) -> ResolveNames:
 
 def expand_dl(element: Element) -> ExpandDL:
     """ExpandDL."""
-    return ExpandDL(text_of(need(element, "Mailbox"), "EmailAddress").strip())
+    box = need(element, "Mailbox")
+    named = child(box, "ItemId")
+    return ExpandDL(text_of(box, "EmailAddress").strip(), None if named is None else item(named))
 
 
 def convert_id(element: Element) -> ConvertId:

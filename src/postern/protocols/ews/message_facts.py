@@ -19,6 +19,14 @@ from postern.formats.mime.anatomy import Anatomy, Part
 from postern.model.items import Flag
 from postern.protocols.ews.folder_xml import Rights
 
+CLASSES = {
+    "CalendarItem": "IPM.Appointment",
+    "Contact": "IPM.Contact",
+    "DistributionList": "IPM.DistList",
+    "Task": "IPM.Task",
+    "Item": "IPM.StickyNote",
+}
+"""PidTagMessageClass of items that are no messages, unless they have one of their own."""
 _PREFIX = re.compile(r"\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv|r|отв|пер|на)(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 _FILETIME_EPOCH = 11_644_473_600
 FORWARDED = "$forwarded"
@@ -33,8 +41,22 @@ class Person(msgspec.Struct, frozen=True):
     address: str
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """An attachment of an item that is no message."""
+
+    id: str
+    name: str
+    content_type: str = ""
+    content_id: str = ""
+    size: int = 0
+    inline: bool = False
+    photo: bool = False
+    enclosed: bool = False
+    """It is an item: its content is a message."""
+
+
 class MessageFacts(msgspec.Struct):
-    """One message. Text that comes from the header is decoded when asked for."""
+    """One item. Text that comes from the header is decoded when asked for."""
 
     id: str
     change_key: str
@@ -66,6 +88,9 @@ class MessageFacts(msgspec.Struct):
     conversation_prefix: bytes = b""
     """The mailbox's GUID, for ConversationId."""
     instance: bytes = b""
+    calendar: Any = None
+    """calendar_xml.CalendarFacts of a calendar item."""
+    kept: tuple[Kept, ...] = ()
     _fields: dict[bytes, list[bytes]] | None = None
 
     def field(self, name: bytes) -> bytes | None:
@@ -114,7 +139,9 @@ class MessageFacts(msgspec.Struct):
         stored = self.properties.get("PidTagMessageClass")
         if isinstance(stored, str) and stored:
             return stored
-        return "IPM.Note"
+        if self.calendar is not None and self.calendar.day is not None:
+            return "IPM.Appointment.Occurrence"
+        return CLASSES.get(self.element, "IPM.Note")
 
     @property
     def importance(self) -> int:
@@ -214,6 +241,8 @@ def sent_seconds(value: bytes) -> int | None:
 
 def body_of(facts: MessageFacts, wanted: str) -> tuple[str, str]:
     """The text to read and whether it is `HTML` or `Text`. `wanted`: Best, HTML or Text."""
+    if facts.element in CLASSES:
+        return _kept_body(facts, wanted)
     found = facts.anatomy
     if found is None or (found.plain is None and found.html is None):
         return ("", "HTML") if wanted == "HTML" else ("", "Text")
@@ -227,3 +256,12 @@ def body_of(facts: MessageFacts, wanted: str) -> tuple[str, str]:
     assert found.plain is not None
     plain = found.plain.text(facts.content)
     return (anatomy.to_html(plain), "HTML") if wanted == "HTML" else (plain, "Text")
+
+
+def _kept_body(facts: MessageFacts, wanted: str) -> tuple[str, str]:
+    """The same of an item without MIME."""
+    html, plain = (facts.properties.get(key) for key in ("PidTagBodyHtml", "PidTagBody"))
+    html, plain = (one if isinstance(one, str) else "" for one in (html, plain))
+    if wanted == "Text" or (wanted == "Best" and not html):
+        return plain or (anatomy.to_text(html) if html else ""), "Text"
+    return html or (anatomy.to_html(plain) if plain else ""), "HTML"

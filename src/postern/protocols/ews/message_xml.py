@@ -6,16 +6,19 @@ import base64
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from postern.formats.mime import header
 from postern.formats.mime.anatomy import Part
-from postern.protocols.ews import extended
+from postern.protocols.ews import calendar_xml, extended, meeting_xml
+from postern.protocols.ews.calendar_xml import CALENDAR
+from postern.protocols.ews.contact_fields import CONTACT, LIST
 from postern.protocols.ews.folder_xml import identity
 from postern.protocols.ews.ids import conversation_id
-from postern.protocols.ews.message_facts import MessageFacts, Person, body_of, instant
+from postern.protocols.ews.item_table import Maker, Property, Wish
+from postern.protocols.ews.message_facts import Kept, MessageFacts, Person, body_of, instant
 from postern.protocols.ews.paths import Extended, Field, Indexed, Path
 from postern.protocols.ews.shapes import ItemShape
+from postern.protocols.ews.task_fields import TASK
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.soap.writing import attribute, text
@@ -26,16 +29,6 @@ SENSITIVITY = ("Normal", "Personal", "Private", "Confidential")
 FLAG_STATUS = ("NotFlagged", "Complete", "Flagged")
 _MAX_FIELDS = 500
 _PREVIEW = 255
-
-
-class Wish(NamedTuple):
-    """How values are to be written."""
-
-    shape: ItemShape
-    version: Version
-
-
-Maker = Callable[[MessageFacts, Wish], str]
 
 
 def _simple(name: str, value: Callable[[MessageFacts], str]) -> Maker:
@@ -142,7 +135,26 @@ def enclosed_name(facts: MessageFacts, part: Part) -> str:
     return header.decode(value) if value else ""
 
 
+def kept_xml(facts: MessageFacts, kept: Kept, version: Version, inner: str = "") -> str:
+    """One element of Attachments of an item that is no message."""
+    kind = "ItemAttachment" if kept.enclosed else "FileAttachment"
+    pieces = [f'<t:AttachmentId Id="{kept.id}"/>' if kept.id else "", f"<t:Name>{text(kept.name)}</t:Name>"]
+    if kept.content_type:
+        pieces.append(f"<t:ContentType>{text(kept.content_type)}</t:ContentType>")
+    if kept.content_id:
+        pieces.append(f"<t:ContentId>{text(kept.content_id)}</t:ContentId>")
+    if version >= Version.EXCHANGE_2010:
+        pieces.append(f"<t:Size>{kept.size}</t:Size><t:LastModifiedTime>{instant(facts.saved_at)}</t:LastModifiedTime>")
+        pieces.append(f"<t:IsInline>{BOOL[kept.inline]}</t:IsInline>")
+        if not kept.enclosed:
+            pieces.append(f"<t:IsContactPhoto>{BOOL[kept.photo]}</t:IsContactPhoto>")
+    return f"<t:{kind}>{''.join(pieces)}{inner}</t:{kind}>"
+
+
 def _attachments(facts: MessageFacts, wish: Wish) -> str:
+    if facts.kept:
+        rows = "".join(kept_xml(facts, one, wish.version) for one in facts.kept)
+        return f"<t:Attachments>{rows}</t:Attachments>"
     found = facts.anatomy.attachments if facts.anatomy is not None else ()
     if not found:
         return ""
@@ -168,9 +180,12 @@ def _headers(facts: MessageFacts, wish: Wish) -> str:
 
 
 def _responses(facts: MessageFacts, wish: Wish) -> str:
+    if facts.element in THINGS:
+        return calendar_xml.responses_xml(facts)
     if facts.draft:
         return ""
-    return "<t:ResponseObjects><t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
+    own = meeting_xml.responses_of(facts)
+    return f"<t:ResponseObjects>{own}<t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
 
 
 def _effective(facts: MessageFacts, wish: Wish) -> str:
@@ -235,6 +250,11 @@ def _reminder(facts: MessageFacts) -> bool:
     return bool(facts.properties.get("PidLidReminderSet"))
 
 
+def _reminder_of(name: str) -> Maker:
+    """Of items that are no messages."""
+    return lambda facts, wish: calendar_xml.reminder_xml(facts, name) if facts.element in THINGS else ""
+
+
 def _received_by(facts: MessageFacts) -> Person | None:
     return Person(facts.owner, facts.owner) if facts.owner and not facts.draft else None
 
@@ -242,18 +262,6 @@ def _received_by(facts: MessageFacts) -> Person | None:
 _07, _SP1, _10, _13 = Version.EXCHANGE_2007, Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2013
 _D, _A, _X = "Default", "AllProperties", ""
 HEADER, CONTENT = 1, 2
-
-
-class Property(NamedTuple):
-    """One row of the table."""
-
-    uri: str
-    make: Maker
-    since: Version
-    base: str
-    """The smallest shape that has it; empty: only when it is named."""
-    needs: int = 0
-    """HEADER, CONTENT: what has to be read."""
 
 
 BEFORE_EXTENDED: tuple[Property, ...] = (
@@ -286,7 +294,9 @@ BEFORE_EXTENDED: tuple[Property, ...] = (
     ),
     Property("item:DateTimeCreated", _simple("DateTimeCreated", lambda f: instant(f.saved_at)), _07, _A),
     Property("item:ResponseObjects", _responses, _07, _D),
+    Property("item:ReminderDueBy", _reminder_of("ReminderDueBy"), _07, _A),
     Property("item:ReminderIsSet", _flag("ReminderIsSet", _reminder), _07, _A),
+    Property("item:ReminderMinutesBeforeStart", _reminder_of("ReminderMinutesBeforeStart"), _07, _A),
     Property("item:DisplayCc", _simple("DisplayCc", lambda f: f.display(b"cc")), _07, _A, HEADER),
     Property("item:DisplayTo", _simple("DisplayTo", lambda f: f.display(b"to")), _07, _A, HEADER),
     Property("item:DisplayBcc", _simple("DisplayBcc", lambda f: f.display(b"bcc")), _13, _A, HEADER),
@@ -333,6 +343,28 @@ AFTER_EXTENDED: tuple[Property, ...] = (
     Property("message:ReceivedRepresenting", _one("ReceivedRepresenting", _received_by), _SP1, _A),
 )  # fmt: skip
 
+THINGS: dict[str, tuple[Property, ...]] = {
+    "CalendarItem": CALENDAR,
+    "Contact": CONTACT,
+    "DistributionList": LIST,
+    "Task": TASK,
+    "Item": (),
+}
+"""What items that are no messages have beside every item's properties."""
+_NOT_OF_THINGS = frozenset(
+    {"item:InternetMessageHeaders", "item:InReplyTo", "item:ConversationId", "item:DisplayBcc", "item:Flag"}
+)
+_DICTIONARIES = {
+    "contacts:EmailAddress": "contacts:EmailAddresses",
+    "contacts:PhoneNumber": "contacts:PhoneNumbers",
+    "contacts:ImAddress": "contacts:ImAddresses",
+    **{
+        f"contacts:PhysicalAddress:{part}": "contacts:PhysicalAddresses"
+        for part in ("Street", "City", "State", "CountryOrRegion", "PostalCode")
+    },
+    "distributionlist:Members:Member": "distributionlist:Members",
+}
+"""Whoever names an entry is told the whole dictionary."""
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
 _ONLY_WHOLE = frozenset(
@@ -353,6 +385,9 @@ class MessageWriter:
         """`listing`: of many items, which leaves out what takes reading; `strict`: asking for it is an error."""
         self._wish = Wish(shape, version)
         named = {one.uri for one in shape.additional if isinstance(one, Field)}
+        named |= {
+            _DICTIONARIES[one.uri] for one in shape.additional if isinstance(one, Indexed) and one.uri in _DICTIONARIES
+        }
         check(shape.additional)
         if strict and (too_much := sorted(named & _ONLY_WHOLE)):
             raise EwsViolation("ErrorInvalidPropertyRequest", f"{too_much[0]} is answered by GetItem only.")
@@ -369,10 +404,15 @@ class MessageWriter:
             ]
 
         first, last = chosen(BEFORE_EXTENDED), chosen(AFTER_EXTENDED)
+        plain = [row.make for row in last if row.uri.startswith("item:") and row.uri not in _NOT_OF_THINGS]
+        before = [row.make for row in first if row.uri not in _NOT_OF_THINGS]
+        self._things = {name: (before, plain + [row.make for row in chosen(rows)]) for name, rows in THINGS.items()}
+        self._meetings = {name: [row.make for row in chosen(rows)] for name, rows in meeting_xml.MEETING.items()}
+        self.attachments = "item:Attachments" in {row.uri for row in first}
         self._first = [row.make for row in first]
         self._last = [row.make for row in last]
         self._extended = [one for one in shape.additional if isinstance(one, Extended)]
-        self._indexed = [one for one in shape.additional if isinstance(one, Indexed)]
+        self._indexed = [one for one in shape.additional if isinstance(one, Indexed) and one.uri not in _DICTIONARIES]
         if self._indexed and "item:InternetMessageHeaders" not in named and rank < 2:
             self._first.append(self._chosen_headers)
         needs = 0
@@ -387,17 +427,21 @@ class MessageWriter:
         self.structure = "item:HasAttachments" in {row.uri for row in first} or any(
             p.tag == 0x0E1B for p in self._extended
         )
-        self.only_ids = not (self._last or self._extended or self._indexed) and [r.uri for r in first] == [
-            "item:ItemId"
-        ]
+        self.only_ids = not (
+            self._last or any(len(one[1]) for one in self._things.values()) or self._extended or self._indexed
+        ) and [r.uri for r in first] == ["item:ItemId"]
 
     def write(self, facts: MessageFacts) -> str:
         """One message's element."""
         wish = self._wish
-        inner = [make(facts, wish) for make in self._first]
+        own = self._things.get(facts.element)
+        before, after = (self._first, self._last) if own is None else own
+        inner = [make(facts, wish) for make in before]
         if self._extended:
             inner += [extended.xml(facts, path) for path in self._extended]
-        inner += [make(facts, wish) for make in self._last]
+        inner += [make(facts, wish) for make in after]
+        if facts.element in self._meetings:
+            inner += [make(facts, wish) for make in self._meetings[facts.element]]
         return f"<t:{facts.element}>{''.join(inner)}</t:{facts.element}>"
 
     def _chosen_headers(self, facts: MessageFacts, wish: Wish) -> str:

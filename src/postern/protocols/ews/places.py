@@ -35,8 +35,8 @@ class ItemRef(msgspec.Struct, frozen=True):
 
     id: str
     change_key: str = ""
-    occurrence: int = 0
-    """Of a recurring master: InstanceIndex."""
+    occurrence: int | None = None
+    """Of a recurring master: InstanceIndex, from 1."""
     master_of: bool = False
     """The recurring master of the occurrence that `id` names."""
 

@@ -16,6 +16,10 @@ from postern.frontends.http.asgi import Admission, Surroundings
 from postern.model.items import SpecialUse
 from postern.roles.parts import Parts
 from postern.services.address_book import AddressBook
+from postern.services.calendar.agenda import Agendas
+from postern.services.calendar.availability import FreeBusy
+from postern.services.calendar.posting import Post
+from postern.services.calendar.shelf import Shelf
 from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
 from postern.services.mailboxes import Mailboxes
@@ -203,8 +207,13 @@ class World:
                 await parts.store.create_mailbox(account.mailbox, account.slot, account.quota)
         permissions = Permissions(parts.directory)
         self.address_book = AddressBook(parts.directory, parts.clock)
+        mailboxes = Mailboxes(parts.store, parts.bus, permissions, self.mailflow, parts.clock)
+        post = Post(self.mailflow, parts.directory, parts.clock, parts.entropy, "mail.example.org")
+        shelf = Shelf()
         self.services = Services(
-            mailboxes=Mailboxes(parts.store, parts.bus, permissions, self.mailflow, parts.clock),
+            mailboxes=mailboxes,
+            agendas=Agendas(mailboxes, parts.store, parts.directory, post, shelf, parts.clock, parts.entropy),
+            availability=FreeBusy(parts.store, parts.directory, shelf),
             identities=Identities(parts.directory, permissions, parts.clock),
             submission=Submission(self.mailflow, parts.clock, parts.entropy, "mail.example.org"),
             sharing=FolderSharing(parts.directory),

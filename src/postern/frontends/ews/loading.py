@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
-from postern.formats.mime.anatomy import Anatomy, anatomy
-from postern.formats.mime.scan import Scan, scan
-from postern.frontends.ews import slices
+from postern.formats.mime.anatomy import anatomy
+from postern.formats.mime.scan import scan
 from postern.frontends.ews.box import Box
 from postern.model import properties
 from postern.model.ids import FolderId, ItemId, Uid
@@ -29,6 +28,8 @@ _WIDE = Columns.SENT_AT | Columns.SUBJECT | Columns.PROPERTIES
 _HEADER = Columns.HEADER | Columns.PREFIX | Columns.BLOB | Columns.BODY_SIZE
 _ATTACHED = re.compile(rb'\("attachment" |"(?:file)?name\*?" |"message" "rfc822"', re.IGNORECASE).search
 _MAX_HEADER = 1 << 20
+_MANY_PARTS = 64 * 16
+"""Octets of a part map that is walked in the loop."""
 ELEMENTS = {
     ItemClass.MESSAGE: "Message",
     ItemClass.APPOINTMENT: "CalendarItem",
@@ -155,10 +156,17 @@ class Loader:
         if self._wanted.content:
             (body,) = await self._box.access.read_bodies([blob]) if size else (b"",)
             facts.content = prefix + body
-            found, parts = await slices.sized(len(facts.content), partial(_look, facts.content))
+            packed: bytes = values[Columns.PARTS]  # type: ignore[assignment]
+            if not size:  # an item without MIME: what stands for it is all prefix
+                parts = anatomy(facts.content, scan(facts.content).parts)
+            elif len(packed) <= _MANY_PARTS:
+                parts = anatomy(facts.content, packed, len(prefix))
+            else:
+                parts = await asyncio.to_thread(anatomy, facts.content, packed, len(prefix))
             facts.anatomy = parts
             facts.has_attachments = any(not one.inline or not one.content_id for one in parts.attachments)
-            head = body[: min(max(0, found.header_end - len(prefix)), _MAX_HEADER)]
+            if head is None:
+                head = body[: min(_body_start(packed), _MAX_HEADER)]
         elif head is None:
             (body,) = await self._box.access.read_bodies([blob])
             end = body.find(b"\r\n\r\n", 0, _MAX_HEADER)
@@ -174,9 +182,9 @@ class Loader:
             }
 
 
-def _look(content: bytes) -> tuple[Scan, Anatomy]:
-    found = scan(content)
-    return found, anatomy(content, found.parts)
+def _body_start(packed: bytes) -> int:
+    """Octets of the header, by the part map; messages of 4 GiB and more have none."""
+    return int.from_bytes(packed[8:12], "little") if len(packed) >= 12 else 0
 
 
 def _ranges(uids: Sequence[Uid]) -> list[tuple[int, int]]:

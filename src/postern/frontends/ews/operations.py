@@ -9,6 +9,7 @@ from lxml.etree import _Element as Element
 
 from postern.frontends.ews import (
     attaching,
+    configurations,
     directory_lookups,
     finding,
     folder_changing,
@@ -19,17 +20,23 @@ from postern.frontends.ews import (
     item_sync,
     item_updating,
     probes,
+    pulling,
     sending,
+    streaming,
+    subscribing,
     transferring,
     zones,
 )
 from postern.frontends.ews.call import Call
+from postern.frontends.ews.streaming import Stream
 from postern.protocols.ews import (
     attachment_requests,
+    configuration_requests,
     find_requests,
     folder_requests,
     item_requests,
     lookup_requests,
+    notification_requests,
 )
 from postern.protocols.ews.versions import Version
 
@@ -38,7 +45,7 @@ class Operation(NamedTuple):
     """One row."""
 
     read: Callable[[Element], Any]
-    do: Callable[[Call, Any], Awaitable[str]]
+    do: Callable[[Call, Any], Awaitable[str | Stream]]
     since: Version = Version.EXCHANGE_2007
 
 
@@ -74,6 +81,16 @@ OPERATIONS: dict[str, Operation] = {
     "CreateAttachment": Operation(attachment_requests.create_attachment, attaching.create_attachment),
     "GetAttachment": Operation(attachment_requests.get_attachment, attaching.get_attachment),
     "DeleteAttachment": Operation(attachment_requests.delete_attachment, attaching.delete_attachment),
+    # notifications (MS-OXWSNTIF)
+    "Subscribe": Operation(notification_requests.subscribe, subscribing.subscribe),
+    "Unsubscribe": Operation(notification_requests.unsubscribe, subscribing.unsubscribe),
+    "GetEvents": Operation(notification_requests.get_events, pulling.get_events),
+    "GetStreamingEvents": Operation(notification_requests.get_streaming_events, streaming.get_streaming_events, _10SP1),
+    # user configuration (MS-OXWSUSRCFG)
+    "GetUserConfiguration": Operation(configuration_requests.get, configurations.get_user_configuration, _10),
+    "CreateUserConfiguration": Operation(configuration_requests.put, configurations.create_user_configuration, _10),
+    "UpdateUserConfiguration": Operation(configuration_requests.put, configurations.update_user_configuration, _10),
+    "DeleteUserConfiguration": Operation(configuration_requests.delete, configurations.delete_user_configuration, _10),
     # people, ids, zones (MS-OXWSRSLNM, MS-OXWSDLIST, MS-OXWSCVTID, MS-OXWSGTZ, MS-OXWSPED)
     "ResolveNames": Operation(lookup_requests.resolve_names, directory_lookups.resolve_names),
     "ExpandDL": Operation(lookup_requests.expand_dl, directory_lookups.expand_dl),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -142,6 +143,12 @@ class Ews:
                     raise _Fault("ErrorImpersonateUserDenied", "You may not act as that account.") from refusal
                 raise _Fault("ErrorImpersonationFailed", "That account cannot be acted as.") from refusal
         return principal
+
+
+def busy(seconds: float) -> Answer:
+    """To whoever asks too much (http's budgets): a fault that tells when to come again."""
+    again = (b"retry-after", b"%d" % math.ceil(seconds))
+    return Answer(500, responses.busy(seconds), KIND, (again,))
 
 
 def _operation(element: Element) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from postern.frontends.ews import happening, subscribing
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.happening import Missed
 from postern.frontends.ews.subscribing import Subscription
-from postern.frontends.http.asgi import Receive, Scope, Send
+from postern.frontends.http.asgi import Message, Receive, Scope, Send
 from postern.model.refusal import Refusal
 from postern.protocols.ews import notification_xml, responses, watermarks
 from postern.protocols.ews.message_facts import instant
@@ -70,7 +71,7 @@ class Stream:
         with contextlib.suppress(Refusal):
             await self._remember()
 
-    async def _tell(self, send: Send, gone: asyncio.Future[object]) -> None:
+    async def _tell(self, send: Send, gone: asyncio.Future[Message]) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._seconds
         beat = loop.time() + BEAT_S
@@ -102,11 +103,12 @@ class Stream:
             if not await self._pause(gone, min(beat, end) - now):
                 return
 
-    async def _pause(self, gone: asyncio.Future[object], seconds: float) -> bool:
+    async def _pause(self, gone: asyncio.Future[Message], seconds: float) -> bool:
         """Until something happens, or it is time; False: the client is gone."""
         waking = asyncio.ensure_future(self._woken.wait())
         try:
-            await asyncio.wait({waking, gone}, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {waking, gone}
+            await asyncio.wait(either, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
                 return False
             if waking.done():

@@ -87,9 +87,7 @@ def _name(element: Element) -> Name:
     name = attribute(element, "Name")
     # MS-OXWSUSRCFG 2.2.4.4: letters, digits and full stops
     if not name or len(name) > MAX_NAME or not name.replace(".", "a").replace("_", "a").isalnum():
-        raise EwsViolation(
-            "ErrorInvalidValueForProperty", "The name has other characters than letters, digits and '.'."
-        )
+        raise EwsViolation("ErrorInvalidValueForProperty", "A name has letters, digits and full stops.")
     found = list(children(element))
     if len(found) != 1:
         raise SchemaViolation("UserConfigurationName needs exactly one folder.")

@@ -9,6 +9,7 @@ from lxml.etree import _Element as Element
 
 from postern.frontends.ews import (
     attaching,
+    bulk,
     configurations,
     directory_lookups,
     finding,
@@ -31,6 +32,7 @@ from postern.frontends.ews.call import Call
 from postern.frontends.ews.streaming import Stream
 from postern.protocols.ews import (
     attachment_requests,
+    bulk_requests,
     configuration_requests,
     find_requests,
     folder_requests,
@@ -81,6 +83,9 @@ OPERATIONS: dict[str, Operation] = {
     "CreateAttachment": Operation(attachment_requests.create_attachment, attaching.create_attachment),
     "GetAttachment": Operation(attachment_requests.get_attachment, attaching.get_attachment),
     "DeleteAttachment": Operation(attachment_requests.delete_attachment, attaching.delete_attachment),
+    # bulk transfer (MS-OXWSBTRF)
+    "ExportItems": Operation(bulk_requests.export_items, bulk.export_items, _10SP1),
+    "UploadItems": Operation(bulk_requests.upload_items, bulk.upload_items, _10SP1),
     # notifications (MS-OXWSNTIF)
     "Subscribe": Operation(notification_requests.subscribe, subscribing.subscribe),
     "Unsubscribe": Operation(notification_requests.unsubscribe, subscribing.unsubscribe),

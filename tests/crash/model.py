@@ -210,6 +210,6 @@ class Traffic:
         await self.worker.flow.advance_mark()
 
     async def look(self):
-        if self.rng.random() < 0.7:
+        if self.rng.random() < 0.2:  # it reads everything there is; the next life does so in any case
             await self.promises.check(self.worker, observe_only=True)
         self.worker.directory.members = self.rng.choice(MEMBERS)

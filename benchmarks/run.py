@@ -1,8 +1,11 @@
-"""`make bench`: set up the peer and Postern with the same users, run `compare`, print and keep the table.
+"""`make bench`: set up the peer and Postern with the same users, run every scenario, print and keep one table.
 
-    make bench ARGS="--scale 2 --rounds 3 --only inject-4k,deliver-20k"
+    make bench ARGS="--rounds 3"
+    make bench ARGS="--rounds 1 --scale 0.3 --only inject-4k,bodies"
 
-The load generator (`mailbench.py`, `peers.sh`) is looked for in $POSTERN_BENCH, or in ../shared/bench.
+The load generator (`mailbench.py`, `peers.sh`) is looked for in $POSTERN_BENCH, or in ../shared/bench. Its scenarios
+come first, each in a `compare` of its own with as much work as keeps Postern busy for about five seconds, then the
+project's own: `bodies` (benchmarks/bodies.py) and `pipelined` (benchmarks/pipelined.py).
 """
 
 from __future__ import annotations
@@ -18,16 +21,22 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import bodies, pipelined
+from benchmarks.places import bench_tools
+from postern.catalogue.load import load as load_catalogue
+
 USERS = 200
-PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
-
-
-def bench_tools() -> Path:
-    folder = Path(os.environ.get("POSTERN_BENCH", ROOT.parent / "shared" / "bench"))
-    if not (folder / "mailbench.py").exists():
-        sys.exit(f"The load generator is not in {folder}; name its folder in POSTERN_BENCH.")
-    return folder
+SCALES = {
+    "inject-4k": 8.0,
+    "inject-20k-10rcpt": 14.0,
+    "deliver-20k": 12.0,
+    "fetch": 5.0,
+    "append": 6.0,
+    "login-imaps": 5.0,
+}
+"""The generator's scenarios that the goals name, and how much work each gets at `--scale 1`. `fetch` reads its one
+folder in a fraction of a second, whatever its size; `bodies` repeats that for long enough."""
+OWN = ("bodies", "pipelined")
 
 
 def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.Popen[bytes], Path]:
@@ -61,8 +70,8 @@ def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.P
         file.write('[[receive_connector]]\nname = "internet"\nlisteners = ["smtp"]\nanonymous = true\n')
         file.write('[[receive_connector]]\nname = "clients"\nlisteners = ["submission", "submissions"]\n')
         file.write("authenticated = true\ncheck_sender = false\nrequire_tls = true\n")
-        for name, port in PORTS.items():
-            file.write(f"[listen.{name}]\nport = {base + port}\n")
+        for path in load_catalogue().listeners:
+            file.write(f"[listen.{path.id}]\nport = {base + path.port % 1000}\n")
     subprocess.run(
         [*postern, "mailbox", "import-users", str(users_file), "--config", str(config)],
         check=True,
@@ -107,17 +116,48 @@ def wait_ready(port: int, server: subprocess.Popen[bytes]) -> None:
     sys.exit("postern did not open its ports")
 
 
+def compared(tools: Path, work: Path, name: str, targets: list[str], rounds: int, scale: float) -> list[str]:
+    """The table's rows of one of the generator's scenarios."""
+    table = work / "table.md"
+    command = [sys.executable, str(tools / "mailbench.py"), "compare", *targets, "--only", name]
+    command += ["--rounds", str(rounds), "--scale", str(scale), "--md", str(table)]
+    command += ["--raw", str(work / f"raw-{name}.json")]
+    subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    return table.read_text().splitlines()[2:]
+
+
+def own_rows(name: str, targets: list[str], rounds: int, scale: float) -> list[str]:
+    """The table's rows of one of the project's own scenarios; the first target is what the others are compared with."""
+    if name == "bodies":
+        found = bodies.measure(targets, messages=4000, seconds=5.0 * scale, rounds=rounds)
+    else:
+        found = {}
+        for path in targets:
+            conf = json.loads(Path(path).read_text())
+            found[conf["name"]] = pipelined.measure(conf, int(80_000 * scale), 1000, rounds)
+    first, *others = found.values()
+    rows = []
+    for metric, base in first.items():
+        better = "lower" if metric.endswith("_us") else "higher"
+        cells = [f"{base:g}", *(f"{other[metric]:g} (x{other[metric] / base:.2f})" for other in others)]
+        rows.append(f"| {name} | {metric} | {better} | {' | '.join(cells)} |")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", default="3")
-    parser.add_argument("--scale", default="2")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies the work of every scenario")
+    parser.add_argument(
+        "--only", default="", help="names separated by commas: the generator's scenarios, " + ", ".join(OWN)
+    )
     parser.add_argument(
         "--store", default="mdbox", help="the peer's mailbox format; a comma-separated list runs several"
     )
     parser.add_argument("--md", default="bench-table.md")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are stopped all the same
     tools = bench_tools()
     work = Path(tempfile.mkdtemp(prefix="postern-bench-"))
     work.chmod(0o755)
@@ -137,13 +177,20 @@ def main() -> None:
         server, target = start_postern(work, users, 22000)
         wait_ready(22143, server)
         targets = [str(p / "target.json") for p in peers] + [str(target)]
-        command = [sys.executable, str(tools / "mailbench.py"), "compare", *targets, "--rounds", args.rounds]
-        command += ["--scale", args.scale, "--md", args.md, "--raw", str(work / "raw.json"), "--pretty"]
-        if args.only:
-            command += ["--only", args.only]
-        subprocess.run(command, check=False)
-        subprocess.run([sys.executable, "-m", "benchmarks.pipelined", *targets], check=False, cwd=ROOT)
-        print(f"table: {args.md}")
+        only = args.only.split(",") if args.only else [*SCALES, *OWN]
+        rows: list[str] = []
+        for name in only:
+            began = time.monotonic()
+            if name in OWN:
+                rows += own_rows(name, targets, args.rounds, args.scale)
+            else:
+                rows += compared(tools, work, name, targets, args.rounds, SCALES.get(name, 2.0) * args.scale)
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        names = [str(json.loads(Path(target).read_text())["name"]) for target in targets]
+        head = ["| scenario | metric | better | " + " | ".join(names) + " |", "|---|---|---|" + "---|" * len(names)]
+        Path(args.md).write_text("\n".join([*head, *rows]) + "\n")
+        print(Path(args.md).read_text())
+        print(f"Python {sys.version.split()[0]}: {Path(sys.executable).resolve()}; table: {args.md}")
     finally:
         if server:
             server.send_signal(signal.SIGTERM)

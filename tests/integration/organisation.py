@@ -30,6 +30,7 @@ PATHS = (
     "imaps",
     "pop3",
     "pop3s",
+    "managesieve",
     "ldap",
     "ldaps",
     "https",

@@ -128,6 +128,7 @@ ANSWERS = {
     "smtp": (r"220 ", "EHLO client.example", r"250 ", "STARTTLS", "STARTTLS"),
     "imap": (r"\* OK", "a CAPABILITY", r"a OK", "STARTTLS", "a STARTTLS"),
     "pop3": (r"\+OK", "CAPA", r"\.$", "STLS", "STLS"),
+    "managesieve": (r"OK", "CAPABILITY", r"OK", '"STARTTLS"', "STARTTLS"),
 }
 
 
@@ -136,7 +137,7 @@ def offered(lines: list[str]) -> tuple[set[str], set[str]]:
     words = {word for line in lines for word in line[4:].split()} | {word for line in lines for word in line.split()}
     mechanisms = {word[5:] for word in words if word.startswith("AUTH=")}
     for line in lines:
-        found = re.fullmatch(r"(?:250[ -]AUTH|SASL) (.*)", line)
+        found = re.fullmatch(r'(?:250[ -]AUTH|SASL|"SASL") "?([^"]*)"?', line)
         if found:
             mechanisms |= set(found[1].split())
     return words, mechanisms
@@ -156,7 +157,7 @@ def test_encryption_and_authentication_are_as_catalogued(server, listener: Liste
         assert (offer in words) is listener.starttls
         if listener.starttls:
             assert mechanisms == set(listener.authentication_before_tls)
-            talk.ask(upgrade, r"220 |a OK|\+OK")
+            talk.ask(upgrade, r"220 |a OK|\+OK|OK")
             talk.encrypt()
             words, mechanisms = offered(talk.ask(command, last))
             assert offer not in words

@@ -66,6 +66,7 @@ class LivelyBus(MemoryBus):
 
 class Tls:
     version, cipher, server_end_point, peer_certificate = "TLSv1.3", "x", b"x" * 32, b""
+    peer_chain: tuple[bytes, ...] = ()
 
 
 class MemoryStream:

@@ -17,7 +17,7 @@ CLEAR_TEXT = frozenset({"PLAIN", "LOGIN"}) | TOKENS
 """Mechanisms that show the password, or leave what follows unprotected."""
 HTTP_MECHANISMS = frozenset({"Basic", "Digest", "Negotiate", "NTLM", "Bearer", "certificate", "forms"})
 """Schemes of HTTP (RFC 9110 11.1), and what is none."""
-PROTOCOLS = frozenset({"smtp", "imap", "pop3", "ldap", "http"})
+PROTOCOLS = frozenset({"smtp", "imap", "pop3", "managesieve", "ldap", "http"})
 CONFIDENCE = ("high", "medium", "low")
 PORTLESS = ("none", "local", "configurable")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9][A-Za-z0-9-]*)+")

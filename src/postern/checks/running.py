@@ -39,6 +39,7 @@ PROBES: dict[str, Probe] = {
     "smtp": mail.probe,
     "imap": mail.probe,
     "pop3": mail.probe,
+    "managesieve": mail.probe,
     "http": web.probe,
     "ldap": directory.probe,
     "kerberos": kerberos.probe,

@@ -15,6 +15,7 @@ _TCP: dict[int, tuple[str, Tls]] = {
     993: ("imap", Tls.IMPLICIT),
     110: ("pop3", Tls.STARTTLS),
     995: ("pop3", Tls.IMPLICIT),
+    4190: ("managesieve", Tls.STARTTLS),
     **dict.fromkeys((80, 81), ("http", Tls.NONE)),
     **dict.fromkeys((443, 444), ("http", Tls.IMPLICIT)),
     **dict.fromkeys((389, 3268), ("ldap", Tls.EITHER)),

@@ -93,6 +93,8 @@ def _nouns() -> dict[str, str]:
         "directory": _("Directories elsewhere: Active Directory and LDAP."),
         "cert": _("Certificates: list, check, make, request, import, issue, renew."),
         "server": _("The organisation's other servers, known by their certificates."),
+        "backup": _("Back up the whole organisation, while everybody works; look after the backups."),
+        "restore": _("Bring back the whole organisation, a mailbox, folders or items from a backup."),
         "export": _("Write a mailbox's mail into files. Clients may go on working meanwhile."),
         "queue": _("Mail that waits for its next hop."),
         "trace": _(

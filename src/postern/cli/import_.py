@@ -25,6 +25,7 @@ from postern.migration.sources.imap import ImapSource, Server
 from postern.migration.sources.maildir import Maildir
 from postern.migration.sources.mbox import Mbox
 from postern.migration.values import Source, SourceError
+from postern.services.rules.rulebook import RuleBook
 
 app = App(
     name="import",
@@ -227,7 +228,8 @@ async def _one(here: Office, address: str, source: Source, how: CopySettings, ve
         ledger = Ledger(here.parts.data / LEDGERS, access.id, source.name)
         try:
             with Meter(account.address) as show:
-                copying = Copying(source, access, ledger, here.parts.clock, how, show)
+                book = RuleBook(await here.parts.store.mailbox(access.id), here.parts.bus)
+                copying = Copying(source, access, ledger, here.parts.clock, how, show, book)
                 progress = await copying.run()
             facts: dict[str, Any] = {"address": account.address, **msgspec.to_builtins(progress)}
             damage = getattr(source, "damage", "")
@@ -251,6 +253,8 @@ def _tell(facts: dict[str, Any]) -> None:
             present=facts["present"],
             folders=facts["folders"],
         )
+        if facts.get("scripts"):
+            text += " " + _("Sieve scripts brought: {count}.", count=facts["scripts"])
         if facts.get("wrong") == []:
             text += " " + _("Everything was compared with the source and is the same.")
         done(text, facts, json=False)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from postern.cli import ntlm, permission
+from postern.cli import ntlm, permission, publishing
 from postern.cli.account_values import expiry, mailbox_kind, parse_protocols, parse_quota, read_password
 from postern.cli.language import _
 from postern.cli.moments import moment
@@ -38,6 +38,15 @@ from postern.model.refusal import Reason, Refusal
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
 app.command(ntlm.app)
+app.command("postern.cli.sieve:app", name="sieve")
+app.command("postern.cli.rules:app", name="rules")
+app.command(
+    publishing.publish,
+    help=_(
+        "Publish a calendar to whoever has its address."
+        "\n\nExample: postern mailbox publish anna@example.org --level limited"
+    ),
+)
 
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Password = Annotated[
@@ -337,5 +346,50 @@ app.command(
     help=_(
         "Make mailboxes from a file with a line `address:{SCHEME}hash` each; those that exist get the new hash."
         "\n\nExample: postern mailbox import-users users.txt"
+    ),
+)
+app.command(
+    "postern.cli.mailbox_care:verify",
+    name="verify",
+    help=_(
+        "Look whether mailboxes are whole: file, counters, every body. Clients may go on working meanwhile."
+        "\n\nExample: postern mailbox verify --all"
+    ),
+)
+app.command(
+    "postern.cli.mailbox_care:repair",
+    name="repair",
+    help=_(
+        "Put a damaged mailbox together anew from what is whole; the rest is listed, the damaged file is kept."
+        "\n\nExample: postern mailbox repair anna@example.org"
+    ),
+)
+app.command(
+    "postern.cli.mailbox_care:compact",
+    name="compact",
+    help=_(
+        "Give disk space that a mailbox's file does not need any more back; writing to it waits meanwhile."
+        "\n\nExample: postern mailbox compact anna@example.org"
+    ),
+)
+app.command(
+    "postern.cli.mailbox_care:purge",
+    name="purge",
+    help=_("Remove recoverable items for good.\n\nExample: postern mailbox purge anna@example.org --older 7d"),
+)
+app.command(
+    "postern.cli.mailbox_care:undelete",
+    name="undelete",
+    help=_(
+        "List deleted items that can still be recovered, or bring them back."
+        "\n\nExample: postern mailbox undelete anna@example.org --subject offer --restore"
+    ),
+)
+app.command(
+    "postern.cli.oof:oof",
+    name="oof",
+    help=_(
+        "Show or set automatic replies while somebody is away."
+        "\n\nExample: postern mailbox oof anna@example.org --on --internal 'Back on Monday.'"
     ),
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from postern.cli import mailbox
+from postern.cli import mailbox, room_policy
 from postern.cli.account_values import parse_quota
 from postern.cli.language import _
 from postern.cli.organisation import Config, Json, existing_entry, load_settings, open_directory, run
@@ -15,6 +15,14 @@ from postern.cli.output import done, show_list
 from postern.directory.interface import Account, AccountChange, NewAccount, RecipientKind
 
 app = App(name="room", help=_("Rooms and equipment that can be booked."))
+
+app.command(
+    room_policy.policy,
+    help=_(
+        "Show or change when a booking is taken."
+        "\n\nExample: postern room policy atrium@example.org --window-days 90 --no-recurring"
+    ),
+)
 
 Name = Annotated[str | None, Parameter(help=_("Display name."))]
 Seats = Annotated[int | None, Parameter(help=_("How many it seats."))]

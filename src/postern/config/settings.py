@@ -134,6 +134,16 @@ class Pop3(Table, frozen=True, kw_only=True):
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
 
 
+class ManageSieve(Table, frozen=True, kw_only=True):
+    """`[managesieve]`: limits of editing Sieve scripts."""
+
+    login_timeout_s: Annotated[Seconds, Meta(description="seconds a client may take to log in")] = 120
+    idle_timeout_s: Annotated[
+        int, Meta(ge=1800, le=86400, description="seconds of silence before a session ends (RFC 5804 1.2)")
+    ] = 1800
+    max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 1000
+
+
 class Ldap(Table, frozen=True, kw_only=True):
     """`[ldap]`: limits of the address book over LDAP."""
 
@@ -268,6 +278,15 @@ class Store(Table, frozen=True, kw_only=True):
     dead_bytes_days: Annotated[int, Meta(ge=0, le=365, description="days until bodies nothing refers to are gone")] = 7
 
 
+class Search(Table, frozen=True, kw_only=True):
+    """`[search]`: the index of texts beside each mailbox."""
+
+    index: Annotated[
+        Literal["searched", "all", "off"],
+        Meta(description="mailboxes whose new mail is indexed in the background: those once searched, all, none"),
+    ] = "searched"
+
+
 class Queue(Table, frozen=True, kw_only=True):
     """`[queue]`: mail that waits for its next hop."""
 
@@ -310,6 +329,7 @@ class Settings(Table, frozen=True, kw_only=True):
     smtp: Smtp = Smtp()
     imap: Imap = Imap()
     pop3: Pop3 = Pop3()
+    managesieve: ManageSieve = ManageSieve()
     ldap: Ldap = Ldap()
     address_book: AddressBook = AddressBook()
     http: Http = Http()
@@ -318,6 +338,7 @@ class Settings(Table, frozen=True, kw_only=True):
     ntlm: Ntlm = Ntlm()
     oidc: tuple[Oidc, ...] = ()
     store: Store = Store()
+    search: Search = Search()
     queue: Queue = Queue()
     pressure: Pressure = Pressure()
     receive_connector: tuple[ReceiveConnector, ...] = DEFAULT_CONNECTORS

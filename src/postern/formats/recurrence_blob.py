@@ -106,18 +106,20 @@ def _midnight(day: date) -> int:
 def read_blob(data: bytes) -> Blob:
     """An AppointmentRecurrencePattern. Raises ProtocolViolation; Hijri and other calendars are not read."""
     reader = _Reader(data)
-    recurrence, days, modified = _read_pattern(reader)
+    recurrence, days = _read_pattern(reader)
     reader.take("II")
     start, end, count = reader.take("IIH")
     if count > MAX_EXCEPTIONS:
         raise ProtocolViolation("a recurrence with too many exceptions")
     narrow = [_read_exception(reader) for _number in range(count)]
     wide = _read_extended(reader, narrow) if reader.more else [each for each, _flags in narrow]
+    # the second list of days names where modified occurrences went, the first one where they were
+    modified = {each.original.date() for each in wide}
     deleted = tuple(day for day in days if day not in modified)
     return Blob(recurrence, start, end, deleted, tuple(wide))
 
 
-def _read_pattern(reader: _Reader) -> tuple[Recurrence, list[date], set[date]]:
+def _read_pattern(reader: _Reader) -> tuple[Recurrence, list[date]]:
     version, _writer, unit, kind, calendar, _first, period, sliding = reader.take("HHHHHIII")
     if version != _VERSION or unit not in _UNITS.values():
         raise ProtocolViolation("not a recurrence of version 3004")
@@ -146,7 +148,7 @@ def _read_pattern(reader: _Reader) -> tuple[Recurrence, list[date], set[date]]:
         recurrence = Recurrence(pattern, first, count=occurrences)
     elif end_type not in _ENDLESS:
         recurrence = Recurrence(pattern, first, until=_time(end).date())
-    return recurrence, lists[0], set(lists[1])
+    return recurrence, lists[0]
 
 
 def _pattern(unit: int, kind: int, period: int, specific: tuple[int, int, int, int], start: date) -> Pattern:

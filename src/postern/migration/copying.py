@@ -22,6 +22,7 @@ from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.services.mailbox_access import MailboxAccess
 from postern.services.mailboxes import FlagChange
+from postern.services.rules.rulebook import RuleBook
 
 ALONE_BYTES = 1 << 20
 """A larger message waits for the ones before it, and those after it for it: UIDs are given in the source's order."""
@@ -41,6 +42,8 @@ class Progress(msgspec.Struct):
     copied_bytes: int = 0
     restated: int = 0
     """Messages whose flags followed the source."""
+    scripts: int = 0
+    """Sieve scripts that were brought."""
     trouble: list[str] = []
     """What could not be brought, for the administrator."""
 
@@ -65,13 +68,16 @@ class Copying:
         clock: Clock,
         settings: CopySettings,
         tell: Callable[[Progress], None] = lambda _: None,
+        book: RuleBook | None = None,
     ) -> None:
+        """`book`: where Sieve scripts go; without one they stay behind."""
         self._source = source
         self._access = access
         self._ledger = ledger
         self._clock = clock
         self._settings = settings
         self._tell = tell
+        self._book = book
         self._credit_at = clock.monotonic()
         self.progress = Progress()
 
@@ -89,9 +95,30 @@ class Copying:
                 continue
             await self._copy(folder, target)
             self.progress.folders += 1
+        if self._book is not None and not self._settings.only:
+            await self._bring_scripts(self._book, await asyncio.to_thread(self._source.extras))
         await self._access.durable()
         self._tell(self.progress)
         return self.progress
+
+    async def _bring_scripts(self, book: RuleBook, extras: Mapping[str, bytes]) -> None:
+        """Those that are not here yet; the source's active one becomes active if none is."""
+        present = {script.name for script in await book.scripts()}
+        active = extras.get("sieve-active", b"").decode("utf-8", "replace")
+        for key, content in extras.items():
+            kind, _, name = key.partition("/")
+            if kind != "sieve" or name in present:
+                continue
+            try:
+                await book.put(name, content)
+                self.progress.scripts += 1
+                if name == active and not await book.active():
+                    await book.activate(name)
+            except Refusal as refusal:
+                if refusal.reason.temporary:
+                    raise
+                problem = (refusal.detail or refusal.reason.value).partition("\n")[0]
+                self.progress.trouble.append(f"Sieve script {name}: {problem}")
 
     def _wanted(self, folder: SourceFolder) -> bool:
         path = "/".join(folder.path).lower()

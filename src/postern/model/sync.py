@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from postern.model.ids import ChangeNumber, DeliveryKey, FolderId, ItemId, Uid
+from postern.model.ids import NO_BLOB, BlobRef, ChangeNumber, DeliveryKey, FolderId, ItemId, Uid
 from postern.model.items import Folder
 
 
@@ -103,6 +103,8 @@ class SetOff(NamedTuple):
     kind: str
     """Which assistant: `rules`, `oof`, `booking` ..."""
     payload: bytes = b""
+    blob: BlobRef = NO_BLOB
+    """A body that it needs: kept until it is settled, whatever becomes of the message."""
 
 
 class OutboxEntry(NamedTuple):
@@ -118,3 +120,5 @@ class OutboxEntry(NamedTuple):
     payload: bytes
     at: int
     """Seconds since the epoch."""
+    blob: BlobRef = NO_BLOB
+    """As in SetOff."""

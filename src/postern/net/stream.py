@@ -306,6 +306,8 @@ class Stream(asyncio.BufferedProtocol):
                 self._eof = True
                 self.abort()
                 return
+            if self.tls is not None:
+                self._flush()  # the answer to a key update
         else:
             self._chunks.append(bytes(self._receive[:nbytes]))
             self._backlog += nbytes
@@ -351,6 +353,8 @@ class Stream(asyncio.BufferedProtocol):
     async def _wait(self, timeout_s: float) -> None:
         """Until bytes, the end, a stop or the deadline."""
         self._raise_stop()
+        if self._outgoing is not None and self._outgoing.pending:
+            self._flush()
         assert self._waiter is None, "two tasks read one stream"
         now = self._loop.time()
         self._waiting_since = now
@@ -404,13 +408,11 @@ class Stream(asyncio.BufferedProtocol):
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._flush()
-            return False
+            return False  # what it wrote leaves before we wait
         except (ssl.SSLError, OSError, ValueError) as error:
             self._flush()  # the alert tells the peer why
             raise TlsFailure(f"TLS handshake failed: {error}") from error
-        self._flush()
-        return True
+        return True  # the last flight (a session ticket) leaves with the first write, or before we wait
 
     def _flush(self) -> None:
         if self._outgoing is not None and self._outgoing.pending and self._transport is not None:
@@ -465,8 +467,6 @@ class Stream(asyncio.BufferedProtocol):
             self._eof = True
         except (ssl.SSLError, OSError) as error:
             raise TlsFailure(f"broken TLS record: {error}") from error
-        if self._outgoing is not None and self._outgoing.pending:
-            self._flush()  # key updates
 
 
 def _address(name: Any) -> tuple[str, int]:

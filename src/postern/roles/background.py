@@ -13,6 +13,7 @@ from postern.net.listener import Listener, serve
 from postern.roles.certificate_care import LOOK_EVERY_S as CERTIFICATES_EVERY_S
 from postern.roles.certificate_care import CertificateCare
 from postern.roles.gauges import ServerMetrics
+from postern.roles.indexing import LOOK_EVERY_S, Indexing
 from postern.roles.mirroring import Mirroring
 from postern.roles.parts import OFFLINE_DIRECTORY, SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
 from postern.roles.process import Slot, Wishes
@@ -73,6 +74,9 @@ class Background:
             asyncio.create_task(self._every(EXPIRY_EVERY_S, FIRST_RUN_S, lambda: self._expire(parts))),
             asyncio.create_task(self._every(COLLECT_EVERY_S, 2 * FIRST_RUN_S, lambda: self._collect(parts))),
         ]
+        if self._settings.search.index != "off":
+            indexing = Indexing(parts, self._slot.name)
+            tasks.append(asyncio.create_task(self._every(LOOK_EVERY_S, LOOK_EVERY_S, indexing.look)))
         every_s = float(self._settings.address_book.offline_every_s)
         if every_s:
             book = AddressBook(parts.directory, parts.clock)

@@ -7,6 +7,7 @@ compares all slots it has subscribed to. Slot 0 is the directory's generation.
 
 The table is a file in the data directory, so that commands beside the server take part: 16 octets a slot, the change
 number and the mask of interested processes, both little-endian. Slots are written under a byte-range lock.
+The header counts changes of rules: deliveries look there whether what they know of them still holds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from pathlib import Path
 PROCESSES = 64
 """Bits in a mask: processes that can subscribe at one time."""
 _HEADER_BYTES = 4096
-"""Of the header, the first PROCESSES octets are the overflow marks."""
+"""Of the header, the first PROCESSES octets are the overflow marks; the 64-bit number of rule changes follows."""
+_RULES_AT = PROCESSES
 _SLOT_BYTES = 16
 _GROW_SLOTS = 65536
 _DATAGRAM = struct.Struct("<Q")
@@ -138,6 +140,24 @@ class SharedBus:
         if slot >= self._slots and not self._look_again(slot):
             return 0
         return self._words[_number(slot)]
+
+    # --- services.rules.loading.Generation
+
+    @property
+    def rules_number(self) -> int:
+        """Grows with every change of anybody's rules."""
+        assert self._map is not None
+        number: int = _DATAGRAM.unpack_from(self._map, _RULES_AT)[0]
+        return number
+
+    def rules_changed(self) -> None:
+        """Rules of some mailbox were changed, and the change is committed."""
+        assert self._map is not None
+        fcntl.lockf(self._fd, fcntl.LOCK_EX, _DATAGRAM.size, _RULES_AT)
+        try:
+            _DATAGRAM.pack_into(self._map, _RULES_AT, self.rules_number + 1)
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, _DATAGRAM.size, _RULES_AT)
 
     # --- table
 

@@ -15,6 +15,9 @@ from postern.frontends.imap.settings import ImapSettings
 from postern.frontends.ldap.frontend import FULL as LDAP_FULL
 from postern.frontends.ldap.frontend import LdapFrontend
 from postern.frontends.ldap.settings import LdapSettings
+from postern.frontends.managesieve.frontend import FULL as MANAGESIEVE_FULL
+from postern.frontends.managesieve.frontend import ManageSieveFrontend
+from postern.frontends.managesieve.settings import ManageSieveSettings
 from postern.frontends.pop3.frontend import Pop3Frontend
 from postern.frontends.pop3.settings import Pop3Settings
 from postern.frontends.smtp.frontend import SmtpFrontend
@@ -29,8 +32,10 @@ from postern.roles.parts import Parts
 from postern.roles.peers import PeerCertificates
 from postern.roles.sockets import TlsContexts
 from postern.services.address_book import AddressBook
+from postern.services.calendar.agenda import Agendas
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
+from postern.services.rules.rulebook import RuleBooks
 from postern.telemetry import log
 
 if TYPE_CHECKING:
@@ -76,6 +81,7 @@ class Frontends(msgspec.Struct):
     parts: Parts
     mailflow: Mailflow
     mailboxes: Mailboxes
+    agendas: Agendas
     address_book: AddressBook
     authentication: Any
     resolver: Resolver
@@ -90,7 +96,14 @@ class Frontends(msgspec.Struct):
 
     def handler(self, listening: Listening) -> tuple[Handler, int, bytes]:
         """A data path's handler, how many connections it may have in this worker, and what the next one is told."""
-        make = {"smtp": self._smtp, "imap": self._imap, "pop3": self._pop3, "ldap": self._ldap, "http": self._http}
+        make = {
+            "smtp": self._smtp,
+            "imap": self._imap,
+            "pop3": self._pop3,
+            "managesieve": self._managesieve,
+            "ldap": self._ldap,
+            "http": self._http,
+        }
         return make[listening.path.protocol](listening)
 
     def _context(self, listening: Listening) -> Callable[[], Wrapping]:
@@ -182,6 +195,22 @@ class Frontends(msgspec.Struct):
             settings, self.mailboxes, self.authentication, self.maildrops, self.parts.entropy, self._context(listening)
         )
         return frontend.handle, own.max_connections, POP3_FULL
+
+    def _managesieve(self, listening: Listening) -> tuple[Handler, int, bytes]:
+        own = self.settings.managesieve
+        settings = ManageSieveSettings(
+            server_name=self.settings.server.hostname,
+            starttls=listening.path.starttls,
+            mechanisms=listening.mechanisms,
+            cleartext_login=self.settings.authentication.cleartext_login,
+            login_timeout_s=own.login_timeout_s,
+            idle_timeout_s=own.idle_timeout_s,
+        )
+        books = RuleBooks(self.mailboxes, self.parts.bus)
+        frontend = ManageSieveFrontend(
+            settings, books, self.authentication, self.parts.entropy, self._context(listening)
+        )
+        return frontend.handle, own.max_connections, MANAGESIEVE_FULL
 
     def _ldap(self, listening: Listening) -> tuple[Handler, int, bytes]:
         own = self.settings.ldap

@@ -13,6 +13,9 @@ import msgspec
 LOCK_WAIT_S = 15.0
 """Workers whose supervisor was killed still finish their commands and hold the lock meanwhile."""
 
+RESTORING = "restoring"
+"""There while a backup is being restored into the data directory."""
+
 
 class StartError(Exception):
     """The server cannot start; the text says why and what to do, for the administrator."""
@@ -44,6 +47,9 @@ class DataDirectory:
                         "stop it first, or give this one another directory (server.data, or --data)"
                     ) from None
                 time.sleep(0.05)
+        if (path / RESTORING).exists():
+            os.close(self._descriptor)
+            raise StartError(f"a restore into {path} did not come to its end: begin it again (`postern restore all`)")
         try:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
@@ -79,6 +85,21 @@ def _unusable(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of the data directory {path} is full: Postern needs some room to start"
     return f"the data directory {path} cannot be used: {error.strerror}"
+
+
+def is_served(data: Path) -> bool:
+    """Whether a server runs in a data directory."""
+    try:
+        descriptor = os.open(data / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class _Epoch(msgspec.Struct):

@@ -17,6 +17,8 @@ from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.transfer import TlsPolicy
 from postern.roles.peers import PeerCertificates, partners
 from postern.services.copies import CopyDelivery
+from postern.services.local_delivery import Wakes
+from postern.services.rules.at_delivery import AtDelivery
 from postern.store.interface import Store
 from postern.transport.pressure import Limits
 from postern.transport.queue import QueueStore
@@ -40,6 +42,8 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
     entropy: Entropy,
     peers: PeerCertificates,
     own_addresses: Sequence[tuple[str, int]] = (),
+    rules: AtDelivery | None = None,
+    assistants: Wakes | None = None,
 ) -> QueueRunner:
     """The runner of one worker. `worker` is its name, the same after a restart; `submit` is Mailflow.submit_internal.
 
@@ -67,7 +71,7 @@ def queue_runner(  # noqa: PLR0913 - everything meets here
             queue=queue,
             router=Router(connectors, resolver, entropy, [host], own_addresses, partners(settings)),
             smtp=agent,
-            mailboxes=MailboxAgent(CopyDelivery(store)),
+            mailboxes=MailboxAgent(CopyDelivery(store, rules, assistants)),
             contents=store.blobs,
             directory=directory,
             submit=submit,

@@ -24,12 +24,14 @@ from postern.services.server_trust import ServerTrust
 from postern.services.signin_log import SignInLog
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
+from postern.store.sqlite.claims import Claims
 from postern.store.sqlite.engine import SqliteStore
 from postern.telemetry.daily import DailyLines
 from postern.transport.queue import QueueStore
 from postern.transport.tracking import Tracker
 
 BUS_FILE = "bus"
+CLAIMS_FILE = "assistants.lock"
 DIRECTORY_FILE = "directory.db"
 FAILURES_FILE = "failures.db"
 OFFLINE_DIRECTORY = "oab"
@@ -65,6 +67,7 @@ class Parts(msgspec.Struct):
     store: SqliteStore
     queue: QueueStore
     tracker: Tracker
+    claims: Claims
     process: str = "command"
     """Its name in logs."""
 
@@ -102,6 +105,7 @@ class Parts(msgspec.Struct):
             store=store,
             queue=QueueStore(data / QUEUE_FILE, clock, entropy, schedule(settings)),
             tracker=Tracker(data / TRACKING_DIRECTORY, clock, name),
+            claims=Claims(data / CLAIMS_FILE),
             process=name,
         )
 
@@ -135,4 +139,5 @@ class Parts(msgspec.Struct):
         await self.queue.close()
         await self.store.close()
         await self.directory.close()
+        self.claims.close()
         self.bus.close()

@@ -12,7 +12,9 @@ from postern.model.refusal import Reason, Refusal
 from postern.roles import outbound
 from postern.roles.parts import Parts
 from postern.roles.peers import PeerCertificates
+from postern.services.local_delivery import Wakes
 from postern.services.mailflow import Mailflow
+from postern.services.rules.at_delivery import AtDelivery
 from postern.telemetry import log
 from postern.transport.pressure import Pressure
 
@@ -31,6 +33,8 @@ class Sending:
         resolver: Resolver,
         listeners: Sequence[tuple[str, int]],
         peers: PeerCertificates,
+        rules: AtDelivery | None = None,
+        assistants: Wakes | None = None,
     ) -> None:
         """`listeners` are our SMTP listeners. Raises OSError, ValueError (keys, password files)."""
 
@@ -56,6 +60,8 @@ class Sending:
                 for address, port in listeners
                 for own in ((*LOOPBACK, address) if address in ANY_ADDRESS else (address,))
             ],
+            rules=rules,
+            assistants=assistants,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -15,6 +15,7 @@ from postern.config.settings import Settings
 from postern.directory.endings import Endings
 from postern.frontends.autodiscover.application import BODY_BYTES, Autodiscover, Profile
 from postern.frontends.autodiscover.everybody import Autoconfig, JsonAutodiscover
+from postern.frontends.calendar.application import PublishedCalendars
 from postern.frontends.ews.call import Services
 from postern.frontends.ews.frontend import Ews
 from postern.frontends.ews.frontend import busy as ews_busy
@@ -42,6 +43,7 @@ from postern.roles.workers import worker_count
 from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
+from postern.services.calendar.publications import Publications
 from postern.services.certificates import CertificateSignIn
 from postern.services.enrolment import OwnEnrolment
 from postern.services.folder_sharing import FolderSharing
@@ -192,11 +194,16 @@ class Web:
         if self._mail is not None:
             # no form: programs sign in with the request
             built["/EWS"] = (self._ews(self._mail), Access(mechanisms=EWS_MECHANISMS))
+        built["/calendar"] = (self._calendars(), ANYBODY)
         if self._settings.address_book.offline_every_s:
             directory, place = self._parts.directory, self._parts.data / OFFLINE_DIRECTORY
             books = OfflineBooks(directory, AddressBook(directory, self._parts.clock), place)
             built["/OAB"] = (OfflineAddressBook(books), Access(body_bytes=0))
         return built
+
+    def _calendars(self) -> PublishedCalendars:
+        parts = self._parts
+        return PublishedCalendars(Publications(parts.store, parts.directory, parts.clock))
 
     def _discovery(self, offered: frozenset[str]) -> list[Mount]:
         """How clients are told of all the rest."""
@@ -257,6 +264,7 @@ class Web:
         """Without TLS."""
         mounts = [
             Mount("/.well-known/acme-challenge", AcmeChallenges(self._parts.data / ACME_DIRECTORY), ANYBODY),
+            Mount("/calendar", self._calendars(), ANYBODY),
         ]
         if settings.https_port:
             mounts.append(Mount("", ToHttps(settings.hostname, settings.https_port, self.serves), ANYBODY))

@@ -13,6 +13,7 @@ from postern.ldapsource.verifying import PasswordSources
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
+from postern.roles.calendars import calendars
 from postern.roles.certificate_watch import CertificateWatch
 from postern.roles.frontends import MAILDROPS_FILE, Frontends
 from postern.roles.gauges import ServerMetrics
@@ -24,11 +25,15 @@ from postern.roles.pulse import Pulse
 from postern.roles.sending import Sending
 from postern.roles.sockets import Endpoint, TlsContexts
 from postern.services.address_book import AddressBook
+from postern.services.assistants.runner import OutboxRunner
 from postern.services.lifecycle import Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
+from postern.services.rules.at_delivery import AtDelivery
+from postern.services.rules.letter_sender import LetterSender
+from postern.services.rules.stored import SEND
 from postern.store import failpoints
 from postern.store.journal.layout import journal_directory, journals
 from postern.store.journal.marks import JournalInUseError
@@ -71,6 +76,7 @@ class Worker:
         self._epoch = epoch
         self._metrics = metrics
         self._index = index
+        self._assistants: OutboxRunner
         self._log = log.logger(process=slot.name)
         self._listeners: list[tuple[Listening, Listener]] = []
         self._pulse = Pulse(metrics, self._report)
@@ -94,6 +100,16 @@ class Worker:
             self._journal_failed,
             segment_bytes=self._settings.store.segment_bytes,
         )
+        assistants = self._assistants = OutboxRunner(parts.store, parts.claims)
+        rules = AtDelivery(
+            parts.store,
+            parts.directory,
+            parts.bus,
+            parts.clock,
+            self._journal,
+            self._settings.server.hostname,
+            assistants,
+        )
         mailflow = self._mailflow = Mailflow(
             self._journal,
             parts.store,
@@ -103,23 +119,29 @@ class Worker:
             parts.clock,
             self._journal_failed,
             MailflowSettings(host_name=self._settings.server.hostname),
+            rules,
+            assistants,
         )
+        assistants.register(SEND, LetterSender(parts.store, parts.clock, mailflow.submit_internal).handle)
         mailflow.start()
         resolver = DnsResolver(parts.clock, self._settings.network.nameservers, self._settings.network.nameserver_port)
         smtp = [(e.address, e.port) for e in endpoints if e.listening.path.protocol == "smtp"]
         peers = PeerCertificates(self._settings, parts.directory, parts.clock)
-        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers)
+        sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers, rules, assistants)
         permissions = Permissions(parts.directory)
         sessions = Sessions(parts.directory, permissions, parts.clock)
         authentication = parts.authentication(sessions, peers.trust)
         sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
         authentication.password_sources = sources
         address_book = AddressBook(parts.directory, parts.clock)
+        mailboxes = Mailboxes(parts.store, parts.bus, permissions, mailflow, parts.clock, sessions)
+        agendas = calendars(parts, mailflow, mailboxes, assistants)
         frontends = Frontends(
             settings=self._settings,
             parts=parts,
             mailflow=mailflow,
-            mailboxes=Mailboxes(parts.store, parts.bus, permissions, mailflow, parts.clock, sessions),
+            mailboxes=mailboxes,
+            agendas=agendas,
             address_book=address_book,
             authentication=authentication,
             resolver=resolver,
@@ -131,7 +153,8 @@ class Worker:
             https_port=next((e.port for e in endpoints if e.listening.path.id == "https"), 0),
         )
         tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
-        await self._replay_orphans(parts)
+        assisting = assistants.start()
+        await self._replay_orphans(parts, starting=True)
         sending.start(lambda: self._pulse.lag_s, self._journal_failed)
         tasks.append(asyncio.create_task(self._upkeep(parts)))
 
@@ -155,6 +178,9 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await address_book.close()
+        assisting.cancel()
+        await asyncio.gather(assisting, return_exceptions=True)
+        # what is delivered from here on leaves its work to the next start
         await mailflow.close()
         await parts.close()
         return 0
@@ -224,14 +250,20 @@ class Worker:
 
     # --- journals that others left
 
-    async def _replay_orphans(self, parts: Parts) -> None:
+    async def _replay_orphans(self, parts: Parts, *, starting: bool = False) -> None:
+        left = starting and self._index == 0
         for journal in journals(journal_directory(parts.data)):
             if journal == self._slot.journal:
                 continue
             with contextlib.suppress(JournalInUseError, FileNotFoundError):
                 count = await self._mailflow.replay(journal)
+                left = True
                 if count:
                     self._log.warning("journal.replayed", journal=f"{journal:x}", messages=count)
+        if left:
+            # a process that ended left its journal, and perhaps work in outboxes
+            for mailbox in await parts.store.with_outbox():
+                self._assistants.wake(mailbox)
 
     async def _upkeep(self, parts: Parts) -> None:
         while True:

@@ -11,8 +11,9 @@ from postern.formats.mime.header import first
 from postern.model.ids import BlobRef, DeliveryKey
 from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import Accepted, AppendHeader, AssignedHeader
-from postern.services.local_delivery import LocalDelivery, appended_item, stored_content
+from postern.services.local_delivery import LocalDelivery, Wakes, appended_item, stored_content
 from postern.services.mailflow_settings import MailflowSettings
+from postern.services.rules.at_delivery import AtDelivery
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
 from postern.store.journal.records import Kind
@@ -36,6 +37,8 @@ class Applier:
         tracker: Tracker,
         settings: MailflowSettings,
         on_failure: Callable[[Exception], None],
+        rules: AtDelivery | None = None,
+        assistants: Wakes | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -44,7 +47,7 @@ class Applier:
         self._host_name = settings.host_name
         self._retry_s = settings.retry_s
         self._on_failure = on_failure
-        self._local = LocalDelivery(store, tracker, settings, self._unable)
+        self._local = LocalDelivery(store, tracker, settings, self._unable, rules, assistants)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:

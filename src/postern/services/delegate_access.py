@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from postern.formats.mime.threads import Thread
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import (
     Changes,
@@ -21,6 +22,7 @@ from postern.model.items import (
     Placement,
     SpecialUse,
 )
+from postern.model.ordering import SortKey
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
@@ -111,6 +113,16 @@ class DelegateAccess(MailboxAccess):
         """UIDs that match, ascending."""
         await self.need(FolderRight.READ_ANY, folder)
         return await self._mailbox.search(folder, query, within)
+
+    async def sort(self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]) -> Sequence[Uid]:
+        """Items in order."""
+        await self.need(FolderRight.READ_ANY, folder)
+        return await self._mailbox.sort(folder, uids, keys)
+
+    async def threads(self, folder: FolderId, uids: Sequence[Uid], *, by_subject: bool = False) -> list[Thread]:
+        """Items as threads."""
+        await self.need(FolderRight.READ_ANY, folder)
+        return await super().threads(folder, uids, by_subject=by_subject)
 
     async def read(self, folder: FolderId, uid: Uid) -> bytes:
         """A whole message."""

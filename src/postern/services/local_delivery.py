@@ -9,32 +9,48 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from postern.formats.mime.scan import Scan, new_item, scan
+from postern.formats.mime.scan import Scan, new_item
 from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
-from postern.model.ids import BlobRef
+from postern.model.ids import BlobRef, MailboxId
 from postern.model.items import ItemClass, NewItem
 from postern.model.refusal import Refusal
+from postern.model.sync import SetOff
 from postern.model.transfer import StoredContent
 from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
+from postern.services.calendar import meeting_mail
 from postern.services.mailflow_settings import MailflowSettings
+from postern.services.rules.at_delivery import AtDelivery, Placed
+from postern.services.rules.deciding import Incoming
+from postern.services.scanning import scan_content
 from postern.store import failpoints
 from postern.store.interface import Delivered, Delivery, Store
 from postern.transport.outcomes import Deliver
 from postern.transport.tracking import Tracker
 
-BATCH_MESSAGES = 256
+BATCH_MESSAGES = 512
+BATCH_BYTES = 8 << 20
+PAUSE_S = 0.02
+"""Nothing came for so long: whoever sends may be waiting to see it delivered."""
 _BUSY_MESSAGES = 8
-"""A batch of so many means load."""
+"""A batch of so many means load, until nothing has come for _BUSY_S."""
+_BUSY_S = 0.05
 _SLICE_MESSAGES = 16
 """Messages scanned between two chances for the connections (about 2 ms)."""
-SCAN_IN_THREAD_BYTES = 1 << 20
 
 Unable = Callable[[Accepted, Deliver, Exception], None]
+
+
+class Wakes(Protocol):
+    """services.assistants.runner.OutboxRunner."""
+
+    def wake(self, mailbox: MailboxId) -> None:
+        """There is something in a mailbox's outbox."""
+        ...
 
 
 class _Job(NamedTuple):
@@ -45,13 +61,26 @@ class _Job(NamedTuple):
 class LocalDelivery:
     """One per worker."""
 
-    def __init__(self, store: Store, tracker: Tracker, settings: MailflowSettings, unable: Unable) -> None:
-        """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end."""
+    def __init__(
+        self,
+        store: Store,
+        tracker: Tracker,
+        settings: MailflowSettings,
+        unable: Unable,
+        rules: AtDelivery | None = None,
+        assistants: Wakes | None = None,
+    ) -> None:
+        """`unable` takes over a delivery that a mailbox refused; it calls `message.done()` in the end.
+
+        Without `rules`, nobody's are looked at.
+        """
+        self._assistants = assistants
         self._store = store
         self._tracker = tracker
         self._host_name = settings.host_name
         self._linger_s = settings.linger_s
         self._unable = unable
+        self._rules = rules
         self._jobs: list[_Job] = []
         self._wake = asyncio.Event()
         self._less = asyncio.Event()
@@ -76,8 +105,8 @@ class LocalDelivery:
         while True:
             await self._wake.wait()
             await asyncio.sleep(0)  # the senders' answers first
-            if loop.time() < self._busy_until and len(self._jobs) < BATCH_MESSAGES:
-                await asyncio.sleep(self._linger_s)
+            if loop.time() < self._busy_until:
+                await self._linger(loop.time() + self._linger_s)
             jobs, self._jobs = self._jobs[:BATCH_MESSAGES], self._jobs[BATCH_MESSAGES:]
             if not self._jobs:
                 self._wake.clear()
@@ -88,9 +117,17 @@ class LocalDelivery:
             except Exception as error:
                 await self._one_by_one(jobs, error)
             if len(jobs) >= _BUSY_MESSAGES:
-                self._busy_until = loop.time() + self._linger_s
+                self._busy_until = loop.time() + _BUSY_S
             self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
             self._less.set()
+
+    async def _linger(self, until: float) -> None:
+        """Let a batch grow until it is large, or old, or nothing more comes."""
+        loop = asyncio.get_running_loop()
+        seen = 0
+        while seen < len(self._jobs) < BATCH_MESSAGES and self.waiting_bytes < BATCH_BYTES and loop.time() < until:
+            seen = len(self._jobs)
+            await asyncio.sleep(min(PAUSE_S, self._linger_s))
 
     async def _one_by_one(self, jobs: Sequence[_Job], error: Exception) -> None:
         """Something in a batch made it fail; the others must not wait for it."""
@@ -108,17 +145,30 @@ class LocalDelivery:
     async def _deliver(self, jobs: Sequence[_Job]) -> None:
         batch: list[Delivery] = []
         owners: list[tuple[Accepted, Deliver]] = []
+        placed: list[Placed] = []
+        rules = self._rules
+        if rules is not None:
+            rules.refresh()
         for number, (message, outcomes) in enumerate(jobs):
             if number % _SLICE_MESSAGES == _SLICE_MESSAGES - 1:
                 await asyncio.sleep(0)
             item: NewItem | None = None
+            scanned: Scan | None = None
+            sets_off: tuple[SetOff, ...] = ()
             sender: str | None = None
             for outcome in outcomes:
                 if item is None or outcome.reverse_path != sender:
                     sender = outcome.reverse_path
-                    item = await self._item(message, outcome)
+                    scanned = scanned or await scan_content(message.content)
+                    item, sets_off = await self._item(message, outcome, scanned)
                     message.message_id = item.message_id
-                batch.append(Delivery(outcome.mailbox, message.key, item))
+                delivery = Delivery(outcome.mailbox, message.key, item, sets_off=sets_off)
+                if rules is not None and outcome.mailbox not in rules.without:
+                    assert scanned is not None
+                    by_rules = await rules.place(delivery, _incoming(message, outcome, item, scanned))
+                    placed.append(by_rules)
+                    delivery = by_rules.delivery
+                batch.append(delivery)
                 owners.append((message, outcome))
         failpoints.hit("mailflow.delivering")
         try:
@@ -126,6 +176,7 @@ class LocalDelivery:
         except Refusal as refusal:
             results = [Delivered(None, refusal)] * len(batch)
         failpoints.hit("mailflow.delivered")
+        self._tell(placed, batch, results)
         for (message, outcome), (_, refusal_) in zip(owners, results, strict=True):
             if refusal_ is not None:
                 self._unable(message, outcome, refusal_)
@@ -142,17 +193,34 @@ class LocalDelivery:
             )
             message.done()
 
-    async def _item(self, message: Accepted, outcome: Deliver) -> NewItem:
+    def _tell(self, placed: Sequence[Placed], batch: Sequence[Delivery], results: Sequence[Delivered]) -> None:
+        """Whoever waits for what deliveries have set off."""
+        if self._rules is not None:
+            for by_rules in placed:
+                self._rules.committed(by_rules)
+        if self._assistants is not None:
+            for delivery, result in zip(batch, results, strict=True):
+                if delivery.sets_off and result.refusal is None:
+                    self._assistants.wake(delivery.mailbox)
+
+    async def _item(self, message: Accepted, outcome: Deliver, scanned: Scan) -> tuple[NewItem, tuple[SetOff, ...]]:
         prefix = return_path_line(outcome.reverse_path) + trace_prefix(message, self._host_name)
-        scanned = await scan_content(message.content)
-        return new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
+        item = new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
+        return await meeting_mail.mark(item, message.content, scanned, outcome.reverse_path)
 
 
-async def scan_content(content: bytes) -> Scan:
-    """Scan a message, in a thread if it is so large that the loop would stall."""
-    if len(content) > SCAN_IN_THREAD_BYTES:
-        return await asyncio.get_running_loop().run_in_executor(None, scan, content)
-    return scan(content)
+def _incoming(message: Accepted, outcome: Deliver, item: NewItem, scanned: Scan) -> Incoming:
+    envelope = message.header.envelope
+    return Incoming(
+        message.content,
+        item.prefix,
+        scanned,
+        envelope.reverse_path,
+        outcome.recipient.address,
+        message.header.received_at,
+        envelope.body,
+        envelope.smtputf8,
+    )
 
 
 def trace_prefix(message: Accepted, host_name: str) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
+from postern.formats.mime import threads
+from postern.formats.mime.threads import Thread
 from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
 from postern.model.items import (
     Changes,
@@ -16,12 +19,15 @@ from postern.model.items import (
     Quota,
     SpecialUse,
 )
+from postern.model.ordering import SortKey
 from postern.model.query import Query
 from postern.model.rights import FolderRight
 from postern.services.accepted import NOTHING_BESIDE, Beside
 from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Mailbox, Ranges, Store
 
 T = TypeVar("T")
+FEW_LINKED = 200
+"""Messages that are threaded on the loop: well under a slice."""
 Reply = Coroutine[Any, Any, T]
 
 
@@ -108,6 +114,17 @@ class MailboxAccess:
     def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Reply[Sequence[Uid]]:
         """UIDs that match, ascending."""
         return self._mailbox.search(folder, query, within)
+
+    def sort(self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]) -> Reply[Sequence[Uid]]:
+        """Items in order."""
+        return self._mailbox.sort(folder, uids, keys)
+
+    async def threads(self, folder: FolderId, uids: Sequence[Uid], *, by_subject: bool = False) -> list[Thread]:
+        """Items as threads, by references or by subject alone."""
+        linked = await self._mailbox.links(folder, uids)
+        if len(linked) < FEW_LINKED:
+            return threads.by_subject(linked) if by_subject else threads.by_references(linked)
+        return await asyncio.to_thread(threads.by_subject if by_subject else threads.by_references, linked)
 
     def read(self, folder: FolderId, uid: Uid) -> Reply[bytes]:
         """A whole message."""

@@ -56,6 +56,25 @@ class Mailboxes:
 
         Raises Refusal(NO_SUCH_RECIPIENT) for one that is not there, NOT_PERMITTED, and the store's.
         """
+        mailbox, slot, full = await self._reach(principal, owner)
+        opened = await self._store.mailbox(mailbox)
+        if full:
+            if owner is not None and owner != principal.mailbox and self._sessions is not None:
+                self._sessions.opened(principal, owner)
+            return MailboxAccess(opened, self._store, self._bus, slot, self._mailflow)
+        access = DelegateAccess(opened, self._store, self._bus, slot, self._mailflow)
+        access.principal, access.permissions = principal, self._permissions
+        return access
+
+    async def check(self, principal: Principal) -> None:
+        """Whether `open` would look for the principal's own mailbox: nothing is opened, which costs a sign-in the most.
+
+        Raises Refusal(NO_SUCH_RECIPIENT, NOT_PERMITTED).
+        """
+        await self._reach(principal, None)
+
+    async def _reach(self, principal: Principal, owner: MailboxId | None) -> tuple[MailboxId, int, bool]:
+        """Which mailbox, its slot on the bus, and whether the principal has full access."""
         mailbox = principal.mailbox if owner is None else owner
         if mailbox is None:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, f"{principal.address} has no mailbox")
@@ -66,14 +85,7 @@ class Mailboxes:
             if mailbox not in reachable:
                 raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} on {mailbox}")
             slot = reachable[mailbox]
-        opened = await self._store.mailbox(mailbox)
-        if full:
-            if owner is not None and owner != principal.mailbox and self._sessions is not None:
-                self._sessions.opened(principal, owner)
-            return MailboxAccess(opened, self._store, self._bus, slot, self._mailflow)
-        access = DelegateAccess(opened, self._store, self._bus, slot, self._mailflow)
-        access.principal, access.permissions = principal, self._permissions
-        return access
+        return mailbox, slot, full
 
     async def folder_rights(self, principal: Principal, mailbox: MailboxId, folder: FolderId) -> FolderRight:
         """All rights on a folder."""

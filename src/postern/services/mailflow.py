@@ -30,10 +30,12 @@ from postern.services.accepted import (
 from postern.services.admission import Admission, Route
 from postern.services.applying import Applier
 from postern.services.authorship import check_author
+from postern.services.local_delivery import Wakes
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 from postern.services.replaying import DurableStore, MarkKeeper, Replayer
+from postern.services.rules.at_delivery import AtDelivery
 from postern.store import failpoints
 from postern.store.journal.records import Kind
 from postern.store.journal.replay import about
@@ -49,7 +51,7 @@ T = TypeVar("T")
 class Mailflow:
     """One per worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - everything meets here
         self,
         journal: Journal,
         store: DurableStore,
@@ -59,6 +61,8 @@ class Mailflow:
         clock: Clock,
         on_failure: Callable[[Exception], None],
         settings: MailflowSettings,
+        rules: AtDelivery | None = None,
+        assistants: Wakes | None = None,
     ) -> None:
         """`on_failure` has to end the process: a disk did not sync, or a record could not be applied."""
         self._journal = journal
@@ -67,7 +71,7 @@ class Mailflow:
         self._settings = settings
         self._admission = Admission(directory, store, clock)
         self._permissions = Permissions(directory)
-        self._applier = Applier(store, directory, queue, tracker, settings, on_failure)
+        self._applier = Applier(store, directory, queue, tracker, settings, on_failure, rules, assistants)
         self._marks = MarkKeeper(store, queue)
         self._replayer = Replayer(journal, store, self._applier, self._marks, clock, on_failure)
 

@@ -16,8 +16,7 @@ class MailflowSettings(msgspec.Struct, frozen=True):
     """How often the low-water mark moves; bounds how much a replay has to look at."""
     retry_s: float = 5.0
     """After how long something is tried again that neither mailbox nor queue could take."""
-    linger_s: float = 0.05
-    """Under load a batch waits so long for company: several messages for a mailbox cost little more than one. Load ends
-    when nothing came for as long."""
+    linger_s: float = 0.25
+    """Under load a batch waits for company at most so long: several for a mailbox cost little more than one."""
     close_s: float = 10.0
     """How long a graceful stop waits for what was accepted to be applied."""

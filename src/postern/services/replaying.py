@@ -19,7 +19,7 @@ from postern.services.accepted import (
 from postern.services.applying import Applier
 from postern.store import failpoints
 from postern.store.interface import Store
-from postern.store.journal.collect import finished_segments
+from postern.store.journal.collect import finished_segments, is_pinned
 from postern.store.journal.marks import MarkState
 from postern.store.journal.records import Kind
 from postern.store.journal.replay import Orphan, Pending, continue_journal, take_orphan
@@ -53,6 +53,8 @@ class MarkKeeper:
         self._store = store
         self._queue = queue
         self._forgotten: set[int] = set()
+        self._waiting: dict[int, MarkState] = {}
+        """Marks by journal of which keys are still to be forgotten: there was a pin."""
         # One at a time: whoever comes second finds nothing to be synced while the first still waits for it, and a mark
         # must not fall back.
         self._lock = asyncio.Lock()
@@ -84,15 +86,22 @@ class MarkKeeper:
         failpoints.hit("mark.synced")
 
     async def _forget(self, journal: Journal) -> None:
-        """Let mailboxes and queue forget the keys of segments that no replay will look at again."""
+        """Let mailboxes and queue forget the keys of segments that no replay will look at again.
+
+        Not while there is a pin: a backup has read older marks, and a replay over its copies needs the keys.
+        """
         loop = asyncio.get_running_loop()
-        state: MarkState = journal.mark.state
-        finished = await loop.run_in_executor(None, finished_segments, journal.directory, state, journal.id)
+        directory = journal.directory
+        self._waiting[journal.id] = journal.mark.state
+        if await loop.run_in_executor(None, is_pinned, directory):
+            return
+        waiting, self._waiting = self._waiting, {}
         fresh = []
-        for segment in finished:
-            # a copy that waits in the queue is delivered under a key of its segment, and perhaps twice
-            if segment not in self._forgotten and not await self._queue.live(segment):
-                fresh.append(segment)
+        for number, state in waiting.items():
+            for segment in await loop.run_in_executor(None, finished_segments, directory, state, number):
+                # a copy that waits in the queue is delivered under a key of its segment, and perhaps twice
+                if segment not in self._forgotten and not await self._queue.live(segment):
+                    fresh.append(segment)
         if fresh:
             await self._store.forget_applied(fresh)
             await self._queue.forget_applied(fresh)

@@ -145,6 +145,21 @@ class SegmentBlobs:
             results.extend([view[low:high] for low, high in places])
         return results
 
+    def holds(self, ref: tuple[int, int]) -> bool:
+        """Whether a body is there, as long as its index says. May block: for threads with an object of their own."""
+        try:
+            segment, start, size = self._locate(ref)
+        except Refusal:
+            return False
+        if not ref[0]:
+            return True
+        try:
+            if start == SPOOLED_OFFSET:
+                return body_path(self._directory, *ref).stat().st_size == size
+            return start + size <= os.fstat(segment.descriptor).st_size
+        except FileNotFoundError:
+            return False
+
     def _locate(self, ref: tuple[int, int]) -> tuple[_Segment, int, int]:
         number, record = ref
         segment = self._open.get(number)

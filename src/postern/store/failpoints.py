@@ -36,6 +36,20 @@ NAMES = (
     "gc.removed",
 )
 """Every failpoint of the journal, the mail flow and garbage collection, for tests that hit them all."""
+BACKUP_NAMES = (
+    "backup.packing",
+    "backup.packed",
+    "backup.copied",
+    "backup.segments",
+    "backup.snapshot",
+    "backup.snapshot-written",
+    "backup.pruning",
+    "backup.repacked",
+    "restore.file",
+)
+"""Those of backup and restore."""
+RULES = ("rules.sending", "rules.submitted")
+"""Between a delivery and the letters that its rules set off."""
 
 
 class FailpointError(Exception):

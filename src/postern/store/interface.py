@@ -37,6 +37,7 @@ from postern.model.items import (
     Span,
     SpecialUse,
 )
+from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
 from postern.model.sync import FolderChanges, ItemChanges, OutboxEntry, SetOff, Setting, SyncPoint
 
@@ -133,6 +134,10 @@ class Delivery(NamedTuple):
     replaces: Replaced | None = None
     sets_off: tuple[SetOff, ...] = ()
     """Goes into the mailbox's outbox in the same commit."""
+    also: tuple[tuple[FolderId, NewItem], ...] = ()
+    """Further copies that rules want, in the same commit."""
+    nowhere: bool = False
+    """No copy is kept: only the key, and what it sets off."""
 
 
 class Delivered(NamedTuple):
@@ -193,6 +198,14 @@ class Mailbox(Protocol):
 
     async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
         """UIDs that match, ascending."""
+        ...
+
+    async def sort(self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]) -> Sequence[Uid]:
+        """Items in order; missing ones are left out."""
+        ...
+
+    async def links(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[Linked]:
+        """What threads are made of (formats.mime.threads), ascending by UID; missing ones are left out."""
         ...
 
     async def read(self, folder: FolderId, uid: Uid) -> bytes:

@@ -44,6 +44,7 @@ SERVICES = {
     138: "NetBIOS", 139: "NetBIOS", 143: "IMAP4", 379: "LDAP", 389: "LDAP", 390: "LDAP", 443: "HTTPS", 444: "HTTPS",
     445: "SMB", 464: "Kerberos", 465: "SMTPS", 475: "SMTP", 563: "NNTPS", 587: "SMTP", 593: "RPC/HTTP", 636: "LDAPS",
     691: "routing", 717: "SMTP", 808: "MRS", 993: "IMAPS", 995: "POP3S", 2525: "SMTP", 3268: "LDAP GC",
+    4190: "ManageSieve",
     3269: "LDAPS GC", 3343: "cluster", 5060: "SIP", 5061: "SIPS", 5062: "SIP", 5063: "SIPS", 5985: "WinRM",
     5986: "WinRM", 50389: "LDAP", 50636: "LDAPS", 64327: "DAG",
 }  # fmt: skip

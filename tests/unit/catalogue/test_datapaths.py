@@ -16,6 +16,7 @@ def test_the_listeners_of_the_first_edition():
         "imaps": 993,
         "pop3": 110,
         "pop3s": 995,
+        "managesieve": 4190,
         "ldap": 389,
         "ldaps": 636,
         "https": 443,

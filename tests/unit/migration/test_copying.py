@@ -18,6 +18,7 @@ from postern.model.items import Columns, Flag, FolderClass, SpecialUse
 from postern.roles.context import accepting, open_organisation
 from postern.services.mailbox_access import MailboxAccess
 from postern.services.mailboxes import FlagChange
+from postern.services.rules.rulebook import RuleBook
 
 
 class Fake:
@@ -270,3 +271,22 @@ def test_the_commands(postern, tmp_path, monkeypatch):
     assert damaged.status == 1 and damaged.json["trouble"]
     missing = postern("import", "maildir", "anna@example.org", str(tmp_path / "nowhere"))
     assert missing.status == 1 and "no Maildir" in missing.err
+
+
+async def test_sieve_scripts_come_along_and_none_that_is_here_is_lost(mailbox, tmp_path):
+    source = Fake({("INBOX",): 1})
+    source.extras = lambda: {
+        "sieve/main": b"keep;",
+        "sieve/bad": b"frob;",
+        "sieve/own": b"stop;",
+        "sieve-active": b"main",
+    }
+    book = RuleBook(await mailbox.parts.store.mailbox(mailbox.id), mailbox.parts.bus)
+    await book.put("own", b"discard;")
+    for brought in (1, 0):
+        ledger = Ledger(tmp_path / "imports", mailbox.id, source.name)
+        progress = await Copying(source, mailbox, ledger, mailbox.parts.clock, CopySettings(), book=book).run()
+        ledger.close()
+        assert progress.scripts == brought
+        assert progress.trouble == ["Sieve script bad: line 1, column 1: unknown command `frob`"]
+    assert [tuple(script) for script in await book.scripts()] == [("main", True, 5), ("own", False, 8)]

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import random
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import brute_force
 import pytest
-from store_world import World, item, message
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from store_world import MAILBOX, World, item, message
 
 from postern.model.ids import FolderId
 from postern.model.items import Flag
+from postern.model.ordering import SortBy, SortKey
 from postern.model.query import (
     All,
     And,
@@ -109,3 +119,172 @@ async def test_sent_dates_are_what_the_senders_clock_said(world: World, mailbox:
     day = 1_699_920_000
     assert list(await mailbox.search(inbox, SentBetween(day, day + 86400))) == [placed.uid]
     assert list(await mailbox.search(inbox, SentBetween(day + 86400, None))) == []
+
+
+PIECES = st.sampled_from(
+    [
+        "report",
+        "Straße",
+        "STRASSE",
+        "ИСТАНБУЛ",
+        "İstanbul",
+        "ıspanak",
+        "отчёт",
+        "会议",
+        "纪要",
+        "ﬁn",
+        "e\u0301té",
+        "Été",
+        "한국",
+        "ά",
+        "ΑΣ",
+        "ς",
+        "a",
+        "Я",
+        "ss",
+        "x y",
+        "\t",
+        "\u00a0",
+        "İ",
+        "ǅ",
+        "𝔘",
+        "%_",
+        '"',
+        "'",
+        "[",
+        "Ⅷ",
+    ]
+)
+TEXTS = st.lists(PIECES, min_size=1, max_size=4).map("".join)
+FIELDS = st.sampled_from(["from", "to", "subject", "x-other", "message-id"])
+LEAVES = st.one_of(
+    st.builds(HeaderContains, FIELDS, TEXTS | st.just("")),
+    st.builds(BodyContains, TEXTS),
+    st.builds(TextContains, TEXTS),
+    st.builds(HasFlags, st.sampled_from([0, 1, 2])),
+    st.builds(SentBetween, st.none() | st.just(1_699_999_981), st.none() | st.just(1_700_000_000)),
+)
+QUERIES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(lambda parts: And(tuple(parts)), st.lists(inner, max_size=3)),
+        st.builds(lambda parts: Or(tuple(parts)), st.lists(inner, max_size=3)),
+    ),
+    max_leaves=5,
+)
+
+
+def _letter(subject: str, text: str, other: str) -> bytes:
+    coded = "=?utf-8?B?" + base64.b64encode(subject.encode()).decode() + "?="
+    return (
+        f"From: {coded} <a@example.org>\r\nSubject: {coded}\r\nX-Other: {other}\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n\r\n"
+    ).encode() + text.encode()
+
+
+async def test_equals_brute_force_with_and_without_an_index(
+    world: World, mailbox: Mailbox, inbox: FolderId, uids: list[int]
+) -> None:
+    """Random queries over random mail in many scripts: before, while and after it is indexed."""
+    randomly = random.Random(5)
+    pieces = [
+        "report",
+        "Straße",
+        "İstanbul",
+        "ıspanak",
+        "отчёт",
+        "会议纪要",
+        "ﬁn",
+        "e\u0301té",
+        "한국",
+        "ΑΣς",
+        "a",
+        "x y",
+    ]
+
+    def some() -> str:
+        return " ".join(randomly.choices(pieces, k=randomly.randint(1, 5)))
+
+    async def add(count: int) -> None:
+        letters = [_letter(some(), some(), some()) for _ in range(count)]
+        await mailbox.add(inbox, [item(world.blobs, letter, flags=n % 3) for n, letter in enumerate(letters)])
+
+    async def compare(count: int) -> None:
+        queries: list[Query] = []
+
+        @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(QUERIES)
+        def collect(query: Query) -> None:
+            queries.append(query)
+
+        collect()
+        for query in queries:
+            found = await mailbox.search(inbox, query)
+            assert list(found) == await brute_force.search(mailbox, world.blobs, inbox, query), query
+
+    await add(15)
+    await compare(15)
+    await add(10)
+    await compare(15)
+    assert await world.store.index_mailbox(MAILBOX) == 25 + len(uids)
+    await compare(25)
+    await add(5)
+    await compare(15)
+    assert await world.store.index_mailbox(MAILBOX) == 5
+    await compare(15)
+
+
+def _search_file(world: World) -> Path:
+    return world.data / "search" / MAILBOX[:2] / f"{MAILBOX}.db"
+
+
+@pytest.mark.parametrize("damage", ["rubbish", "empty", "cut", "newer", "another mailbox", "read-only"])
+async def test_a_search_file_that_is_no_good_is_made_anew(
+    world: World, mailbox: Mailbox, inbox: FolderId, uids: list[int], damage: str
+) -> None:
+    query = BodyContains("secret")
+    assert list(await mailbox.search(inbox, query)) == [uids[4]]
+    await world.store.index_mailbox(MAILBOX)
+    path = _search_file(world)
+    with closing(apsw.Connection(str(path))) as db:
+        db.pragma("wal_checkpoint(truncate)")
+        if damage == "newer":
+            db.execute("PRAGMA user_version = 99")
+        if damage == "another mailbox":
+            db.execute("UPDATE facts SET mailbox = 'x'")
+    content = path.read_bytes()
+    if damage == "rubbish":
+        path.write_bytes(b"x" * 20000)
+    if damage == "empty":
+        path.write_bytes(b"")
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 3])
+    if damage == "read-only":
+        path.unlink()
+        path.mkdir()
+    for _ in range(2):
+        assert list(await mailbox.search(inbox, query)) == [uids[4]]
+        assert list(await mailbox.search(inbox, HeaderContains("subject", "report"))) == [uids[0]]
+
+
+async def test_copies_and_moves_keep_what_was_worked_out_and_what_is_gone_goes(
+    world: World, mailbox: Mailbox, inbox: FolderId, uids: list[int]
+) -> None:
+    await mailbox.search(inbox, BodyContains("secret"))
+    assert await world.store.index_mailbox(MAILBOX) == len(uids)
+    archive = (await mailbox.create_folder(None, "Elsewhere")).id
+    copied = await mailbox.copy(inbox, [(uids[4], uids[4])], archive)
+    await mailbox.move(inbox, [(uids[0], uids[0])], archive)
+    assert await world.store.index_mailbox(MAILBOX) == 0
+    assert list(await mailbox.search(archive, BodyContains("secret"))) == list(copied.placements)
+    await mailbox.expunge(archive, None, only_deleted=False, purge=True)
+    assert await world.store.clean_search_file(MAILBOX) == 1
+    assert list(await mailbox.search(inbox, BodyContains("secret"))) == [uids[4]]
+
+
+async def test_sorting_and_links(mailbox: Mailbox, inbox: FolderId, uids: list[int]) -> None:
+    by_size = await mailbox.sort(inbox, uids, [SortKey(SortBy.SIZE, descending=True)])
+    assert by_size[:2] == [uids[5], uids[3]]
+    assert await mailbox.sort(inbox, [], [SortKey(SortBy.DATE)]) == ()
+    assert [one.uid for one in await mailbox.links(inbox, [*uids, 10**6])] == uids

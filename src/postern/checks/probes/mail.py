@@ -219,7 +219,73 @@ class Pop3(_Lines):
         return tuple(dict.fromkeys([*found, *(["LOGIN"] if ["USER"] in words else [])]))
 
 
-DIALOGUES: dict[str, Callable[[Wire, Tools], Dialogue]] = {"smtp": Smtp, "imap": Imap, "pop3": Pop3}
+class ManageSieve(_Lines):
+    """RFC 5804 1.7, 2.2: capabilities come with the greeting and after the handshake by themselves."""
+
+    def __init__(self, wire: Wire, tools: Tools) -> None:
+        super().__init__(wire, tools)
+        self._told = False
+
+    async def answer(self) -> tuple[list[str], str]:
+        """Lines, and the one that says OK, NO or BYE."""
+        lines: list[str] = []
+        while True:
+            line = await self.line()
+            if line.upper().startswith(("OK", "NO", "BYE")):
+                return lines, line
+            lines.append(line)
+            if len(lines) > CAPABILITY_LINES:
+                raise ProtocolViolation("more capabilities than there are")
+
+    async def greet(self) -> None:
+        """Capabilities and OK."""
+        await self._hear()
+        self._told = True
+
+    async def _hear(self) -> None:
+        lines, end = await self.answer()
+        if not end.upper().startswith("OK") or not any('"SIEVE"' in line.upper() for line in lines):
+            raise ProtocolViolation(f"no ManageSieve greeting: {end[:80]}")
+        self.greeting = self.greeting or end
+        self.capabilities = tuple(lines)
+
+    async def ask(self) -> None:
+        """Nothing, where they were told."""
+        if not self._told:
+            await self._hear()
+        self._told = False
+
+    async def go_ahead(self) -> str:
+        """STARTTLS."""
+        await self.wire.send(b"STARTTLS\r\n")
+        _, end = await self.answer()
+        return "" if end.upper().startswith("OK") else end
+
+    async def goodbye(self) -> None:
+        """LOGOUT."""
+        await self.wire.send(b"LOGOUT\r\n")
+        await self.answer()
+
+    @property
+    def upgradable(self) -> bool:
+        """STARTTLS in the list."""
+        return any(line.upper().startswith('"STARTTLS"') for line in self.capabilities)
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """The value of SASL."""
+        rows = [line.split('"') for line in self.capabilities]
+        return tuple(
+            word.upper() for row in rows if len(row) > 3 and row[1].upper() == "SASL" for word in row[3].split()
+        )
+
+
+DIALOGUES: dict[str, Callable[[Wire, Tools], Dialogue]] = {
+    "smtp": Smtp,
+    "imap": Imap,
+    "pop3": Pop3,
+    "managesieve": ManageSieve,
+}
 
 
 async def probe(service: Service, tools: Tools, seen: Seen) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from postern.formats.mime import address
 from postern.formats.mime.header import unfold
 from postern.formats.mime.wire import NIL, nstring, string
@@ -12,9 +14,16 @@ FieldMap = dict[bytes, bytes]
 ABSENT = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
 
 
+_CACHED_BYTES = 256
+
+
 def _addresses(value: bytes | None) -> bytes:
     if value is None:
         return NIL
+    return _remembered(value) if len(value) <= _CACHED_BYTES else _rendered(value)
+
+
+def _rendered(value: bytes) -> bytes:
     found = address.parse(value)
     if not found:
         return NIL
@@ -31,6 +40,10 @@ def _addresses(value: bytes | None) -> bytes:
         )
     rendered.append(b")")
     return b"".join(rendered)
+
+
+_remembered = lru_cache(maxsize=1024)(_rendered)
+"""The same people write to the same people."""
 
 
 def _text(value: bytes | None) -> bytes:

@@ -20,6 +20,7 @@ from postern.frontends.ews import (
     item_reading,
     item_sync,
     item_updating,
+    photos,
     probes,
     pulling,
     sending,
@@ -98,6 +99,7 @@ OPERATIONS: dict[str, Operation] = {
     "DeleteUserConfiguration": Operation(configuration_requests.delete, configurations.delete_user_configuration, _10),
     # people, ids, zones (MS-OXWSRSLNM, MS-OXWSDLIST, MS-OXWSCVTID, MS-OXWSGTZ, MS-OXWSPED)
     "ResolveNames": Operation(lookup_requests.resolve_names, directory_lookups.resolve_names),
+    "GetUserPhoto": Operation(lookup_requests.get_user_photo, photos.get_user_photo, _13),
     "ExpandDL": Operation(lookup_requests.expand_dl, directory_lookups.expand_dl),
     "ConvertId": Operation(lookup_requests.convert_id, probes.convert_id, _SP1),
     "GetServerTimeZones": Operation(lookup_requests.get_server_time_zones, zones.get_server_time_zones, _10),

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.selected import SelectedFolder
-from postern.frontends.imap.sites import Site
 from postern.frontends.signin import SignIn, channel_binding, clear_text_allowed, note, shows_certificate
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.imap.capabilities import AFTER, BEFORE, ENABLED, off, offered
@@ -182,7 +181,7 @@ async def _response(connection: Connection, challenge: bytes) -> bytes:
 async def _admitted(connection: Connection, principal: Principal, command: bytes) -> bytes:
     connection.release()
     connection.release = await connection.shared.authentication.watch(principal, "imap", connection.stream)
-    connection.home = Site(await connection.shared.mailboxes.open(principal))
+    await connection.shared.mailboxes.check(principal)
     connection.principal = principal
     connection.user = principal.address
     switched_off = connection.shared.settings.disabled_for.get(principal.address)

@@ -39,6 +39,8 @@ Handler = Callable[["Connection", Any, bool], Awaitable[bytes]]
 TARGET_COMMANDS = frozenset({b"APPEND", b"COPY", b"MOVE", b"UID COPY", b"UID MOVE", b"REPLACE", b"UID REPLACE"})
 """Commands in which a missing folder is one to be created (TRYCREATE)."""
 
+WITHOUT_MAILBOX = frozenset({b"CAPABILITY", b"NOOP", b"ID", b"ENABLE", b"LOGOUT"})
+"""Commands of a session that has signed in for which its mailbox need not be opened."""
 
 MAX_TOGETHER = 32
 MAX_TOGETHER_BYTES = 16_777_216
@@ -155,7 +157,7 @@ class Connection:
 
     @property
     def own(self) -> Site:
-        """The session's own mailbox; there is one in every state after authentication."""
+        """The session's own mailbox; commands outside WITHOUT_MAILBOX find it open after authentication."""
         assert self.home is not None
         return self.home
 
@@ -257,6 +259,8 @@ class Connection:
         self.command = command
         arguments: Any = None
         try:
+            if self.home is None and self.principal is not None and name not in WITHOUT_MAILBOX:
+                self.home = Site(await self.shared.mailboxes.open(self.principal))
             if text or specification.parse is not no_arguments:
                 arguments = specification.parse(Scanner(text, literals, utf8=self.utf8))
             if name == b"APPEND" and arguments.alone and (self.appending or session.pending()):

@@ -21,6 +21,7 @@ from postern.frontends.imap import (
     quota,
     search,
     select,
+    sort,
     store,
     transfer,
 )
@@ -82,6 +83,10 @@ HANDLERS: Mapping[bytes, Handler] = {
     b"UID EXPUNGE": transfer.expunge,
     b"SEARCH": search.search,
     b"UID SEARCH": search.search,
+    b"SORT": sort.sort,
+    b"UID SORT": sort.sort,
+    b"THREAD": sort.thread,
+    b"UID THREAD": sort.thread,
     b"FETCH": fetch.fetch,
     b"UID FETCH": fetch.fetch,
     b"STORE": store.store,

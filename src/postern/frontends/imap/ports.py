@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from postern.formats.mime.threads import Thread
 from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
 from postern.model.items import (
     Changes,
@@ -16,6 +17,7 @@ from postern.model.items import (
     Quota,
     SpecialUse,
 )
+from postern.model.ordering import SortKey
 from postern.model.query import Query
 from postern.model.rights import FolderRight
 from postern.services.mailboxes import CopyResult, FlagChange, FlagResult, Ranges
@@ -46,6 +48,12 @@ class Mailbox(Protocol):
     async def search(  # noqa: D102
         self, folder: FolderId, query: Query, within: Ranges | None = None
     ) -> Sequence[Uid]: ...
+    async def sort(  # noqa: D102
+        self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]
+    ) -> Sequence[Uid]: ...
+    async def threads(  # noqa: D102
+        self, folder: FolderId, uids: Sequence[Uid], *, by_subject: bool = False
+    ) -> list[Thread]: ...
     async def read(self, folder: FolderId, uid: Uid) -> bytes: ...  # noqa: D102
     async def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes: ...  # noqa: D102
     async def read_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes]: ...  # noqa: D102
@@ -116,6 +124,10 @@ class Mailboxes(Protocol):
         self, mailbox: MailboxId, folder: FolderId, grantee: str, rights: FolderRight | None
     ) -> None:
         """Give rights on a folder, None takes them away; whether the asker may is the caller's business."""
+        ...
+
+    async def check(self, principal: Principal) -> None:
+        """Whether the principal has a mailbox to open. Raises Refusal."""
         ...
 
     async def others(self, principal: Principal) -> Sequence[tuple[str, MailboxId]]:

@@ -43,25 +43,39 @@ async def _search(connection: Connection, arguments: Search, *, uid: bool) -> by
     await selected.sync(connection.out, expunge=uid)
     query = resolved(arguments.query, connection)
     found = in_view(selected, await _matches(connection, selected, query))
+    returns = arguments.returns
+    tag = connection.command.tag
+    if returns is not None and b"UPDATE" in returns.options:
+        await _keep_up(connection, tag, Context(query, set(found), uid))
+    if returns is not None and b"SAVE" in returns.options:
+        connection.saved = array("I", _saved(returns, found))
+        if returns.options == {b"SAVE"}:
+            return b"OK SEARCH completed"
+    await answer(connection, b"SEARCH", arguments, found, uid=uid)
+    return b"OK SEARCH completed"
+
+
+async def answer(connection: Connection, name: bytes, arguments: Search, found: Sequence[int], *, uid: bool) -> None:
+    """The response of SEARCH or SORT over UIDs in their order."""
+    selected = connection.view
     numbers: Sequence[int] = found if uid else [selected.number(u) for u in found]
     returns = arguments.returns
-    if returns is None and connection.rev2:
+    if returns is None and connection.rev2 and name == b"SEARCH":
         returns = Returns(frozenset({b"ALL"}))  # RFC 9051 appendix E: no SEARCH response any more
     modseq = 0
     if arguments.modseq and found:
         modseq = await _highest(selected.mailbox, selected.folder, returns, found)
     if returns is None:
-        connection.out.append(_plain(numbers, modseq))
-        return b"OK SEARCH completed"
-    tag = connection.command.tag
-    if returns.options & {b"UPDATE"}:
-        await _keep_up(connection, tag, Context(query, set(found), uid))
-    if b"SAVE" in returns.options:
-        connection.saved = array("I", _saved(returns, found))
-        if returns.options == {b"SAVE"}:
-            return b"OK SEARCH completed"
-    connection.out.append(b"* ESEARCH (TAG %b)%b\r\n" % (render.string(tag), fields(returns, numbers, modseq, uid=uid)))
-    return b"OK SEARCH completed"
+        connection.out.append(_plain(name, numbers, modseq))
+        return
+    tag = render.string(connection.command.tag)
+    connection.out.append(b"* ESEARCH (TAG %b)%b\r\n" % (tag, fields(returns, numbers, modseq, uid=uid)))
+
+
+async def matching(connection: Connection, query: Query) -> Sequence[int]:
+    """UIDs in the session's view that match, ascending."""
+    selected = connection.view
+    return in_view(selected, await _matches(connection, selected, resolved(query, connection)))
 
 
 async def _matches(connection: Connection, selected: SelectedFolder, query: Query) -> Sequence[int]:
@@ -172,8 +186,8 @@ async def _highest(mailbox: Mailbox, folder: FolderId, returns: Returns | None, 
     return highest
 
 
-def _plain(numbers: Sequence[int], modseq: int) -> bytes:
-    text = b"* SEARCH"
+def _plain(name: bytes, numbers: Sequence[int], modseq: int) -> bytes:
+    text = b"* " + name
     if numbers:
         text += b" " + " ".join(map(str, numbers)).encode("ascii")
         if modseq:
@@ -200,12 +214,12 @@ def fields(returns: Returns, numbers: Sequence[int], modseq: int, *, uid: bool) 
         if b"MAX" in options:
             found.append(b"MAX %d" % numbers[-1])
         if b"ALL" in options:
-            found.append(b"ALL " + sequence.render(numbers))
+            found.append(b"ALL " + sequence.ordered(numbers))
     if returns.partial is not None:
         low, high = returns.partial
         text = b"%d:%d" % ((low, high) if low > 0 else (high, low))
         these = part(returns, numbers)
-        found.append(b"PARTIAL (%b %b)" % (text, sequence.render(these) if these else b"NIL"))
+        found.append(b"PARTIAL (%b %b)" % (text, sequence.ordered(these) if these else b"NIL"))
     if b"COUNT" in options:
         found.append(b"COUNT %d" % len(numbers))
     if modseq:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from itertools import islice
+from math import floor
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ _LAST_ORDINAL = date.max.toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = _EPOCH.toordinal()
 _DAY_S = 86_400
+_STEADY_DAYS = 100
 _At = TypeVar("_At", int, datetime)
 
 Span: TypeAlias = tuple[int, int, Appointment, int | None]
@@ -73,7 +75,8 @@ def occurrences(
 def spans(item: Appointment, start: int, end: int, viewer: Zone, limit: int | None = None) -> list[Span]:
     """The same in whole seconds since the epoch, for those who look at thousands."""
     if item.recurrence is None:
-        first, last = (seconds(at) for at in span(item, viewer))
+        begins, ends = span(item, viewer)
+        first, last = seconds(begins), seconds(ends)
         return [(first, last, item, None)] if _touches(first, last, start, end) else []
     found: list[Span] = []
     for modified in item.modified:
@@ -88,9 +91,8 @@ def spans(item: Appointment, start: int, end: int, viewer: Zone, limit: int | No
 
 
 def seconds(at: datetime) -> int:
-    """Since the epoch, of an aware time."""
-    since = at - _EPOCH
-    return since.days * _DAY_S + since.seconds
+    """Since the epoch, of an aware time; parts of a second are dropped."""
+    return floor(at.timestamp())
 
 
 def _datetime(at: int) -> datetime:
@@ -117,16 +119,21 @@ def _regular(item: Appointment, start: int, end: int, zone: Zone) -> Iterator[Sp
     high = min(end // _DAY_S + _EPOCH_ORDINAL + 1, _LAST_ORDINAL)
     skipped = _skipped(item, low, high)
     clock = tzinfo_of(zone)
+    days, rest = divmod(second + length, _DAY_S)
+    # the same offset through all that is looked at, or asked for each day
+    shift = _steady(clock, low, min(high + days, _LAST_ORDINAL)) if high - low < _STEADY_DAYS else None
     for ordinal in ordinals_between(recurrence, low, high):
         if ordinal in skipped:
             continue
-        first = _utc(clock, ordinal, second)
+        if shift is None:
+            first = _utc(clock, ordinal, second)
+            last = max(first, _utc(clock, ordinal + days, rest))  # a short one across a clock put forward
+        else:
+            first = (ordinal - _EPOCH_ORDINAL) * _DAY_S + second - shift
+            last = first + length
         if first >= end:
             return
-        days, rest = divmod(second + length, _DAY_S)
-        last = _utc(clock, ordinal + days, rest)
-        last = max(first, last)  # a short one across a clock put forward
-        if _touches(first, last, start, end):
+        if last > start or (first == last and first >= start):
             yield first, last, item, ordinal
 
 
@@ -137,6 +144,13 @@ def _utc(clock: tzinfo, ordinal: int, second: int) -> int:
         local = datetime.combine(date.fromordinal(ordinal), time.min, clock) + timedelta(seconds=second)
         shift = _seconds_of(local.utcoffset())
     return (ordinal - _EPOCH_ORDINAL) * _DAY_S + second - shift
+
+
+@lru_cache(maxsize=4096)
+def _steady(clock: tzinfo, low: int, high: int) -> int | None:
+    """Seconds east of UTC all through some days; None if they change."""
+    first = _offset(clock, low)
+    return first if all(_offset(clock, day) == first for day in range(low + 1, high + 1)) else None
 
 
 @lru_cache(maxsize=65_536)

@@ -20,6 +20,11 @@ from postern.protocols.ews.reading import (
 from postern.protocols.ews.violation import SchemaViolation
 
 FORMATS = ("EwsLegacyId", "EwsId", "EntryId", "HexEntryId", "StoreId", "OwaId")
+PHOTO_SIZES = (
+    *(f"HR{side}x{side}" for side in (48, 64, 96, 120, 240, 360, 432, 504, 648)),
+    "HR1024xN",
+    "HR1920xN",
+)
 SCOPES = ("ActiveDirectory", "ActiveDirectoryContacts", "Contacts", "ContactsActiveDirectory")
 
 
@@ -75,6 +80,12 @@ class GetServiceConfiguration(msgspec.Struct, frozen=True):
     wanted: tuple[str, ...]
 
 
+class GetUserPhoto(msgspec.Struct, frozen=True):
+    """GetUserPhoto (MS-OXWSCONT 3.1.4); the size is only read, pictures have one."""
+
+    address: str
+
+
 def resolve_names(element: Element) -> ResolveNames:
     """Raises EwsViolation, as all of these."""
     return ResolveNames(
@@ -119,3 +130,9 @@ def get_service_configuration(element: Element) -> GetServiceConfiguration:
     """GetServiceConfiguration."""
     found = some(element, "RequestedConfiguration")
     return GetServiceConfiguration(tuple(text(one).strip() for _, one in limited(found)))
+
+
+def get_user_photo(element: Element) -> GetUserPhoto:
+    """GetUserPhoto."""
+    choice(text(need(element, "SizeRequested")).strip(), PHOTO_SIZES, "SizeRequested")
+    return GetUserPhoto(text(need(element, "Email")).strip())

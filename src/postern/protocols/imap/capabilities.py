@@ -36,6 +36,11 @@ AFTER: dict[bytes, str] = {
     b"SEARCHRES": "RFC 5182",
     b"WITHIN": "RFC 5032",
     b"CONTEXT=SEARCH": "RFC 5267",
+    b"SORT": "RFC 5256",
+    b"SORT=DISPLAY": "RFC 5957",
+    b"ESORT": "RFC 5267",
+    b"THREAD=ORDEREDSUBJECT": "RFC 5256",
+    b"THREAD=REFERENCES": "RFC 5256",
     b"MULTISEARCH": "RFC 7377",
     b"PARTIAL": "RFC 9394",
     b"CONDSTORE": "RFC 7162",
@@ -66,7 +71,13 @@ ENABLED: dict[bytes, tuple[bytes, ...]] = {
 }
 """What ENABLE knows and what it switches on."""
 
-_NEEDED = {b"QRESYNC": b"CONDSTORE", b"CREATE-SPECIAL-USE": b"SPECIAL-USE", b"QUOTA=RES-STORAGE": b"QUOTA"}
+_NEEDED = {
+    b"QRESYNC": b"CONDSTORE",
+    b"CREATE-SPECIAL-USE": b"SPECIAL-USE",
+    b"QUOTA=RES-STORAGE": b"QUOTA",
+    b"SORT=DISPLAY": b"SORT",
+    b"ESORT": b"SORT",
+}
 """What goes with what."""
 PERMANENT = frozenset({b"IMAP4REV1"})
 """Cannot be switched off."""

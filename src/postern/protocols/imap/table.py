@@ -15,6 +15,7 @@ from postern.protocols.imap.commands import (
     notify,
     quota,
     search,
+    sort,
     store,
     transfer,
 )
@@ -99,6 +100,10 @@ COMMANDS: dict[bytes, Specification] = {
     b"CANCELUPDATE": Specification(_SELECTED, connection.tags, "RFC 5267 4.3.1", b"CONTEXT=SEARCH"),
     b"SEARCH": _messages(search.search, "RFC 9051 6.4.4"),
     b"UID SEARCH": Specification(_SELECTED, search.search, "RFC 9051 6.4.9"),
+    b"SORT": _messages(sort.sort, "RFC 5256 3", b"SORT"),
+    b"UID SORT": Specification(_SELECTED, sort.sort, "RFC 5256 3", b"SORT"),
+    b"THREAD": _messages(sort.thread, "RFC 5256 3", b"THREAD=REFERENCES"),
+    b"UID THREAD": Specification(_SELECTED, sort.thread, "RFC 5256 3", b"THREAD=REFERENCES"),
     b"FETCH": _messages(fetch.fetch, "RFC 9051 6.4.5"),
     b"UID FETCH": Specification(_SELECTED, fetch.fetch, "RFC 9051 6.4.9"),
     b"STORE": _messages(store.store, "RFC 9051 6.4.6"),

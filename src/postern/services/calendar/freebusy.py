@@ -109,17 +109,22 @@ def blocks(
     """
     if detail is Detail.NOTHING:
         return []
-    found = []
+    found: list[Block] = []
     window = seconds(start), seconds(end)
+    times_only = detail is Detail.TIMES
     for item in items:
+        if times_only and not item.modified and (item.busy is Busy.FREE or item.is_canceled):
+            continue
+        last: Appointment | None = None
+        busy, details = Busy.FREE, None
         for begins, ends, shown, day in spans(item, *window, viewer, MAX_BLOCKS):
-            busy = Busy.FREE if shown.is_canceled else shown.busy
-            if busy is Busy.FREE and detail is Detail.TIMES:
-                continue
-            details = None
-            if detail >= Detail.SUBJECTS:
-                details = _details(shown, recurring=day is not None, exception=shown is not item)
-            found.append(Block(begins, ends, busy, details))
+            if shown is not last:  # occurrences of a series are alike
+                last = shown
+                busy = Busy.FREE if shown.is_canceled else shown.busy
+                if not times_only:
+                    details = _details(shown, recurring=day is not None, exception=shown is not item)
+            if busy is not Busy.FREE or not times_only:
+                found.append(Block(begins, ends, busy, details))
     found.sort(key=itemgetter(0, 1))
     return found[:MAX_BLOCKS]
 
@@ -140,7 +145,7 @@ def _details(item: Appointment, *, recurring: bool, exception: bool) -> Details:
 
 # what hides what, where appointments overlap: the place in this list
 _ORDER = bytes((Busy.FREE, Busy.WORKING_ELSEWHERE, Busy.TENTATIVE, Busy.BUSY, Busy.OUT_OF_OFFICE))
-_RANK = {Busy(value): rank for rank, value in enumerate(_ORDER)}
+_RANKS = bytes(_ORDER.index(value) for value in range(5))
 _DIGITS = bytes.maketrans(bytes(range(5)), bytes(ord("0") + value for value in _ORDER))
 
 
@@ -151,12 +156,18 @@ def merged(found: Iterable[Block], start: datetime, end: datetime, interval_minu
     slots = -(-(int(end.timestamp()) - origin) // step)
     view = bytearray(slots)
     for block in found:
-        rank = _RANK[block.busy]
-        first = max(0, (block.start - origin) // step)
-        last = min(slots, -(-(block.end - origin) // step))
-        if first >= last or not rank or block.start >= block.end:
+        begins, ends, busy, _ = block
+        rank = _RANKS[busy]
+        first = (begins - origin) // step
+        last = -((origin - ends) // step)
+        first = max(first, 0)
+        last = min(last, slots)
+        if first >= last or not rank or begins >= ends:
             continue
-        if not any(view[first:last]):
+        if last - first <= 2:
+            view[first] = max(view[first], rank)
+            view[last - 1] = max(view[last - 1], rank)
+        elif not any(view[first:last]):
             view[first:last] = bytes((rank,)) * (last - first)
         else:
             for slot in range(first, last):

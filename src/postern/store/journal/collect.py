@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ Live = Callable[[Sequence[int]], Awaitable[Mapping[int, set[int]]]]
 
 _ROUND = 64
 """Segments for which everybody is asked at once."""
+_LOCK_ATTEMPTS = 20
 
 
 class Collected(NamedTuple):
@@ -164,15 +166,40 @@ def is_pinned(directory: Path) -> bool:
     return False
 
 
-@asynccontextmanager
-async def pin(directory: Path, name: str) -> AsyncIterator[None]:
-    """Hold garbage collection off. `name` (a file name) says for what; two holders need two names."""
+@contextmanager
+def held(directory: Path, name: str) -> Iterator[None]:
+    """Hold garbage collection off, and the forgetting of applied keys. `name` (a file name) says for what.
+
+    Raises BlockingIOError if there is a pin of that name: two holders need two names.
+    """
     pins = pins_directory(directory)
     pins.mkdir(exist_ok=True)
     descriptor = os.open(pins / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        _lock(descriptor)
+        try:
+            yield
+        finally:
+            (pins / name).unlink(missing_ok=True)
     finally:
-        (pins / name).unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Whoever looks whether there is a pin has its lock for a moment."""
+    for attempt in range(_LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == _LOCK_ATTEMPTS - 1:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+@asynccontextmanager
+async def pin(directory: Path, name: str) -> AsyncIterator[None]:
+    """The same for code in an event loop."""
+    with held(directory, name):
+        yield

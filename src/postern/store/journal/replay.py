@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ from postern.store.journal.records import (
     encode_index,
     encode_segment_header,
     scan_records,
+    segment_header_is_valid,
     segment_number,
 )
 from postern.store.journal.writer import Journal
@@ -156,11 +157,9 @@ def _seal_if_open(directory: Path, number: int, files: Files) -> bool:
     return footer is not None or bool(heads)
 
 
-def write_sealed(directory: Path, number: int, data: memoryview, heads: list[RecordHead], files: Files) -> int:
-    """Replace a segment by a sealed one with the given records of it; its size. Durable on return."""
-    temporary = segment_path(directory, number).with_suffix(".tmp")
-    files.unlink(temporary)
-    created = SEGMENT_HEADER.unpack_from(data)[2]
+def sealed(number: int, data: memoryview, heads: Sequence[RecordHead]) -> list[Buffer]:
+    """A sealed segment with the given records of a segment's `data`, to be written one behind the other."""
+    created = SEGMENT_HEADER.unpack_from(data)[2] if segment_header_is_valid(data, number) else 0
     buffers: list[Buffer] = [encode_segment_header(number, created)]
     entries = array("Q")
     end = SEGMENT_HEADER.size
@@ -173,6 +172,14 @@ def write_sealed(directory: Path, number: int, data: memoryview, heads: list[Rec
         buffers.append(data[head.start : head.end])
         end += head.end - head.start
     buffers.append(encode_index(entries, end, len(heads)))
+    return buffers
+
+
+def write_sealed(directory: Path, number: int, data: memoryview, heads: list[RecordHead], files: Files) -> int:
+    """Replace a segment by a sealed one with the given records of it; its size. Durable on return."""
+    temporary = segment_path(directory, number).with_suffix(".tmp")
+    files.unlink(temporary)
+    buffers = sealed(number, data, heads)
     descriptor = files.create(temporary)
     try:
         size = files.write(descriptor, buffers, 0)

@@ -118,6 +118,19 @@ def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]
     return placements
 
 
+def _folder(txn: Txn, fillings: dict[FolderId, _Filling], folder: FolderId) -> tuple[FolderId, _Filling]:
+    """The folder, or INBOX if it was removed in the meantime."""
+    filling = fillings.get(folder)
+    if filling is None:
+        try:
+            filling = _Filling(uid_validity(txn.db, folder))
+        except Refusal:
+            folder = INBOX
+            filling = fillings.get(folder) or _Filling(uid_validity(txn.db, folder))
+        fillings[folder] = filling
+    return folder, filling
+
+
 def _uid(txn: Txn, wanted: Uid | None) -> int:
     """The UID a client was told, if it is still free; otherwise a new one."""
     if wanted is None or wanted >= txn.next_id:
@@ -176,17 +189,15 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
         if not txn.db.changes():
             results.append(Delivered(None))
             continue
-        folder = delivery.folder if delivery.folder is not None else INBOX
-        filling = fillings.get(folder)
-        if filling is None:
-            try:
-                filling = _Filling(uid_validity(txn.db, folder))
-            except Refusal:  # removed in the meantime
-                folder = INBOX
-                filling = fillings.get(folder) or _Filling(uid_validity(txn.db, folder))
-            fillings[folder] = filling
-        uid = _uid(txn, delivery.uid)
-        placement = _insert(txn, folder, filling, item, uid, lists)
+        if delivery.nowhere:
+            txn.change()  # the key has to be synced like any other
+            placement = Placement(INBOX, 0, Uid(0), ItemId(0))
+        else:
+            folder, filling = _folder(txn, fillings, delivery.folder if delivery.folder is not None else INBOX)
+            placement = _insert(txn, folder, filling, item, _uid(txn, delivery.uid), lists)
+        for other, copy in delivery.also:
+            folder, filling = _folder(txn, fillings, other)
+            _insert(txn, folder, filling, copy, txn.take(1), lists)
         results.append(Delivered(placement))
         if delivery.sets_off:
             outbox.put(txn, delivery, placement)

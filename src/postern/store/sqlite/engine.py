@@ -16,12 +16,17 @@ from postern.model.items import Quota
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Blobs, Bus, Delivered, Delivery
-from postern.store.sqlite import upkeep
+from postern.store.sqlite import care, upkeep, verifying
+from postern.store.sqlite.care import Compacted, Repaired
 from postern.store.sqlite.connection import refusal, sync_wal
 from postern.store.sqlite.host import MAX_OPEN, Host
 from postern.store.sqlite.mailbox import SqliteMailbox
+from postern.store.sqlite.repairing import Rerender
 from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
 from postern.store.sqlite.schema import UnknownLayout
+from postern.store.sqlite.search import indexing
+from postern.store.sqlite.search.file import path_beside, throw_away
+from postern.store.sqlite.verifying import Resolves, Verified
 
 T = TypeVar("T")
 
@@ -97,6 +102,7 @@ class SqliteStore:
         self._host.forget(path)
         self._mailboxes.pop(mailbox, None)
         await self._blocking(partial(upkeep.remove, path), path)
+        throw_away(path_beside(path))
         self._host.dirty.discard(path)
 
     async def mailbox(self, mailbox: MailboxId) -> SqliteMailbox:
@@ -126,6 +132,22 @@ class SqliteStore:
             if refused.reason is not Reason.ALREADY_EXISTS:  # another process was faster
                 raise
         return True
+
+    def search_file_changed_at(self, mailbox: MailboxId) -> float | None:
+        """When a mailbox's search file was last written, seconds since the epoch; None: nobody has searched it."""
+        return indexing.changed_at(self.path(mailbox))
+
+    async def index_mailbox(self, mailbox: MailboxId) -> int:
+        """Bring the search file of a mailbox up to date; how many contents were indexed. Raises Refusal."""
+        return await self._with_search_file(mailbox, indexing.index)
+
+    async def clean_search_file(self, mailbox: MailboxId) -> int:
+        """Remove from the search file what is gone from the mailbox; how much. Raises Refusal."""
+        return await self._with_search_file(mailbox, indexing.clean)
+
+    async def _with_search_file(self, mailbox: MailboxId, work: Callable[[Host, Path], Awaitable[int]]) -> int:
+        await self.mailbox(mailbox)
+        return await work(self._host, self.path(mailbox))
 
     async def deliver(self, batch: Sequence[Delivery]) -> list[Delivered]:
         """Idempotent by key; one commit a mailbox; a failing mailbox fails alone."""
@@ -182,9 +204,41 @@ class SqliteStore:
             self._host.dirty |= dirty
             raise
 
+    # --- an administrator's care
+
+    async def verify(self, mailbox: MailboxId, resolves: Resolves) -> Verified:
+        """Whether a mailbox's file is whole and agrees with itself and with its bodies. Raises Refusal."""
+        return await self._care(mailbox, partial(verifying.verify, resolves=resolves))
+
+    async def repair(self, mailbox: MailboxId, rerender: Rerender, serving: Callable[[], bool]) -> Repaired:
+        """Put a damaged file together anew (`sqlite.care`). Raises Refusal(CORRUPT, TRY_LATER, DISK_FULL)."""
+        now = int(self._host.clock.timestamp())
+        work = partial(care.repair, now=now, rerender=rerender, serving=serving)
+        return await self._care(mailbox, work)
+
+    async def recount(self, mailbox: MailboxId) -> None:
+        """Make counters and shares of a file that is whole anew from its rows. Raises Refusal."""
+        await self._care(mailbox, care.mend_counters)
+
+    async def compact(self, mailbox: MailboxId) -> Compacted:
+        """Give unused pages of a file back. Raises Refusal(TRY_LATER, DISK_FULL)."""
+        return await self._care(mailbox, care.compact)
+
+    async def _care(self, mailbox: MailboxId, work: Callable[[Path], T]) -> T:
+        path = self.path(mailbox)
+        if not path.exists():
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, mailbox)
+        self._host.forget(path)
+        self._mailboxes.pop(mailbox, None)
+        return await self._blocking(partial(work, path), path)
+
     def mailbox_paths(self) -> list[Path]:
         """Every mailbox file of the data directory."""
         return sorted(self._root.glob("??/" + "[0-9a-f]" * 32 + ".db"))
+
+    async def with_outbox(self) -> list[MailboxId]:
+        """Mailboxes whose deliveries have set off something that is not settled; every file is asked, in a thread."""
+        return await self._blocking(lambda: upkeep.with_outbox(self.mailbox_paths()), self._root)
 
     async def live(self, segments: Iterable[int]) -> dict[int, set[int]]:
         """Records of journal segments that any mailbox refers to, asked of every mailbox in a thread.

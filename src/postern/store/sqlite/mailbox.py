@@ -23,9 +23,9 @@ from postern.model.items import (
     Quota,
     SpecialUse,
 )
+from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
-from postern.store import search
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
 from postern.store.sqlite import beside, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
 from postern.store.sqlite.chunks import Chunks
@@ -33,6 +33,7 @@ from postern.store.sqlite.connection import refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.mailbox_items import ItemMethods
 from postern.store.sqlite.schema import OlderLayout, UnknownLayout
+from postern.store.sqlite.search import running, sorting
 from postern.store.sqlite.txn import NeedsReservation, Txn
 from postern.store.sqlite.views import MIN_MESSAGES
 
@@ -249,7 +250,15 @@ class SqliteMailbox(ItemMethods):
 
     async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
         """UIDs that match, ascending."""
-        return await search.run(self, self._host.blobs, folder, query, within)
+        return await running.search(self._host, self.path, self.consult, folder, query, within)
+
+    async def sort(self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]) -> Sequence[Uid]:
+        """Items in order."""
+        return await sorting.order(self._host, self.path, folder, uids, keys)
+
+    async def links(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[Linked]:
+        """What threads are made of."""
+        return await sorting.links(self._host, self.path, folder, uids)
 
     async def read(self, folder: FolderId, uid: Uid) -> bytes:
         """A whole message: prefix and body."""

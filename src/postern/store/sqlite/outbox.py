@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import apsw
 
-from postern.model.ids import DeliveryKey, MailboxId
+from postern.model.ids import BlobRef, DeliveryKey, MailboxId
 from postern.model.items import Placement
 from postern.model.sync import OutboxEntry
 from postern.store.interface import Delivery
@@ -19,8 +19,14 @@ OUTBOX_SEGMENT = -(1 << 62)
 KEYS_KEPT_DAYS = 30
 """How long a mailbox remembers them; older work is not to be begun."""
 _DAY_S = 86_400
-_PUT = "INSERT INTO outbox (kind, segment, record, folder, item, at, payload) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_FIRST = "SELECT id, kind, segment, record, folder, item, at, payload FROM outbox ORDER BY id LIMIT ?"
+_PUT = (
+    "INSERT INTO outbox (kind, segment, record, folder, item, at, payload, blob_segment, blob_record)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_FIRST = (
+    "SELECT id, kind, segment, record, folder, item, at, payload, blob_segment, blob_record FROM outbox"
+    " ORDER BY id LIMIT ?"
+)
 
 
 def entry_key(mailbox: MailboxId, cause: DeliveryKey, number: int, day: int) -> DeliveryKey:
@@ -32,16 +38,20 @@ def entry_key(mailbox: MailboxId, cause: DeliveryKey, number: int, day: int) -> 
 def put(txn: Txn, delivery: Delivery, placement: Placement) -> None:
     """Write down what a delivery sets off."""
     day = delivery.item.received_at // _DAY_S
-    for number, (kind, payload) in enumerate(delivery.sets_off):
+    for number, (kind, payload, blob) in enumerate(delivery.sets_off):
         key = entry_key(delivery.mailbox, delivery.key, number, day)
-        txn.execute(_PUT, (kind, *key, placement.folder, placement.item, txn.now, payload))
+        txn.execute(_PUT, (kind, *key, placement.folder, placement.item, txn.now, payload, *blob))
 
 
 def first(db: apsw.Connection, limit: int) -> list[OutboxEntry]:
     """The oldest entries."""
     return [
-        OutboxEntry(identity, kind, DeliveryKey(segment, record), folder, item, payload, at)
-        for identity, kind, segment, record, folder, item, at, payload in rows(db, _FIRST, (limit,))
+        OutboxEntry(
+            identity, kind, DeliveryKey(segment, record), folder, item, payload, at, BlobRef(blob_segment, blob_record)
+        )
+        for identity, kind, segment, record, folder, item, at, payload, blob_segment, blob_record in rows(
+            db, _FIRST, (limit,)
+        )
     ]
 
 

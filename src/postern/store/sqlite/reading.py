@@ -218,13 +218,14 @@ def changes(db: apsw.Connection, folder: FolderId, since: int) -> Changes:
 
 
 def live_records(db: apsw.Connection, segments: frozenset[int]) -> dict[int, set[int]]:
-    """Which records of the segments any item of this mailbox refers to."""
+    """Which records of the segments any item of this mailbox refers to, or anything that is still to be sent."""
     found: dict[int, set[int]] = {}
     marks = ", ".join(str(int(segment)) for segment in segments)
     for segment, record in rows(
         db,
         f"SELECT segment, record FROM items WHERE segment IN ({marks})"
-        f" UNION SELECT segment, record FROM attachments WHERE segment IN ({marks})",
+        f" UNION SELECT segment, record FROM attachments WHERE segment IN ({marks})"
+        f" UNION SELECT blob_segment, blob_record FROM outbox WHERE blob_segment IN ({marks})",
     ):
         found.setdefault(segment, set()).add(record)
     return found

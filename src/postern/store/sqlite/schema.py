@@ -15,7 +15,7 @@ import apsw
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """`PRAGMA user_version` of a file written by this program."""
 
 BLOCK = 4096
@@ -160,7 +160,13 @@ CREATE TABLE outbox (
 );
 """
 
-_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2)
+# What an entry of the outbox sends may be in no folder any more, or never was.
+_LAYOUT_3 = """
+ALTER TABLE outbox ADD COLUMN blob_segment INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN blob_record INTEGER NOT NULL DEFAULT 0;
+"""
+
+_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3)
 """Step n brings a file from layout n to n + 1."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable
@@ -162,4 +163,18 @@ def live_records(paths: Iterable[Path], segments: frozenset[int], now: int) -> d
                 found.setdefault(segment, set()).update(records)
         finally:
             db.close()
+    return found
+
+
+def with_outbox(paths: Iterable[Path]) -> list[MailboxId]:
+    """Whose outboxes are not empty. A file that cannot be asked, or is of a layout without one, is left out."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(apsw.Error):
+            db = connect(path, busy_ms=BUSY_MS)
+            try:
+                if db.execute("SELECT 1 FROM outbox LIMIT 1").fetchall():
+                    found.append(MailboxId(path.stem))
+            finally:
+                db.close()
     return found

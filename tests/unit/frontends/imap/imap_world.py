@@ -111,9 +111,19 @@ class FakeMailboxes:
     def __init__(self, mailbox, others=None) -> None:
         self.mailbox = mailbox
         self.shared = {} if others is None else others
+        self.opened = 0
+        self.refusal: Refusal | None = None
+        self.unfit: Refusal | None = None
 
     async def open(self, principal, owner=None):
+        self.opened += 1
+        if self.refusal is not None:
+            raise self.refusal
         return self.mailbox if owner is None else self.shared[owner]
+
+    async def check(self, principal):
+        if self.unfit is not None:
+            raise self.unfit
 
     async def others(self, principal):
         return [(address, address) for address in self.shared]
@@ -173,6 +183,7 @@ class World:
     def __init__(self) -> None:
         self.mailbox = FakeMailbox()
         self.others: dict[str, FakeMailbox] = {}
+        self.mailboxes = FakeMailboxes(self.mailbox, self.others)
         self.authentication = FakeAuthentication()
         self.settings = ImapSettings()
         self.clients: list[Client] = []
@@ -181,7 +192,7 @@ class World:
     def connect(self, **options) -> Client:
         frontend = ImapFrontend(
             self.settings,
-            FakeMailboxes(self.mailbox, self.others),
+            self.mailboxes,
             self.authentication,
             FixedEntropy(),
             lambda: self.tls_context,

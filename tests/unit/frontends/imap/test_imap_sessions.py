@@ -24,6 +24,33 @@ async def test_greeting_and_capabilities_without_tls(world):
     assert b"PRIVACYREQUIRED" in await client.cmd(b"AUTHENTICATE PLAIN")
 
 
+async def test_signing_in_opens_no_mailbox(world):
+    client = await world.login()
+    for command in (b"NOOP", b"CAPABILITY", b"ENABLE CONDSTORE", b'ID ("name" "x")'):
+        assert b"OK" in await client.cmd(command)
+    assert world.mailboxes.opened == 0
+    assert b"OK [READ" in await client.cmd(b"SELECT INBOX")
+    assert b"OK" in await client.cmd(b"STATUS INBOX (MESSAGES)")
+    assert world.mailboxes.opened == 1
+
+
+async def test_a_mailbox_that_cannot_be_opened_is_asked_again(world):
+    client = await world.login()
+    world.mailboxes.refusal = Refusal(Reason.CORRUPT)
+    for command in (b"SELECT INBOX", b'LIST "" *', b"IDLE", b"APPEND INBOX {1+}\r\nx"):
+        assert (await client.cmd(command)).startswith(b"NO ["), command
+    world.mailboxes.refusal = None
+    assert b"OK [READ" in await client.cmd(b"SELECT INBOX")
+
+
+async def test_who_has_no_mailbox_is_refused_at_the_sign_in(world):
+    client = world.connect()
+    await client.until(b"* OK")
+    world.mailboxes.unfit = Refusal(Reason.NO_SUCH_RECIPIENT)
+    assert (await client.cmd(b"LOGIN ann@example.org secret")).startswith(b"NO")
+    assert (await client.cmd(b"SELECT INBOX")).startswith(b"BAD")
+
+
 async def test_clear_text_on_loopback_when_allowed(world):
     world.settings = msgspec.structs.replace(world.settings, cleartext_login="loopback")
     near, far = world.connect(tls=False, peer="127.0.0.1"), world.connect(tls=False, peer="192.0.2.9")

@@ -269,7 +269,7 @@ def esearch(scanner: Scanner) -> Search:
 def _search(scanner: Scanner, sources: Mailboxes | None) -> Search:
     returns = None
     if scanner.accept_word(b"RETURN (") or scanner.accept_word(b"RETURN("):
-        returns = _returns(scanner)
+        returns = return_options(scanner)
         scanner.space()
     reader = _Reader(scanner)
     if scanner.accept_word(b"CHARSET "):
@@ -280,7 +280,18 @@ def _search(scanner: Scanner, sources: Mailboxes | None) -> Search:
     return Search(query, returns, reader.modseq, sources)
 
 
-def _returns(scanner: Scanner) -> Returns:
+def keys_in_charset(scanner: Scanner) -> Search:
+    """`charset search-keys` to the end, as SORT and THREAD have them (RFC 5256 3). Raises BadCharset."""
+    reader = _Reader(scanner)
+    reader.charset = _charset(scanner.astring())
+    scanner.space()
+    query = reader.keys_until_end(0)
+    scanner.end()
+    return Search(query, None, reader.modseq)
+
+
+def return_options(scanner: Scanner) -> Returns:
+    """What stands in RETURN's parentheses, behind the opening one (RFC 4731 3.1)."""
     options: set[bytes] = set()
     partial: tuple[int, int] | None = None
     while not scanner.accept(b")"):

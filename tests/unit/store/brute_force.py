@@ -1,7 +1,8 @@
-"""What a query means for one item: functions that test a row, then decoded headers, then decoded bodies."""
+"""What a query means for one item, read from the item itself: what any index has to equal."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from types import UnionType
@@ -9,6 +10,9 @@ from typing import NamedTuple
 
 from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
+from postern.formats.mime.parts import PartMap
+from postern.model.ids import BlobRef, FolderId
+from postern.model.items import Columns
 from postern.model.query import (
     All,
     And,
@@ -29,6 +33,7 @@ from postern.model.query import (
     TextContains,
     UidIn,
 )
+from postern.store.interface import Blobs, Mailbox
 
 ZONE_S = 100 * 3600
 """No zone of a Date field is further than this from UTC: nearer to a bound, the field itself decides."""
@@ -70,7 +75,7 @@ class Text:
         """All fields."""
         if self._header is None:
             every = mime_header.values(self._raw)
-            self._header = fold("\n".join(f"{n.decode('ascii', 'replace')}: {mime_header.decode(v)}" for n, v in every))
+            self._header = "\n".join(f"{n.decode().lower()}:{fold(mime_header.decode(v))}" for n, v in every)
         return self._header
 
     def wall_clock(self) -> int | None:
@@ -86,10 +91,34 @@ Test = Callable[[Item, "Text | None"], bool | None]
 
 
 def fold(text: str) -> str:
-    """How texts are compared: compatibility forms and case disregarded, white space as one space."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split())
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).upper().casefold())
+    return " ".join(re.sub("[\ud800-\udfff]", "\ufffd", text).replace("\0", " ").split())
+
+
+async def search(mailbox: Mailbox, blobs: Blobs, folder: FolderId, query: Query) -> list[int]:
+    test = compile_query(query, await mailbox.keywords())
+    columns = (
+        Columns.UID
+        | Columns.FLAGS
+        | Columns.MODSEQ
+        | Columns.RECEIVED_AT
+        | Columns.SIZE
+        | Columns.PREFIX
+        | Columns.PARTS
+        | Columns.BLOB
+        | Columns.SENT_AT
+        | Columns.SAVED_AT
+        | Columns.ORIGIN
+    )
+    found = []
+    async for chunk in mailbox.items(folder, columns):
+        for uid, flags, modseq, received_at, size, parts, prefix, segment, record, sent_at, saved_at, origin in chunk:
+            content = await blobs.read(BlobRef(segment, record))
+            header = prefix + content[: (PartMap.unpack(parts).find("HEADER") or (0, 0))[1]]
+            body = "\n".join(fold(text) for text in PartMap.unpack(parts).leaf_text(content))
+            if test(Item(uid, flags, modseq, received_at, size, sent_at, saved_at, origin), Text(header, body)):
+                found.append(uid)
+    return found
 
 
 def needs(query: Query) -> tuple[bool, bool, bool]:

@@ -1,0 +1,1 @@
+"""Published calendars over HTTP: the virtual directory /calendar."""

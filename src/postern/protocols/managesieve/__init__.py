@@ -1,0 +1,1 @@
+"""ManageSieve (RFC 5804), server side, without I/O."""

@@ -1,0 +1,1 @@
+"""What deliveries set off, done from mailboxes' outboxes."""

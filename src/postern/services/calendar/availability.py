@@ -1,0 +1,177 @@
+"""Who is free when: many people's calendars by what each of them shows to who asks (MS-OXWAVLS 3.1.4.1).
+
+A calendar that has not changed since it was last asked for the same window is not looked at again; the work for many
+is done in slices between which the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import date, datetime
+from time import monotonic
+from typing import NamedTuple
+
+from postern.directory.interface import DEFAULT_MEMBER, Account, Directory
+from postern.model.calendar.appointment import Role
+from postern.model.calendar.zones import Zone
+from postern.model.ids import ChangeNumber, FolderId, MailboxId
+from postern.model.items import SpecialUse
+from postern.model.refusal import Reason, Refusal
+from postern.model.rights import FolderRight
+from postern.services.calendar.freebusy import (
+    MAX_WINDOW_DAYS,
+    Block,
+    Detail,
+    WorkingHours,
+    blocks,
+    check_window,
+    detail_of,
+    merged,
+    no_data,
+)
+from postern.services.calendar.settings import CalendarSettings, load_settings
+from postern.services.calendar.shelf import Shelf
+from postern.services.calendar.suggestions import Day, Invited, Options, suggest
+from postern.services.permissions import Permissions
+from postern.services.principal import Principal
+from postern.store.interface import Mailbox, Store
+
+MAX_PEOPLE = 100
+"""EWS: ErrorTooManyObjects... above it (Exchange's limit of mailboxes in one request)."""
+_SLICE_S = 0.003
+_KEPT = 4000
+"""Calendars whose blocks are remembered for a window."""
+
+
+class Availability(NamedTuple):
+    """Of one mailbox."""
+
+    address: str
+    refusal: Refusal | None
+    """Why nothing is known: NO_SUCH_RECIPIENT, NOT_PERMITTED, or what the store said."""
+    detail: Detail
+    blocks: Sequence[Block]
+    merged: str
+    """A digit for each interval; all `4` where nothing is known."""
+    hours: WorkingHours | None
+
+
+class _Key(NamedTuple):
+    mailbox: MailboxId
+    start: datetime
+    end: datetime
+    detail: Detail
+    interval: int
+
+
+class _Known(NamedTuple):
+    seen: ChangeNumber
+    blocks: list[Block]
+    merged: str
+    hours: WorkingHours
+
+
+class FreeBusy:
+    """One per worker."""
+
+    def __init__(self, store: Store, directory: Directory, shelf: Shelf) -> None:
+        self._store = store
+        self._directory = directory
+        self._permissions = Permissions(directory)
+        self._shelf = shelf
+        self._kept: OrderedDict[_Key, _Known] = OrderedDict()
+        self._facts: OrderedDict[MailboxId, tuple[ChangeNumber, FolderId, CalendarSettings]] = OrderedDict()
+
+    async def ask(
+        self, principal: Principal, addresses: Sequence[str], start: datetime, end: datetime, interval_minutes: int = 30
+    ) -> list[Availability]:
+        """In the order of the addresses. Raises Refusal(BAD_VALUE, TOO_MANY) for what is asked as a whole."""
+        check_window(start, end, interval_minutes)
+        if len(addresses) > MAX_PEOPLE:
+            raise Refusal(Reason.TOO_MANY, f"free/busy is asked for {MAX_PEOPLE} mailboxes at once at most")
+        found = []
+        since = monotonic()
+        for address in addresses:
+            found.append(await self._one(principal, address, start, end, interval_minutes))
+            if monotonic() - since > _SLICE_S:
+                await asyncio.sleep(0)
+                since = monotonic()
+        return found
+
+    async def suggestions(
+        self,
+        principal: Principal,
+        attendees: Sequence[tuple[str, Role]],
+        first: date,
+        days: int,
+        zone: Zone,
+        options: Options,
+        window: tuple[datetime, datetime],
+    ) -> list[Day]:
+        """Times to meet, in a thread: hundreds of half hours for each attendee. Raises as `ask`."""
+        if not 0 < days <= MAX_WINDOW_DAYS:
+            raise Refusal(Reason.BAD_VALUE, f"suggestions are made for 1 to {MAX_WINDOW_DAYS} days")
+        found = await self.ask(principal, [address for address, _role in attendees], *window)
+        invited = [
+            Invited(each.blocks if each.detail is not Detail.NOTHING else None, role)
+            for each, (_address, role) in zip(found, attendees, strict=True)
+        ]
+        hours = found[0].hours if found and found[0].hours is not None else WorkingHours(zone)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, suggest, invited, first, days, hours, zone, options)
+
+    async def _one(
+        self, principal: Principal, address: str, start: datetime, end: datetime, interval: int
+    ) -> Availability:
+        nothing = no_data(start, end, interval)
+        try:
+            resolved = await self._directory.resolve(address)
+            account = resolved.account
+            if account is None or account.mailbox is None:
+                raise Refusal(Reason.NO_SUCH_RECIPIENT, address)
+            mailbox = await self._store.mailbox(account.mailbox)
+            seen = await mailbox.change_number()
+            folder, settings = await self._facts_of(mailbox, seen)
+            detail = await self.detail(principal, account, folder)
+            if detail is Detail.NOTHING:
+                raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} may not see when {address} is busy")
+            key = _Key(account.mailbox, start, end, detail, interval)
+            known = self._kept.get(key)
+            if known is None or known.seen != seen:
+                book = await self._shelf.book(mailbox, folder)
+                made = blocks(book.items(), start, end, settings.zone, detail)
+                known = _Known(seen, made, merged(made, start, end, interval), settings.working_hours)
+                self._keep(key, known)
+            self._kept.move_to_end(key)
+        except Refusal as refusal:
+            return Availability(address, refusal, Detail.NOTHING, (), nothing, None)
+        return Availability(address, None, detail, known.blocks, known.merged, known.hours)
+
+    async def _facts_of(self, mailbox: Mailbox, seen: ChangeNumber) -> tuple[FolderId, CalendarSettings]:
+        """Which folder is the calendar, and its settings."""
+        known = self._facts.get(mailbox.id)
+        if known is None or known[0] != seen:
+            folder = (await mailbox.special(SpecialUse.CALENDAR)).id
+            known = self._facts[mailbox.id] = (seen, folder, await load_settings(mailbox))
+            if len(self._facts) > _KEPT:
+                self._facts.popitem(last=False)
+        return known[1], known[2]
+
+    def _keep(self, key: _Key, known: _Known) -> None:
+        self._kept[key] = known
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+    async def detail(self, principal: Principal, account: Account, folder: FolderId) -> Detail:
+        """What an account's calendar shows to somebody: by its rights, and times alone where nobody has set Default."""
+        assert account.mailbox is not None
+        detail = detail_of(await self._permissions.folder_rights(principal, account.mailbox, folder))
+        if detail is not Detail.NOTHING:
+            return detail
+        table = await self._directory.folder_permissions(account.mailbox)
+        said = any(row.grantee == DEFAULT_MEMBER and row.folder in (0, folder) for row in table)
+        held = await self._directory.folder_rights(account.mailbox, principal.account)
+        own = FolderRight(held.get(folder, held.get(0, 0)))
+        return Detail.NOTHING if said or own else Detail.TIMES

@@ -1,0 +1,128 @@
+"""One message, one mailbox, its rules: junk first, then the Sieve script, then inbox rules, then out of office."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from postern.formats.mime.scan import Scan
+from postern.formats.sieve.evaluator import evaluate
+from postern.formats.sieve.message import Message
+from postern.formats.sieve.syntax import Program
+from postern.model.actions import KEEP, Decision, Redirect, Store, Target
+from postern.model.items import SpecialUse
+from postern.services.rules import inbox_rules
+from postern.services.rules.junk import is_junk
+from postern.services.rules.loading import MailboxRules
+from postern.services.rules.placing import Folders
+
+THREAD_BYTES = 32_768
+"""A script looks at a larger message in a thread."""
+
+
+class Incoming(NamedTuple):
+    """A message that is to be delivered."""
+
+    content: bytes
+    prefix: bytes
+    """Our own header fields before it."""
+    scan: Scan
+    reverse_path: str
+    """Of the envelope, before any group replaced it."""
+    recipient: str
+    received_at: float
+    body: str = "7BIT"
+    smtputf8: bool = False
+
+    @property
+    def header(self) -> bytes:
+        """The header block without our prefix."""
+        return self.content[: self.scan.header_end]
+
+
+class Surroundings:
+    """formats.sieve.environment.Environment."""
+
+    def __init__(
+        self, rules: MailboxRules, incoming: Incoming, folders: Folders, seen: Mapping[str, float], now: datetime
+    ) -> None:
+        self.now = now
+        self.reverse_path = incoming.reverse_path
+        self.recipient = incoming.recipient
+        self._rules = rules
+        self._folders = folders
+        self._seen = seen
+
+    def folder_exists(self, name: str) -> bool:
+        """By path."""
+        return self._folders.named(name) is not None
+
+    def special_use_exists(self, use: SpecialUse, name: str | None) -> bool:
+        """By use."""
+        found = self._folders.with_use(use)
+        return found is not None and (name is None or self._folders.named(name) == found)
+
+    def script(self, name: str) -> Program | None:
+        """Of the same mailbox."""
+        return self._rules.script(name)
+
+    def seen(self, name: str) -> bool:
+        """Until its time is over."""
+        return self._seen.get(name, 0.0) > self.now.timestamp()
+
+
+async def decide(
+    rules: MailboxRules, incoming: Incoming, folders: Folders, seen: Mapping[str, float], now: datetime
+) -> Decision:
+    """What the rules do."""
+    message = Message(incoming.content, incoming.scan.parts, incoming.scan.header_end, incoming.prefix)
+    if rules.junk is not None and is_junk(message, incoming.reverse_path, rules.junk):
+        target = Target("Junk Email", SpecialUse.JUNK)
+        return Decision((Store(target),), implicit=False, junk=True)
+    decision = KEEP
+    if rules.problem:
+        decision = Decision(problem=rules.problem)
+    elif rules.program is not None:
+        around = Surroundings(rules, incoming, folders, seen, now)
+        if len(incoming.content) > THREAD_BYTES:
+            loop = asyncio.get_running_loop()
+            decision = await loop.run_in_executor(None, evaluate, rules.program, message, around)
+        else:
+            decision = evaluate(rules.program, message, around)
+    if rules.rules and decision.implicit:
+        facts = inbox_rules.Facts(
+            message, incoming.header.decode("utf-8", "replace"), incoming.scan.has_attachment, incoming.received_at,
+            rules.own,
+        )  # fmt: skip
+        decision = _joined(decision, inbox_rules.evaluate(rules.rules, facts))
+    return _without_self(decision, rules.own)
+
+
+def _joined(script: Decision, rules: Decision) -> Decision:
+    """A script that only kept the message, and what inbox rules say: its flags stay, its other actions too."""
+    if rules.implicit:
+        return script
+    kept = next((one for one in script.actions if isinstance(one, Store)), Store())
+    moved = tuple(
+        msgspec.structs.replace(one, flags=tuple(dict.fromkeys((*kept.flags, *one.flags))), header=kept.header)
+        if isinstance(one, Store)
+        else one
+        for one in rules.actions
+    )
+    others = tuple(one for one in script.actions if not isinstance(one, Store))
+    return msgspec.structs.replace(rules, actions=(*moved, *others), remember=script.remember, problem=script.problem)
+
+
+def _without_self(decision: Decision, own: frozenset[str]) -> Decision:
+    """A redirect to the mailbox itself is a keep."""
+    to_self = [one for one in decision.actions if isinstance(one, Redirect) and one.address.lower() in own]
+    if not to_self:
+        return decision
+    left = tuple(one for one in decision.actions if one not in to_self)
+    if not any(isinstance(one, Store) for one in left):
+        left = (Store(header=to_self[0].header), *left)
+    return msgspec.structs.replace(decision, actions=left)

@@ -1,0 +1,214 @@
+"""A query as an SQL expression over an item `i` and the rows beside it: 1, 0, or NULL where a row is missing.
+
+`heads` h are joined from the left, texts are asked for where they decide, so that what is not there yet makes those
+answers unknown that depend on it, and no others. Conditions joined by AND are sorted by what they cost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from postern.model.collation import fold
+from postern.model.query import (
+    All,
+    And,
+    BodyContains,
+    HasFlags,
+    HasKeyword,
+    HeaderContains,
+    ModseqFrom,
+    Not,
+    Or,
+    OriginIs,
+    Query,
+    ReceivedBetween,
+    SavedBetween,
+    SentBetween,
+    SizeAbove,
+    SizeBelow,
+    TextContains,
+    UidIn,
+)
+from postern.store.sqlite.search.file import NO_DATE, STAMP
+
+_FIELDS = {
+    "from": "h.from_field",
+    "to": "h.to_field",
+    "cc": "h.cc_field",
+    "bcc": "h.bcc_field",
+    "subject": "h.subject_field",
+}
+_FIELD_NAME = re.compile(r"[!-9;-~]+").fullmatch
+MAX_TRIGRAMS = 24
+"""Of one text; any of them would do as a filter."""
+TRIGRAM = 3
+BATCH = ":batch"
+"""Stands for the last indexed batch that the candidates were taken from."""
+
+
+class Expression:
+    """A compiled query: SQL, bindings, and which rows it needs."""
+
+    def __init__(self, query: Query, folder: int, keywords: Mapping[int, str]) -> None:
+        self._folder = folder
+        self._keywords = keywords
+        self.bindings: list[object] = []
+        self.needs: set[str] = set()
+        """Of h, t, b, c: heads, headers, bodies, the mailbox's own contents."""
+        self.candidates: list[str] = []
+        """Index queries; their rows are expected in tables `temp.candidates_<n>`."""
+        parts = query.of if isinstance(query, And) else (query,)
+        self.parts = [self._compile(part) for part in sorted(parts, key=_cost)] or ["1"]
+        """All of them have to be true."""
+
+    def joins(self) -> str:
+        """What follows `FROM items i`."""
+        sql = ""
+        if "h" in self.needs:
+            sql += f" LEFT JOIN s.heads h ON h.content = i.content AND h.stamp = ({STAMP})"
+        if "c" in self.needs:
+            sql += " JOIN contents c ON c.id = i.content"
+        return sql
+
+    def _bind(self, value: object) -> str:
+        self.bindings.append(value)
+        return f"?{len(self.bindings)}"
+
+    def _compile(self, query: Query) -> str:
+        if isinstance(query, And | Or):
+            parts = [self._compile(part) for part in sorted(query.of, key=_cost)]
+            return _joined(parts, "AND" if isinstance(query, And) else "OR")
+        if isinstance(query, Not):
+            return f"(NOT {self._compile(query.of)})"
+        if isinstance(query, HeaderContains):
+            return self._header(query.name.lower(), fold(query.text))
+        if isinstance(query, BodyContains | TextContains):
+            return self._text(fold(query.text), header=isinstance(query, TextContains))
+        return self._row(query)
+
+    def _row(self, query: Query) -> str:
+        match query:
+            case All():
+                return "1"
+            case HasFlags(mask):
+                return f"(i.flags & {int(mask)} = {int(mask)})"
+            case HasKeyword(keyword):
+                wanted = keyword.lower()
+                bits = sum(1 << bit for bit, name in self._keywords.items() if name.lower() == wanted)
+                return f"(i.flags & {bits} != 0)"
+            case UidIn(ranges):
+                return self._uids(ranges)
+            case SizeAbove(octets):
+                return f"(i.size > {_number(octets)})"
+            case SizeBelow(octets):
+                return f"(i.size < {_number(octets)})"
+            case ReceivedBetween(start, end):
+                return _between("i.received_at", start, end)
+            case SavedBetween(start, end):
+                return _between("i.saved_at", start, end)
+            case OriginIs(origin):
+                self.needs.add("c")
+                return f"(coalesce(nullif(c.origin, 0), c.id) = {_number(origin)})"
+            case ModseqFrom(modseq):
+                return f"(i.modseq >= {_number(modseq)})"
+            case SentBetween(start, end):
+                self.needs.add("h")
+                there = f"h.wall_clock != {NO_DATE}"
+                if start is None and end is None:
+                    return f"({there})"
+                return f"({there} AND {_between('h.wall_clock', start, end)})"
+            case _:
+                raise TypeError(f"unknown query {query!r}")
+
+    def _uids(self, ranges: tuple[tuple[int, int], ...]) -> str:
+        if len(ranges) <= 8:
+            return _joined([f"(i.uid BETWEEN {int(low)} AND {int(high)})" for low, high in ranges], "OR")
+        text = self._bind(msgspec.json.encode(ranges).decode())
+        return (
+            f"(i.uid IN (SELECT x.uid FROM json_each({text}) r CROSS JOIN items x WHERE x.folder = {self._folder}"
+            " AND x.uid BETWEEN r.value ->> 0 AND r.value ->> 1))"
+        )
+
+    def _header(self, name: str, text: str) -> str:
+        column = _FIELDS.get(name)
+        if column is not None:
+            self.needs.add("h")
+            return f"(instr({column}, {self._bind(text.encode())}) > 0)" if text else f"(length({column}) > 0)"
+        if not _FIELD_NAME(name):
+            return "0"
+        self.needs.add("t")
+        raw_name = name.encode("ascii")
+        if not text:
+            start = self._bind(b"\n%b:" % raw_name)
+            return f"({_of('headers', f'instr(x.text, {start}) > 0')})"
+        wanted, field = self._bind(text.encode()), self._bind(raw_name)
+        return f"({_of('headers', f'instr(x.text, {wanted}) > 0 AND has_field(x.text, {field}, {wanted})')})"
+
+    def _text(self, text: str, *, header: bool) -> str:
+        """The index says which rows may match, the text says which do; what is not indexed is read."""
+        if not text:
+            return "1"
+        self.needs |= {"h", "b"}
+        wanted = self._bind(text.encode())
+        place = f"instr(x.text, {wanted}) > 0"
+        attached = f"coalesce((SELECT {place} FROM s.attached x WHERE x.content = i.content), 0)"
+        steps = ""
+        if len(text) >= TRIGRAM:
+            table = f"temp.candidates_{len(self.candidates)}"
+            self.candidates.append(index_query(text))
+            steps = f"WHEN h.indexed BETWEEN 1 AND {BATCH} AND i.content NOT IN {table} THEN 0 "
+        if header:
+            self.needs.add("t")
+            steps += "WHEN h.content IS NULL THEN NULL "
+            return f"(CASE {steps}WHEN {_of('headers', place)} THEN 1 ELSE {_of('bodies', place)} OR {attached} END)"
+        found = f"{_of('bodies', place)} OR {attached}"
+        return f"(CASE {steps}ELSE {found} END)" if steps else f"({found})"
+
+
+def _of(table: str, expression: str) -> str:
+    """Asked only where it is needed: a text lies on pages of its own."""
+    return f"(SELECT {expression} FROM s.{table} x WHERE x.content = i.content AND x.stamp = ({STAMP}))"
+
+
+def index_query(text: str) -> str:
+    """An FTS5 query that every text containing this one matches; `text` has three characters at least."""
+    last = len(text) - TRIGRAM
+    places = sorted({round(n * last / (MAX_TRIGRAMS - 1)) for n in range(MAX_TRIGRAMS)})
+    trigrams = dict.fromkeys(text[at : at + TRIGRAM] for at in places)
+    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams)
+
+
+def _cost(query: Query) -> int:
+    if isinstance(query, And | Or):
+        return max((_cost(part) for part in query.of), default=0)
+    if isinstance(query, Not):
+        return _cost(query.of)
+    if isinstance(query, HeaderContains):
+        return 1 if query.name.lower() in _FIELDS else 2
+    if isinstance(query, BodyContains | TextContains):
+        return 3
+    return 1 if isinstance(query, SentBetween) else 0
+
+
+def _joined(parts: list[str], operator: str) -> str:
+    """A balanced tree: SQLite bounds the depth of an expression."""
+    if not parts:
+        return "1" if operator == "AND" else "0"
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return f"({_joined(parts[:middle], operator)} {operator} {_joined(parts[middle:], operator)})"
+
+
+def _number(value: int) -> int:
+    return max(-(2**63), min(int(value), 2**63 - 1))
+
+
+def _between(column: str, start: int | None, end: int | None) -> str:
+    bounds = [f"{column} >= {_number(start)}"] if start is not None else []
+    if end is not None:
+        bounds.append(f"{column} < {_number(end)}")
+    return f"({' AND '.join(bounds)})" if bounds else f"({column} IS NOT NULL)"

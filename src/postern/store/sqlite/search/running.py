@@ -1,0 +1,259 @@
+"""Running a search: SQL over slices of a folder; what a slice cannot tell yet is filled in and asked again.
+
+Conditions on rows alone run on the loop's connection, slice by slice. Everything else runs in a thread on a connection
+of its own with the search file attached, so that neither the loop nor a writer waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from postern.model.ids import FolderId, Uid
+from postern.model.query import And, Query, UidIn
+from postern.store.interface import Blobs, Ranges, normalise
+from postern.store.sqlite import reading
+from postern.store.sqlite.connection import refusal, rows
+from postern.store.sqlite.host import Host
+from postern.store.sqlite.search import filling
+from postern.store.sqlite.search.expression import BATCH, Expression
+from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, close, is_private, open_beside, path_beside, throw_away
+
+T = TypeVar("T")
+
+ROWS_AT_A_TIME = 3000
+"""On the loop: a millisecond."""
+TEXTS_AT_A_TIME = 2000
+"""In a thread: how long a read transaction may hold up a checkpoint."""
+_END = "SELECT uid FROM items WHERE folder = ? AND uid >= ? ORDER BY uid LIMIT 1 OFFSET ?"
+_decode = msgspec.json.Decoder(list[int]).decode
+_Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
+
+
+class Session:
+    """A connection for one search or sort, used by one thread at a time. Close it."""
+
+    def __init__(self, host: Host, path: Path, blobs: Blobs) -> None:
+        self._host = host
+        self._path = path
+        self._blobs = blobs
+        self._db: apsw.Connection | None = None
+
+    async def open(self, *, private: bool = False) -> None:
+        """Open or reopen. Raises apsw.Error."""
+        await self.close()
+        self._db = await self._host.in_thread(partial(open_beside, self._path, private=private))
+
+    async def close(self) -> None:
+        """Close; may be called again."""
+        db, self._db = self._db, None
+        if db is not None:
+            await self._host.in_thread(partial(close, db))
+
+    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do something with the connection in a thread."""
+        db = self._db
+        assert db is not None
+        return await self._host.in_thread(partial(work, db))
+
+    @property
+    def private(self) -> bool:
+        """Whether the search file is in memory."""
+        return self._db is not None and is_private(self._db)
+
+    async def fill_heads(self, folder: FolderId, uids: Sequence[int]) -> None:
+        """Make rows of `heads` and `headers` where they are missing."""
+        for start in range(0, len(uids), filling.HEADS_AT_A_TIME):
+            part = uids[start : start + filling.HEADS_AT_A_TIME]
+            missing = await self.run(partial(filling.without_head, folder=folder, uids=part))
+            headers = []
+            for one in missing:
+                header = one.header
+                if header is None:  # too long for the row
+                    header = await self._blobs.read(one.blob, 0, one.header_end())
+                headers.append((one, header))
+            if headers:
+                await self.run(partial(filling.put_heads, contents=headers))
+
+    async def fill_bodies(self, folder: FolderId, uids: Sequence[int]) -> None:
+        """Make rows of `bodies` where they are missing."""
+        for start in range(0, len(uids), TEXTS_AT_A_TIME):
+            part = uids[start : start + TEXTS_AT_A_TIME]
+            missing = await self.run(partial(filling.without_body, folder=folder, uids=part))
+            for batch in filling.batches(missing):
+                contents = await self._blobs.read_many([one.blob for one in batch])
+                await self.run(partial(filling.put_bodies, contents=list(zip(batch, contents, strict=True))))
+
+    async def forget_bodies(self) -> None:
+        """Of a file in memory."""
+        if self.private:
+            await self.run(lambda db: db.execute("DELETE FROM s.bodies"))
+
+
+async def with_session(host: Host, path: Path, work: Callable[[Session], Awaitable[T]]) -> T:
+    """Run work with the search file; a bad one is replaced by one in memory. Raises Refusal."""
+    session = Session(host, path, host.blobs)
+    try:
+        await session.open()
+        try:
+            return await work(session)
+        except (*DAMAGED, *UNUSABLE) as error:
+            if session.private:
+                raise
+            if isinstance(error, DAMAGED):
+                await session.close()
+                await host.in_thread(partial(throw_away, path_beside(path)))  # the next search makes it anew
+        await session.open(private=True)
+        return await work(session)
+    except apsw.Error as error:
+        raise refusal(error, path) from error
+    finally:
+        await session.close()
+
+
+def bounds(query: Query, within: Ranges | None) -> Ranges | None:
+    """UID ranges outside of which the query cannot match."""
+    ranges: list[tuple[int, int]] | None = None if within is None else normalise(within)
+    for part in query.of if isinstance(query, And) else (query,):
+        if isinstance(part, UidIn):
+            own = normalise(part.ranges)
+            ranges = own if ranges is None else _meet(ranges, own)
+    return ranges
+
+
+def _meet(one: Ranges, other: Ranges) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    i = j = 0
+    while i < len(one) and j < len(other):
+        low, high = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        if low <= high:
+            found.append((low, high))
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+class Scan:
+    """A query over a folder, slice by slice."""
+
+    def __init__(self, query: Query, folder: FolderId, within: Ranges | None, keywords: dict[int, str]) -> None:
+        self.folder = folder
+        self.expression = Expression(query, folder, keywords)
+        found = bounds(query, within)
+        self.ranges: Ranges = reading.ALL_UIDS if found is None else found
+        self._batch = 0
+
+    def prepare(self, db: apsw.Connection) -> None:
+        """Ask the index for candidates, once for the whole folder and of one state of it."""
+        db.execute("BEGIN")
+        try:
+            for number, wanted in enumerate(self.expression.candidates):
+                table = f"temp.candidates_{number}"
+                db.execute(f"DROP TABLE IF EXISTS {table}")
+                db.execute(f"CREATE TABLE {table} (content INTEGER PRIMARY KEY)")
+                db.execute(
+                    f"INSERT INTO {table} SELECT rowid FROM s.trigrams WHERE trigrams MATCH ?", (wanted,)
+                ).fetchall()
+            ((self._batch,),) = rows(db, "SELECT batch FROM s.facts") if self.expression.candidates else ((0,),)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def step(self, db: apsw.Connection, ranges: Ranges, limit: int) -> tuple[list[int], list[int], Ranges]:
+        """(matching UIDs, UIDs that cannot be told yet, what is left of the ranges) for up to `limit` items."""
+        if not ranges:
+            return [], [], ranges
+        now, left = _slice(db, self.folder, ranges, limit)
+        answers = self._ask(db, now)
+        return [uid for uid in answers if uid > 0], [-uid for uid in answers if uid < 0], left
+
+    def _ask(self, db: apsw.Connection, ranges: Ranges) -> list[int]:
+        expression = self.expression
+        parts = [part.replace(BATCH, str(self._batch)) for part in expression.parts]
+        unknown = " OR ".join(f"({part}) IS NULL" for part in parts) if expression.needs - {"c"} else "0"
+        # a part that is not known yet lets the row pass; one that is false stops it before the dearer ones are asked
+        passes = " AND ".join(f"({part}) IS NOT FALSE" if expression.needs - {"c"} else part for part in parts)
+        bindings = tuple(expression.bindings)
+        if len(ranges) == 1:
+            ((low, high),) = ranges
+            source = f"items i{expression.joins()} WHERE i.folder = {self.folder} AND i.uid BETWEEN {low} AND {high}"
+        else:
+            bindings = (*bindings, msgspec.json.encode(ranges).decode())
+            source = (
+                f"json_each(?{len(bindings)}) r CROSS JOIN items i{expression.joins()}"
+                f" WHERE i.folder = {self.folder} AND i.uid BETWEEN r.value ->> 0 AND r.value ->> 1"
+            )
+        sql = f"SELECT json_group_array(CASE WHEN {unknown} THEN -i.uid ELSE i.uid END) FROM {source} AND {passes}"
+        ((text,),) = rows(db, sql, bindings)
+        return _decode(text)
+
+
+def _slice(db: apsw.Connection, folder: FolderId, ranges: Ranges, limit: int) -> tuple[Ranges, Ranges]:
+    """The front of the ranges that holds about `limit` items, and the rest."""
+    taken: list[tuple[int, int]] = []
+    for index, (low, high) in enumerate(ranges):
+        if high - low < limit:
+            limit -= high - low + 1
+            taken.append((low, high))
+        else:
+            end = rows(db, _END, (folder, low, limit))
+            if not end or end[0][0] > high:
+                taken.append((low, high))
+                limit -= limit // 2 + 1  # how many there were is not known, and need not be
+            else:
+                taken.append((low, end[0][0] - 1))
+                return taken, [(end[0][0], high), *ranges[index + 1 :]]
+        if limit <= 0 or len(taken) >= reading.MANY_RANGES:
+            return taken, list(ranges[index + 1 :])
+    return taken, []
+
+
+async def search(
+    host: Host, path: Path, consult: _Consult, folder: FolderId, query: Query, within: Ranges | None
+) -> list[Uid]:
+    """UIDs of the folder that match, ascending."""
+    scan = Scan(query, folder, within, await consult(reading.keywords))
+    if not scan.expression.needs - {"c"}:
+        matched: list[int] = []
+        left = scan.ranges
+        while left:
+            found, _, left = await consult(partial(scan.step, ranges=left, limit=ROWS_AT_A_TIME))
+            matched += found
+            if left:
+                await asyncio.sleep(0)
+        return [Uid(uid) for uid in matched]
+    return await with_session(host, path, partial(_by_text, scan))
+
+
+async def _by_text(scan: Scan, session: Session) -> list[Uid]:
+    matched: list[int] = []
+    if scan.expression.candidates:
+        await session.run(scan.prepare)
+    left = scan.ranges
+    while left:
+        found, unknown, left = await session.run(partial(scan.step, ranges=left, limit=TEXTS_AT_A_TIME))
+        for fill in (session.fill_heads, session.fill_bodies):
+            if not unknown:
+                break
+            await fill(scan.folder, unknown)
+            again = [(uid, uid) for uid in unknown]
+            more, unknown, rest = await session.run(partial(scan.step, ranges=again, limit=TEXTS_AT_A_TIME))
+            assert not rest or len(again) > reading.MANY_RANGES
+            while rest:
+                some, open_, rest = await session.run(partial(scan.step, ranges=rest, limit=TEXTS_AT_A_TIME))
+                more += some
+                unknown += open_
+            found += more
+        matched += sorted(found)
+        await session.forget_bodies()
+    return [Uid(uid) for uid in matched]

@@ -18,6 +18,7 @@ from postern.frontends.autodiscover.everybody import Autoconfig, JsonAutodiscove
 from postern.frontends.calendar.application import PublishedCalendars
 from postern.frontends.ews.call import Services
 from postern.frontends.ews.frontend import Ews
+from postern.frontends.ews.frontend import busy as ews_busy
 from postern.frontends.http import rendering
 from postern.frontends.http.asgi import Answer, Application
 from postern.frontends.http.connection import Shared
@@ -184,7 +185,10 @@ class Web:
         mounts = self._pages(settings)
         built = self._built()
         mounts += [Mount(name, NotOffered(name), Access()) for name in RESERVED if name not in built]
-        mounts += [Mount(name, application, access) for name, (application, access) in built.items()]
+        busy = {"/EWS": ews_busy}
+        mounts += [
+            Mount(name, application, access, busy=busy.get(name)) for name, (application, access) in built.items()
+        ]
         return mounts + self._discovery(frozenset(built))
 
     def _built(self) -> dict[str, tuple[Application, Access]]:

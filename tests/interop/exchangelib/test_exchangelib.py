@@ -217,3 +217,40 @@ def test_people_zones_and_ids(sender, reader):
     (spelled,) = list(ConvertId(protocol=sender.protocol).call(items=[one], destination_format="HexEntryId"))
     assert bytes.fromhex(spelled.id)
     assert FolderCollection(account=sender, folders=[sender.inbox]).find_folders() is not None
+
+
+def test_pull_notifications(reader):
+    with reader.inbox.pull_subscription(event_types=["CreatedEvent"], timeout=10) as (subscription, mark):
+        subject = uuid.uuid4().hex
+        Message(account=reader, folder=reader.inbox, subject=subject).save()
+        (told,) = list(reader.inbox.get_events(subscription, mark))
+        assert "CreatedEvent" in {type(one).__name__ for one in told.events}
+
+
+def test_streaming_notifications(reader):
+    with reader.inbox.streaming_subscription(event_types=["CreatedEvent", "DeletedEvent"]) as subscription:
+        made = Message(account=reader, folder=reader.inbox, subject=uuid.uuid4().hex)
+        made.save()
+        for told in reader.inbox.get_streaming_events(subscription, connection_timeout=1, max_notifications_returned=1):
+            assert told.subscription_id == subscription
+            assert {one.item_id.id for one in told.events} == {made.id}
+
+
+def test_user_configurations(reader):
+    name, values = "Postern.Test", {"a": "b", "n": 7}
+    reader.inbox.create_user_configuration(name=name, dictionary=values)
+    try:
+        assert reader.inbox.get_user_configuration(name=name).dictionary == values
+        reader.inbox.update_user_configuration(name=name, xml_data=b"<a/>")
+        found = reader.inbox.get_user_configuration(name=name)
+        assert found.xml_data == b"<a/>" and found.dictionary == values
+    finally:
+        reader.inbox.delete_user_configuration(name=name)
+
+
+def test_items_exported_and_uploaded(reader):
+    made = Message(account=reader, folder=reader.drafts, subject=uuid.uuid4().hex, body="text")
+    made.save()
+    (data,) = list(reader.export([made]))
+    ((new, _),) = list(reader.upload([(reader.drafts, data)]))
+    assert new != made.id and reader.drafts.get(id=new).subject == made.subject

@@ -71,12 +71,17 @@ class _Node(msgspec.Struct):
     children: list[_Node]
 
 
-def anatomy(content: bytes | memoryview, packed: bytes) -> Anatomy:
-    """Find them. `packed` is the part map of the content (messages over 4 GiB have none: then nothing is found)."""
+def anatomy(content: bytes | memoryview, packed: bytes, ahead: int = 0) -> Anatomy:
+    """Find them. `packed` is the part map of the content (messages over 4 GiB have none: then nothing is found).
+
+    `ahead`: octets of the content that the map does not count, an item's own header lines.
+    """
     try:
         numbers = list(PartMap.unpack(packed))
     except ValueError:
         return Anatomy(None, None, ())
+    if ahead:
+        numbers = [(kind, depth, at + ahead, body + ahead, end + ahead) for kind, depth, at, body, end in numbers]
     root = _tree(content, numbers)
     found = _Finder()
     found.visit(root, alternative=False, related=False)

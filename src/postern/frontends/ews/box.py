@@ -80,9 +80,9 @@ class Box:
 
     # --- folders
 
-    async def folders(self) -> dict[FolderId, Folder]:
-        """All that may be seen, parents before children."""
-        if self._folders is None:
+    async def folders(self, *, fresh: bool = False) -> dict[FolderId, Folder]:
+        """All that may be seen, parents before children; `fresh`: as they are now."""
+        if self._folders is None or fresh:
             self._folders = {one.id: one for one in await self.access.folders()}
         return self._folders
 

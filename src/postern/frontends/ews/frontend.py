@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +11,7 @@ from lxml.etree import _Element as Element
 from postern.frontends.ews import calendar_reading, codes, slices
 from postern.frontends.ews.call import Call, Services
 from postern.frontends.ews.operations import OPERATIONS
+from postern.frontends.ews.streaming import Stream
 from postern.frontends.http.asgi import Admission, Answer, Receive, Scope, Send, Surroundings, body_of
 from postern.frontends.http.hold import PROTOCOL
 from postern.model.envelope import Peer
@@ -66,7 +68,7 @@ class Ews:
         else:
             await (await self._post(scope, receive))(scope, receive, send)
 
-    async def _post(self, scope: Scope, receive: Receive) -> Answer:
+    async def _post(self, scope: Scope, receive: Receive) -> Answer | Stream:
         admission: Admission = scope["state"]["admission"]
         near: Surroundings = scope["state"]["surroundings"]
         assert admission.principal is not None
@@ -101,9 +103,9 @@ class Ews:
             )
             return Answer(500, responses.fault(fault.code, fault.said, server=fault.server), KIND)
         self._counted(operation, "ok")
-        return Answer(200, answer, KIND)
+        return answer if isinstance(answer, Stream) else Answer(200, answer, KIND)
 
-    async def _do(self, call: Call, name: str, element: Element, size: int) -> bytes:
+    async def _do(self, call: Call, name: str, element: Element, size: int) -> bytes | Stream:
         row = OPERATIONS.get(name)
         if row is None:
             raise _Fault("ErrorInvalidOperation", f"{name[:80]} is not supported.")
@@ -122,7 +124,7 @@ class Ews:
             # a bug: the client gets a fault it understands, and no password prompt
             self._services.log.error("ews.failed", operation=name, user=call.principal.address, exc_info=error)
             raise _Fault("ErrorInternalServerError", "The server made a mistake.", server=True) from error
-        return responses.envelope(answer)
+        return answer if isinstance(answer, Stream) else responses.envelope(answer)
 
     async def _acting(self, headers: tuple[Element, ...], principal: Principal) -> Principal:
         """Whoever is to be acted as (MS-OXWSCDATA 2.2.4.38 ExchangeImpersonationType)."""
@@ -145,6 +147,12 @@ class Ews:
                     raise _Fault("ErrorImpersonateUserDenied", "You may not act as that account.") from refusal
                 raise _Fault("ErrorImpersonationFailed", "That account cannot be acted as.") from refusal
         return principal
+
+
+def busy(seconds: float) -> Answer:
+    """To whoever asks too much (http's budgets): a fault that tells when to come again."""
+    again = (b"retry-after", b"%d" % math.ceil(seconds))
+    return Answer(500, responses.busy(seconds), KIND, (again,))
 
 
 def _operation(element: Element) -> str:

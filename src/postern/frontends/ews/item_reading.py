@@ -71,6 +71,8 @@ class Reader:
 
 _TOGETHER = 32
 """Messages that are in memory with their content at a time."""
+_LIGHT_TOGETHER = 512
+"""The same, without content."""
 
 
 async def _ahead(call: Call, reader: Reader, refs: Sequence[ItemRef]) -> dict[str, MessageFacts]:
@@ -99,16 +101,16 @@ async def get_item(call: Call, request: GetItem) -> str:
     writer = MessageWriter(request.shape, call.version)
     reader = Reader(call, wanted(writer))
     counted = [0]
-
+    together = _TOGETHER if writer.content or writer.header else _LIGHT_TOGETHER
     read: dict[str, MessageFacts] = {}
     refs = request.items
 
     async def one(ref: ItemRef) -> str:
         number = counted[0]
         counted[0] += 1
-        if number % _TOGETHER == 0:
+        if number % together == 0:
             read.clear()
-            read.update(await _ahead(call, reader, refs[number : number + _TOGETHER]))
+            read.update(await _ahead(call, reader, refs[number : number + together]))
         facts = read.get(ref.id)
         if facts is None or ref.occurrence is not None or ref.master_of:
             facts = await reader.facts(await places.item(call, ref, occurrences=True))

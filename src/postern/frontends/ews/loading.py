@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from postern.formats.mime.anatomy import Anatomy, anatomy
-from postern.formats.mime.scan import Scan, scan
-from postern.frontends.ews import slices, thing_values
+from postern.formats.mime.anatomy import anatomy
+from postern.formats.mime.scan import scan
+from postern.frontends.ews import thing_values
 from postern.frontends.ews.box import Box
 from postern.model import properties
 from postern.model.ids import FolderId, ItemId, Uid
@@ -32,6 +32,8 @@ _HEADER = Columns.HEADER | Columns.PREFIX | Columns.BLOB | Columns.BODY_SIZE
 _ATTACHED = re.compile(rb'\("attachment" |"(?:file)?name\*?" |"message" "rfc822"', re.IGNORECASE).search
 _PRIVATE = 2
 _MAX_HEADER = 1 << 20
+_MANY_PARTS = 64 * 16
+"""Octets of a part map that is walked in the loop."""
 ELEMENTS = {
     ItemClass.MESSAGE: "Message",
     ItemClass.APPOINTMENT: "CalendarItem",
@@ -41,6 +43,46 @@ ELEMENTS = {
     ItemClass.DISTRIBUTION_LIST: "DistributionList",
     ItemClass.ASSOCIATED: "Message",
 }
+
+
+_ELEMENT_OF = {int(kind): name for kind, name in ELEMENTS.items()}
+Row = tuple[Any, ...]
+
+
+class _Positions(NamedTuple):
+    """Where columns are in a row; 0, which is the UID's, for those that were not asked for."""
+
+    flags: int
+    received_at: int
+    size: int
+    item: int
+    saved_at: int
+    item_class: int
+    change_key: int
+    structure: int
+    header: int
+    parts: int
+    prefix: int
+    blob: int
+    body_size: int
+    sent_at: int
+    subject: int
+    properties: int
+
+
+def _positions(columns: Columns) -> _Positions:
+    found: dict[Columns, int] = {}
+    at = 0
+    for name in Columns:
+        if name & columns:
+            found[name] = at
+            at += 2 if name is Columns.BLOB else 1
+    c = Columns
+    order = (
+        c.FLAGS, c.RECEIVED_AT, c.SIZE, c.ITEM_ID, c.SAVED_AT, c.CLASS, c.CHANGE_KEY, c.BODYSTRUCTURE, c.HEADER,
+        c.PARTS, c.PREFIX, c.BLOB, c.BODY_SIZE, c.SENT_AT, c.SUBJECT, c.PROPERTIES,
+    )  # fmt: skip
+    return _Positions(*(found.get(name, 0) for name in order))
 
 
 class Wanted(NamedTuple):
@@ -78,7 +120,7 @@ class Loader:
         if wanted.structure:
             columns |= Columns.BODYSTRUCTURE
         self._columns = columns
-        self._names = [one for one in Columns if one & columns]
+        self._at = _positions(columns)
 
     @classmethod
     async def open(cls, box: Box, folder: FolderId, wanted: Wanted) -> Loader:
@@ -97,43 +139,33 @@ class Loader:
         wanted = self._wanted
         async for rows in self._box.access.items(self._folder, self._columns, ranges):
             for row in rows:
-                values: dict[Columns, object] = {}
-                at = 0
-                for name in self._names:
-                    if name is Columns.BLOB:
-                        values[name] = (row[at], row[at + 1])
-                        at += 2
-                    else:
-                        values[name] = row[at]
-                        at += 1
-                facts = self._facts(values)
-                uid: Uid = values[Columns.UID]  # type: ignore[assignment]
+                facts = self._facts(row)
                 if facts.element in CLASSES:
                     if wanted.content or wanted.structure:
-                        await self._keep(facts, uid, values[Columns.ITEM_ID])  # type: ignore[arg-type]
+                        await self._keep(facts, row[0], row[self._at.item])
                 elif wanted.header or wanted.content:
-                    await self._read(facts, values)
-                yield uid, facts
+                    await self._read(facts, row)
+                yield row[0], facts
 
-    def _facts(self, values: dict[Columns, object]) -> MessageFacts:
-        get = values.get
-        flags: int = values[Columns.FLAGS]  # type: ignore[assignment]
-        item: int = values[Columns.ITEM_ID]  # type: ignore[assignment]
-        item_class: int = values[Columns.CLASS]  # type: ignore[assignment]
-        stored: bytes = get(Columns.PROPERTIES) or b""  # type: ignore[assignment]
+    def _facts(self, row: Row) -> MessageFacts:
+        at = self._at
+        flags: int = row[at.flags]
+        item: int = row[at.item]
+        item_class: int = row[at.item_class]
+        stored: bytes = row[at.properties] if at.properties else b""
         shown, words = self._keywords_of(flags)
-        structure: bytes = get(Columns.BODYSTRUCTURE) or b""  # type: ignore[assignment]
+        structure: bytes = row[at.structure] if at.structure else b""
         facts = MessageFacts(
             id=self._ids.of(item),
-            change_key=ids.item_change(values[Columns.CHANGE_KEY]),  # type: ignore[arg-type]
+            change_key=ids.item_change(row[at.change_key]),
             parent_id=self._parent_id,
             parent_change_key=self._parent_change,
             flags=flags,
-            received_at=values[Columns.RECEIVED_AT],  # type: ignore[arg-type]
-            saved_at=values[Columns.SAVED_AT],  # type: ignore[arg-type]
-            size=values[Columns.SIZE],  # type: ignore[arg-type]
-            sent_at=get(Columns.SENT_AT),  # type: ignore[arg-type]
-            subject=get(Columns.SUBJECT) or "",  # type: ignore[arg-type]
+            received_at=row[at.received_at],
+            saved_at=row[at.saved_at],
+            size=row[at.size],
+            sent_at=row[at.sent_at] if at.sent_at else None,
+            subject=(row[at.subject] or "") if at.subject else "",
             header=b"",
             rights=self._rights,
             categories=shown,
@@ -141,7 +173,7 @@ class Loader:
             properties=properties.unpack(stored) if stored else {},
             has_attachments=bool(structure and _ATTACHED(structure)),
             associated=item_class == ItemClass.ASSOCIATED,
-            element=ELEMENTS.get(ItemClass(item_class), "Item"),
+            element=_ELEMENT_OF.get(item_class, "Item"),
             owner=self._owner,
             conversation_prefix=self._mailbox,
             instance=self._mailbox[:4] + item.to_bytes(6, "big"),
@@ -172,18 +204,26 @@ class Loader:
             facts.kept = thing_values.kept(held, self._box.id, self._folder, item)
             facts.has_attachments = bool(facts.kept)
 
-    async def _read(self, facts: MessageFacts, values: dict[Columns, object]) -> None:
-        prefix: bytes = values[Columns.PREFIX] or b""  # type: ignore[assignment]
-        size: int = values[Columns.BODY_SIZE]  # type: ignore[assignment]
-        blob: tuple[int, int] = values[Columns.BLOB]  # type: ignore[assignment]
-        head: bytes | None = values[Columns.HEADER]  # type: ignore[assignment]
+    async def _read(self, facts: MessageFacts, row: Row) -> None:
+        at = self._at
+        prefix: bytes = row[at.prefix] or b""
+        size: int = row[at.body_size]
+        blob = (row[at.blob], row[at.blob + 1])
+        head: bytes | None = row[at.header]
         if self._wanted.content:
             (body,) = await self._box.access.read_bodies([blob]) if size else (b"",)
             facts.content = prefix + body
-            found, parts = await slices.sized(len(facts.content), partial(_look, facts.content))
+            packed: bytes = row[at.parts]
+            if not size:  # an item without MIME: what stands for it is all prefix
+                parts = anatomy(facts.content, scan(facts.content).parts)
+            elif len(packed) <= _MANY_PARTS:
+                parts = anatomy(facts.content, packed, len(prefix))
+            else:
+                parts = await asyncio.to_thread(anatomy, facts.content, packed, len(prefix))
             facts.anatomy = parts
             facts.has_attachments = any(not one.inline or not one.content_id for one in parts.attachments)
-            head = body[: min(max(0, found.header_end - len(prefix)), _MAX_HEADER)]
+            if head is None:
+                head = body[: min(_body_start(packed), _MAX_HEADER)]
         elif head is None:
             (body,) = await self._box.access.read_bodies([blob])
             end = body.find(b"\r\n\r\n", 0, _MAX_HEADER)
@@ -199,9 +239,9 @@ class Loader:
             }
 
 
-def _look(content: bytes) -> tuple[Scan, Anatomy]:
-    found = scan(content)
-    return found, anatomy(content, found.parts)
+def _body_start(packed: bytes) -> int:
+    """Octets of the header, by the part map; messages of 4 GiB and more have none."""
+    return int.from_bytes(packed[8:12], "little") if len(packed) >= 12 else 0
 
 
 def _ranges(uids: Sequence[Uid]) -> list[tuple[int, int]]:

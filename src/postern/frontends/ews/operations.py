@@ -10,6 +10,8 @@ from lxml.etree import _Element as Element
 from postern.frontends.ews import (
     attaching,
     availability,
+    bulk,
+    configurations,
     directory_lookups,
     finding,
     folder_changing,
@@ -21,18 +23,25 @@ from postern.frontends.ews import (
     item_updating,
     photos,
     probes,
+    pulling,
     sending,
+    streaming,
+    subscribing,
     transferring,
     zones,
 )
 from postern.frontends.ews.call import Call
+from postern.frontends.ews.streaming import Stream
 from postern.protocols.ews import (
     attachment_requests,
     availability_requests,
+    bulk_requests,
+    configuration_requests,
     find_requests,
     folder_requests,
     item_requests,
     lookup_requests,
+    notification_requests,
 )
 from postern.protocols.ews.versions import Version
 
@@ -41,7 +50,7 @@ class Operation(NamedTuple):
     """One row."""
 
     read: Callable[[Element], Any]
-    do: Callable[[Call, Any], Awaitable[str]]
+    do: Callable[[Call, Any], Awaitable[str | Stream]]
     since: Version = Version.EXCHANGE_2007
 
 
@@ -81,6 +90,19 @@ OPERATIONS: dict[str, Operation] = {
     "GetUserAvailabilityRequest": Operation(
         availability_requests.get_user_availability, availability.get_user_availability
     ),
+    # bulk transfer (MS-OXWSBTRF)
+    "ExportItems": Operation(bulk_requests.export_items, bulk.export_items, _10SP1),
+    "UploadItems": Operation(bulk_requests.upload_items, bulk.upload_items, _10SP1),
+    # notifications (MS-OXWSNTIF)
+    "Subscribe": Operation(notification_requests.subscribe, subscribing.subscribe),
+    "Unsubscribe": Operation(notification_requests.unsubscribe, subscribing.unsubscribe),
+    "GetEvents": Operation(notification_requests.get_events, pulling.get_events),
+    "GetStreamingEvents": Operation(notification_requests.get_streaming_events, streaming.get_streaming_events, _10SP1),
+    # user configuration (MS-OXWSUSRCFG)
+    "GetUserConfiguration": Operation(configuration_requests.get, configurations.get_user_configuration, _10),
+    "CreateUserConfiguration": Operation(configuration_requests.put, configurations.create_user_configuration, _10),
+    "UpdateUserConfiguration": Operation(configuration_requests.put, configurations.update_user_configuration, _10),
+    "DeleteUserConfiguration": Operation(configuration_requests.delete, configurations.delete_user_configuration, _10),
     # people, ids, zones (MS-OXWSRSLNM, MS-OXWSDLIST, MS-OXWSCVTID, MS-OXWSGTZ, MS-OXWSPED)
     "ResolveNames": Operation(lookup_requests.resolve_names, directory_lookups.resolve_names),
     "GetUserPhoto": Operation(lookup_requests.get_user_photo, photos.get_user_photo, _13),

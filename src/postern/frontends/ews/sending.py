@@ -52,11 +52,17 @@ async def send_item(call: Call, request: SendItem) -> str:
         content = await place.box.access.read(place.folder, place.uid)
         content = call.services.submission.complete(content)
         await send(call, content)
-        if target is not None:
-            await target.box.access.append(target.folder, content, Flag.SEEN.value, (), None)
-            target.box.wrote(folders=True)
-        await place.box.access.expunge(place.folder, ((place.uid, place.uid),), only_deleted=False)
-        place.box.wrote(folders=True)
+        try:
+            if target is not None:
+                await target.box.access.append(target.folder, content, Flag.SEEN.value, (), None)
+                target.box.wrote(folders=True)
+            await place.box.access.expunge(place.folder, ((place.uid, place.uid),), only_deleted=False)
+            place.box.wrote(folders=True)
+        except Refusal as refusal:
+            # it is sent: an error would have the client send it again
+            call.services.log.warning("ews.copy_not_saved", user=call.principal.address, reason=refusal.reason.value)
+            said = "The message was sent; there is no copy of it, or the draft is still there."
+            return responses.warning("SendItemResponseMessage", "ErrorItemSave", said)
         return ""
 
     return responses.response("SendItem", await call.each("SendItemResponseMessage", request.items, one))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from postern.protocols.ews.names import DECLARED, ERRORS, TYPES
 from postern.protocols.ews.versions import SERVER_VERSION_INFO
 from postern.protocols.soap import writing
@@ -45,13 +47,20 @@ def envelope(body: str) -> bytes:
     return writing.envelope(SERVER_VERSION_INFO, body)
 
 
-def fault(code: str, said: str, *, server: bool = False) -> bytes:
-    """A SOAP fault as Exchange makes them: clients read the ResponseCode in the detail."""
+def busy(seconds: float) -> bytes:
+    """The fault of a server that has too much to do: when to come again (MS-OXWSCDATA 2.2.4.64 MessageXml)."""
+    wait = f'<t:Value Name="BackOffMilliseconds">{math.ceil(seconds * 1000)}</t:Value>'
+    more = f'<t:MessageXml xmlns:t="{TYPES}">{wait}</t:MessageXml>'
+    return fault("ErrorServerBusy", "The server cannot service this request right now. Try again later.", more=more)
+
+
+def fault(code: str, said: str, *, server: bool = False, more: str = "") -> bytes:
+    """A SOAP fault as Exchange makes them: clients read the ResponseCode in the detail. `more` goes with it."""
     told = f'<e:Message xmlns:e="{ERRORS}">{text(said)}</e:Message>'
     detail = f'<e:ResponseCode xmlns:e="{ERRORS}">{code}</e:ResponseCode>{told}'
     name = "s:Server" if server else f"a:{code}"
     return writing.envelope(
         SERVER_VERSION_INFO,
         f'<s:Fault><faultcode xmlns:a="{TYPES}">{name}</faultcode><faultstring xml:lang="en-US">{text(said)}'
-        f"</faultstring><detail>{detail}</detail></s:Fault>",
+        f"</faultstring><detail>{detail}{more}</detail></s:Fault>",
     )

@@ -7,11 +7,13 @@ import time
 
 import pytest
 from ews_world import M, Reply, S, T
+from lxml import etree
 from test_ews_folders import get, named
 from test_ews_following import compare, restriction
 from test_ews_messages import MIME, create, set_, update
 
 from postern.frontends.ews import codes
+from postern.frontends.ews.frontend import busy
 from postern.model.refusal import Reason
 from postern.model.rights import AdminRole
 
@@ -197,3 +199,11 @@ async def test_acting_as_somebody_needs_the_right_to(world, anna, boris):
 def test_every_refusal_has_a_code():
     assert set(codes.CODES) == set(Reason)
     assert T
+
+
+async def test_who_asks_too_much_is_told_when_to_come_again():
+    answer = busy(2.5)
+    fault = etree.fromstring(answer.body)
+    assert answer.status == 500 and (b"retry-after", b"3") in answer.fields
+    assert fault.xpath("string(//*[local-name()='ResponseCode'])") == "ErrorServerBusy"
+    assert fault.xpath("string(//*[local-name()='Value'][@Name='BackOffMilliseconds'])") == "2500"

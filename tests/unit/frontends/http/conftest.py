@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -30,7 +31,7 @@ from postern.protocols.http import digest
 from postern.protocols.http.head import parse
 from postern.roles.gauges import ServerMetrics
 from postern.roles.parts import Parts
-from postern.roles.web import Web
+from postern.roles.web import Mail, Web
 from postern.services.lifecycle import Sessions
 from postern.services.permissions import Permissions
 
@@ -186,7 +187,9 @@ class World:
     async def host(self, listener: str = "https", mechanisms: tuple[str, ...] | None = None) -> int:
         """The product's own host on a free port, as a worker of its own; the port."""
         path = load().listener(listener)
-        web = Web(self.settings, self.parts, self.authentication, ServerMetrics([listener]))
+        # the virtual directories are there; no test here opens a mailbox by them
+        mail = Mail(None, None, None, SimpleNamespace(shelf=None))  # type: ignore[arg-type]
+        web = Web(self.settings, self.parts, self.authentication, ServerMetrics([listener]), mail)
         web._log = self.log
         self.webs.append(web)
         listening = Listening(path, ("127.0.0.1",), 0, path.mechanisms if mechanisms is None else mechanisms)

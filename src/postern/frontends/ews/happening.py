@@ -1,0 +1,147 @@
+"""What has happened in a mailbox since a watermark, as events: the one source of pull and streaming notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from postern.frontends.ews.box import Box, is_hidden
+from postern.model.ids import FolderId
+from postern.model.items import Folder, SpecialUse
+from postern.model.refusal import Reason, Refusal
+from postern.model.sync import START, ChangeKind, ItemDelta
+from postern.protocols.ews import ids
+from postern.protocols.ews.ids import ROOT, TOP, ItemIds
+from postern.protocols.ews.notification_xml import Event
+from postern.protocols.ews.watermarks import Watermark
+
+LIMIT = 512
+"""Changed items in an answer."""
+
+
+class Missed(Exception):  # noqa: N818 - an answer
+    """The watermark is too old, or of before a restore: nobody knows any more what happened since."""
+
+
+class Happened(NamedTuple):
+    """A piece of what happened."""
+
+    events: list[Event]
+    mark: Watermark
+    """Behind it."""
+    more: bool
+
+
+async def now(box: Box, folders: frozenset[int] | None) -> Watermark:
+    """The present, as a folder that may be read tells it. Raises Refusal."""
+    real = min((one for one in folders or () if one not in (TOP, ROOT)), default=None)
+    asked = FolderId(real) if real is not None else (await box.access.special(SpecialUse.INBOX)).id
+    point = (await box.items.changes(asked, START, 1)).point
+    return Watermark(point.incarnation, point.upto_change or point.change, point.upto_item or point.item)
+
+
+async def since(box: Box, mark: Watermark, folders: frozenset[int] | None, wanted: frozenset[str]) -> Happened:
+    """Events after a mark in some folders, or in all. Raises Missed, Refusal.
+
+    Their order is: folders that were made, changed or removed; then folder by folder what is new, changed and gone.
+    """
+    events: list[Event] = []
+    every: dict[FolderId, Folder]
+    if mark.folder:
+        every = await box.folders(fresh=True)
+    else:
+        present = await now(box, folders)
+        if present.incarnation != mark.incarnation or present.change < mark.change:
+            raise Missed
+        if present.change == mark.change:
+            return Happened([], mark, False)
+        mark = mark.begun(present.change, present.item)
+        every = await box.folders(fresh=True)  # not before: what changed in between must not look unchanged
+        events += await _of_folders(box, every, mark, folders, wanted)
+    room = LIMIT
+    for folder in sorted(every.values(), key=lambda one: one.id):
+        if folder.id < mark.folder or folder.changed <= mark.change or not _within(folder, every, folders):
+            continue
+        try:
+            page = await box.items.changes(folder.id, mark.point(folder.id), room, newest_first=False)
+        except Refusal as refusal:
+            if refusal.reason in (Reason.NO_SUCH_FOLDER, Reason.NOT_PERMITTED):
+                continue
+            raise
+        if not page.complete:
+            raise Missed
+        found = list(_of_items(box, folder, page.changes, wanted))
+        events += found
+        if page.more:
+            return Happened(events, mark.within(folder.id, page.point), True)
+        if page.changes and "ModifiedEvent" in wanted:
+            events.append(_modified(box, folder, every))
+        room -= len(page.changes)
+        if room <= 0:
+            room = 1
+    return Happened(events, mark.ended(), False)
+
+
+def _within(folder: Folder, every: dict[FolderId, Folder], folders: frozenset[int] | None) -> bool:
+    if folders is None:
+        return not is_hidden(folder, every)
+    return folder.id in folders
+
+
+async def _of_folders(
+    box: Box, every: dict[FolderId, Folder], mark: Watermark, folders: frozenset[int] | None, wanted: frozenset[str]
+) -> list[Event]:
+    """Of the folders themselves: subscribed ones, and the children of subscribed ones."""
+    changes = await box.items.folder_changes(mark.change, mark.incarnation)
+    if not changes.complete:
+        raise Missed
+    events = []
+
+    def near(folder: Folder) -> bool:
+        return _within(folder, every, folders) or (folders is not None and (folder.parent or TOP) in folders)
+
+    for kind, found in (("CreatedEvent", changes.created), ("ModifiedEvent", changes.updated)):
+        if kind in wanted:
+            events += [_folder(box, kind, one, every) for one in found if near(one)]
+    if "DeletedEvent" in wanted:
+        for gone in changes.deleted:
+            if folders is None or gone in folders or TOP in folders:
+                events.append(Event("DeletedEvent", "FolderId", box.folder_id(gone), "", box.folder_id(TOP), ""))
+    return events
+
+
+def _folder(box: Box, kind: str, folder: Folder, every: dict[FolderId, Folder]) -> Event:
+    parent = box.parent_of(folder)
+    above = every.get(parent)
+    return Event(
+        kind,
+        "FolderId",
+        box.folder_id(folder.id),
+        ids.folder_change(folder.changed),
+        box.folder_id(parent),
+        ids.folder_change(above.changed if above is not None else 0),
+    )
+
+
+def _modified(box: Box, folder: Folder, every: dict[FolderId, Folder]) -> Event:
+    return _folder(box, "ModifiedEvent", folder, every)._replace(unread=folder.unseen)
+
+
+def _of_items(box: Box, folder: Folder, changes: Sequence[ItemDelta], wanted: frozenset[str]) -> Iterator[Event]:
+    item_id: Callable[[int], str] = ItemIds(box.id, folder.id).of
+    parent, parent_change = box.folder_id(folder.id), ids.folder_change(folder.changed)
+    for delta in changes:
+        for kind in _kinds(delta, folder):
+            if kind in wanted:
+                key = "" if kind == "DeletedEvent" else ids.item_change(delta.change_key)
+                yield Event(kind, "ItemId", item_id(delta.item), key, parent, parent_change)
+
+
+def _kinds(delta: ItemDelta, folder: Folder) -> tuple[str, ...]:
+    if delta.kind is ChangeKind.DELETED:
+        return ("DeletedEvent",)
+    if delta.kind is not ChangeKind.CREATED:
+        return ("ModifiedEvent",)
+    if folder.special is SpecialUse.INBOX:
+        return ("CreatedEvent", "NewMailEvent")
+    return ("CreatedEvent",)

@@ -1,0 +1,164 @@
+"""GetStreamingEvents (MS-OXWSNTIF 3.1.4.2): one answer of many envelopes, each written when something has happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from postern.frontends.ews import happening, subscribing
+from postern.frontends.ews.box import Box
+from postern.frontends.ews.call import Call
+from postern.frontends.ews.happening import Missed
+from postern.frontends.ews.subscribing import Subscription
+from postern.frontends.http.asgi import Message, Receive, Scope, Send
+from postern.model.refusal import Refusal
+from postern.protocols.ews import notification_xml, responses, watermarks
+from postern.protocols.ews.message_facts import instant
+from postern.protocols.ews.notification_requests import GetStreamingEvents
+from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.watermarks import Watermark
+from postern.protocols.soap.writing import attribute
+
+BEAT_S = 30.0
+"""A sign of life for clients and what lies between; the places of streams are written down as often."""
+MINUTE_S = 60.0
+SETTLE_S = 0.05
+"""What happens within it is told together."""
+_MESSAGE = "GetStreamingEventsResponseMessage"
+_FIELDS = ((b"content-type", b"text/xml; charset=utf-8"),)
+
+
+class _Line:
+    """One subscription of a stream."""
+
+    def __init__(self, id_: str, key: str, found: Subscription, box: Box) -> None:
+        self.id = id_
+        self.key = key
+        self.found = found
+        self.box = box
+        self.mark: Watermark = watermarks.unpack(found.mark)
+
+
+class Stream:
+    """An answer that goes on; an application by itself."""
+
+    def __init__(self, call: Call, lines: Sequence[_Line], seconds: float) -> None:
+        self._call = call
+        self._lines = lines
+        self._seconds = seconds
+        self._woken = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. Returns at the end of the time, or when the client is gone."""
+        turn = scope["state"].get("turn")
+        if turn is not None:
+            turn.release()  # waiting is no work
+        await send({"type": "http.response.start", "status": 200, "headers": list(_FIELDS)})
+        gone = asyncio.ensure_future(receive())
+        unwatch = [box.access.subscribe_changes(self._woken.set) for box in {one.box for one in self._lines}]
+        try:
+            with contextlib.suppress(ConnectionError):  # the client is gone: its next connection goes on from here
+                await self._tell(send, gone)
+                await send({"type": "http.response.body", "body": b""})
+        finally:
+            for stop in unwatch:
+                stop()
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await gone
+        with contextlib.suppress(Refusal):
+            await self._remember()
+
+    async def _tell(self, send: Send, gone: asyncio.Future[Message]) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._seconds
+        beat = loop.time() + BEAT_S
+        await _write(send, _status("OK"))
+        while True:
+            self._woken.clear()
+            try:
+                told = await self._news()
+            except Missed:
+                code = "ErrorMissedNotificationEvents"
+                await _write(send, responses.error(_MESSAGE, code, "Some events are lost. Synchronise, and subscribe."))
+                return
+            except Refusal:
+                await _write(send, responses.error(_MESSAGE, "ErrorAccessDenied", "The mailbox cannot be read now."))
+                return
+            now = loop.time()
+            if told:
+                await _write(send, responses.success(_MESSAGE, f"<m:Notifications>{told}</m:Notifications>"))
+            elif now >= end:
+                await _write(send, _status("Closed"))
+                return
+            elif now >= beat:
+                beat = now + BEAT_S
+                idle = "".join(
+                    notification_xml.notification(one.id, notification_xml.status("")) for one in self._lines
+                )
+                await _write(send, responses.success(_MESSAGE, f"<m:Notifications>{idle}</m:Notifications>"))
+                await self._remember()
+            if not await self._pause(gone, min(beat, end) - now):
+                return
+
+    async def _pause(self, gone: asyncio.Future[Message], seconds: float) -> bool:
+        """Until something happens, or it is time; False: the client is gone."""
+        waking = asyncio.ensure_future(self._woken.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {waking, gone}
+            await asyncio.wait(either, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                return False
+            if waking.done():
+                await asyncio.sleep(SETTLE_S)
+            return True
+        finally:
+            waking.cancel()
+
+    async def _news(self) -> str:
+        at = instant(int(self._call.services.clock.timestamp()))
+        told = []
+        for line in self._lines:
+            happened = await happening.since(line.box, line.mark, line.found.folders, line.found.events)
+            line.mark = happened.mark
+            if happened.more:
+                self._woken.set()
+            if happened.events:
+                rows = "".join(notification_xml.event(one, "", at) for one in happened.events)
+                told.append(notification_xml.notification(line.id, rows))
+        return "".join(told)
+
+    async def _remember(self) -> None:
+        for line in self._lines:
+            await subscribing.used(self._call, line.key, line.found, watermarks.pack(line.mark))
+
+
+async def get_streaming_events(call: Call, request: GetStreamingEvents) -> str | Stream:
+    """GetStreamingEvents: a stream, or the error of the subscriptions that are none."""
+    lines: list[_Line] = []
+    bad: list[str] = []
+    why: EwsViolation | None = None
+    for id_ in request.subscriptions:
+        try:
+            key, found = await subscribing.find(call, id_, "streaming")
+            lines.append(_Line(id_, key, found, await subscribing.watched(call, found)))
+        except EwsViolation as violation:
+            bad.append(id_)
+            why = why or violation
+    if why is not None:
+        named = "".join(f"<m:SubscriptionId>{attribute(one)}</m:SubscriptionId>" for one in bad if one)
+        listed = f"<m:ErrorSubscriptionIds>{named}</m:ErrorSubscriptionIds>" if named else ""
+        error = responses.error(_MESSAGE, why.code, why.text, listed)
+        return responses.response("GetStreamingEvents", error)
+    return Stream(call, lines, request.minutes * MINUTE_S)
+
+
+def _status(word: str) -> str:
+    return responses.success(_MESSAGE, f"<m:ConnectionStatus>{word}</m:ConnectionStatus>")
+
+
+async def _write(send: Send, message: str) -> None:
+    envelope = responses.envelope(responses.response("GetStreamingEvents", message))
+    await send({"type": "http.response.body", "body": envelope, "more_body": True})

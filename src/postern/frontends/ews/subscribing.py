@@ -1,0 +1,137 @@
+"""Subscribe and Unsubscribe (MS-OXWSNTIF 3.1.4.4, 3.1.4.5).
+
+A subscription is a setting of the subscriber's own mailbox, so that every worker knows it and it survives a restart.
+It holds where a stream has got to; a pull subscription's place is the watermark that the client brings.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from postern.frontends.ews import happening, places
+from postern.frontends.ews.box import Box
+from postern.frontends.ews.call import Call
+from postern.model.ids import MailboxId
+from postern.protocols.ews import responses, watermarks
+from postern.protocols.ews.notification_requests import Subscribe, Unsubscribe
+from postern.protocols.ews.violation import EwsViolation
+
+SETTING = "ews.subscription"
+MAX_SUBSCRIPTIONS = 1000
+"""Of one mailbox's owner."""
+STREAM_S = 35 * 60
+"""How long a streaming subscription waits for a connection: a little longer than the longest one lasts."""
+
+
+class Subscription(msgspec.Struct, frozen=True, array_like=True):
+    """As it is stored."""
+
+    kind: str
+    mailbox: str
+    """Whose events."""
+    folders: frozenset[int] | None
+    """None: all."""
+    events: frozenset[str]
+    seconds: int
+    """Without a question it ends after so many."""
+    until: int
+    """Seconds since the epoch."""
+    mark: str
+    """Where a stream has got to."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Subscription).decode
+
+
+async def subscribe(call: Call, request: Subscribe) -> str:
+    """Subscribe."""
+
+    async def one(asked: Subscribe) -> str:
+        if asked.kind == "push":
+            raise EwsViolation("ErrorInvalidPushSubscriptionUrl", "This server calls no one. Pull, or use a stream.")
+        box, folders = await _where(call, asked)
+        mark = asked.watermark
+        if mark:
+            watermarks.unpack(mark)
+        else:
+            mark = watermarks.pack(await happening.now(box, folders))
+        own = await call.box()
+        key = call.services.entropy.token(watermarks.KEY_BYTES).hex()
+        at = int(call.services.clock.timestamp())
+        seconds = asked.minutes * 60 or STREAM_S
+        made = Subscription(asked.kind, box.id, folders, asked.events, seconds, at + seconds, mark)
+        await _room(own, at)
+        await own.items.set_settings(SETTING, {key: _encode(made)})
+        own.wrote()
+        told = f"<m:Watermark>{mark}</m:Watermark>" if asked.kind == "pull" else ""
+        return f"<m:SubscriptionId>{watermarks.subscription_id(own.id, key)}</m:SubscriptionId>{told}"
+
+    return responses.response("Subscribe", await call.each("SubscribeResponseMessage", [request], one))
+
+
+async def _where(call: Call, asked: Subscribe) -> tuple[Box, frozenset[int] | None]:
+    if asked.folders is None:
+        return await call.box(), None
+    found = [await places.folder(call, ref) for ref in asked.folders]
+    if len({place.box.id for place in found}) > 1:
+        raise EwsViolation("ErrorInvalidSubscriptionRequest", "A subscription is to folders of one mailbox.")
+    return found[0].box, frozenset(place.folder for place in found)
+
+
+async def _room(own: Box, at: int) -> None:
+    """Forget what has ended. Raises EwsViolation(ErrorExceededSubscriptionCount)."""
+    known = await own.items.settings(SETTING)
+    over: dict[str, bytes | None] = {one.key: None for one in known if _decode(one.value).until < at}
+    if over:
+        await own.items.set_settings(SETTING, over)
+    if len(known) - len(over) >= MAX_SUBSCRIPTIONS:
+        raise EwsViolation("ErrorExceededSubscriptionCount", "Too many subscriptions: end some, or let them expire.")
+
+
+async def unsubscribe(call: Call, request: Unsubscribe) -> str:
+    """Unsubscribe."""
+
+    async def one(id_: str) -> str:
+        key, _ = await find(call, id_)
+        own = await call.box()
+        await own.items.set_settings(SETTING, {key: None})
+        own.wrote()
+        return ""
+
+    message = "UnsubscribeResponseMessage"
+    return responses.response("Unsubscribe", await call.each(message, [request.subscription], one))
+
+
+async def find(call: Call, id_: str, kind: str = "") -> tuple[str, Subscription]:
+    """A subscription of whoever asks, and its key. Raises EwsViolation."""
+    subscriber, key = watermarks.read_subscription(id_)
+    own = await call.box()
+    if subscriber != own.id:
+        raise EwsViolation("ErrorSubscriptionAccessDenied", "The subscription is somebody else's.")
+    stored = next((one for one in await own.items.settings(SETTING) if one.key == key), None)
+    if stored is None:
+        raise EwsViolation("ErrorSubscriptionNotFound", "There is no such subscription, or it has ended.")
+    found = _decode(stored.value)
+    if found.until < call.services.clock.timestamp():
+        await own.items.set_settings(SETTING, {key: None})
+        raise EwsViolation("ErrorSubscriptionNotFound", "The subscription was not used for too long, and has ended.")
+    if kind and found.kind != kind:
+        code = "ErrorInvalidPullSubscriptionId" if kind == "pull" else "ErrorInvalidSubscription"
+        raise EwsViolation(code, f"The subscription is no {kind} subscription.")
+    return key, found
+
+
+async def used(call: Call, key: str, found: Subscription, mark: str | None = None) -> None:
+    """It is in use: let it go on, and remember where a stream has got to. Written only if that says something new."""
+    at = int(call.services.clock.timestamp())
+    place = found.mark if mark is None else mark
+    if place == found.mark and found.until - at > found.seconds * 3 // 4:
+        return
+    again = msgspec.structs.replace(found, until=at + found.seconds, mark=place)
+    await (await call.box()).items.set_settings(SETTING, {key: _encode(again)})
+
+
+async def watched(call: Call, found: Subscription) -> Box:
+    """The mailbox it is about; rights may have gone since. Raises Refusal."""
+    return await call.box(MailboxId(found.mailbox))

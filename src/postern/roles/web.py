@@ -54,6 +54,7 @@ from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.services.offline_books import OfflineBooks
 from postern.services.permissions import Permissions
+from postern.services.rules.rulebook import RuleBooks
 from postern.services.submission import Submission
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
@@ -262,6 +263,7 @@ class Web:
             log=log.logger(part="ews"),
             agendas=mail.agendas,
             availability=FreeBusy(parts.store, parts.directory, mail.agendas.shelf),
+            rules=RuleBooks(mail.mailboxes, parts.bus),
         )
         return Ews(services, self._settings.http.max_body_bytes)
 

@@ -24,6 +24,7 @@ from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
 from postern.services.mailboxes import Mailboxes
 from postern.services.principal import Principal
+from postern.services.rules.rulebook import RuleBooks
 from postern.services.submission import Submission
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class Services(msgspec.Struct, frozen=True):
     log: Any
     agendas: Agendas
     availability: FreeBusy
+    rules: RuleBooks
 
 
 class Call:

@@ -21,6 +21,7 @@ from postern.frontends.ews import (
     item_reading,
     item_sync,
     item_updating,
+    oof,
     photos,
     probes,
     pulling,
@@ -42,6 +43,7 @@ from postern.protocols.ews import (
     item_requests,
     lookup_requests,
     notification_requests,
+    oof_requests,
 )
 from postern.protocols.ews.versions import Version
 
@@ -86,6 +88,9 @@ OPERATIONS: dict[str, Operation] = {
     "CreateAttachment": Operation(attachment_requests.create_attachment, attaching.create_attachment),
     "GetAttachment": Operation(attachment_requests.get_attachment, attaching.get_attachment),
     "DeleteAttachment": Operation(attachment_requests.delete_attachment, attaching.delete_attachment),
+    # out of office (MS-OXWOOF)
+    "GetUserOofSettingsRequest": Operation(oof_requests.get_user_oof_settings, oof.get_user_oof_settings),
+    "SetUserOofSettingsRequest": Operation(oof_requests.set_user_oof_settings, oof.set_user_oof_settings),
     # free/busy (MS-OXWSAVAIL)
     "GetUserAvailabilityRequest": Operation(
         availability_requests.get_user_availability, availability.get_user_availability

@@ -26,6 +26,7 @@ from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
+from postern.services.rules.rulebook import RuleBooks
 from postern.services.submission import Submission
 from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.store.journal.writer import Journal
@@ -214,6 +215,7 @@ class World:
             mailboxes=mailboxes,
             agendas=Agendas(mailboxes, parts.store, parts.directory, post, shelf, parts.clock, parts.entropy),
             availability=FreeBusy(parts.store, parts.directory, shelf),
+            rules=RuleBooks(mailboxes, parts.bus),
             identities=Identities(parts.directory, permissions, parts.clock),
             submission=Submission(self.mailflow, parts.clock, parts.entropy, "mail.example.org"),
             sharing=FolderSharing(parts.directory),

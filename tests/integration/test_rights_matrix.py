@@ -246,7 +246,123 @@ def http_row(world, who: str, target: str) -> None:
     assert (told(target) is None) == (target == "shared")
 
 
-ROWS = {"http": http_row, "imap": imap_row, "ldap": ldap_row, "pop3": pop3_row, "smtp": smtp_row}
+def _web(world, who: str | None, method: str, path: str, body: str = "") -> tuple[int, str]:
+    client = http.client.HTTPSConnection("127.0.0.1", world.server.ports["https"], timeout=20, context=insecure())
+    with contextlib.closing(client):
+        fields = {"Host": "mail.example.org", "Content-Type": "text/xml"}
+        if who is not None:
+            key = base64.b64encode(f"{who}@example.org:{PASSWORD}".encode()).decode()
+            fields["Authorization"] = f"Basic {key}"
+        client.request(method, path, body.encode() if body else None, fields)
+        answer = client.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def _ews(world, who: str, body: str, header: str = "") -> str:
+    names = "http://schemas.microsoft.com/exchange/services/2006"
+    envelope = (
+        f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" xmlns:t="{names}/types" '
+        f'xmlns:m="{names}/messages"><s:Header><t:RequestServerVersion Version="Exchange2013"/>{header}</s:Header>'
+        f"<s:Body>{body}</s:Body></s:Envelope>"
+    )
+    return _web(world, who, "POST", "/EWS/Exchange.asmx", envelope)[1]
+
+
+def ews_row(world, who: str, target: str) -> None:
+    inbox = (
+        '<t:DistinguishedFolderId Id="inbox"><t:Mailbox><t:EmailAddress>'
+        f"{target}@example.org</t:EmailAddress></t:Mailbox></t:DistinguishedFolderId>"
+    )
+    found = _ews(
+        world,
+        who,
+        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>'
+        f"<m:ParentFolderIds>{inbox}</m:ParentFolderIds></m:FindItem>",
+    )
+    assert ("NoError" in found) == (who == target or world.may(who, FolderRight.READ_ANY, target)), f"FindItem {found}"
+    made = _ews(
+        world,
+        who,
+        f'<m:CreateItem MessageDisposition="SaveOnly"><m:SavedItemFolderId>{inbox}</m:SavedItemFolderId><m:Items>'
+        "<t:Message><t:Subject>x</t:Subject></t:Message></m:Items></m:CreateItem>",
+    )
+    assert ("NoError" in made) == (who == target or world.may(who, FolderRight.CREATE, target)), f"CreateItem {made}"
+    acted = _ews(
+        world,
+        who,
+        "<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape><m:FolderIds>"
+        '<t:DistinguishedFolderId Id="inbox"/></m:FolderIds></m:GetFolder>',
+        "<t:ExchangeImpersonation><t:ConnectingSID><t:PrimarySmtpAddress>"
+        f"{target}@example.org</t:PrimarySmtpAddress></t:ConnectingSID></t:ExchangeImpersonation>",
+    )
+    may_act = who == target or world.may(who, AdminRight.IMPERSONATE, target)
+    assert ("NoError" in acted) == may_act, f"ExchangeImpersonation {acted}"
+
+
+def managesieve_row(world, who: str, target: str) -> None:
+    bare = socket.create_connection(("127.0.0.1", world.server.ports["managesieve"]), timeout=10)
+    _told(bare)
+    bare.sendall(b"STARTTLS\r\n")
+    _told(bare)
+    with insecure().wrap_socket(bare) as wire:
+        _told(wire)
+        wire.sendall(b'AUTHENTICATE "PLAIN" "%b"\r\n' % base64.b64encode(plain(who, target)))
+        assert _told(wire).startswith("OK") == acts_as(world, who, target), "AUTHENTICATE"
+
+
+def _told(wire: socket.socket) -> str:
+    """The line that ends an answer (RFC 5804 1.2)."""
+    text = b""
+    while True:
+        part = wire.recv(4096)
+        text += part
+        last = text.rstrip(b"\r\n").rpartition(b"\r\n")[2]
+        if not part or (text.endswith(b"\r\n") and last.startswith((b"OK", b"NO", b"BYE"))):
+            return last.decode()
+
+
+def autodiscover_row(world, who: str, target: str) -> None:
+    """A program opens another's mailbox by itself only where its user may do everything in it."""
+    schema = "http://schemas.microsoft.com/exchange/autodiscover/outlook"
+    status, text = _web(
+        world,
+        who,
+        "POST",
+        "/autodiscover/autodiscover.xml",
+        f'<Autodiscover xmlns="{schema}/requestschema/2006"><Request><EMailAddress>{who}@example.org</EMailAddress>'
+        f"<AcceptableResponseSchema>{schema}/responseschema/2006a</AcceptableResponseSchema></Request></Autodiscover>",
+    )
+    assert status == 200
+    mapped = f"{target}@example.org" in text.partition("<AlternativeMailbox>")[2]
+    full = who != target and world.may(who, MailboxRight.FULL_ACCESS, target)
+    assert not mapped or full, "AlternativeMailbox"
+    assert mapped == (full and who == "full"), "given to a person, not by way of a group"
+
+
+def oab_row(world, who: str, target: str) -> None:
+    """Nothing of it is anybody's own: whoever signs in gets it (or is told that it is not made yet)."""
+    assert _web(world, who, "GET", "/OAB/oab.xml")[0] in (200, 503)
+    assert _web(world, None, "GET", "/OAB/oab.xml")[0] == 401
+
+
+def calendar_row(world, who: str, target: str) -> None:
+    """What is not published is there for nobody, whatever rights somebody has: it is for strangers."""
+    for user in (who, None):
+        assert _web(world, user, "GET", f"/calendar/{target}@example.org/calendar.ics")[0] == 404
+
+
+ROWS = {
+    "autodiscover": autodiscover_row,
+    "calendar": calendar_row,
+    "ews": ews_row,
+    "http": http_row,
+    "imap": imap_row,
+    "ldap": ldap_row,
+    "managesieve": managesieve_row,
+    "oab": oab_row,
+    "pop3": pop3_row,
+    "smtp": smtp_row,
+}
 
 
 def test_a_policys_limits_hold_for_what_is_submitted(world):

@@ -185,6 +185,8 @@ def dovecot(  # noqa: D103, PLR0913
         names = dovecots.accounts(users, dovecot_config) if users is not None else [user or address or ""]
     except SourceError as problem:
         fail(str(problem))
+    if not names:
+        fail(_("no user there fits {pattern}", pattern=users))
 
     def source(name: str) -> Callable[[], Source]:
         return lambda: dovecots.Dovecot(name, dovecot_config)

@@ -8,8 +8,6 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.core import get_global
-
 
 class Change(NamedTuple):
     """When clocks change, each year."""
@@ -39,6 +37,8 @@ class Zone(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, str]:
+    from babel.core import get_global  # imported where a client asks for zones
+
     return {name: str(place) for name, place in get_global("windows_zone_mapping").items()}
 
 

@@ -14,7 +14,7 @@ from postern.checks.running import PROBES, check, check_all
 from postern.checks.wire import Tools
 from postern.net.clock import SystemClock, SystemEntropy
 
-TOOLS = Tools(SystemClock(), SystemEntropy(), timeout_s=0.4, total_s=1.2)
+TOOLS = Tools(SystemClock(), SystemEntropy(), timeout_s=0.8, total_s=2.0)
 TCP = sorted(set(PROBES) - {""})
 
 

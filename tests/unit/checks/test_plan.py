@@ -118,7 +118,19 @@ def test_every_row_and_port_has_something_to_ask_or_a_reason_not_to():
             expected = expectation(path, port.first, port.transport)
             protocol, tls = speaks(path, port.first, port.transport)
             assert expected.path == path.id
-            assert protocol in {"", "smtp", "imap", "pop3", "http", "ldap", "kerberos", "dns", "rpc", "sip"}
+            assert protocol in {
+                "",
+                "smtp",
+                "imap",
+                "pop3",
+                "http",
+                "ldap",
+                "kerberos",
+                "dns",
+                "rpc",
+                "sip",
+                "managesieve",
+            }
             if protocol in {"imap", "pop3"} and port.first in {993, 995}:
                 assert tls is Tls.IMPLICIT
 

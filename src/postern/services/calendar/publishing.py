@@ -9,12 +9,12 @@ from enum import Enum
 from itertools import groupby
 
 import msgspec
-from babel.dates import format_date, format_time
 
 from postern.convert.ical.writing import write_calendar
 from postern.model.calendar.appointment import Appointment, Busy, Sensitivity, State
 from postern.model.calendar.views import Occurrence, bounds, occurrences
 from postern.model.calendar.zones import Zone, to_wall
+from postern.services.calendar import wording
 from postern.services.calendar.delegates import bare
 from postern.services.calendar.wording import known
 
@@ -89,7 +89,7 @@ def published_page(
         found += occurrences(at_level(item, level, language), *window, zone, MAX_OCCURRENCES)
     found.sort(key=lambda each: (each.start, each.end))
     days = "".join(
-        f"<h2>{html.escape(format_date(day, 'full', locale=locale))}</h2><ul>{_rows(list(rows), zone, locale)}</ul>"
+        f"<h2>{html.escape(wording.day(day, locale))}</h2><ul>{_rows(list(rows), zone, locale)}</ul>"
         for day, rows in groupby(found[:MAX_OCCURRENCES], key=lambda each: to_wall(each.start, zone).date())
     )
     title = html.escape(name)
@@ -103,7 +103,7 @@ def published_page(
 def _rows(rows: Sequence[Occurrence], zone: Zone, locale: str) -> str:
     made = []
     for each in rows:
-        start, end = (format_time(to_wall(at, zone), "short", locale=locale) for at in (each.start, each.end))
+        start, end = (wording.clock(to_wall(at, zone), locale) for at in (each.start, each.end))
         clock = "" if each.item.all_day else f"<time>{start} – {end}</time> "
         place = f" <i>{html.escape(each.item.location)}</i>" if each.item.location else ""
         text = f"<p>{html.escape(each.item.text)}</p>" if each.item.text else ""

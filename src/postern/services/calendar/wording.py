@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from babel.dates import format_date, format_time
+from datetime import date, datetime
 
 from postern.model.calendar.appointment import Appointment, Response
 from postern.model.calendar.recurrence import Kind, Pattern
@@ -102,15 +100,25 @@ def when(item: Appointment, language: str) -> str:
     """`Saturday, 28 November 2026, 10:00 - 11:00 (Europe/Berlin)`."""
     locale = known(language)
     start, end = to_wall(item.start, item.zone), to_wall(item.end, item.zone)
-    first = format_date(start, "full", locale=locale)
+    first = day(start, locale)
     if item.all_day:
         return f"{first}, {_WORDS[locale]['day']}"
-    last = "" if start.date() == end.date() else format_date(end, "full", locale=locale) + ", "
+    last = "" if start.date() == end.date() else day(end, locale) + ", "
     zone = f" ({item.zone.windows_id or item.zone.id})" if not item.zone.floating else ""
-    return f"{first}, {_clock(start, locale)} – {last}{_clock(end, locale)}{zone}"
+    return f"{first}, {clock(start, locale)} – {last}{clock(end, locale)}{zone}"
 
 
-def _clock(at: datetime, locale: str) -> str:
+def day(at: date, locale: str) -> str:
+    """`Saturday, 28 November 2026`."""
+    from babel.dates import format_date  # a server that writes to nobody about meetings has no use for it
+
+    return str(format_date(at, "full", locale=locale))
+
+
+def clock(at: datetime, locale: str) -> str:
+    """`10:00`."""
+    from babel.dates import format_time
+
     return str(format_time(at, "short", locale=locale))
 
 

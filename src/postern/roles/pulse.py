@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ ALARM_S = 0.25
 """A loop that is later than this is worth a line in the log."""
 DECAY = 0.9
 """Of the lag shown, at each interval: what a peak is worth later."""
+STANDING = 4
+"""Measurements in a row that must all be late before mail is put off: a pause of the machine is not overload."""
 
 
 class Pulse:
@@ -28,8 +31,14 @@ class Pulse:
         self._metrics = metrics
         self._also = also
         self.lag_s = 0.0
-        """Lag of this loop lately, for back pressure."""
+        """The worst lag of this loop lately, for the eye."""
+        self._lags: deque[float] = deque([0.0] * STANDING, maxlen=STANDING)
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def standing_lag_s(self) -> float:
+        """How late the loop has been all the time lately (the least of the last measurements), for back pressure."""
+        return min(self._lags)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -40,6 +49,7 @@ class Pulse:
             await asyncio.sleep(INTERVAL_S)
             lag = max(0.0, loop.time() - due)
             self.lag_s = max(lag, self.lag_s * DECAY)
+            self._lags.append(lag)
             self._metrics.lag.observe(lag)
             if lag > ALARM_S:
                 log.logger().warning("loop.late", lag_s=round(lag, 3))

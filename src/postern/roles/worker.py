@@ -155,7 +155,7 @@ class Worker:
         tasks = [asyncio.create_task(self._pulse.run()), asyncio.create_task(sessions.run(parts.bus))]
         assisting = assistants.start()
         await self._replay_orphans(parts, starting=True)
-        sending.start(lambda: self._pulse.lag_s, self._journal_failed)
+        sending.start(lambda: self._pulse.standing_lag_s, self._journal_failed)
         tasks.append(asyncio.create_task(self._upkeep(parts)))
 
         watch = CertificateWatch(self._settings, tls, partial(self._use, frontends), parts.clock, self._log)

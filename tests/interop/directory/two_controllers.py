@@ -166,7 +166,9 @@ def main():
         near.cable("down")
         said["near cut off, u4"] = sign_in(port, "u4", "pw-4")
         near.cable("up")
-        said["both again, u5"] = [sign_in(port, "u5", "pw-5") for _ in range(8)][-1]  # in every worker
+        said["both again, u5"] = [sign_in(port, "u5", "pw-5") for _ in range(30)][
+            -1
+        ]  # in every worker, whichever takes the next
         near.stop()
         far.stop()
         said["none, u5 remembered"] = sign_in(port, "u5", "pw-5")

@@ -149,7 +149,7 @@ async def create_attachment(call: Call, request: CreateAttachment) -> str:
             raise failed[number]
         section = next(sections)
         attachment = ids.attachment_id(AttachmentKey(key.mailbox, key.folder, key.item, section))
-        kind = "ItemAttachment" if request.attachments[number].item is not None else "FileAttachment"
+        kind = request.attachments[number].element
         root = f' RootItemId="{ids.item_id(key)}" RootItemChangeKey="{ids.item_change(change)}"'
         return f'<m:Attachments><t:{kind}><t:AttachmentId Id="{attachment}"{root}/></t:{kind}></m:Attachments>'
 

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from postern.formats.mime.document import Document
-from postern.frontends.ews import calendar_making, identities, item_making, places, saving, sending, thing_making
+from postern.frontends.ews import (
+    calendar_making,
+    identities,
+    item_making,
+    places,
+    receipts,
+    saving,
+    sending,
+    thing_making,
+)
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
 from postern.model.ids import ChangeNumber
@@ -53,9 +62,12 @@ async def update_item(call: Call, request: UpdateItem) -> str:
         if request.disposition in ("SendOnly", "SendAndSaveCopy"):
             return await _send(call, place, draft, request)
         guard = known if request.conflicts == "NeverOverwrite" else None
+        receipt = await receipts.due(call, place) if request.receipts and draft.flags & Flag.SEEN else None
         if draft.rewritten or draft.attachments or draft.mime is not None:
             place, guard = await rewrite(call, place, draft, guard), None
         await _change(place, draft, before, guard)
+        if receipt is not None:
+            await receipts.send(call, place, receipt, "displayed")
         return identities.items_of(await identities.identity(place.box, place.folder, place.uid)) + conflicts(call)
 
     return responses.response("UpdateItem", await call.each(_MESSAGE, request.changes, one, empty=_EMPTY))

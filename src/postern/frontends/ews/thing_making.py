@@ -11,7 +11,7 @@ from postern.frontends.ews.places import FolderPlace, ItemPlace
 from postern.model import properties
 from postern.model.ids import ChangeNumber, Uid
 from postern.model.items import Columns, FolderClass, ItemClass, SpecialUse
-from postern.protocols.ews import contact_fields, task_fields
+from postern.protocols.ews import contact_fields, references, task_fields
 from postern.protocols.ews.attachment_requests import NewAttachment
 from postern.protocols.ews.item_requests import NewItem
 from postern.protocols.ews.thing_drafting import ThingDraft
@@ -125,6 +125,8 @@ def streams(call: Call, attachments: Sequence[NewAttachment]) -> list[Stream]:
             values[thing_values.ENCLOSED] = True
             entity = saving.entity(call, one)
             content, kind = entity.partition(b"\r\n\r\n")[2], "message/rfc822"
+        if one.reference is not None:
+            values[thing_values.REFERENCE], kind = references.stored(one.reference), references.TYPE
         values[thing_values.TYPE] = kind or "application/octet-stream"
         for key, value in (
             (thing_values.CONTENT_ID, one.content_id),

@@ -104,19 +104,15 @@ def _parse(html: str) -> etree._Element | None:
 
 
 def _filter(root: etree._Element) -> None:
-    for element in list(root.iter(etree.Element)):
-        name = str(element.tag).lower()
-        parent = element.getparent()
-        if name in _KEPT:
-            for key, value in list(element.attrib.items()):
-                if not _harmless(name, str(key).lower(), str(value)):
-                    del element.attrib[key]
-        elif parent is None:
-            continue
-        elif name in _GONE:
-            _take_out(element, parent)
-        else:
-            _unwrap(element, parent)
+    etree.strip_elements(root, *_GONE, with_tail=False)
+    unknown = {str(element.tag) for element in root.iter(etree.Element)} - _KEPT
+    if unknown:
+        etree.strip_tags(root, *sorted(unknown))
+    for element in root.iter(etree.Element):
+        name = str(element.tag)
+        for key, value in list(element.attrib.items()):
+            if not _harmless(name, str(key), str(value)):
+                del element.attrib[key]
 
 
 def _harmless(element: str, name: str, value: str) -> bool:
@@ -131,34 +127,6 @@ def _harmless(element: str, name: str, value: str) -> bool:
     if scheme is None or scheme[1] in _HARMLESS:
         return True
     return element == "img" and _PICTURE(link) is not None
-
-
-def _take_out(element: etree._Element, parent: etree._Element) -> None:
-    """Remove an element with its content; the text behind it stays."""
-    if element.tail:
-        _append(parent, element.getprevious(), element.tail)
-    parent.remove(element)
-
-
-def _unwrap(element: etree._Element, parent: etree._Element) -> None:
-    at = parent.index(element)
-    if element.text:
-        _append(parent, element.getprevious(), element.text)
-    last = element.getprevious()
-    for child in list(element):
-        parent.insert(at, child)
-        at, last = at + 1, child
-    if element.tail:
-        _append(parent, last, element.tail)
-    element.tail = None
-    parent.remove(element)
-
-
-def _append(parent: etree._Element, before: etree._Element | None, text: str) -> None:
-    if before is None:
-        parent.text = (parent.text or "") + text
-    else:
-        before.tail = (before.tail or "") + text
 
 
 def _block(root: etree._Element) -> bool:

@@ -59,7 +59,8 @@ async def get_attachment(call: Call, request: GetAttachment) -> str:
         part = _part(facts, last)
         facts.attachment_ids = {last: text}
         if part.enclosed:
-            inner = writer.write(_enclosed(facts, part, key, f"{key.section}{_SLASH}"))
+            attached = _enclosed(facts, part, key, f"{key.section}{_SLASH}")
+            inner = await slices.sized(writer.size(attached), partial(writer.write, attached))
         else:
             content = await slices.sized(part.size_estimate, partial(_encoded, part, facts.content))
             inner = f"<t:Content>{content}</t:Content>"

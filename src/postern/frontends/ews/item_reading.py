@@ -128,7 +128,7 @@ async def get_item(call: Call, request: GetItem) -> str:
         for one in told if writer.mime else ():
             if one.element in THINGS:
                 one.content = thing_mime.of(one)
-        items = [await slices.sized(len(one.content), partial(writer.write, one)) for one in told[:1]]
+        items = [await slices.sized(writer.size(one), partial(writer.write, one)) for one in told[:1]]
         items += await slices.each(told[1:], writer.write)
         return f"<m:Items>{''.join(items)}</m:Items>"
 

@@ -426,6 +426,8 @@ _DICTIONARIES = {
     "distributionlist:Members:Member": "distributionlist:Members",
 }
 """Whoever names an entry is told the whole dictionary."""
+_TREE = 32
+"""Times that an octet costs more when its HTML is taken apart."""
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
 _ONLY_WHOLE = frozenset(
@@ -469,6 +471,8 @@ class MessageWriter:
         before = [row.make for row in first if row.uri not in _NOT_OF_THINGS]
         self._things = {name: (before, plain + [row.make for row in chosen(rows)]) for name, rows in THINGS.items()}
         self._meetings = {name: [row.make for row in chosen(rows)] for name, rows in meeting_xml.MEETING.items()}
+        trees = shape.filter_html or shape.block_images or shape.blank_targets
+        self._cost = _TREE if trees else 1
         self.mime = "item:MimeContent" in {row.uri for row in first}
         self.attachments = "item:Attachments" in {row.uri for row in first}
         self._first = [row.make for row in first]
@@ -492,6 +496,11 @@ class MessageWriter:
         self.only_ids = not (
             self._last or any(len(one[1]) for one in self._things.values()) or self._extended or self._indexed
         ) and [r.uri for r in first] == ["item:ItemId"]
+
+    def size(self, facts: MessageFacts) -> int:
+        """Octets that writing it costs as much as, for `slices.sized`."""
+        kept = facts.properties.get("PidTagBodyHtml") or facts.properties.get("PidTagBody")
+        return (len(facts.content) + (len(kept) if isinstance(kept, str) else 0)) * self._cost
 
     def write(self, facts: MessageFacts) -> str:
         """One message's element."""

@@ -20,6 +20,11 @@ class Kind(NamedTuple):
     told: str
     """What it is called in answers."""
 
+    @property
+    def away(self) -> str:
+        """Another folder."""
+        return "junkemail" if self.folder == "inbox" else "inbox"
+
 
 ITEM = Kind("Item", "drafts", "IPM.Note", "Message")
 CONTACT = Kind("Contact", "contacts", "IPM.Contact", "Contact")

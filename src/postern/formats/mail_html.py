@@ -60,9 +60,12 @@ _XLINK = "xlink:href"
 
 def declares_utf8(html: str) -> str:
     """What is text already says in its head that it is UTF-8, whatever it was before it was decoded."""
-    if "charset" not in html[:_META_WITHIN].lower():
+    end = html.find("<body", 0, _META_WITHIN)
+    head = html[: end if end >= 0 else _META_WITHIN]
+    if "charset" not in head.lower():
         return html
-    return _META.sub(r"\1utf-8", html[:_META_WITHIN]) + html[_META_WITHIN:]
+    told = _META.sub(r"\1utf-8", head)
+    return html if told == head else told + html[len(head) :]
 
 
 def view(html: str, *, filtered: bool = False, no_images: bool = False, blank_targets: bool = False) -> str:

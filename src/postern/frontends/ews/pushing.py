@@ -253,8 +253,10 @@ class _Line:
 
 
 async def _woken(event: asyncio.Event, seconds: float) -> None:
+    # not wait_for: in Python 3.11 it may lose a cancellation that comes with the event
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), max(seconds, 0.0))
+        async with asyncio.timeout(max(seconds, 0.0)):
+            await event.wait()
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:

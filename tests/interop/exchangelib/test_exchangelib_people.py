@@ -7,6 +7,7 @@ import threading
 import uuid
 
 import pytest
+import requests
 from exchangelib import Contact, Message
 from exchangelib.folders import Messages
 from exchangelib.properties import (
@@ -73,8 +74,35 @@ def test_rules_are_made_changed_followed_and_deleted(owner, other):
     assert name not in [one.display_name for one in owner.rules]
 
 
-def test_there_are_no_delegates_yet(owner):
+DELEGATE = """<?xml version="1.0"?>
+<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"
+ xmlns:m="http://schemas.microsoft.com/exchange/services/2006/messages"
+ xmlns:t="http://schemas.microsoft.com/exchange/services/2006/types">
+<s:Header><t:RequestServerVersion Version="Exchange2013_SP1"/></s:Header><s:Body><m:AddDelegate>
+<m:Mailbox><t:EmailAddress>{owner}</t:EmailAddress></m:Mailbox><m:DelegateUsers><t:DelegateUser>
+<t:UserId><t:PrimarySmtpAddress>{other}</t:PrimarySmtpAddress></t:UserId><t:DelegatePermissions>
+<t:CalendarFolderPermissionLevel>Editor</t:CalendarFolderPermissionLevel></t:DelegatePermissions>
+<t:ReceiveCopiesOfMeetingMessages>true</t:ReceiveCopiesOfMeetingMessages></t:DelegateUser></m:DelegateUsers>
+</m:AddDelegate></s:Body></s:Envelope>"""
+
+
+def test_delegates_are_read(demo, owner, other):
     assert list(owner.delegates) == []
+    # exchangelib reads delegates and has no way to name one
+    given = DELEGATE.format(owner=owner.primary_smtp_address, other=other.primary_smtp_address)
+    answer = requests.post(
+        owner.protocol.service_endpoint,
+        given.encode(),
+        headers={"Content-Type": "text/xml"},
+        auth=demo.user(8),
+        verify=False,
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    (found,) = owner.delegates
+    assert found.user_id.primary_smtp_address == other.primary_smtp_address
+    assert found.delegate_permissions.calendar_folder_permission_level == "Editor"
+    assert found.receive_copies_of_meeting_messages is True and found.view_private_items is False
 
 
 def test_mail_tips(owner, other):
@@ -134,7 +162,8 @@ def test_push_notifications(owner, other):
                 break
             came.wait(0.1)
             came.clear()
-        assert any(type(one).__name__ == "NewMailEvent" for one in told)
+        came.wait(2)  # the next worker would have sent it by now
+        assert [type(one).__name__ for one in told].count("NewMailEvent") == 1
         owner.inbox.unsubscribe(id_)
     finally:
         server.shutdown()

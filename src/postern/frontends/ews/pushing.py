@@ -114,7 +114,7 @@ class Pushing:
         """All of one subscriber's subscriptions, until there is none any more."""
         call = await self._call(mailbox)
         if call is None:
-            await self._register.remove(mailbox)
+            await self._absent(mailbox)
             return
         box = await call.box()
         woken = asyncio.Event()
@@ -140,6 +140,15 @@ class Pushing:
         finally:
             stop()
             await _end(lines.values())
+
+    async def _absent(self, mailbox: MailboxId) -> None:
+        """An account that is disabled may come back, one that is gone does not."""
+        try:
+            await self._services.identities.owner(mailbox)
+        except Refusal:
+            await self._register.remove(mailbox)
+        else:
+            await asyncio.sleep(AGAIN_S)
 
     async def post(self, url: str, body: bytes) -> bytes:
         """Raises OSError."""

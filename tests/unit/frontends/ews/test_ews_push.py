@@ -303,6 +303,24 @@ async def test_a_right_that_is_gone_ends_it(anna, boris, calling, listener):
     assert await count(boris) == 0 and listener.events().count("NewMailEvent") == 1
 
 
+async def test_a_disabled_account_is_told_nothing_until_it_comes_back(anna, calling, listener, monkeypatch):
+    from postern.directory.interface import AccountChange
+
+    monkeypatch.setattr(pushing, "AGAIN_S", 0.05)
+    directory = calling.parts.directory
+    (await anna.ask(subscribe(listener.url))).ok()
+    await directory.change_account("anna@example.org", AccountChange(enabled=False))
+    async with sending(calling):
+        await asyncio.sleep(0.3)
+        assert not listener.bodies
+        await directory.change_account("anna@example.org", AccountChange(enabled=True))
+        await listener.until(lambda: listener.bodies)
+    await directory.delete_account("anna@example.org")
+    async with sending(calling), asyncio.timeout(20):
+        while await calling.services.push.register.all():
+            await asyncio.sleep(0.02)
+
+
 async def test_there_are_not_too_many(anna, calling, listener, monkeypatch):
     monkeypatch.setattr(subscribing, "MAX_PUSHED", 1)
     (await anna.ask(subscribe(listener.url))).ok()

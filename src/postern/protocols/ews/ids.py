@@ -62,6 +62,14 @@ class AttachmentKey(msgspec.Struct, frozen=True):
         return ItemKey(self.mailbox, self.folder, self.item)
 
 
+class ConversationKey(msgspec.Struct, frozen=True):
+    """A conversation of a mailbox."""
+
+    mailbox: MailboxId
+    number: int
+    """Columns.CONVERSATION of its items."""
+
+
 Key = Union[FolderKey, ItemKey, AttachmentKey]  # noqa: UP007 - msgspec's form
 
 
@@ -71,7 +79,8 @@ def _seal(kind: int, raw: bytes) -> str:
 
 
 def _place(mailbox: MailboxId, folder: FolderId) -> bytes:
-    return bytes.fromhex(mailbox) + folder.to_bytes(6, "big")
+    # associated items lie under the negated number of their folder
+    return bytes.fromhex(mailbox) + (folder % (1 << 48)).to_bytes(6, "big")
 
 
 def folder_id(key: FolderKey) -> str:
@@ -91,9 +100,9 @@ def attachment_id(key: AttachmentKey) -> str:
     return _seal(_ATTACHMENT, place + key.section.encode("ascii"))
 
 
-def conversation_id(mailbox: str, root: bytes) -> str:
-    """A ConversationId's Id: `root` is what its messages share."""
-    return _seal(_CONVERSATION, bytes.fromhex(mailbox) + root)
+def conversation_id(key: ConversationKey) -> str:
+    """A ConversationId's Id."""
+    return _seal(_CONVERSATION, bytes.fromhex(key.mailbox) + key.number.to_bytes(8, "big"))
 
 
 class ItemIds:
@@ -110,8 +119,8 @@ class ItemIds:
         return binascii.b2a_base64(self._head + tail + check.to_bytes(2, "big"), newline=False).decode("ascii")
 
 
-def read(text: str) -> Key:
-    """What an id names. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
+def _open(text: str) -> tuple[int, bytes]:
+    """The kind of an id and what is behind it. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
     if not text:
         raise EwsViolation("ErrorInvalidIdEmpty", "An id is empty.")
     try:
@@ -120,9 +129,24 @@ def read(text: str) -> Key:
         raw = b""
     if len(raw) < 26 or raw[0] != _FORM or zlib.crc32(raw[:-2]) & 0xFFFF != int.from_bytes(raw[-2:], "big"):
         raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")
-    kind, raw = raw[1], raw[2:-2]
+    return raw[1], raw[2:-2]
+
+
+def read_conversation(text: str) -> ConversationKey:
+    """A conversation's id. Raises EwsViolation."""
+    kind, raw = _open(text)
+    if kind != _CONVERSATION or len(raw) != 24:
+        raise EwsViolation("ErrorInvalidIdMalformed", "The id is no conversation's.")
+    return ConversationKey(MailboxId(raw[:16].hex()), int.from_bytes(raw[16:], "big"))
+
+
+def read(text: str) -> Key:
+    """What an id names. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
+    kind, raw = _open(text)
     mailbox, folder = MailboxId(raw[:16].hex()), FolderId(int.from_bytes(raw[16:22], "big"))
     rest = raw[22:]
+    if kind != _FOLDER and folder >= 1 << 47:
+        folder = FolderId(folder - (1 << 48))
     if kind == _FOLDER and not rest:
         return FolderKey(mailbox, folder)
     if kind == _ITEM and len(rest) == 6:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
+from hashlib import blake2b
 
 _ID = re.compile(rb"<\s*([^<>\s]{1,998})\s*>").search
 _LOOKED_AT_BYTES = 4096
@@ -39,11 +39,10 @@ def digest(
 
     All but `topic` are values of header fields, None where there is no such field; `topic` is for what has no ids.
     """
-    for value in (references, in_reply_to):
-        if value:
-            found = _ID(value, 0, _LOOKED_AT_BYTES)
-            if found is not None:
-                return _hash(found[1])
+    if references and (found := _ID(references, 0, _LOOKED_AT_BYTES)) is not None:
+        return _hash(found[1])
+    if in_reply_to and (found := _ID(in_reply_to, 0, _LOOKED_AT_BYTES)) is not None:
+        return _hash(found[1])
     indexed = thread_index(index) if index else b""
     if len(indexed) > HEAD_OCTETS:
         return _hash(b"index:" + indexed[_ROOT_OCTETS])
@@ -61,7 +60,7 @@ def number(octets: bytes) -> int:
 
 
 def _hash(seed: bytes) -> bytes:
-    return hashlib.sha256(seed).digest()[:16]
+    return blake2b(seed, digest_size=16).digest()
 
 
 __all__ = ["HEAD_OCTETS", "digest", "number", "thread_index"]

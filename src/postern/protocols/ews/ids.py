@@ -20,7 +20,7 @@ from postern.model.ids import FolderId, ItemId, MailboxId
 from postern.protocols.ews.violation import EwsViolation
 
 _FORM = 0x01
-_FOLDER, _ITEM, _ATTACHMENT, _CONVERSATION, _OCCURRENCE = 0x46, 0x49, 0x41, 0x43, 0x4F
+_FOLDER, _ITEM, _ATTACHMENT, _CONVERSATION, _OCCURRENCE, _PERSONA = 0x46, 0x49, 0x41, 0x43, 0x4F, 0x50
 MAX_TEXT = 512
 
 ROOT = FolderId(0xFFFF_FFFF_FFFF)
@@ -28,6 +28,8 @@ ROOT = FolderId(0xFFFF_FFFF_FFFF)
 TOP = FolderId(0)
 """The top of information store (msgfolderroot): the parent of what the store keeps at the top."""
 NO_CHANGE = ""
+NOBODYS = MailboxId("0" * 32)
+"""Where personas are that the address book has."""
 
 
 class FolderKey(msgspec.Struct, frozen=True):
@@ -100,6 +102,11 @@ def attachment_id(key: AttachmentKey) -> str:
     return _seal(_ATTACHMENT, place + key.section.encode("ascii"))
 
 
+def persona_id(key: ItemKey) -> str:
+    """A PersonaId's Id: a contact's place; of the address book, a recipient's number in the mailbox NOBODYS."""
+    return _seal(_PERSONA, _place(key.mailbox, key.folder) + key.item.to_bytes(6, "big"))
+
+
 def conversation_id(key: ConversationKey) -> str:
     """A ConversationId's Id."""
     return _seal(_CONVERSATION, bytes.fromhex(key.mailbox) + key.number.to_bytes(8, "big"))
@@ -119,22 +126,9 @@ class ItemIds:
         return binascii.b2a_base64(self._head + tail + check.to_bytes(2, "big"), newline=False).decode("ascii")
 
 
-def _open(text: str) -> tuple[int, bytes]:
-    """The kind of an id and what is behind it. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
-    if not text:
-        raise EwsViolation("ErrorInvalidIdEmpty", "An id is empty.")
-    try:
-        raw = base64.b64decode(text, validate=True) if len(text) <= MAX_TEXT else b""
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) < 26 or raw[0] != _FORM or zlib.crc32(raw[:-2]) & 0xFFFF != int.from_bytes(raw[-2:], "big"):
-        raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")
-    return raw[1], raw[2:-2]
-
-
 def read_conversation(text: str) -> ConversationKey:
     """A conversation's id. Raises EwsViolation."""
-    kind, raw = _open(text)
+    kind, raw = _unseal(text)
     if kind != _CONVERSATION or len(raw) != 24:
         raise EwsViolation("ErrorInvalidIdMalformed", "The id is no conversation's.")
     return ConversationKey(MailboxId(raw[:16].hex()), int.from_bytes(raw[16:], "big"))
@@ -142,7 +136,7 @@ def read_conversation(text: str) -> ConversationKey:
 
 def read(text: str) -> Key:
     """What an id names. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
-    kind, raw = _open(text)
+    kind, raw = _unseal(text)
     mailbox, folder = MailboxId(raw[:16].hex()), FolderId(int.from_bytes(raw[16:22], "big"))
     rest = raw[22:]
     if kind != _FOLDER and folder >= 1 << 47:
@@ -158,6 +152,28 @@ def read(text: str) -> Key:
     if kind == _ATTACHMENT and len(rest) > 6 and rest[6:].isascii():
         return AttachmentKey(mailbox, folder, ItemId(int.from_bytes(rest[:6], "big")), rest[6:].decode())
     raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")
+
+
+def _unseal(text: str) -> tuple[int, bytes]:
+    """Kind, and what it names."""
+    if not text:
+        raise EwsViolation("ErrorInvalidIdEmpty", "An id is empty.")
+    try:
+        raw = base64.b64decode(text, validate=True) if len(text) <= MAX_TEXT else b""
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) < 26 or raw[0] != _FORM or zlib.crc32(raw[:-2]) & 0xFFFF != int.from_bytes(raw[-2:], "big"):
+        raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")
+    return raw[1], raw[2:-2]
+
+
+def read_persona(text: str) -> ItemKey:
+    """A persona's id. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
+    kind, raw = _unseal(text)
+    if kind != _PERSONA or len(raw) != 28:
+        raise EwsViolation("ErrorInvalidIdMalformed", "The id is no persona's.")
+    numbers = FolderId(int.from_bytes(raw[16:22], "big")), ItemId(int.from_bytes(raw[22:], "big"))
+    return ItemKey(MailboxId(raw[:16].hex()), *numbers)
 
 
 def read_folder(text: str) -> FolderKey:

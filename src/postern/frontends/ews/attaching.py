@@ -12,7 +12,7 @@ from functools import partial
 from postern.formats.mime.anatomy import Part, anatomy
 from postern.formats.mime.document import Document
 from postern.formats.mime.scan import scan
-from postern.frontends.ews import item_updating, places, saving, slices, thing_attaching, thing_making
+from postern.frontends.ews import enclosing, item_updating, places, saving, slices, thing_attaching, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import Reader
 from postern.frontends.ews.loading import Wanted
@@ -60,7 +60,7 @@ async def get_attachment(call: Call, request: GetAttachment) -> str:
         facts.attachment_ids = {last: text}
         if part.enclosed:
             attached = _enclosed(facts, part, key, f"{key.section}{_SLASH}")
-            inner = await slices.sized(writer.size(attached), partial(writer.write, attached))
+            inner = await slices.sized(writer.size(attached), partial(enclosing.xml, attached, writer))
         else:
             content = await slices.sized(part.size_estimate, partial(_encoded, part, facts.content))
             inner = f"<t:Content>{content}</t:Content>"
@@ -110,6 +110,7 @@ def _enclosed(facts: MessageFacts, part: Part, key: AttachmentKey, way: str) -> 
         anatomy=parts,
         attachment_ids=names,
         conversation_prefix=facts.conversation_prefix,
+        conversation=found.conversation,
     )
 
 

@@ -31,6 +31,7 @@ CONTACT = Kind("Contact", "contacts", "IPM.Contact", "Contact")
 LIST = Kind("DistributionList", "contacts", "IPM.DistList", "DistributionList")
 MESSAGE = Kind("Message", "drafts", "IPM.Note", "Message")
 MEETING = Kind("CalendarItem", "calendar", "IPM.Appointment", "CalendarItem")
+POST = Kind("PostItem", "inbox", "IPM.Post", "PostItem")
 TASK = Kind("Task", "tasks", "IPM.Task", "Task")
 
 HTML = (

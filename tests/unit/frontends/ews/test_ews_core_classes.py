@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ews_kinds import CONTACT, ITEM, LIST, MEETING, MESSAGE, TASK, creating, item, make, setting, updating
+from ews_kinds import CONTACT, ITEM, LIST, MEETING, MESSAGE, POST, TASK, creating, item, make, setting, updating
 
 _CLASSES = ("IPM.Appointment", "IPM.Contact", "IPM.DistList", "IPM.Task", "IPM.Note", "IPM.Post", "Nonsense")
 
@@ -18,6 +18,7 @@ _CLASSES = ("IPM.Appointment", "IPM.Contact", "IPM.DistList", "IPM.Task", "IPM.N
     pytest.param(MESSAGE, id="message"),
     pytest.param(MEETING, id="meeting", marks=pytest.mark.conformance(
         "MSOXWSCORE_S05_TC07_CreateMeetingItemFailed", "MSOXWSCORE_S05_TC20_CreateMeetingItemWithInvalidItemClass")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSCORE_S06_TC06_CreatePostItemFailed", "MSOXWSCORE_S06_TC17_CreatePostItemWithInvalidItemClass")),
     pytest.param(TASK, id="task", marks=pytest.mark.conformance(
         "MSOXWSCORE_S07_TC06_CreateTaskItemFailed", "MSOXWSCORE_S07_TC18_CreateTaskItemWithInvalidItemClass")),
 ])  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ews_kinds import CONTACT, ITEM, LIST, MEETING, MESSAGE, TASK, creating, get, item
+from ews_kinds import CONTACT, ITEM, LIST, MEETING, MESSAGE, POST, TASK, creating, get, item
 
 _COMMON = 'DistinguishedPropertySetId="Common"'
 _SET = 'PropertySetId="c11ff724-aa03-4555-9952-8fa248a11c3e"'
@@ -25,6 +25,7 @@ _TAKEN = (
     pytest.param(LIST, id="list", marks=pytest.mark.conformance("MSOXWSCORE_S03_TC06_VerifyExtendPropertyType")),
     pytest.param(MESSAGE, id="message"),
     pytest.param(MEETING, id="meeting", marks=pytest.mark.conformance("MSOXWSCORE_S05_TC08_VerifyExtendPropertyType")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSCORE_S06_TC08_VerifyExtendPropertyType")),
     pytest.param(TASK, id="task", marks=pytest.mark.conformance("MSOXWSCORE_S07_TC08_VerifyExtendPropertyType")),
 ])  # fmt: skip
 async def test_attributes_that_go_together(anna, kind):

@@ -11,6 +11,7 @@ from ews_kinds import (
     LIST,
     MEETING,
     MESSAGE,
+    POST,
     TASK,
     body,
     creating,
@@ -103,7 +104,7 @@ async def test_all_that_can_be_set_on_an_item(anna):
     assert reply.text("//t:Flag/t:DueDate") == "2026-11-03T09:00:00Z"
 
 
-_KINDS = (ITEM, MESSAGE, CONTACT, LIST, TASK, MEETING)
+_KINDS = (ITEM, MESSAGE, CONTACT, LIST, TASK, MEETING, POST)
 
 
 async def of_every_kind(anna) -> list[tuple[str, str]]:

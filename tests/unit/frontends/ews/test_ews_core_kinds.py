@@ -8,6 +8,7 @@ from ews_kinds import (
     ITEM,
     LIST,
     MEETING,
+    POST,
     TASK,
     body,
     creating,
@@ -40,6 +41,7 @@ _PR_READ = '<t:ExtendedFieldURI PropertyTag="0x0E69" PropertyType="Boolean"/>'
     pytest.param(MEETING, id="meeting", marks=pytest.mark.conformance(
         "MSOXWSCORE_S05_TC01_CreateGetDeleteMeetingItemSuccessfully", "MSOXWSCORE_S05_TC02_CopyMeetingItemSuccessfully",
         "MSOXWSCORE_S05_TC03_MoveMeetingItemSuccessfully")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSCORE_S06_TC01_CreateGetDeletePostItemSuccessfully", "MSOXWSCORE_S06_TC02_CopyPostItemSuccessfully", "MSOXWSCORE_S06_TC03_MovePostItemSuccessfully")),
     pytest.param(TASK, id="task", marks=pytest.mark.conformance(
         "MSOXWSCORE_S07_TC01_CreateGetDeleteTaskItemSuccessfully", "MSOXWSCORE_S07_TC02_CopyTaskItemSuccessfully",
         "MSOXWSCORE_S07_TC03_MoveTaskItemSuccessfully")),
@@ -71,6 +73,7 @@ async def test_made_read_copied_moved_and_deleted(anna, kind):
         "MSOXWSCORE_S03_TC08_UpdateDistributionListsItemFailed")),
     pytest.param(MEETING, id="meeting", marks=pytest.mark.conformance(
         "MSOXWSCORE_S05_TC04_UpdateMeetingItemSuccessfully", "MSOXWSCORE_S05_TC06_UpdateMeetingItemFailed")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSCORE_S06_TC04_UpdatePostItemSuccessfully", "MSOXWSCORE_S06_TC07_UpdatePostItemFailed")),
     pytest.param(TASK, id="task", marks=pytest.mark.conformance(
         "MSOXWSCORE_S07_TC04_UpdateTaskItemSuccessfully", "MSOXWSCORE_S07_TC07_UpdateTaskItemFailed")),
 ])  # fmt: skip
@@ -104,6 +107,7 @@ async def test_appended_to_set_and_emptied(anna, kind):
     pytest.param(MEETING, id="meeting", marks=pytest.mark.conformance(
         "MSOXWSCORE_S05_TC05_MarkAllMeetingItemsAsReadSuccessfully",
         "MSOXWSCORE_S05_TC09_OperateMultipleMeetingItemsSuccessfully")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSCORE_S06_TC05_MarkAllPostItemsAsReadSuccessfully", "MSOXWSCORE_S06_TC09_OperateMultiplePostItemsSuccessfully")),
     pytest.param(TASK, id="task", marks=pytest.mark.conformance(
         "MSOXWSCORE_S07_TC05_MarkAllTaskItemsAsReadSuccessfully",
         "MSOXWSCORE_S07_TC09_OperateMultipleTaskItemsSuccessfully")),

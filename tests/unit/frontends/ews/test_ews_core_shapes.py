@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from ews_kinds import CONTACT, HTML, ITEM, LIST, MEETING, MESSAGE, TASK, body, get, getting, make, names, path
+from ews_kinds import CONTACT, HTML, ITEM, LIST, MEETING, MESSAGE, POST, TASK, body, get, getting, make, names, path
 
 RICH = f"<t:Subject>one</t:Subject>{body(HTML, 'HTML')}"
 _IMAGES = path("item:BlockStatus") + path("item:HasBlockedImages")
@@ -33,6 +33,7 @@ def option(name: str, value: object) -> str:
         "MSOXWSCORE_S05_TC10_GetMeetingItemWithItemResponseShapeType",
         "MSOXWSCORE_S05_TC15_GetMeetingItemWithDefaultShapeNamesTypeEnum",
         "MSOXWSCORE_S05_TC16_GetMeetingItemWithBodyTypeResponseTypeEnum")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSCORE_S06_TC10_GetPostItemWithItemResponseShapeType", "MSOXWSCORE_S06_TC15_GetPostItemWithDefaultShapeNamesTypeEnum", "MSOXWSCORE_S06_TC16_GetPostItemWithBodyTypeResponseTypeEnum")),
     pytest.param(TASK, id="task", marks=pytest.mark.conformance(
         "MSOXWSCORE_S07_TC10_GetTaskItemWithItemResponseShapeType",
         "MSOXWSCORE_S07_TC14_GetTaskItemWithDefaultShapeNamesTypeEnum",
@@ -79,6 +80,7 @@ async def test_shapes_and_body_types(anna, kind):
         "MSOXWSCORE_S05_TC12_GetMeetingItemWithConvertHtmlCodePageToUTF8",
         "MSOXWSCORE_S05_TC13_GetMeetingItemWithAddBlankTargetToLinks",
         "MSOXWSCORE_S05_TC14_GetMeetingItemWithBlockExternalImages")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSCORE_S06_TC12_GetPostItemWithConvertHtmlCodePageToUTF8", "MSOXWSCORE_S06_TC13_GetPostItemWithAddBlankTargetToLinks", "MSOXWSCORE_S06_TC14_GetPostItemWithBlockExternalImages")),
     pytest.param(TASK, id="task", marks=pytest.mark.conformance(
         "MSOXWSCORE_S07_TC11_GetTaskItemWithConvertHtmlCodePageToUTF8",
         "MSOXWSCORE_S07_TC12_GetTaskItemWithAddBlankTargetToLinks",
@@ -120,6 +122,16 @@ async def test_mime_of_what_has_none(anna, kind, begins, has):
     assert reply.one("//t:MimeContent").get("CharacterSet") == "UTF-8"
     lines = base64.b64decode(reply.text("//t:MimeContent"), validate=True).decode().split("\r\n")
     assert lines[0] == begins and has in lines and lines[-1] == ""
+    reply = (await get(anna, made, options=option("IncludeMimeContent", False))).ok()
+    assert not reply.all("//t:MimeContent")
+
+
+@pytest.mark.conformance("MSOXWSCORE_S06_TC11_GetPostItemWithIncludeMimeContent")
+async def test_mime_of_a_post(anna):
+    made, _ = await make(anna, POST, f"<t:Subject>one</t:Subject>{body('words')}")
+    reply = (await get(anna, made, options=option("IncludeMimeContent", True))).ok()
+    head, _, text = base64.b64decode(reply.text("//t:MimeContent"), validate=True).partition(b"\r\n\r\n")
+    assert b"Subject: one" in head.split(b"\r\n") and text.strip() == b"words"
     reply = (await get(anna, made, options=option("IncludeMimeContent", False))).ok()
     assert not reply.all("//t:MimeContent")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from ews_kinds import CONTACT, ITEM, LIST, MEETING, TASK, body, creating, deleting, make, setting, updating
+from ews_kinds import CONTACT, ITEM, LIST, MEETING, POST, TASK, body, creating, deleting, make, setting, updating
 from test_ews_following import sync
 
 _INVITED = (
@@ -63,6 +63,7 @@ class Following:
         "MSOXWSSYNC_S02_TC06_SyncFolderItems_ContactItemType")),
     pytest.param(MEETING, id="meeting", marks=pytest.mark.conformance(
         "MSOXWSSYNC_S02_TC08_SyncFolderItems_CalendarItemType")),
+    pytest.param(POST, id="post", marks=pytest.mark.conformance("MSOXWSSYNC_S02_TC07_SyncFolderItems_PostItemType")),
     pytest.param(LIST, id="list", marks=pytest.mark.conformance(
         "MSOXWSSYNC_S02_TC09_SyncFolderItems_DistributionListType")),
     pytest.param(ITEM, id="item", marks=pytest.mark.conformance("MSOXWSSYNC_S02_TC10_SyncFolderItems_ItemType")),

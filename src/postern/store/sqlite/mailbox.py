@@ -103,7 +103,8 @@ class SqliteMailbox(ItemMethods):
             except UnknownLayout as error:
                 raise Refusal(Reason.CORRUPT, f"{self.path.name}: {error}") from error
 
-    async def _read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run a read that may be long."""
         try:
             return await self._host.with_own_connection(self.path, work)
         except apsw.Error as error:
@@ -121,10 +122,10 @@ class SqliteMailbox(ItemMethods):
                 raise host.broken
             try:
                 if bulk:
-                    job = partial(_transact, epoch=host.epoch, now=now, work=work)
+                    job = partial(_transact, epoch=host.epoch, now=now, work=work, max_items=host.max_items)
                     result, done = await host.with_own_connection(self.path, job)
                 else:
-                    result, done = txn.transact(host.database(self.path), host.epoch, now, work)
+                    result, done = txn.transact(host.database(self.path), host.epoch, now, work, host.max_items)
                 break
             except (apsw.BusyError, apsw.LockedError) as error:
                 await host.pause(attempt, refusal(error, self.path))
@@ -221,7 +222,7 @@ class SqliteMailbox(ItemMethods):
             view = await self.write(partial(_claiming_view, folder=folder), bulk=big)
         else:
             look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
-            view = await (self._read_in_thread(look) if big else self.consult(look))
+            view = await (self.read_in_thread(look) if big else self.consult(look))
         views.keep(self.id, view, before)
         return view
 
@@ -274,7 +275,11 @@ class SqliteMailbox(ItemMethods):
 
     async def quota(self) -> Quota:
         """The limits in force."""
-        return await self.consult(reading.quota)
+        return (await self.consult(reading.quota))._replace(max_items=self._host.max_items)
+
+    async def used_items(self) -> int:
+        """Items that count against the quota."""
+        return await self.consult(txn.items_held)
 
     # --- writing
 
@@ -375,8 +380,10 @@ class SqliteMailbox(ItemMethods):
             self._syncing = None
 
 
-def _transact(db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:
-    return txn.transact(db, epoch, now, work)
+def _transact(
+    db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T], max_items: int | None
+) -> tuple[T, Txn]:
+    return txn.transact(db, epoch, now, work, max_items)
 
 
 def _identity(db: apsw.Connection) -> tuple[int, int, int]:

@@ -255,7 +255,7 @@ def test_users_move_over(postern, tmp_path, monkeypatch, way, count):
             command += ["--host", "localhost", "--port", str(port), "--ca", str(root / "ca.pem")]
             command += ["--master-user", "boss", "--list", str(listing)]
         else:
-            command += ["--users", "user?@*", "--dovecot-config", str(root / "dovecot.conf")]
+            command += ["--users", "user*@*", "--dovecot-config", str(root / "dovecot.conf")]
         results = postern.call(*command)
         assert [r["wrong"] for r in results] == [[]] * count
         assert sum(r["scripts"] for r in results) == 2 * len(scripts)

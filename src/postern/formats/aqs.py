@@ -50,7 +50,7 @@ _SIZES = {
 }
 _NOTHING = frozenset({"end", "or", "and"})
 _WRONG = Not(All())
-"""What a value that is none matches: nothing."""
+"""What a value that is none matches: nothing. It is told from others like it by identity."""
 _KINDS = {
     "email": "",
     "meetings": "text/calendar",
@@ -82,7 +82,7 @@ def parse(text: str, today: date, *, strict: bool = False) -> Query:
     found = reader.alternatives(0)
     if reader.tokens:
         reader.note("a parenthesis closes nothing")
-    if strict and (reader.wrong or _WRONG in _parts(found)):
+    if strict and (reader.wrong or any(part is _WRONG for part in _parts(found))):
         raise BadQueryError(reader.wrong or "a date, size or kind is none")
     while reader.tokens:  # a parenthesis too many ends nothing
         reader.tokens.pop(0)

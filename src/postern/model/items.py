@@ -302,8 +302,10 @@ class Placement(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """Limits in octets; None is unlimited (Exchange's three steps)."""
+    """Limits; None is unlimited: Exchange's three steps in octets, and how many items."""
 
     warn_bytes: int | None
     no_send_bytes: int | None
     no_receive_bytes: int | None
+    max_items: int | None = None
+    """Of all mailboxes of a server: `[store] max_messages`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 
@@ -117,3 +119,14 @@ class TextContains(Query, frozen=True):
     """Header or text parts, decoded, contain the text without case."""
 
     text: str
+
+
+def replaced(query: Query, leaf: Callable[[Query], Query]) -> Query:
+    """The same tree with `leaf` of each node that has no others below it."""
+    if isinstance(query, And):
+        return And(tuple(replaced(one, leaf) for one in query.of))
+    if isinstance(query, Or):
+        return Or(tuple(replaced(one, leaf) for one in query.of))
+    if isinstance(query, Not):
+        return Not(replaced(query.of, leaf))
+    return leaf(query)

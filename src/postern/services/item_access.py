@@ -33,6 +33,7 @@ from postern.model.rights import FolderRight
 from postern.model.sync import Came, FolderChanges, ItemChanges, Setting, SyncPoint, Went
 from postern.services.accepted import Beside
 from postern.services.mailbox_access import MailboxAccess
+from postern.services.public_folders import is_own
 from postern.store.interface import ItemUpdate, Mailbox, Ranges, Rendering, Replaced, Updated, normalise
 
 _EXPORT_ITEMS = 100
@@ -250,7 +251,9 @@ class ItemAccess:
         attach: Sequence[Stream] = (),
     ) -> Updated:
         """Change an item in place. Raises Refusal(NO_SUCH_ITEM, CONFLICT, OVER_QUOTA, TOO_LARGE, TOO_MANY)."""
-        await self._need(FolderRight.EDIT_ANY | FolderRight.READ_ANY, folder)
+        own = self.access.own_read_state and not attach and update == ItemUpdate(flags=update.flags)
+        reading = own and is_own(update.flags)
+        await self._need(FolderRight.READ_ANY | (FolderRight(0) if reading else FolderRight.EDIT_ANY), folder)
         if not attach:
             return await self._mailbox.update(folder, uid, update, unchanged_since)
 

@@ -267,6 +267,10 @@ class Mailbox(Protocol):
         """Octets that count against the quota."""
         ...
 
+    async def used_items(self) -> int:
+        """Items that count against the quota."""
+        ...
+
     async def quota(self) -> Quota:
         """The limits in force."""
         ...
@@ -357,8 +361,17 @@ class Mailbox(Protocol):
         """Set values, None removes; one commit, its change number. Raises Refusal(CONFLICT, TOO_MANY, TOO_LARGE)."""
         ...
 
-    async def read_by(self, reader: AccountId, folder: FolderId) -> frozenset[ItemId]:
-        """What somebody has read in a folder that keeps read state for each reader (public folders)."""
+    async def read_by(
+        self, reader: AccountId, folder: FolderId, between: tuple[int, int] | None = None
+    ) -> frozenset[ItemId]:
+        """What somebody has read in a folder that keeps read state for each reader (public folders).
+
+        `between`: only of these item ids, both inclusive.
+        """
+        ...
+
+    async def read_counts(self, reader: AccountId) -> Mapping[FolderId, int]:
+        """How many of the items that are there somebody has read, by folder; folders without any are left out."""
         ...
 
     async def set_read_by(self, reader: AccountId, folder: FolderId, items: Sequence[ItemId], read: bool) -> None:

@@ -94,7 +94,18 @@ def test_what_is_half_written_is_refused_if_asked(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a -b", '"a b"', "from:(anna OR boris)", "size:>10KB", "received:2024-03-01..2024-03-15", "x:y"]
+    "text",
+    [
+        "",
+        "a",
+        "a -b",
+        '"a b"',
+        "from:(anna OR boris)",
+        "size:>10KB",
+        "received:2024-03-01..2024-03-15",
+        "x:y",
+        "a AND NOT (kind:email)",
+    ],
 )
 def test_what_is_well_written_is_the_same_either_way(text: str) -> None:
     assert parse(text, TODAY, strict=True) == parse(text, TODAY)

@@ -157,14 +157,14 @@ class Box:
                 self.folder_id(ROOT) if top else "",
                 folder_change(0) if top else "",
                 "Folder",
-                "Top of Information Store" if top else "Root",
+                self._root_name(top=top),
                 "",
                 0,
                 0,
                 len(shown)
                 if top
                 else 1 + sum(1 for one in every.values() if one.parent is None and is_hidden(one, every)),
-                "msgfolderroot" if top else "root",
+                ("publicfoldersroot" if self.access.own_read_state else "msgfolderroot") if top else "root",
                 rights,
             )
         found = await self.folder(folder)
@@ -189,6 +189,11 @@ class Box:
             hidden=is_hidden(found, every) or bool(stored.get(_HIDDEN)),
             properties=stored,
         )
+
+    def _root_name(self, *, top: bool) -> str:
+        if not top:
+            return "Root"
+        return "Public Folders" if self.access.own_read_state else "Top of Information Store"
 
     def parent_of(self, folder: Folder) -> FolderId:
         """The folder above, in EWS's tree."""

@@ -98,7 +98,7 @@ def opened(facts: MessageFacts) -> MessageFacts | None:
     made.categories = tuple(str(one) for one in named) if isinstance(named, list) else ()
     if parcel.element == "CalendarItem":
         try:
-            thing_values.with_calendar(made, MailboxId("0" * 32), FolderId(0), 0, owner=True)
+            thing_values.with_calendar(made, MailboxId("0" * 32), FolderId(0), 0, private=True)
             item = made.calendar.item
             msgspec.convert(msgspec.to_builtins(item), type(item))
         except (*_UNREADABLE, msgspec.MsgspecError):

@@ -116,6 +116,19 @@ def _write(txn: Txn, fillings: dict[FolderId, _Filling], lists: _Rows) -> None:
         adjust(txn, folder, delta, filling.last + 1)
 
 
+def _too_many(txn: Txn, delivery: Delivery, fillings: dict[FolderId, _Filling]) -> Refusal | None:
+    """Why a delivery's items are too many for the mailbox, beside those that this batch brings."""
+    if delivery.ignore_quota or delivery.replaces is not None:
+        return None
+    if txn.execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall():
+        return None
+    try:
+        txn.need_room(sum(one.messages for one in fillings.values()) + (not delivery.nowhere) + len(delivery.also))
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
 def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]:
     """Put items into a folder. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
     filling = _Filling(target_validity(txn, folder))
@@ -125,6 +138,7 @@ def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]
         wanted = sum(bodies.size_of(item) for item in items)
         if txn.used_bytes + wanted > txn.no_receive_bytes:
             raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {wanted} > {txn.no_receive_bytes} octets")
+    txn.need_room(len(items))
     first = txn.take(len(items))
     lists: _Rows = ([], [])
     placements = [_insert(txn, folder, filling, item, uid, lists) for uid, item in enumerate(items, first)]
@@ -195,6 +209,9 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
             and not execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall()
         ):
             results.append(Delivered(None, Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} of {limit} octets")))
+            continue
+        if txn.max_items is not None and (refusal := _too_many(txn, delivery, fillings)) is not None:
+            results.append(Delivered(None, refusal))
             continue
         if delivery.replaces is not None:
             results.append(_replace(txn, delivery))

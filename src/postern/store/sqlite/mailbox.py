@@ -123,10 +123,10 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
                 raise host.broken
             try:
                 if bulk:
-                    job = partial(_transact, epoch=host.epoch, now=now, work=work)
+                    job = partial(_transact, epoch=host.epoch, now=now, work=work, max_items=host.max_items)
                     result, done = await host.with_own_connection(self.path, job)
                 else:
-                    result, done = txn.transact(host.database(self.path), host.epoch, now, work)
+                    result, done = txn.transact(host.database(self.path), host.epoch, now, work, host.max_items)
                 break
             except (apsw.BusyError, apsw.LockedError) as error:
                 await host.pause(attempt, refusal(error, self.path))
@@ -281,7 +281,11 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def quota(self) -> Quota:
         """The limits in force."""
-        return await self.consult(reading.quota)
+        return (await self.consult(reading.quota))._replace(max_items=self._host.max_items)
+
+    async def used_items(self) -> int:
+        """Items that count against the quota."""
+        return await self.consult(txn.items_held)
 
     # --- writing
 
@@ -382,8 +386,10 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
             self._syncing = None
 
 
-def _transact(db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:
-    return txn.transact(db, epoch, now, work)
+def _transact(
+    db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T], max_items: int | None
+) -> tuple[T, Txn]:
+    return txn.transact(db, epoch, now, work, max_items)
 
 
 def _identity(db: apsw.Connection) -> tuple[int, int, int]:

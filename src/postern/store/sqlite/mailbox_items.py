@@ -148,9 +148,15 @@ class ItemMethods(ABC):
         """Set values, None removes."""
         return await self.write(lambda t: beside.set_settings(t, kind, values, unchanged_since))
 
-    async def read_by(self, reader: AccountId, folder: FolderId) -> frozenset[ItemId]:
+    async def read_by(
+        self, reader: AccountId, folder: FolderId, between: tuple[int, int] | None = None
+    ) -> frozenset[ItemId]:
         """What somebody has read in a folder that keeps read state for each reader."""
-        return await self.consult(lambda db: beside.read_by(db, reader, folder))
+        return await self.consult(lambda db: beside.read_by(db, reader, folder, between or (0, 1 << 62)))
+
+    async def read_counts(self, reader: AccountId) -> Mapping[FolderId, int]:
+        """How many of the items that are there somebody has read, by folder."""
+        return await self.read_in_thread(lambda db: beside.read_counts(db, reader))
 
     async def set_read_by(self, reader: AccountId, folder: FolderId, items: Sequence[ItemId], read: bool) -> None:
         """Mark items as read or unread for one reader."""

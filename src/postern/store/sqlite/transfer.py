@@ -108,6 +108,7 @@ def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyRe
         return CopyResult([], [], validity, txn.last)
     if txn.no_receive_bytes is not None and txn.used_bytes + copied.size_bytes > txn.no_receive_bytes:
         raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {copied.size_bytes} > {txn.no_receive_bytes} octets")
+    txn.need_room(copied.messages)
     sources = picked_uids(txn)
     first = _place(txn, folder, target, copied)
     txn.execute(_SHARE, (folder,))

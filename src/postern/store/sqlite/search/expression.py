@@ -46,6 +46,8 @@ _FIELD_NAME = re.compile(r"[!-9;-~]+").fullmatch
 MAX_TRIGRAMS = 24
 """Of one text; any of them would do as a filter."""
 TRIGRAM = 3
+MAX_PARTS = 100
+"""Conditions that are asked one after the other; further ones are one: SQLite bounds the depth of an expression."""
 BATCH = ":batch"
 """Stands for the last indexed batch that the candidates were taken from."""
 
@@ -62,7 +64,10 @@ class Expression:
         self.candidates: list[str] = []
         """Index queries; their rows are expected in tables `temp.candidates_<n>`."""
         parts = query.of if isinstance(query, And) else (query,)
-        self.parts = [self._compile(part) for part in sorted(parts, key=_cost)] or ["1"]
+        compiled = [self._compile(part) for part in sorted(parts, key=_cost)] or ["1"]
+        if len(compiled) > MAX_PARTS:
+            compiled[MAX_PARTS:] = [_joined(compiled[MAX_PARTS:], "AND")]
+        self.parts = compiled
         """All of them have to be true."""
 
     def joins(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from postern.formats import mdn
 from postern.formats.mime import header
+from postern.formats.mime.compose import Mailbox
 from postern.formats.mime.trace import complete_submission
 from postern.model.envelope import Envelope, Peer, Recipient
 from postern.model.ids import ORIGIN_SEGMENT, DeliveryKey, origin_key
@@ -64,6 +66,20 @@ class Submission:
             smtputf8=not all(one.isascii() for one in addresses),
         )
         return await flow.submit(envelope, peer, routes, self.complete(message, key), key)
+
+    async def report(
+        self, principal: Principal, to: str, head: bytes, reader: Mailbox, disposition: str, peer: Peer
+    ) -> str:
+        """Tell the sender of a message that it was read, or was not (RFC 8098); the queue id, when it is durable.
+
+        `head`: the header of that message. Raises as `send`.
+        """
+        content = self.complete(mdn.build(head, to, reader, disposition, self._domain))
+        flow = self._mailflow
+        await flow.check_limits(principal, len(content), 1)
+        route = await flow.check_recipient(to, principal, peer, len(content))
+        envelope = Envelope("", (Recipient(to),), "7BIT" if content.isascii() else "8BITMIME")
+        return await flow.submit(envelope, peer, [route], content)
 
 
 def split(content: bytes) -> tuple[bytes, bytes]:

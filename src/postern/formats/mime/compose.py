@@ -118,7 +118,8 @@ def base64_lines(octets: bytes) -> bytes:
     return b"".join(encoded[at : at + _LINE] + b"\r\n" for at in range(0, len(encoded), _LINE))
 
 
-def _parameter(name: str, value: str) -> str:
+def parameter(name: str, value: str) -> str:
+    """`; name="value"` of a field such as Content-Disposition (RFC 2231 where it has to be)."""
     value = clean(value)
     if value.isascii():
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -136,9 +137,9 @@ def file_entity(
     type_ = content_type.strip().lower() if _TYPE(content_type.strip()) else "application/octet-stream"
     if type_.startswith(("multipart/", "message/")):
         type_ = "application/octet-stream"
-    head = f"Content-Type: {type_}{_parameter('name', name) if name else ''}\r\n"
+    head = f"Content-Type: {type_}{parameter('name', name) if name else ''}\r\n"
     head += f"Content-Disposition: {'inline' if inline else 'attachment'}"
-    head += f"{_parameter('filename', name) if name else ''}\r\nContent-Transfer-Encoding: base64\r\n"
+    head += f"{parameter('filename', name) if name else ''}\r\nContent-Transfer-Encoding: base64\r\n"
     if content_id:
         head += f"Content-ID: <{clean(content_id).strip('<>')}>\r\n"
     if location:
@@ -148,7 +149,7 @@ def file_entity(
 
 def message_entity(content: bytes, name: str) -> bytes:
     """A message as an attachment."""
-    head = f"Content-Type: message/rfc822\r\nContent-Disposition: attachment{_parameter('filename', name)}\r\n"
+    head = f"Content-Type: message/rfc822\r\nContent-Disposition: attachment{parameter('filename', name)}\r\n"
     return head.encode() + b"\r\n" + content
 
 

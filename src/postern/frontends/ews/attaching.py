@@ -59,7 +59,8 @@ async def get_attachment(call: Call, request: GetAttachment) -> str:
         part = _part(facts, last)
         facts.attachment_ids = {last: text}
         if part.enclosed:
-            inner = enclosing.xml(_enclosed(facts, part, key, f"{key.section}{_SLASH}"), writer)
+            attached = _enclosed(facts, part, key, f"{key.section}{_SLASH}")
+            inner = await slices.sized(writer.size(attached), partial(enclosing.xml, attached, writer))
         else:
             content = await slices.sized(part.size_estimate, partial(_encoded, part, facts.content))
             inner = f"<t:Content>{content}</t:Content>"
@@ -150,7 +151,7 @@ async def create_attachment(call: Call, request: CreateAttachment) -> str:
             raise failed[number]
         section = next(sections)
         attachment = ids.attachment_id(AttachmentKey(key.mailbox, key.folder, key.item, section))
-        kind = "ItemAttachment" if request.attachments[number].item is not None else "FileAttachment"
+        kind = request.attachments[number].element
         root = f' RootItemId="{ids.item_id(key)}" RootItemChangeKey="{ids.item_change(change)}"'
         return f'<m:Attachments><t:{kind}><t:AttachmentId Id="{attachment}"{root}/></t:{kind}></m:Attachments>'
 

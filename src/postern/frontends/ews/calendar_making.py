@@ -32,7 +32,7 @@ from postern.services.calendar.agenda import (
     Agenda,
     Sending,
 )
-from postern.services.calendar.entries import Entry
+from postern.services.calendar.entries import Entry, check
 from postern.services.calendar.meeting_mail import calendar_part, read
 from postern.services.mailboxes import Disposal, ItemUpdate
 
@@ -63,6 +63,14 @@ def _refused(refusal: Refusal) -> EwsViolation | Refusal:
     if refusal.reason is Reason.BAD_VALUE:
         return EwsViolation("ErrorCalendarInvalidPropertyValue", f"The calendar item is not valid: {refusal.detail}.")
     return refusal
+
+
+def checked(item: Appointment) -> None:
+    """Raises EwsViolation for what no calendar can hold."""
+    try:
+        check(item)
+    except Refusal as refusal:
+        raise _refused(refusal) from refusal
 
 
 def zone_for(call: Call, agenda: Agenda) -> Zone:

@@ -18,6 +18,7 @@ from postern.protocols.ews.reading import boolean, child, children, choice, date
 from postern.protocols.ews.thing_drafting import ThingDraft
 from postern.protocols.ews.violation import EwsViolation
 
+HALF_AN_HOUR = timedelta(minutes=30)
 MAX_LENGTH = timedelta(days=5 * 366)
 MAX_UID = 300
 MAX_LOCATION = 1000
@@ -67,9 +68,16 @@ def _times(draft: ThingDraft, item: Appointment, zone: Zone, *, new: bool) -> di
     for name, field in (("Start", "start"), ("End", "end")):
         if name in values:
             changes[field] = moment(text(values[name]), name, zone)
-        elif new:
-            raise EwsViolation("ErrorInvalidPropertyRequest", f"A calendar item needs {name}.")
+    if new and "start" not in changes:
+        changes["start"] = _next_half_hour(item.start)
+    if new and "end" not in changes:
+        changes["end"] = changes["start"] + HALF_AN_HOUR
     return changes
+
+
+def _next_half_hour(now: datetime) -> datetime:
+    """When an item begins that does not say when."""
+    return now.replace(minute=0 if now.minute < 30 else 30, second=0, microsecond=0) + HALF_AN_HOUR
 
 
 def _simple(draft: ThingDraft, item: Appointment, *, new: bool) -> dict[str, object]:

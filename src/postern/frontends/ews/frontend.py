@@ -16,7 +16,7 @@ from postern.frontends.http.asgi import Admission, Answer, Receive, Scope, Send,
 from postern.frontends.http.hold import PROTOCOL
 from postern.model.envelope import Peer
 from postern.model.refusal import Reason, Refusal
-from postern.protocols.ews import names, responses
+from postern.protocols.ews import names, precision, responses
 from postern.protocols.ews.reading import child, children, text_of
 from postern.protocols.ews.versions import Version, requested
 from postern.protocols.ews.violation import EwsViolation
@@ -88,10 +88,11 @@ class Ews:
             principal = await self._acting(asked.headers, admission.principal)
             try:
                 zone = calendar_reading.context(asked.headers, f"{names.T}TimeZoneContext")
+                exact = precision.asked(asked.headers)
             except EwsViolation as violation:
                 raise _Fault(violation.code, violation.text) from violation
             call = Call(self._services, principal, version, _peer(near, principal), zone)
-            answer = await self._do(call, operation, asked.body, size)
+            answer = await self._do(call, operation, asked.body, size, exact=exact)
         except _Fault as fault:
             self._counted(operation, "fault")
             self._services.log.info(
@@ -105,7 +106,7 @@ class Ews:
         self._counted(operation, "ok")
         return answer if isinstance(answer, Stream) else Answer(200, answer, KIND)
 
-    async def _do(self, call: Call, name: str, element: Element, size: int) -> bytes | Stream:
+    async def _do(self, call: Call, name: str, element: Element, size: int, *, exact: bool) -> bytes | Stream:
         row = OPERATIONS.get(name)
         if row is None:
             raise _Fault("ErrorInvalidOperation", f"{name[:80]} is not supported.")
@@ -113,6 +114,8 @@ class Ews:
             raise _Fault("ErrorInvalidOperation", f"{name} is not in the requested version of the schema.")
         try:
             answer = await row.do(call, await slices.sized(size, partial(row.read, element)))
+            if exact and isinstance(answer, str):
+                answer = await slices.sized(len(answer), partial(precision.milliseconds, answer))
             await call.durable()
         except EwsViolation as violation:
             raise _Fault(violation.code, violation.text) from violation

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from postern.frontends.ews import places, slices, thing_values
+from postern.frontends.ews import places, ranges, slices, thing_mime, thing_values
 from postern.frontends.ews.box import Box
+from postern.frontends.ews.calendar_making import zone_for
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.loading import Loader, Wanted
 from postern.frontends.ews.places import ItemPlace
@@ -16,7 +18,7 @@ from postern.protocols.ews import ids, responses
 from postern.protocols.ews.ids import FolderKey, ItemKey
 from postern.protocols.ews.item_requests import GetItem
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import MessageWriter
+from postern.protocols.ews.message_xml import THINGS, MessageWriter
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.violation import EwsViolation
 
@@ -32,12 +34,14 @@ class Reader:
     def __init__(self, call: Call, needs: Wanted) -> None:
         self._call = call
         self._needs = needs
-        self._loaders: dict[tuple[MailboxId, FolderId], Loader] = {}
+        self._loaders: dict[tuple[MailboxId, FolderId, bool], Loader] = {}
 
-    async def _loader(self, box: Box, folder: FolderId) -> Loader:
-        loader = self._loaders.get((box.id, folder))
+    async def _loader(self, box: Box, folder: FolderId, *, series: bool = False) -> Loader:
+        """`series`: what it has to say of occurrences is needed, even for their ids alone."""
+        needs = self._needs._replace(wide=self._needs.wide or series)
+        loader = self._loaders.get((box.id, folder, needs.wide))
         if loader is None:
-            loader = self._loaders[box.id, folder] = await Loader.open(box, folder, self._needs)
+            loader = self._loaders[box.id, folder, needs.wide] = await Loader.open(box, folder, needs)
         return loader
 
     async def several(self, box: Box, folder: FolderId, items: Sequence[ItemId]) -> dict[str, MessageFacts]:
@@ -50,9 +54,9 @@ class Reader:
                 loader.attachment_ids(by_uid[uid], item)
         return {facts.id: facts for facts in by_uid.values()}
 
-    async def facts(self, place: ItemPlace) -> MessageFacts:
-        """Raises EwsViolation, Refusal."""
-        loader = await self._loader(place.box, place.folder)
+    async def facts(self, place: ItemPlace, *, series: bool = False) -> MessageFacts:
+        """`series`: its occurrences will be asked for. Raises EwsViolation, Refusal."""
+        loader = await self._loader(place.box, place.folder, series=series or place.day is not None)
         found = (await loader.by_uid([place.uid])).get(place.uid)
         if found is None:
             raise EwsViolation("ErrorItemNotFound", "There is no such item.")
@@ -100,7 +104,7 @@ async def get_item(call: Call, request: GetItem) -> str:
     """GetItem."""
     writer = MessageWriter(request.shape, call.version)
     reader = Reader(call, wanted(writer))
-    counted = [0]
+    counted = [0, 0]
     together = _TOGETHER if writer.content or writer.header else _LIGHT_TOGETHER
     read: dict[str, MessageFacts] = {}
     refs = request.items
@@ -112,9 +116,21 @@ async def get_item(call: Call, request: GetItem) -> str:
             read.clear()
             read.update(await _ahead(call, reader, refs[number : number + together]))
         facts = read.get(ref.id)
-        if facts is None or ref.occurrence is not None or ref.master_of:
-            facts = await reader.facts(await places.item(call, ref, occurrences=True))
-        return f"<m:Items>{await slices.sized(len(facts.content), partial(writer.write, facts))}</m:Items>"
+        if facts is None or ref.occurrence is not None or ref.master_of or ref.ranges:
+            facts = await reader.facts(await places.item(call, ref, occurrences=True), series=bool(ref.ranges))
+        told = [facts]
+        if ref.ranges:
+            zone = zone_for(call, await call.agenda(await call.box(ids.read_item(ref.id).mailbox)))
+            told = await asyncio.to_thread(ranges.with_occurrences, facts, ref.ranges, zone)
+            counted[1] += len(told)
+            if counted[1] > ranges.MAX_TOLD:
+                raise EwsViolation("ErrorExceededFindCountLimit", "That are too many occurrences for one answer.")
+        for one in told if writer.mime else ():
+            if one.element in THINGS:
+                one.content = thing_mime.of(one)
+        items = [await slices.sized(writer.size(one), partial(writer.write, one)) for one in told[:1]]
+        items += await slices.each(told[1:], writer.write)
+        return f"<m:Items>{''.join(items)}</m:Items>"
 
     message = "GetItemResponseMessage"
     return responses.response("GetItem", await call.each(message, request.items, one, empty="<m:Items/>"))

@@ -6,7 +6,7 @@ import base64
 import binascii
 import struct
 
-from postern.frontends.ews import places, slices
+from postern.frontends.ews import places, slices, thing_mime
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import wanted
 from postern.frontends.ews.loading import Loader
@@ -16,7 +16,7 @@ from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.find_requests import SyncFolderItems
 from postern.protocols.ews.ids import ItemIds
-from postern.protocols.ews.message_xml import BOOL, MessageWriter
+from postern.protocols.ews.message_xml import BOOL, THINGS, MessageWriter
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
@@ -81,6 +81,9 @@ async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
         if full:
             loader = await Loader.open(box, place.folder, wanted(writer))
             found = await loader.by_uid(full)
+            for facts in found.values() if writer.mime else ():
+                if facts.element in THINGS:
+                    facts.content = thing_mime.of(facts)
         item_ids = ItemIds(box.id, place.folder)
 
         def told(delta: ItemDelta) -> str:

@@ -7,7 +7,7 @@ import hashlib
 from lxml.etree import tostring
 
 from postern.formats.mime.document import Document
-from postern.frontends.ews import calendar_making, identities, places, saving, sending, thing_making
+from postern.frontends.ews import calendar_making, identities, places, receipts, saving, sending, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
 from postern.model.ids import ChangeNumber
@@ -58,9 +58,12 @@ async def update_item(call: Call, request: UpdateItem) -> str:
         if request.disposition in ("SendOnly", "SendAndSaveCopy"):
             return await _send(call, place, draft, request, _cause(place, changed, change))
         guard = known if request.conflicts == "NeverOverwrite" else None
+        receipt = await receipts.due(call, place) if request.receipts and draft.flags & Flag.SEEN else None
         if draft.rewritten or draft.attachments or draft.mime is not None:
             place, guard = await rewrite(call, place, draft, guard), None
         await _change(place, draft, before, guard)
+        if receipt is not None:
+            await receipts.send(call, place, receipt, "displayed")
         return identities.items_of(await identities.identity(place.box, place.folder, place.uid)) + conflicts(call)
 
     return responses.response("UpdateItem", await call.each(_MESSAGE, request.changes, one, empty=_EMPTY))

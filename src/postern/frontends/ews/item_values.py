@@ -61,7 +61,7 @@ _VALUES: dict[str, tuple[Callable[[MessageFacts], str | None], int]] = {
     "item:InReplyTo": (lambda f: f.text(b"in-reply-to") or None, _HEADER),
     "item:IsSubmitted": (lambda f: "false", 0),
     "item:IsDraft": (lambda f: BOOL[f.draft], 0),
-    "item:IsFromMe": (lambda f: BOOL[any(one.address.lower() == f.owner for one in f.people(b"from"))], _HEADER),
+    "item:IsFromMe": (lambda f: BOOL[f.from_owner], _HEADER),
     "item:IsResend": (lambda f: "false", 0),
     "item:IsUnmodified": (lambda f: BOOL[not f.draft], 0),
     "item:IsAssociated": (lambda f: BOOL[f.associated], 0),

@@ -10,6 +10,7 @@ from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import FIRST_KEYWORD_BIT, Flag
+from postern.protocols.ews import references
 from postern.protocols.ews.attachment_requests import NewAttachment
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.violation import EwsViolation
@@ -31,6 +32,8 @@ def rendered(call: Call, draft: Draft) -> bytes:
 
 def entity(call: Call, attachment: NewAttachment, depth: int = 0) -> bytes:
     """An attachment as a part of a message. Raises EwsViolation."""
+    if attachment.reference is not None:
+        return references.entity(attachment.reference, attachment.name)
     if attachment.item is None:
         return compose.file_entity(
             attachment.content,

@@ -97,7 +97,7 @@ async def create(call: Call, place: ItemPlace, request: CreateAttachment) -> str
         if isinstance(stream, EwsViolation):
             raise stream
         attachment = ids.attachment_id(AttachmentKey(key.mailbox, key.folder, key.item, str(next(numbers))))
-        kind = "ItemAttachment" if request.attachments[number].item is not None else "FileAttachment"
+        kind = request.attachments[number].element
         root = f' RootItemId="{ids.item_id(key)}" RootItemChangeKey="{ids.item_change(change)}"'
         return f'<m:Attachments><t:{kind}><t:AttachmentId Id="{attachment}"{root}/></t:{kind}></m:Attachments>'
 

@@ -12,6 +12,7 @@ from postern.frontends.ews.thing_settling import is_photo, settled
 from postern.model import properties
 from postern.model.ids import ChangeNumber, Uid
 from postern.model.items import Columns, FolderClass, ItemClass, SpecialUse
+from postern.protocols.ews import references
 from postern.protocols.ews.attachment_requests import NewAttachment
 from postern.protocols.ews.item_requests import NewItem
 from postern.protocols.ews.thing_drafting import ThingDraft
@@ -91,6 +92,8 @@ def streams(call: Call, attachments: Sequence[NewAttachment]) -> list[Stream]:
             values[thing_values.ENCLOSED] = True
             entity = saving.entity(call, one)
             content, kind = entity.partition(b"\r\n\r\n")[2], "message/rfc822"
+        if one.reference is not None:
+            values[thing_values.REFERENCE], kind = references.stored(one.reference), references.TYPE
         values[thing_values.TYPE] = kind or "application/octet-stream"
         for key, value in (
             (thing_values.CONTENT_ID, one.content_id),

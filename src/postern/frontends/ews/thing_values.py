@@ -25,6 +25,7 @@ from postern.services.calendar.delegates import visible
 
 NAME, TYPE, CONTENT_ID = "PidTagAttachLongFilename", "PidTagAttachMimeTag", "PidTagAttachContentId"
 INLINE, PHOTO, ENCLOSED = "PosternAttachmentInline", "PidTagAttachmentContactPhoto", "PosternAttachedItem"
+REFERENCE = "PosternReference"
 
 
 def with_calendar(facts: MessageFacts, mailbox: MailboxId, folder: FolderId, item: int, *, private: bool) -> None:
@@ -107,6 +108,7 @@ def kept(
                 bool(values.get(INLINE)),
                 bool(values.get(PHOTO)),
                 bool(values.get(ENCLOSED)),
+                values.get(REFERENCE),
             )
         )
     return tuple(found)

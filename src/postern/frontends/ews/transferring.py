@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postern.frontends.ews import calendar_making, places, thing_making
+from postern.frontends.ews import calendar_making, places, receipts, thing_making
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.identities import identity, items_of
@@ -57,8 +57,11 @@ async def delete_item(call: Call, request: DeleteItem) -> str:
             and request.occurrences not in ("AllOccurrences", "SpecifiedOccurrenceOnly")
         ):
             raise EwsViolation("ErrorAffectedTaskOccurrencesRequired", "AffectedTaskOccurrences is missing.")
+        receipt = await receipts.due(call, place) if request.receipts else None
         await place.box.items.delete(place.folder, [place.uid], kind)
         place.box.wrote(folders=True)
+        if receipt is not None:
+            await receipts.send(call, place, receipt, "deleted")
         return ""
 
     return responses.response("DeleteItem", await call.each("DeleteItemResponseMessage", request.items, one))
@@ -89,7 +92,7 @@ async def _transfer(call: Call, request: TransferItem, operation: str, *, move: 
             raise EwsViolation("ErrorCalendarCannotMoveOrCopyOccurrence", "An occurrence stays with its series.")
         uid = await transfer(place, target, move=move)
         # the ids of what went to another mailbox are not told (MS-OXWSCORE 3.1.4.7)
-        if place.box.id != target.box.id or not request.new_ids:
+        if place.box.id != target.box.id:
             return _EMPTY
         rows = await target.box.rows(target.folder, Columns.CLASS, [uid])
         element = thing_making.ELEMENTS.get(ItemClass(rows[0][0]), "Message") if rows else "Message"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 from lxml.etree import _Element as Element
 
+from postern.protocols.ews import references
 from postern.protocols.ews.item_requests import ITEM_ELEMENTS, NewItem, new_item
 from postern.protocols.ews.places import ItemRef, limited
 from postern.protocols.ews.reading import attribute, base64_of, boolean_of, child, children, local, need, some, text_of
+from postern.protocols.ews.references import Reference
 from postern.protocols.ews.shapes import ItemShape, attachment_shape
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 
@@ -25,6 +27,15 @@ class NewAttachment(msgspec.Struct, frozen=True):
     """An item that is attached."""
     photo: bool = False
     """IsContactPhoto."""
+    reference: Reference | None = None
+    """It is only a link."""
+
+    @property
+    def element(self) -> str:
+        """What it is called."""
+        if self.reference is not None:
+            return "ReferenceAttachment"
+        return "FileAttachment" if self.item is None else "ItemAttachment"
 
 
 class CreateAttachment(msgspec.Struct, frozen=True):
@@ -48,14 +59,14 @@ class DeleteAttachment(msgspec.Struct, frozen=True):
 
 
 def new_attachment(element: Element) -> NewAttachment:
-    """FileAttachment or ItemAttachment. Raises EwsViolation."""
+    """FileAttachment, ItemAttachment or ReferenceAttachment. Raises EwsViolation."""
     kind = local(element)
-    if kind == "ReferenceAttachment":
-        raise EwsViolation("ErrorInvalidAttachmentId", "Attachments by reference are not supported.")
-    if kind not in ("FileAttachment", "ItemAttachment"):
+    if kind not in ("FileAttachment", "ItemAttachment", "ReferenceAttachment"):
         raise SchemaViolation(f"{kind} is no attachment.")
-    content, attached = b"", None
-    if kind == "FileAttachment":
+    content, attached, reference = b"", None, None
+    if kind == "ReferenceAttachment":
+        reference = references.read(element)
+    elif kind == "FileAttachment":
         content = base64_of(need(element, "Content").text or "", "Content")
     else:
         for name, one in children(element):
@@ -72,6 +83,7 @@ def new_attachment(element: Element) -> NewAttachment:
         content,
         attached,
         boolean_of(element, "IsContactPhoto"),
+        reference,
     )
 
 

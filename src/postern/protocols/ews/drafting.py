@@ -47,11 +47,15 @@ READ_ONLY = frozenset(
         "HasAttachments", "EffectiveRights", "LastModifiedName", "LastModifiedTime", "IsAssociated", "ConversationId",
         "UniqueBody", "StoreEntryId", "InstanceKey", "NormalizedBody", "Preview", "ConversationTopic", "ReceivedBy",
         "ReceivedRepresenting", "WebClientReadFormQueryString", "WebClientEditFormQueryString", "ApprovalRequestData",
-        "VotingInformation", "ReminderMessageData", "TextBody", "ReminderNextTime", "InternetMessageHeaders",
-        "IsClutter", "BlockStatus", "HasBlockedImages", "EntityExtractionResult",
+        "VotingInformation", "ReminderMessageData", "TextBody", "InternetMessageHeaders", "ConversationIndex",
+        "IsClutter", "BlockStatus", "HasBlockedImages", "EntityExtractionResult", "IconIndex", "PredictedActionReasons",
+        "RightsManagementLicenseData",
     }
 )  # fmt: skip
 """What follows from other things (MS-OXWSCORE 2.2.4.24)."""
+IGNORED = frozenset({"StoreEntryId"})
+"""What is read-only and passed over in a new item (MS-OXWSCORE appendix C, since Exchange 2013)."""
+_OTHER_CLASSES = ("ipm.appointment", "ipm.contact", "ipm.task", "ipm.distlist", "ipm.activity", "ipm.stickynote")
 
 
 class Draft:
@@ -77,7 +81,8 @@ class Draft:
     def create(self, item: NewItem) -> None:
         """Take over all properties of a new item. Raises EwsViolation."""
         for name, element in sorted(item.values, key=lambda one: one[0] != "MimeContent"):
-            self._set(name, element)
+            if name not in IGNORED:
+                self._set(name, element)
 
     def change(self, change: FieldChange) -> None:
         """Do one change. Raises EwsViolation."""
@@ -234,12 +239,15 @@ class Draft:
             self.field("Sensitivity", _SENSITIVITY_WORDS[value])
 
     def flag(self, element: Element) -> None:
-        """Flag (MS-OXWSCDATA 2.2.4.34). Raises EwsViolation."""
+        """Flag (MS-OXWSCORE 2.2.4.20). Raises EwsViolation."""
         words = ("NotFlagged", "Complete", "Flagged")
         status = words.index(choice(text_of(element, "FlagStatus"), words, "FlagStatus"))
         dates = {name: date_time(text(one), name) for name, one in children(element) if name != "FlagStatus"}
-        if ("CompleteDate" in dates) != (status == 1) and dates:
-            raise EwsViolation("ErrorInvalidArgument", "CompleteDate goes with Complete, the other dates with Flagged.")
+        allowed: tuple[set[str], ...] = (set(), {"CompleteDate"}, {"StartDate", "DueDate"})
+        if dates and dates.keys() != allowed[status]:
+            raise EwsViolation(
+                "ErrorInvalidArgument", "CompleteDate goes with Complete, StartDate and DueDate together with Flagged."
+            )
         self._flag(status)
         for name, key in _FLAG_DATES.items():
             if name in dates:
@@ -373,13 +381,10 @@ def _message_id(draft: Draft, element: Element) -> None:
     draft.field("Message-ID", f"<{compose.clean(value).strip('<>')}>".encode("utf-8", "replace") if value else None)
 
 
-def _thread_index(draft: Draft, element: Element) -> None:
-    draft.field("Thread-Index", b"".join(text(element).encode("ascii", "replace").split()))
-
-
 def _item_class(draft: Draft, element: Element) -> None:
     value = text(element).strip()
-    if not value.lower().startswith(("ipm", "report")) or len(value) > 255:
+    other = any(f"{value.lower()}.".startswith(f"{one}.") for one in _OTHER_CLASSES)
+    if other or not value.lower().startswith(("ipm", "report")) or len(value) > 255:
         raise EwsViolation("ErrorObjectTypeChanged", "The class is not one of messages.")
     if value.lower() != "ipm.note":
         draft.properties["PidTagMessageClass"] = value
@@ -403,6 +408,8 @@ _STORED: dict[str, tuple[str, Callable[[Element], Any]]] = {
     "ReminderIsSet": ("PidLidReminderSet", lambda e: boolean(text(e), "ReminderIsSet")),
     "ReminderDueBy": ("PidLidReminderTime", lambda e: date_time(text(e), "ReminderDueBy")),
     "ReminderMinutesBeforeStart": ("PidLidReminderDelta", lambda e: int(text(e)) if text(e).isdigit() else 0),
+    "ReminderNextTime": ("PidLidReminderSignalTime", lambda e: date_time(text(e), "ReminderNextTime")),
+    "RetentionDate": ("PidTagRetentionDate", lambda e: date_time(text(e), "RetentionDate")),
     "IsResponseRequested": ("PidTagResponseRequested", lambda e: boolean(text(e), "IsResponseRequested")),
 }
 _SETTERS: dict[str, Callable[[Draft, Element], None]] = {
@@ -423,7 +430,6 @@ _SETTERS: dict[str, Callable[[Draft, Element], None]] = {
     "From": _author("From"),
     "IsReadReceiptRequested": lambda draft, element: draft.receipt("Disposition-Notification-To", element),
     "IsDeliveryReceiptRequested": lambda draft, element: draft.receipt("Return-Receipt-To", element),
-    "ConversationIndex": _thread_index,
     "InternetMessageId": _message_id,
     "IsRead": Draft.is_read,
     **{name: _recipients(field) for name, field in _RECIPIENTS.items()},

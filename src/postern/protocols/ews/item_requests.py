@@ -123,6 +123,8 @@ class UpdateItem(msgspec.Struct, frozen=True):
     disposition: str
     saved_to: AnyFolder | None
     invitations: str = ""
+    receipts: bool = False
+    """SuppressReadReceipts says no."""
 
 
 class DeleteItem(msgspec.Struct, frozen=True):
@@ -134,6 +136,8 @@ class DeleteItem(msgspec.Struct, frozen=True):
     """SendMeetingCancellations."""
     occurrences: str = ""
     """AffectedTaskOccurrences."""
+    receipts: bool = False
+    """SuppressReadReceipts says no."""
 
 
 class TransferItem(msgspec.Struct, frozen=True):
@@ -141,8 +145,6 @@ class TransferItem(msgspec.Struct, frozen=True):
 
     target: AnyFolder
     items: tuple[ItemRef, ...]
-    new_ids: bool
-    """ReturnNewItemIds."""
 
 
 class SendItem(msgspec.Struct, frozen=True):
@@ -210,6 +212,7 @@ def update_item(element: Element) -> UpdateItem:
         _disposition(element),
         optional_target(element, "SavedItemFolderId"),
         element.get("SendMeetingInvitationsOrCancellations", ""),
+        _receipts(element),
     )
 
 
@@ -236,13 +239,18 @@ def delete_item(element: Element) -> DeleteItem:
         disposal(element),
         element.get("SendMeetingCancellations", ""),
         element.get("AffectedTaskOccurrences", ""),
+        _receipts(element),
     )
+
+
+def _receipts(element: Element) -> bool:
+    return not boolean(element.get("SuppressReadReceipts", "true"), "SuppressReadReceipts")
 
 
 def transfer_item(element: Element) -> TransferItem:
     """MoveItem and CopyItem."""
-    new_ids = boolean_of(element, "ReturnNewItemIds", default=True)
-    return TransferItem(target(element, "ToFolderId"), items(element), new_ids)
+    boolean_of(element, "ReturnNewItemIds")  # the ids are told whatever it says (MS-OXWSCORE 2.2.4.16)
+    return TransferItem(target(element, "ToFolderId"), items(element))
 
 
 def send_item(element: Element) -> SendItem:

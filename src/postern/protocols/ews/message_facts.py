@@ -50,6 +50,8 @@ class Kept(msgspec.Struct, frozen=True):
     photo: bool = False
     enclosed: bool = False
     """It is an item: its content is a message."""
+    reference: Any = None
+    """Stored values of one that is only a link."""
 
 
 class MessageFacts(msgspec.Struct):
@@ -126,6 +128,13 @@ class MessageFacts(msgspec.Struct):
     def draft(self) -> bool:
         """Not sent yet."""
         return bool(self.flags & Flag.DRAFT)
+
+    @property
+    def from_owner(self) -> bool:
+        """Sent by whose mailbox it is in."""
+        if self.draft or not self.owner:
+            return False
+        return any(one.address.lower() == self.owner for one in self.people(b"from"))
 
     @property
     def read(self) -> bool:

@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from postern.formats import mail_html
 from postern.formats.mime import header
 from postern.formats.mime.anatomy import Part
 from postern.model.ids import MailboxId
-from postern.protocols.ews import calendar_xml, extended, meeting_xml
+from postern.protocols.ews import calendar_xml, extended, meeting_xml, references
 from postern.protocols.ews.calendar_xml import CALENDAR
 from postern.protocols.ews.contact_fields import CONTACT, LIST
 from postern.protocols.ews.folder_xml import identity
+from postern.protocols.ews.icons import icon_of
 from postern.protocols.ews.ids import ConversationKey, conversation_id
 from postern.protocols.ews.item_table import Maker, Property, Wish
 from postern.protocols.ews.message_facts import Kept, MessageFacts, Person, body_of, instant
@@ -101,6 +103,8 @@ def _parent(facts: MessageFacts, wish: Wish) -> str:
 def _body(name: str, wanted: Callable[[ItemShape], str]) -> Maker:
     def make(facts: MessageFacts, wish: Wish) -> str:
         value, kind = body_of(facts, wanted(wish.shape))
+        if kind == "HTML":
+            value = _html(value, wish.shape)
         limit = wish.shape.max_body
         cut = bool(limit) and len(value) > limit
         truncated = f' IsTruncated="{BOOL[cut]}"' if wish.version >= Version.EXCHANGE_2013 else ""
@@ -109,10 +113,36 @@ def _body(name: str, wanted: Callable[[ItemShape], str]) -> Maker:
     return make
 
 
+def _html(value: str, shape: ItemShape) -> str:
+    """As the shape wants it (MS-OXWSCDATA 2.2.4.44)."""
+    if shape.to_utf8:
+        value = mail_html.declares_utf8(value)
+    if not (shape.filter_html or shape.block_images or shape.blank_targets):
+        return value
+    return mail_html.view(
+        value, filtered=shape.filter_html, no_images=shape.block_images, blank_targets=shape.blank_targets
+    )
+
+
+def _blocked(facts: MessageFacts, wish: Wish) -> str:
+    """HasBlockedImages: of this answer, by BlockExternalImages."""
+    found = wish.shape.block_images and mail_html.fetches(body_of(facts, "HTML")[0])
+    return f"<t:HasBlockedImages>{BOOL[found]}</t:HasBlockedImages>"
+
+
+def _block_status(facts: MessageFacts, wish: Wish) -> str:
+    return f"<t:BlockStatus>{BOOL[wish.shape.block_images]}</t:BlockStatus>"
+
+
 def attachment_xml(facts: MessageFacts, part: Part, version: Version, inner: str = "") -> str:
     """One element of Attachments; `inner` is what GetAttachment adds."""
     id_ = facts.attachment_ids.get(part.section, "")
     kind = "ItemAttachment" if part.enclosed else "FileAttachment"
+    link = None
+    if part.content_type == references.TYPE and version >= Version.EXCHANGE_2013:
+        link = references.of_part(facts.content[part.header_start : part.start])
+    if link is not None:
+        kind, inner = "ReferenceAttachment", references.xml(link)
     name = part.name or (enclosed_name(facts, part) if part.enclosed else "")
     pieces = [f'<t:AttachmentId Id="{id_}"/>' if id_ else "", f"<t:Name>{text(name)}</t:Name>"]
     pieces.append(f"<t:ContentType>{text(part.content_type)}</t:ContentType>")
@@ -124,7 +154,7 @@ def attachment_xml(facts: MessageFacts, part: Part, version: Version, inner: str
         pieces.append(f"<t:Size>{part.size_estimate}</t:Size>")
         pieces.append(f"<t:LastModifiedTime>{instant(facts.saved_at)}</t:LastModifiedTime>")
         pieces.append(f"<t:IsInline>{BOOL[part.inline]}</t:IsInline>")
-        if not part.enclosed:
+        if kind == "FileAttachment":
             pieces.append("<t:IsContactPhoto>false</t:IsContactPhoto>")
     return f"<t:{kind}>{''.join(pieces)}{inner}</t:{kind}>"
 
@@ -139,6 +169,9 @@ def enclosed_name(facts: MessageFacts, part: Part) -> str:
 def kept_xml(facts: MessageFacts, kept: Kept, version: Version, inner: str = "") -> str:
     """One element of Attachments of an item that is no message."""
     kind = "ItemAttachment" if kept.enclosed else "FileAttachment"
+    link = references.of_stored(kept.reference) if kept.reference and version >= Version.EXCHANGE_2013 else None
+    if link is not None:
+        kind, inner = "ReferenceAttachment", references.xml(link)
     pieces = [f'<t:AttachmentId Id="{kept.id}"/>' if kept.id else "", f"<t:Name>{text(kept.name)}</t:Name>"]
     if kept.content_type:
         pieces.append(f"<t:ContentType>{text(kept.content_type)}</t:ContentType>")
@@ -147,7 +180,7 @@ def kept_xml(facts: MessageFacts, kept: Kept, version: Version, inner: str = "")
     if version >= Version.EXCHANGE_2010:
         pieces.append(f"<t:Size>{kept.size}</t:Size><t:LastModifiedTime>{instant(facts.saved_at)}</t:LastModifiedTime>")
         pieces.append(f"<t:IsInline>{BOOL[kept.inline]}</t:IsInline>")
-        if not kept.enclosed:
+        if kind == "FileAttachment":
             pieces.append(f"<t:IsContactPhoto>{BOOL[kept.photo]}</t:IsContactPhoto>")
     return f"<t:{kind}>{''.join(pieces)}{inner}</t:{kind}>"
 
@@ -188,6 +221,8 @@ def _responses(facts: MessageFacts, wish: Wish) -> str:
     if facts.element == "PostItem":
         return "<t:ResponseObjects><t:PostReplyItem/><t:ReplyToItem/><t:ForwardItem/></t:ResponseObjects>"
     own = meeting_xml.responses_of(facts)
+    if facts.element == "MeetingRequest" and wish.version >= Version.EXCHANGE_2013_SP1:
+        own += "<t:ProposeNewTime/>"
     return f"<t:ResponseObjects>{own}<t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
 
 
@@ -246,6 +281,16 @@ def _culture(facts: MessageFacts) -> str:
     return found[0] if found is not None else "en-US"
 
 
+def _display(name: str, field: bytes) -> Maker:
+    """Of messages also where it is empty, as everywhere."""
+
+    def make(facts: MessageFacts, wish: Wish) -> str:
+        found = facts.display(field)
+        return f"<t:{name}>{text(found)}</t:{name}>" if found or facts.element not in THINGS else ""
+
+    return make
+
+
 def _message_id(facts: MessageFacts) -> str:
     return facts.text(b"message-id")
 
@@ -255,8 +300,22 @@ def _reminder(facts: MessageFacts) -> bool:
 
 
 def _reminder_of(name: str) -> Maker:
-    """Of items that are no messages."""
-    return lambda facts, wish: calendar_xml.reminder_xml(facts, name) if facts.element in THINGS else ""
+    """Of items that are no messages, and of messages that somebody is to be reminded of."""
+    return lambda facts, wish: (
+        calendar_xml.reminder_xml(facts, name) if facts.element in THINGS or _reminded(facts) else ""
+    )
+
+
+def _reminded(facts: MessageFacts) -> bool:
+    return "PidLidReminderSet" in facts.properties or "PidLidReminderTime" in facts.properties
+
+
+def _moment(name: str, key: str) -> Maker:
+    def make(facts: MessageFacts, wish: Wish) -> str:
+        when = facts.properties.get(key)
+        return f"<t:{name}>{instant(int(when.timestamp()))}</t:{name}>" if isinstance(when, datetime) else ""
+
+    return make
 
 
 def _received_by(facts: MessageFacts) -> Person | None:
@@ -291,8 +350,7 @@ BEFORE_EXTENDED: tuple[Property, ...] = (
     Property("item:IsDraft", _flag("IsDraft", lambda f: f.draft), _07, _A),
     Property(
         "item:IsFromMe",
-        _flag("IsFromMe", lambda f: bool(f.owner) and any(p.address.lower() == f.owner for p in f.people(b"from"))),
-        _07, _A, HEADER,
+        _flag("IsFromMe", lambda f: f.from_owner), _07, _A, HEADER,
     ),
     Property("item:IsResend", _flag("IsResend", lambda f: False), _07, _A),
     Property("item:IsUnmodified", _flag("IsUnmodified", lambda f: not f.draft), _07, _A),
@@ -305,9 +363,10 @@ BEFORE_EXTENDED: tuple[Property, ...] = (
     Property("item:ResponseObjects", _responses, _07, _D),
     Property("item:ReminderDueBy", _reminder_of("ReminderDueBy"), _07, _A),
     Property("item:ReminderIsSet", _flag("ReminderIsSet", _reminder), _07, _A),
+    Property("item:ReminderNextTime", _moment("ReminderNextTime", "PidLidReminderSignalTime"), _13, _A),
     Property("item:ReminderMinutesBeforeStart", _reminder_of("ReminderMinutesBeforeStart"), _07, _A),
-    Property("item:DisplayCc", _simple("DisplayCc", lambda f: f.display(b"cc")), _07, _A, HEADER),
-    Property("item:DisplayTo", _simple("DisplayTo", lambda f: f.display(b"to")), _07, _A, HEADER),
+    Property("item:DisplayCc", _display("DisplayCc", b"cc"), _07, _A, HEADER),
+    Property("item:DisplayTo", _display("DisplayTo", b"to"), _07, _A, HEADER),
     Property("item:DisplayBcc", _simple("DisplayBcc", lambda f: f.display(b"bcc")), _13, _A, HEADER),
     Property("item:HasAttachments", _flag("HasAttachments", lambda f: f.has_attachments), _07, _D),
 )  # fmt: skip
@@ -323,11 +382,13 @@ AFTER_EXTENDED: tuple[Property, ...] = (
     Property("item:Flag", _flag_xml, _13, _A),
     Property("item:InstanceKey", _instance, _13, _A),
     Property("item:NormalizedBody", _body("NormalizedBody", lambda shape: shape.normalized_body), _13, _X, CONTENT),
+    Property("item:RetentionDate", _moment("RetentionDate", "PidTagRetentionDate"), _13, _A),
     Property("item:Preview", _simple("Preview", preview), _13, _X, CONTENT),
     Property("item:IsClutter", _flag("IsClutter", lambda f: False), _13, _X),
-    Property("item:BlockStatus", _flag("BlockStatus", lambda f: False), _13, _X),
-    Property("item:HasBlockedImages", _flag("HasBlockedImages", lambda f: False), _13, _X),
+    Property("item:BlockStatus", _block_status, _13, _X),
+    Property("item:HasBlockedImages", _blocked, _13, _X, CONTENT),
     Property("item:TextBody", _body("TextBody", lambda shape: "Text"), _13, _X, CONTENT),
+    Property("item:IconIndex", _simple("IconIndex", icon_of), _13, _X),
     Property("message:Sender", _one("Sender", _sender), _07, _A, HEADER),
     Property("message:ToRecipients", _people("ToRecipients", b"to"), _07, _D, CONTENT),
     Property("message:CcRecipients", _people("CcRecipients", b"cc"), _07, _D, CONTENT),
@@ -374,6 +435,8 @@ _DICTIONARIES = {
     "distributionlist:Members:Member": "distributionlist:Members",
 }
 """Whoever names an entry is told the whole dictionary."""
+_TREE = 32
+"""Times that an octet costs more when its HTML is taken apart."""
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
 _POSTED = Property(
@@ -431,6 +494,9 @@ class MessageWriter:
         plain_post = [row.make for row in last if row.uri.startswith("item:")]
         self._post = plain_post + [row.make for row in chosen(_POST)]
         self._meetings = {name: [row.make for row in chosen(rows)] for name, rows in meeting_xml.MEETING.items()}
+        trees = shape.filter_html or shape.block_images or shape.blank_targets
+        self._cost = _TREE if trees else 1
+        self.mime = "item:MimeContent" in {row.uri for row in first}
         self.attachments = "item:Attachments" in {row.uri for row in first}
         self._first = [row.make for row in first]
         self._last = [row.make for row in last]
@@ -454,6 +520,11 @@ class MessageWriter:
         self.only_ids = not (
             self._last or any(len(one[1]) for one in self._things.values()) or self._extended or self._indexed
         ) and [r.uri for r in first] == ["item:ItemId"]
+
+    def size(self, facts: MessageFacts) -> int:
+        """Octets that writing it costs as much as, for `slices.sized`."""
+        kept = facts.properties.get("PidTagBodyHtml") or facts.properties.get("PidTagBody")
+        return (len(facts.content) + (len(kept) if isinstance(kept, str) else 0)) * self._cost
 
     def write(self, facts: MessageFacts) -> str:
         """One message's element."""

@@ -7,7 +7,18 @@ from typing import Union
 import msgspec
 from lxml.etree import _Element as Element
 
-from postern.protocols.ews.reading import attribute, child, children, local, need, only, some, text_of
+from postern.protocols.ews.reading import (
+    attribute,
+    boolean,
+    child,
+    children,
+    integer,
+    local,
+    need,
+    only,
+    some,
+    text_of,
+)
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 
 MAX_BATCH = 1000
@@ -30,6 +41,18 @@ class DistinguishedRef(msgspec.Struct, frozen=True):
     change_key: str = ""
 
 
+class Range(msgspec.Struct, frozen=True):
+    """Some occurrences of a series (MS-OXWSCORE 2.2.4.34 OccurrencesRangeType)."""
+
+    start: str
+    """As it was written; empty: from the first on."""
+    end: str
+    count: int
+    """0: all of them."""
+    original: bool
+    """Counted by when they were to begin, not by when they are."""
+
+
 class ItemRef(msgspec.Struct, frozen=True):
     """By id."""
 
@@ -39,6 +62,8 @@ class ItemRef(msgspec.Struct, frozen=True):
     """Of a recurring master: InstanceIndex, from 1."""
     master_of: bool = False
     """The recurring master of the occurrence that `id` names."""
+    ranges: tuple[Range, ...] = ()
+    """Occurrences that are told with their master."""
 
 
 AnyFolder = Union[FolderRef, DistinguishedRef]  # noqa: UP007 - msgspec's form
@@ -160,7 +185,19 @@ def item(element: Element) -> ItemRef:
         return ItemRef(attribute(element, "RecurringMasterId"), element.get("ChangeKey", ""), int(index))
     if name == "RecurringMasterItemId":
         return ItemRef(attribute(element, "OccurrenceId"), element.get("ChangeKey", ""), master_of=True)
+    if name == "RecurringMasterItemIdRanges":
+        ranges = tuple(_range(one) for one in listed(element, "Ranges"))
+        return ItemRef(attribute(element, "Id"), element.get("ChangeKey", ""), ranges=ranges)
     raise SchemaViolation(f"{name} names no item.")
+
+
+def _range(element: Element) -> Range:
+    return Range(
+        element.get("Start", "").strip(),
+        element.get("End", "").strip(),
+        integer(element.get("Count", "0"), "Count", 0),
+        boolean(element.get("CompareOriginalStartTime", "false"), "CompareOriginalStartTime"),
+    )
 
 
 def items(element: Element, name: str = "ItemIds") -> tuple[ItemRef, ...]:

@@ -32,6 +32,10 @@ class ItemShape(msgspec.Struct, frozen=True):
     unique_body: str = "Best"
     normalized_body: str = "Best"
     filter_html: bool = False
+    to_utf8: bool = True
+    """ConvertHtmlCodePageToUTF8: HTML says of itself that it is UTF-8."""
+    block_images: bool = False
+    blank_targets: bool = False
     max_body: int = 0
     """MaximumBodySize in characters; 0: all of it."""
 
@@ -43,14 +47,18 @@ def folder_shape(element: Element) -> FolderShape:
 
 def item_shape(element: Element) -> ItemShape:
     """ItemShape. Raises EwsViolation."""
+    body = _body(element, "BodyType")
     return ItemShape(
         _base(element),
         _additional(element),
         boolean_of(element, "IncludeMimeContent"),
-        _body(element, "BodyType"),
-        _body(element, "UniqueBodyType"),
-        _body(element, "NormalizedBodyType"),
+        body,
+        _body(element, "UniqueBodyType", body),
+        _body(element, "NormalizedBodyType", body),
         boolean_of(element, "FilterHtmlContent"),
+        boolean_of(element, "ConvertHtmlCodePageToUTF8", default=True),
+        boolean_of(element, "BlockExternalImages"),
+        boolean_of(element, "AddBlankTargetToLinks"),
         integer_of(element, "MaximumBodySize", 0, 0),
     )
 
@@ -72,8 +80,8 @@ def _base(element: Element) -> str:
     return choice(text(need(element, "BaseShape")), BASE, "BaseShape")
 
 
-def _body(element: Element, name: str) -> str:
-    return choice(text_of(element, name, "Best"), BODY_TYPES, name)
+def _body(element: Element, name: str, default: str = "Best") -> str:
+    return choice(text_of(element, name, default), BODY_TYPES, name)
 
 
 def _additional(element: Element) -> tuple[Path, ...]:

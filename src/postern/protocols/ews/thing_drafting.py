@@ -12,7 +12,7 @@ from postern.model.contact import MAX_MEMBERS
 from postern.protocols.ews import contact_fields, extended
 from postern.protocols.ews.attachment_requests import NewAttachment, new_attachment
 from postern.protocols.ews.contact_fields import CONTACT, LIST
-from postern.protocols.ews.drafting import IMPORTANCE, READ_ONLY, SENSITIVITY
+from postern.protocols.ews.drafting import IGNORED, IMPORTANCE, READ_ONLY, SENSITIVITY
 from postern.protocols.ews.folder_requests import extended_of
 from postern.protocols.ews.item_requests import FieldChange, NewItem
 from postern.protocols.ews.item_table import MAX_STRINGS, Property
@@ -67,6 +67,14 @@ _COMMON: dict[str, tuple[Callable[[Element], Mapping[str, Any]], tuple[str, ...]
     "Categories": (_categories, ("PidNameKeywords",)),
     "ReminderIsSet": (lambda e: {"PidLidReminderSet": boolean(text(e), "ReminderIsSet")}, ("PidLidReminderSet",)),
     "ReminderDueBy": (lambda e: {"PidLidReminderTime": date_time(text(e), "ReminderDueBy")}, ("PidLidReminderTime",)),
+    "ReminderNextTime": (
+        lambda e: {"PidLidReminderSignalTime": date_time(text(e), "ReminderNextTime")},
+        ("PidLidReminderSignalTime",),
+    ),
+    "RetentionDate": (
+        lambda e: {"PidTagRetentionDate": date_time(text(e), "RetentionDate")},
+        ("PidTagRetentionDate",),
+    ),
     "ReminderMinutesBeforeStart": (_minutes, ("PidLidReminderDelta",)),
     "InReplyTo": (lambda e: {"PidTagInReplyToId": text(e) or None}, ("PidTagInReplyToId",)),
     "Culture": (lambda e: {"PosternCulture": text(e).strip() or None}, ("PosternCulture",)),
@@ -117,7 +125,8 @@ class ThingDraft:
     def create(self, item: NewItem) -> None:
         """Take over all properties of a new item. Raises EwsViolation."""
         for name, element in item.values:
-            self._set(name, element)
+            if name not in IGNORED:
+                self._set(name, element)
 
     def change(self, change: FieldChange) -> None:
         """Do one change. Raises EwsViolation."""

@@ -6,6 +6,8 @@ import base64
 
 import msgspec
 import pytest
+from ews_kinds import CONTACT, LIST, MEETING, TASK, body, make, removing, setting, updating
+from test_ews_core_series import DAILY
 from test_ews_messages import MIME, set_, update
 
 
@@ -49,11 +51,87 @@ async def test_a_message_goes_out_and_comes_back(anna):
     (await anna.ask(upload(folder, data, "UpdateOrCreate", made))).ok()
 
 
-@pytest.mark.conformance("MSOXWSBTRF_S01_TC04_ExportItems_Fail", "MSOXWSBTRF_S01_TC05_ExportAndUploadItems_Update_Fail")
+@pytest.mark.conformance("MSOXWSBTRF_S01_TC04_ExportItems_Fail")
+async def test_what_cannot_be_exported(anna):
+    await anna.deliver(MIME)
+    ((item, _),) = (await anna.find()).ids()
+    ids = f'<t:ItemId Id=""/><t:ItemId Id="{item}" ChangeKey="rubbish"/><t:ItemId Id="rubbish"/>'
+    reply = await anna.ask(f"<m:ExportItems><m:ItemIds>{ids}</m:ItemIds></m:ExportItems>")
+    assert reply.codes == ["ErrorInvalidIdEmpty", "ErrorInvalidChangeKey", "ErrorInvalidIdMalformed"]
+
+
+@pytest.mark.conformance(
+    "MSOXWSBTRF_S01_TC05_ExportAndUploadItems_Update_Fail",
+    "MSOXWSBTRF_S01_TC06_ExportAndUploadItems_UpdateOrCreate_Fail",
+)
+@pytest.mark.parametrize("action", ["Update", "UpdateOrCreate"])
+async def test_what_cannot_be_put_in_the_place_of_something(anna, action):
+    """MS-OXWSBTRF 2.2.5.1: from another folder it is not updated, but may be made anew."""
+    await anna.deliver(MIME)
+    ((item, _),) = (await anna.find()).ids()
+    data = (await anna.ask(export(item))).ok().text("//m:Data")
+    folder, inbox = await anna.folder("New"), (await anna.get(item)).one("//t:ParentFolderId").get("Id")
+    for wrong, code in (("", "ErrorInvalidIdEmpty"), ("rubbish", "ErrorInvalidIdMalformed")):
+        request = upload(inbox, data, action, "x").replace('<t:ItemId Id="x"/>', f'<t:ItemId Id="{wrong}"/>')
+        assert (await anna.ask(request)).codes == [code]
+    stale = upload(inbox, data, action, item).replace(
+        f'<t:ItemId Id="{item}"/>', f'<t:ItemId Id="{item}" ChangeKey="x"/>'
+    )
+    assert (await anna.ask(stale)).codes == ["ErrorInvalidChangeKey"]
+    reply = await anna.ask(upload(folder, data, action, item))
+    if action == "Update":
+        assert reply.codes == ["ErrorItemNotFound"]
+    else:
+        assert reply.ok().one("//m:ItemId").get("Id") != item
+
+
 async def test_what_was_not_exported_here(anna):
-    assert (await anna.ask(export("rubbish"))).codes == ["ErrorInvalidIdMalformed"]
     folder = await anna.folder("New")
     parcel = ["postern-item-1", MIME, 1, ["a b\r\n"], 0, {}]
     for raw in (b"x", b"", msgspec.msgpack.encode(parcel), msgspec.msgpack.encode([*parcel[:3], [], 0, {"a": {}}])):
         data = base64.b64encode(raw).decode()
         assert (await anna.ask(upload(folder, data))).codes == ["ErrorInvalidRequest"]
+
+
+@pytest.mark.parametrize("kind", [
+    pytest.param(MEETING, id="meeting"), pytest.param(CONTACT, id="contact"), pytest.param(LIST, id="list"),
+    pytest.param(TASK, id="task"),
+])  # fmt: skip
+async def test_items_of_every_kind_go_out_and_come_back(anna, kind):
+    file = "<t:FileAttachment><t:Name>a.bin</t:Name><t:Content>AQID</t:Content></t:FileAttachment>"
+    inner = (
+        f"<t:Subject>one</t:Subject>{body('text')}<t:Attachments>{file}</t:Attachments>"
+        "<t:Categories><t:String>Red</t:String></t:Categories>"
+    )
+    if kind is LIST:
+        box = "<t:Mailbox><t:EmailAddress>a@example.net</t:EmailAddress></t:Mailbox>"
+        inner += f"<t:Members><t:Member>{box}</t:Member></t:Members>"
+    item, _ = await make(anna, kind, inner + (DAILY if kind in (MEETING, TASK) else ""))
+    data = (await anna.ask(export(item))).ok().text("//m:Data")
+    before = (await anna.get(item)).ok()
+    folder = before.one("//t:ParentFolderId").get("Id")
+    two = setting(kind, "item:Subject", "<t:Subject>two</t:Subject>")
+    (await anna.ask(updating((before.ids()[0], two + removing("item:Body"))))).ok()
+    (await anna.ask(upload(folder, data, "Update", item))).ok()
+    made = (await anna.ask(upload(folder, data))).ok().one("//m:ItemId").get("Id")
+    assert made != item
+    for one in (item, made):
+        after = (await anna.get(one)).ok()
+        for name in ("Subject", "Body", "Categories/t:String", "Attachments//t:Name", "Member//t:EmailAddress",
+                     "NumberOfOccurrences", "Start", "LastOccurrence/t:Start"):  # fmt: skip
+            assert after.texts(f"//t:{name}") == before.texts(f"//t:{name}"), name
+    if kind is MEETING:
+        view = '<m:CalendarView StartDate="2026-11-03T00:00:00Z" EndDate="2026-11-04T00:00:00Z"/>'
+        assert len((await anna.find("calendar", more=view)).ok().all("//t:CalendarItem")) == 2
+
+
+async def test_what_is_uploaded_stays_what_it_is(anna):
+    task, _ = await make(anna, TASK)
+    contact, _ = await make(anna, CONTACT)
+    data = (await anna.ask(export(task))).ok().text("//m:Data")
+    contacts = (await anna.get(contact)).one("//t:ParentFolderId").get("Id")
+    assert (await anna.ask(upload(contacts, data, "Update", contact))).codes == ["ErrorObjectTypeChanged"]
+    backwards = ["postern-item-1", b"", 1, [], 0, {"PosternRecurrence": [[[[[[1]]]]]]}, 4, []]
+    assert (await anna.ask(upload(contacts, base64.b64encode(msgspec.msgpack.encode(backwards)).decode()))).codes == [
+        "ErrorInvalidRequest"
+    ]

@@ -144,7 +144,8 @@ async def test_values_of_other_types(anna):
     for year in ("0000-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "10000-01-01T00:00:00Z"):
         flag = f"<t:Flag><t:FlagStatus>Flagged</t:FlagStatus><t:DueDate>{year}</t:DueDate></t:Flag>"
         assert (await anna.ask(update(item, set_("item:Flag", flag)))).codes == ["ErrorSchemaValidation"], year
-    flag = "<t:Flag><t:FlagStatus>Flagged</t:FlagStatus><t:DueDate>0001-01-01T00:00:00Z</t:DueDate></t:Flag>"
+    dates = "<t:StartDate>0001-01-01T00:00:00Z</t:StartDate><t:DueDate>0001-01-01T00:00:00Z</t:DueDate>"
+    flag = f"<t:Flag><t:FlagStatus>Flagged</t:FlagStatus>{dates}</t:Flag>"
     assert (await anna.ask(update(item, set_("item:Flag", flag)))).codes == ["NoError"]
     assert (await anna.get(item[0])).codes == ["NoError"]
 

@@ -162,7 +162,7 @@ READ_ONLY = {
     "DisplayTo": "x", "Size": "5", "DateTimeReceived": "2026-01-01T00:00:00Z", "HasAttachments": "true",
     "LastModifiedName": "x", "IsDraft": "true", "DateTimeSent": "2026-01-01T00:00:00Z", "InstanceKey": "AAAA",
     "DateTimeCreated": "2026-01-01T00:00:00Z", "ConversationTopic": "x", "Preview": "x",
-    "TextBody": "x", "NormalizedBody": "x", "StoreEntryId": "AAAA", "ReceivedBy": "x", "ReceivedRepresenting": "x",
+    "TextBody": "x", "NormalizedBody": "x", "ReceivedBy": "x", "ReceivedRepresenting": "x",
     "ApprovalRequestData": "", "VotingInformation": "", "ReminderMessageData": "", "EffectiveRights": "",
     "ItemId": "", "ParentFolderId": "", "WebClientReadFormQueryString": "x",
 }  # fmt: skip
@@ -176,7 +176,6 @@ READ_ONLY = {
     "MSOXWSCORE_S01_TC36_EffectiveRightsIsReadOnly", "MSOXWSCORE_S01_TC37_LastModifiedNameIsReadOnly",
     "MSOXWSCORE_S01_TC38_InstanceKeyIsReadOnly", "MSOXWSCORE_S01_TC39_NormalizedBodyIsReadOnly",
     "MSOXWSCORE_S01_TC40_PreviewIsReadOnly", "MSOXWSCORE_S01_TC41_TextBodyIsReadOnly",
-    "MSOXWSCORE_S01_TC45_VerifyStoreEntryIdIsReadOnly", "MSOXWSCORE_S01_TC07_CreateItemFailed",
     "MSOXWSMSG_S07_TC04_VerifyConversationTopicIsReadOnly", "MSOXWSMSG_S07_TC06_VerifyReceivedByIsReadOnly",
     "MSOXWSMSG_S07_TC07_VerifyReceivedRepresentingIsReadOnly",
     "MSOXWSMSG_S07_TC08_VerifyApprovalRequestDataIsReadOnly", "MSOXWSMSG_S07_TC09_VerifyVotingInformationIsReadOnly",

@@ -206,7 +206,9 @@ class LocalDelivery:
     async def _item(self, message: Accepted, outcome: Deliver, scanned: Scan) -> tuple[NewItem, tuple[SetOff, ...]]:
         prefix = return_path_line(outcome.reverse_path) + trace_prefix(message, self._host_name)
         item = new_item(scanned, message.ref, len(message.content), prefix, int(message.header.received_at))
-        return await meeting_mail.mark(item, message.content, scanned, outcome.reverse_path)
+        return await meeting_mail.mark(
+            item, message.content, scanned, outcome.reverse_path, from_here=message.header.peer is None
+        )
 
 
 def _incoming(message: Accepted, outcome: Deliver, item: NewItem, scanned: Scan) -> Incoming:

@@ -95,8 +95,13 @@ def read(text: bytes, named: str, method: str) -> CalendarText | None:
         return None
 
 
-async def mark(item: NewItem, content: bytes, scanned: Scan, reverse_path: str) -> tuple[NewItem, tuple[SetOff, ...]]:
-    """The item with the class and name of its meeting, and what it sets off; most messages as they are."""
+async def mark(
+    item: NewItem, content: bytes, scanned: Scan, reverse_path: str, *, from_here: bool = True
+) -> tuple[NewItem, tuple[SetOff, ...]]:
+    """The item with the class and name of its meeting, and what it sets off; most messages as they are.
+
+    `from_here`: no client or other server brought it; whose calendar it is about is not for them to say.
+    """
     part = calendar_part(content, scanned)
     if part is None:
         return item, ()
@@ -122,7 +127,7 @@ async def mark(item: NewItem, content: bytes, scanned: Scan, reverse_path: str) 
         "PidLidAppointmentSequence": meeting.sequence,
     }
     represented = first(content[: scanned.header_end], REPRESENTING.encode())
-    if represented is not None:
+    if represented is not None and from_here:
         # somebody else's meeting, for a delegate to see: it is in that one's calendar already
         properties["PidTagReceivedRepresentingSmtpAddress"] = represented.strip().decode("utf-8", "replace")[:320]
         return msgspec.structs.replace(item, properties=changed(item.properties, properties)), ()

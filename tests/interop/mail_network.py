@@ -34,7 +34,7 @@ import trustme
 from tests.integration.organisation import PASSWORD, make_organisation
 
 from postern.config.mechanisms import Ntlm
-from postern.config.settings import Authentication, Network, Server, Settings
+from postern.config.settings import Authentication, Ews, Network, Server, Settings
 from postern.directory.interface import Domain, NewAccount, RecipientKind
 from postern.directory.passwords import CHEAP, new_credentials
 from postern.formats.ntlm.keys import nt_hash
@@ -116,6 +116,7 @@ class MailNetwork:
             server=Server(hostname=HOST, data=str(self.data), workers=2, stop_s=5),
             network=Network(addresses=(SERVER, "127.0.0.1"), nameservers=(DNS,)),
             ntlm=Ntlm(accounts=True),
+            ews=Ews(push_urls=("http://example.net:8099/",)),
             authentication=Authentication(
                 failure_delay_s=0.0, argon2_passes=1, argon2_memory_kib=1024, domains={"ACME": "example.org"}
             ),

@@ -84,8 +84,8 @@ class Ews:
         ]
 
     def find(self, folder: str, subject: str) -> Tree.Element | None:
-        """All properties of the one with that subject (of contacts: that name)."""
-        field = "contacts:DisplayName" if folder == "contacts" else "item:Subject"
+        """All properties of the one with that subject; a contact is found by what it is filed under."""
+        field = "contacts:FileAs" if folder == "contacts" else "item:Subject"
         answer = self.ask(
             '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>'
             f'<m:Restriction><t:IsEqualTo><t:FieldURI FieldURI="{field}"/><t:FieldURIOrConstant>'
@@ -100,6 +100,14 @@ class Ews:
             f'</m:ItemShape><m:ItemIds><t:ItemId Id="{ids[0]}"/></m:ItemIds></m:GetItem>'
         )
         return next(iter(next(answer.iter(f"{M}Items"))))
+
+    def named(self, folder: str) -> list[str]:
+        """Subjects and names of all that is in a folder."""
+        answer = self.ask(
+            '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>Default</t:BaseShape></m:ItemShape>'
+            f'<m:ParentFolderIds><t:DistinguishedFolderId Id="{folder}"/></m:ParentFolderIds></m:FindItem>'
+        )
+        return [one.text or "" for one in answer.iter() if one.tag in (f"{T}Subject", f"{T}DisplayName", f"{T}FileAs")]
 
     def facts(self, folder: str, subject: str, *names: str) -> list[str | None] | None:
         """The texts of some elements (the first with each name); None: there is no such item."""

@@ -296,8 +296,8 @@ def delegates():
 
 @step
 def searchable_mailboxes():
-    found = account.protocol.get_searchable_mailboxes(search_filter=other)
-    assert [one.primary_smtp_address for one in found] == [other]
+    found = account.protocol.get_searchable_mailboxes(search_filter=address)
+    assert [one.primary_smtp_address for one in found] == [address]
 
 
 # --- settings

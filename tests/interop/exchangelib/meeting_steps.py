@@ -147,8 +147,9 @@ def times(calendar, subject=TOKEN):
 
 
 def all_agree(wanted):
-    for calendar, subject in ((frida.calendar, TOKEN), (hers, TOKEN), (boris.calendar, TOKEN), (room, "")):
-        wait(lambda calendar=calendar, subject=subject: times(calendar, subject), wanted)
+    calendars = {"own": frida.calendar, "by delegate": hers, "attendee": boris.calendar, "room": room}
+    shown = {name: wanted for name in calendars}
+    wait(lambda: {name: times(one, "" if name == "room" else TOKEN) for name, one in calendars.items()}, shown)
 
 
 def master(calendar):

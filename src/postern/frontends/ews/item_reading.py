@@ -52,6 +52,9 @@ class Reader:
 
     async def facts(self, place: ItemPlace) -> MessageFacts:
         """Raises EwsViolation, Refusal."""
+        if place.day is not None and not self._needs.wide:
+            self._needs = self._needs._replace(wide=True)  # only a series' pattern tells its occurrences
+            self._loaders.clear()
         loader = await self._loader(place.box, place.folder)
         found = (await loader.by_uid([place.uid])).get(place.uid)
         if found is None:

@@ -11,20 +11,21 @@ from pathlib import Path
 
 from transcript import MESSAGE
 
-from crash.organisation import MAILBOXES, UNLIMITED, CountingEntropy, MemoryBus, Worker
-from postern.directory.objects import Account, FolderPermission
+from crash.organisation import DOMAIN, MAILBOXES, UNLIMITED, CountingEntropy, MemoryBus, Worker
+from postern.directory.objects import Account, FolderPermission, RecipientKind, Resolution
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
 from postern.model.ids import AccountId, MailboxId
 from postern.model.items import Quota
 from postern.model.refusal import Reason, Refusal
-from postern.model.rights import FolderRight
+from postern.model.rights import ROLES, FolderRight
 from postern.services.mailboxes import Mailboxes
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 
 DOVECOT = Path("/usr/lib/dovecot/imap")
 WAIT_S = 10.0
+PUBLIC = "public-folders@example.org"
 _LITERAL = re.compile(rb"\{(\d+)\}$")
 
 
@@ -184,10 +185,15 @@ class Table:
         if rights is not None:
             self.rows[owner, folder, grantee] = rights
 
+    async def public_folders(self):
+        return next((a for a in self.accounts.values() if a.kind is RecipientKind.PUBLIC), None)
+
+    async def resolve(self, address):
+        found = next((a for a in self.accounts.values() if a.address == address), None)
+        return Resolution(address, DOMAIN, account=found)
+
     async def reachable(self, account):
-        owners = {
-            o for (o, _, who), rights in self.rows.items() if rights and who in ("default", self._address(account))
-        }
+        owners = {o for (o, _, who), rights in self.rows.items() if rights and who == self._address(account)}
         return [a for a in self.accounts.values() if a.mailbox in owners and a.id != account]
 
 
@@ -226,12 +232,18 @@ class OurServer:
             if word.startswith("without=")
         )
         options = {"disabled_capabilities": without} if without else {}
+        words = transcript.options.get("settings", "").split()
+        limits = [int(word.removeprefix("messages=")) for word in words if word.startswith("messages=")]
+        self.worker.store._host.max_items = limits[0] if limits else None
+        table = Table(self.mailboxes, self.slots)
+        if "public" in words:
+            await self._public(table)
         self.frontend = ImapFrontend(
             ImapSettings(cleartext_login="loopback", mechanisms=("PLAIN", "SCRAM-SHA-256"), **options),
             Mailboxes(
                 self.worker.store,
                 self.bus,
-                Permissions(Table(self.mailboxes, self.slots)),
+                Permissions(table),
                 self.worker.flow,
                 self.worker.clock,
             ),
@@ -242,6 +254,20 @@ class OurServer:
         )
         for folder, count in transcript.given:
             await self._given(folder, count)
+
+    async def _public(self, table: Table) -> None:
+        """Public folders: Board with two messages, to which everybody may write, and Closed, which nobody sees."""
+        mailbox, slot = MailboxId(f"{self.played * 10 + 9:032x}"), self.played * 10 + 9
+        await self.worker.store.create_mailbox(mailbox, slot, UNLIMITED)
+        kind = RecipientKind.PUBLIC
+        table.accounts[mailbox] = Account(AccountId(99), PUBLIC, "", mailbox, slot, UNLIMITED, kind=kind)
+        opened = await self.worker.store.mailbox(mailbox)
+        board = await opened.create_folder(None, "Board")
+        await opened.create_folder(None, "Closed")
+        table.rows[mailbox, board.id, "default"] = ROLES["author"]
+        for number in (1, 2):
+            content = MESSAGE % ((number,) * 3)
+            await self.worker.flow.append(mailbox, board.id, content, 0, (), 1_700_000_000 + number)
 
     async def _given(self, folder: str, count: int) -> None:
         mailbox = await self.worker.store.mailbox(self.mailboxes["anna@example.org"])
@@ -327,7 +353,7 @@ class Dovecot:
             '  mailbox "Junk Email" {\n    special_use = \\Junk\n    auto = subscribe\n  }\n'
             "  mailbox Archive {\n    special_use = \\Archive\n    auto = subscribe\n  }\n"
             "  mailbox Outbox {\n    auto = create\n  }\n"
-            "}\nprotocol imap {\n  mail_plugins = acl imap_acl\n}\n"
+            "}\nprotocol imap {\n  imap_metadata = yes\n  mail_plugins = acl imap_acl\n}\n"
         )
         (self.data / "run").mkdir()
         for path in (self.data, self.data / "run"):

@@ -18,6 +18,7 @@ not signed in, the greeting is waiting):
     A- DONE                  send without a tag, then read to the tagged answer of the last command
     A? * 4 EXISTS            wait for an answer nobody asked for
 
+In what is sent, `[[1000*NOT ]]` stands for a thousand times `NOT `.
 In what is expected, `{name}` takes a value at its first use and repeats it later; it may be used in what is sent.
 `...` is anything, `\\r\\n` inside is the end of a line within a literal. Answers of the kinds in `TELLING` that are not
 expected are errors; others (`* OK [...]`, FLAGS, CAPABILITY ...) may come. `A<+ text` is a continuation.
@@ -36,10 +37,11 @@ MESSAGE = (
 )
 TELLING = re.compile(
     r"\* (\d+ (EXISTS|EXPUNGE|FETCH|UIDFETCH)|VANISHED|SEARCH|ESEARCH|LIST|LSUB|STATUS|QUOTA|QUOTAROOT|ACL|MYRIGHTS"
-    r"|LISTRIGHTS|NAMESPACE|BYE|BAD|ENABLED)\b"
+    r"|LISTRIGHTS|NAMESPACE|METADATA|BYE|BAD|ENABLED)\b"
 )
 _STEP = re.compile(r"([A-F])([>~<!?+-]) ?(.*)")
 _NAME = re.compile(r"\{([a-z_]\w*)\}")
+_MANY = re.compile(r"\[\[(\d+)\*(.*?)\]\]")
 
 
 class Wire(Protocol):
@@ -192,6 +194,7 @@ class Run:
     # --- text
     def _octets(self, text: str) -> bytes:
         text = _NAME.sub(lambda m: self.values.get(m[1], m[0]), text)
+        text = _MANY.sub(lambda m: m[2] * int(m[1]), text)
         out = b""
         for index, piece in enumerate(re.split(r"<<(.*?)>>", text)):
             data = _unescaped(piece)

@@ -79,6 +79,7 @@ def _nouns() -> dict[str, str]:
         "mailbox": _("Users and shared mailboxes."),
         "user": _("People and their details in the address book."),
         "room": _("Rooms and equipment that can be booked."),
+        "public": _("Public folders, and who may do what in them."),
         "contact": _("People elsewhere who are in the address book."),
         "alias": _("Further addresses of mailboxes and groups."),
         "group": _("Distribution groups."),

@@ -80,7 +80,7 @@ def list_(address: str, /, *, config: Config = None, json: Json = False) -> None
                     for row in await organisation.directory.recipient_permissions(group)
                 ]
             mailbox = await _mailbox_of(organisation, address)
-            names = await _folder_names(organisation, mailbox)
+            names = await folder_names(organisation, mailbox)
             rows: list[dict[str, Any]] = [
                 {"who": row.address, "right": row.right.value.replace("_", "-"), "folder": None}
                 for row in await organisation.directory.mailbox_permissions(mailbox)
@@ -117,8 +117,8 @@ def grant(  # noqa: D103
                 await organisation.directory.grant_on(address, who, _mailbox_right(right), automapping=automapping)
             else:
                 mailbox = await _mailbox_of(organisation, address)
-                number = await _folder_number(organisation, mailbox, folder)
-                await organisation.directory.set_folder_rights(mailbox, number, who, _role(right))
+                number = await folder_number(organisation, mailbox, folder)
+                await organisation.directory.set_folder_rights(mailbox, number, who, role_of(right))
 
     run(work)
     facts = {"mailbox": address, "who": who, "right": right, "folder": folder}
@@ -140,7 +140,7 @@ def revoke(  # noqa: D103
                 await organisation.directory.grant_on(address, who, _mailbox_right(right), granted=False)
             else:
                 mailbox = await _mailbox_of(organisation, address)
-                number = await _folder_number(organisation, mailbox, folder)
+                number = await folder_number(organisation, mailbox, folder)
                 await organisation.directory.set_folder_rights(mailbox, number, who, None)
 
     run(work)
@@ -193,7 +193,7 @@ async def _explain(organisation: Parts, who: str, right: Asked, what: str, folde
         on = Organisation.WHOLE
     elif isinstance(right, FolderRight):
         mailbox = await _mailbox_of(organisation, what)
-        on = FolderObject(mailbox, FolderId(await _folder_number(organisation, mailbox, folder or "*")))
+        on = FolderObject(mailbox, FolderId(await folder_number(organisation, mailbox, folder or "*")))
     else:
         on = RecipientObject((await existing_entry(directory, what)).id)
     return await Permissions(directory).explain(principal, right, on)
@@ -247,7 +247,8 @@ def _mailbox_right(text: str) -> MailboxRight:
     return found
 
 
-def _role(text: str) -> FolderRight:
+def role_of(text: str) -> FolderRight:
+    """The rights of an Outlook role; another name ends the command."""
     found = ROLES.get(text.lower())
     if found is None:
         fail(_("not a role: {text}; known: {known}", text=text, known=", ".join(ROLES)))
@@ -261,7 +262,7 @@ async def _mailbox_of(organisation: Parts, address: str) -> MailboxId:
     return account.mailbox
 
 
-async def _folder_names(organisation: Parts, mailbox: MailboxId) -> dict[int, str]:
+async def folder_names(organisation: Parts, mailbox: MailboxId) -> dict[int, str]:
     """Paths of all folders, with `/` between their elements."""
     paths: dict[int, str] = {}
     for folder in await (await organisation.store.mailbox(mailbox)).folders():
@@ -270,10 +271,11 @@ async def _folder_names(organisation: Parts, mailbox: MailboxId) -> dict[int, st
     return paths
 
 
-async def _folder_number(organisation: Parts, mailbox: MailboxId, name: str) -> int:
+async def folder_number(organisation: Parts, mailbox: MailboxId, name: str) -> int:
+    """A folder by its path, 0 for `*`. Raises Refusal(NO_SUCH_FOLDER)."""
     if name == "*":
         return 0
-    for number, path in (await _folder_names(organisation, mailbox)).items():
+    for number, path in (await folder_names(organisation, mailbox)).items():
         if path == name or path.upper() == name.upper() == "INBOX":
             return number
     raise Refusal(Reason.NO_SUCH_FOLDER, _("no such folder: {name}", name=name))

@@ -22,8 +22,8 @@ Entries = Annotated[tuple[str, ...], Parameter(help=_("Addresses or domains; may
 
 
 def _builtins(value: InboxRule | Junk) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(value)
-    return found
+    """All fields, also those at their defaults: whoever reads them need not know those."""
+    return {name: msgspec.to_builtins(getattr(value, name)) for name in value.__struct_fields__}
 
 
 @app.command(name="list", help=_("List the rules.\n\nExample: postern mailbox rules list anna@example.org"))

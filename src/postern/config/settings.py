@@ -293,6 +293,9 @@ class Store(Table, frozen=True, kw_only=True):
     no_receive_bytes: Annotated[
         Limit, Meta(description="size at which a new mailbox receives nothing, octets; 0 is never")
     ] = 0
+    max_messages: Annotated[
+        int, Meta(ge=0, description="items that a mailbox may hold, all folders together; 0 is no limit")
+    ] = 0
     recoverable_days: Annotated[int, Meta(ge=0, le=3650, description="days that deleted items can be recovered")] = 14
     dead_bytes_days: Annotated[int, Meta(ge=0, le=365, description="days until bodies nothing refers to are gone")] = 7
 

@@ -171,6 +171,10 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
         """Other accounts in whose mailboxes an account has any right."""
         ...
 
+    async def public_folders(self) -> Account | None:
+        """The mailbox of public folders."""
+        ...
+
     async def automapped(self, account: AccountId) -> Sequence[Account]:
         """Mailboxes that a mail program of an account opens by itself: FULL_ACCESS given to the account directly."""
         ...

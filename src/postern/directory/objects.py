@@ -54,9 +54,17 @@ class RecipientKind(Enum):
     CONTACT = "contact"
     GROUP = "group"
     DYNAMIC_GROUP = "dynamic_group"
+    PUBLIC = "public"
+    """The mailbox that holds public folders."""
 
 
-MAILBOX_KINDS = (RecipientKind.USER, RecipientKind.SHARED, RecipientKind.ROOM, RecipientKind.EQUIPMENT)
+MAILBOX_KINDS = (
+    RecipientKind.USER,
+    RecipientKind.SHARED,
+    RecipientKind.ROOM,
+    RecipientKind.EQUIPMENT,
+    RecipientKind.PUBLIC,
+)
 
 
 class Account(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from postern.directory.objects import (
     Account,
     FolderPermission,
     MailboxPermission,
+    RecipientKind,
 )
 from postern.model.ids import AccountId, MailboxId
 from postern.model.refusal import Reason, Refusal
@@ -76,6 +77,12 @@ class PermissionTables(DirectoryFile):
             (account, MailboxRight.FULL_ACCESS.value),
         )
         return [self._account_of(row) for row in rows]
+
+    async def public_folders(self) -> Account | None:
+        """The mailbox of public folders; the first, should there be several."""
+        self._refresh()
+        rows = self._rows(f"{ACCOUNTS} WHERE a.kind = ? ORDER BY o.id LIMIT 1", (RecipientKind.PUBLIC.value,))
+        return self._account_of(rows[0]) if rows else None
 
     async def automapped(self, account: AccountId) -> Sequence[Account]:
         """Mailboxes that an account itself (none of its groups) has FULL_ACCESS to, unless automapping was refused."""

@@ -46,7 +46,7 @@ class Projection(RecipientTables):
                 number,
                 mailbox,
                 int(slot[0]),
-                *new.quota,
+                *new.quota[:3],
                 new.kind.value,
                 int(new.admin),
                 blocked,

@@ -67,7 +67,7 @@ class SqliteDirectory(SafeguardTables, SourceTables, ServerTables):
             "UPDATE accounts SET warn_bytes = ?, no_send_bytes = ?, no_receive_bytes = ?, enabled = ?, kind = ?,"
             " admin = ?, forward_to = ?, forward_keep = ?, expires_at = ?, policy = ? WHERE id = ?",
             (
-                *quota,
+                *quota[:3],
                 int(enabled),
                 kind.value,
                 int(admin),

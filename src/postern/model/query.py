@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 
@@ -81,6 +83,12 @@ class OriginIs(Query, frozen=True):
     origin: int
 
 
+class InConversation(Query, frozen=True):
+    """The item belongs to the conversation (`Columns.CONVERSATION`)."""
+
+    number: int
+
+
 class SentBetween(Query, frozen=True):
     """Date header, its time zone disregarded (RFC 9051 6.4.4 SENTBEFORE), in [start, end)."""
 
@@ -111,3 +119,14 @@ class TextContains(Query, frozen=True):
     """Header or text parts, decoded, contain the text without case."""
 
     text: str
+
+
+def replaced(query: Query, leaf: Callable[[Query], Query]) -> Query:
+    """The same tree with `leaf` of each node that has no others below it."""
+    if isinstance(query, And):
+        return And(tuple(replaced(one, leaf) for one in query.of))
+    if isinstance(query, Or):
+        return Or(tuple(replaced(one, leaf) for one in query.of))
+    if isinstance(query, Not):
+        return Not(replaced(query.of, leaf))
+    return leaf(query)

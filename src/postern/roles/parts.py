@@ -86,7 +86,7 @@ class Parts(msgspec.Struct):
         directory = SqliteDirectory(
             data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
         )
-        store = SqliteStore(data, blobs, bus, clock, epoch)
+        store = SqliteStore(data, blobs, bus, clock, epoch, max_items=settings.store.max_messages or None)
 
         async def mirrored(mailbox: MailboxId) -> tuple[int, Quota] | None:
             """A source may have more accounts than ever get mail: their mailboxes are made at first use."""

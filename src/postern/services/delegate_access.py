@@ -42,7 +42,8 @@ class DelegateAccess(MailboxAccess):
     permissions: Permissions
 
     async def _rights(self, folder: FolderId) -> FolderRight:
-        return await self.permissions.folder_rights(self.principal, self.id, folder)
+        # associated items are under the negated number of their folder
+        return await self.permissions.folder_rights(self.principal, self.id, FolderId(abs(folder)))
 
     async def need(self, right: FolderRight, folder: FolderId | None) -> None:
         """Raises Refusal(NO_SUCH_FOLDER) for a folder one may not see, NOT_PERMITTED for one that one may."""
@@ -141,6 +142,8 @@ class DelegateAccess(MailboxAccess):
     ) -> FlagResult:
         """Change flags; DELETED needs the right to delete, everything else the right to edit."""
         touched = change.add | change.remove
+        if self.own_read_state:
+            touched &= ~Flag.SEEN
         right = FolderRight(0)
         if touched & Flag.DELETED or change.replace:
             right |= FolderRight.DELETE_ANY
@@ -187,7 +190,7 @@ class DelegateAccess(MailboxAccess):
     async def delete_folder(self, folder: FolderId) -> None:
         """Remove a folder."""
         await self.need(FolderRight.OWNER, folder)
-        await self._mailbox.delete_folder(folder)
+        await super().delete_folder(folder)
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
         """Set the subscription."""

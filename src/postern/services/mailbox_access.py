@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from postern.formats.mime import threads
 from postern.formats.mime.threads import Thread
-from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
+from postern.model.ids import AccountId, BlobRef, ChangeNumber, FolderId, MailboxId, Uid
 from postern.model.items import (
     Changes,
     Columns,
@@ -23,6 +23,7 @@ from postern.model.ordering import SortKey
 from postern.model.query import Query
 from postern.model.rights import FolderRight
 from postern.services.accepted import NOTHING_BESIDE, Beside
+from postern.services.annotations import SHARED, change, every, forget
 from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, Mailbox, Ranges, Store
 
 T = TypeVar("T")
@@ -56,6 +57,9 @@ class Appender(Protocol):
 
 class MailboxAccess:
     """A mailbox for somebody who may do everything in it. Methods are those of store.interface.Mailbox."""
+
+    own_read_state = False
+    """\\Seen is each reader's own (public folders): setting it needs no right to edit."""
 
     def __init__(self, mailbox: Mailbox, store: Store, bus: Bus, slot: int, mailflow: Appender) -> None:
         self.id = mailbox.id
@@ -146,6 +150,10 @@ class MailboxAccess:
         """Octets that count against the quota."""
         return self._mailbox.used_bytes()
 
+    def used_items(self) -> Reply[int]:
+        """Items that count against the quota."""
+        return self._mailbox.used_items()
+
     def quota(self) -> Reply[Quota]:
         """The limits in force."""
         return self._mailbox.quota()
@@ -194,9 +202,26 @@ class MailboxAccess:
         """Rename or move a folder."""
         return self._mailbox.rename_folder(folder, parent, name)
 
-    def delete_folder(self, folder: FolderId) -> Reply[None]:
+    async def delete_folder(self, folder: FolderId) -> None:
         """Remove a folder."""
-        return self._mailbox.delete_folder(folder)
+        await self._mailbox.delete_folder(folder)
+        await forget(self._mailbox, folder)
+
+    async def annotations(self, reader: AccountId, folder: FolderId) -> dict[str, bytes]:
+        """Annotations of a folder (0: of the mailbox) that somebody sees, by name. Raises Refusal."""
+        await self.need(FolderRight.READ_ANY, folder)
+        return (await every(self._mailbox, reader)).get(folder, {})
+
+    async def every_annotation(self, reader: AccountId) -> dict[FolderId, dict[str, bytes]]:
+        """Those of all folders. Raises Refusal(NOT_PERMITTED) for who may not do everything here."""
+        self.need_all()
+        return await every(self._mailbox, reader)
+
+    async def annotate(self, reader: AccountId, folder: FolderId, values: Mapping[str, bytes | None]) -> None:
+        """Set annotations, None removes; shared ones need the right to edit. Raises Refusal."""
+        shared = any(name.startswith(SHARED) for name in values)
+        await self.need(FolderRight.READ_ANY | (FolderRight.EDIT_ANY if shared else FolderRight(0)), folder)
+        await change(self._mailbox, reader, folder, values)
 
     def subscribe(self, folder: FolderId, subscribed: bool) -> Reply[None]:
         """Set the subscription."""

@@ -5,7 +5,7 @@ Re-exports the store's value types, because front ends reach the store through h
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from postern.model.ids import FolderId, MailboxId
 from postern.model.items import (
@@ -22,7 +22,18 @@ from postern.services.item_access import Disposal, ItemAccess
 from postern.services.lifecycle import Sessions
 from postern.services.mailbox_access import Appender, MailboxAccess
 from postern.services.permissions import Permissions
-from postern.store.interface import Bus, CopyResult, FlagChange, FlagResult, ItemUpdate, Ranges, Store, normalise
+from postern.services.public_folders import ReaderAppender, ReaderMailbox
+from postern.store.interface import (
+    Bus,
+    CopyResult,
+    FlagChange,
+    FlagResult,
+    ItemUpdate,
+    Mailbox,
+    Ranges,
+    Store,
+    normalise,
+)
 
 
 class OtherMailbox(NamedTuple):
@@ -57,14 +68,25 @@ class Mailboxes:
         Raises Refusal(NO_SUCH_RECIPIENT) for one that is not there, NOT_PERMITTED, and the store's.
         """
         mailbox, slot, full = await self._reach(principal, owner)
-        opened = await self._store.mailbox(mailbox)
+        opened, mailflow = await self._opened(principal, mailbox)
         if full:
             if owner is not None and owner != principal.mailbox and self._sessions is not None:
                 self._sessions.opened(principal, owner)
-            return MailboxAccess(opened, self._store, self._bus, slot, self._mailflow)
-        access = DelegateAccess(opened, self._store, self._bus, slot, self._mailflow)
+            whole = MailboxAccess(opened, self._store, self._bus, slot, mailflow)
+            whole.own_read_state = mailflow is not self._mailflow
+            return whole
+        access = DelegateAccess(opened, self._store, self._bus, slot, mailflow)
         access.principal, access.permissions = principal, self._permissions
+        access.own_read_state = mailflow is not self._mailflow
         return access
+
+    async def _opened(self, principal: Principal, mailbox: MailboxId) -> tuple[Mailbox, Appender]:
+        """The mailbox, and what appends to it; of public folders as the principal sees them."""
+        opened = await self._store.mailbox(mailbox)
+        if mailbox == principal.mailbox or not await self._permissions.is_public(mailbox):
+            return opened, self._mailflow
+        reader = ReaderMailbox(opened, principal.account)
+        return cast(Mailbox, reader), ReaderAppender(self._mailflow, reader)
 
     async def check(self, principal: Principal) -> None:
         """Whether `open` would look for the principal's own mailbox: nothing is opened, which costs a sign-in the most.
@@ -81,10 +103,9 @@ class Mailboxes:
         full = await self._permissions.may(principal, MailboxRight.FULL_ACCESS, mailbox)
         slot = principal.slot
         if mailbox != principal.mailbox or not full:
-            reachable = {other: number for _, other, number in await self._permissions.mailboxes(principal)}
-            if mailbox not in reachable:
+            slot = await self._permissions.reach(principal, mailbox)
+            if not slot:
                 raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} on {mailbox}")
-            slot = reachable[mailbox]
         return mailbox, slot, full
 
     async def folder_rights(self, principal: Principal, mailbox: MailboxId, folder: FolderId) -> FolderRight:
@@ -107,7 +128,7 @@ class Mailboxes:
     async def items(self, principal: Principal, owner: MailboxId | None = None) -> ItemAccess:
         """The items of a mailbox, by default the principal's own. Raises as `open`."""
         access = await self.open(principal, owner)
-        return ItemAccess(access, await self._store.mailbox(access.id), self._clock)
+        return ItemAccess(access, (await self._opened(principal, access.id))[0], self._clock)
 
     async def full(self, principal: Principal) -> list[MailboxId]:
         """Mailboxes that a principal may do everything in, the own one first."""
@@ -120,7 +141,22 @@ class Mailboxes:
     async def others(self, principal: Principal) -> list[OtherMailbox]:
         """The other users' mailboxes that NAMESPACE and LIST show."""
         found = await self._permissions.mailboxes(principal)
-        return sorted(OtherMailbox(address, mailbox) for address, mailbox, _ in found if mailbox != principal.mailbox)
+        public = await self.public(principal)
+        hidden = {principal.mailbox, public.mailbox if public is not None else None}
+        return sorted(OtherMailbox(address, mailbox) for address, mailbox, _ in found if mailbox not in hidden)
+
+    async def named(self, principal: Principal, address: str) -> OtherMailbox | None:
+        """Another's mailbox by its address; None: there is none, or nothing in it for the principal.
+
+        Folders that are open to everybody are found so, and not in `others`.
+        """
+        found = await self._permissions.named(principal, address)
+        return None if found is None or found.mailbox is None else OtherMailbox(found.address, found.mailbox)
+
+    async def public(self, principal: Principal) -> OtherMailbox | None:
+        """The mailbox of public folders; None: there is none, or nothing in it for the principal."""
+        found = await self._permissions.public(principal)
+        return None if found is None or found.mailbox is None else OtherMailbox(found.address, found.mailbox)
 
 
 __all__ = [

@@ -13,6 +13,7 @@ from postern.model.published import legacy_dn
 _TYPES: dict[RecipientKind, tuple[int, int, int]] = {
     RecipientKind.USER: (oab.MAIL_USER, 0, 0x40000000),
     RecipientKind.SHARED: (oab.MAIL_USER, 0, 0x40000000),
+    RecipientKind.PUBLIC: (oab.MAIL_USER, 0, 0x40000000),
     RecipientKind.ROOM: (oab.MAIL_USER, 0, 0x40000007),
     RecipientKind.EQUIPMENT: (oab.MAIL_USER, 0, 0x40000008),
     RecipientKind.CONTACT: (oab.MAIL_USER, 6, 6),

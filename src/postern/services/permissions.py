@@ -8,12 +8,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from postern.directory.interface import Account, Directory
+from postern.directory.interface import Account, Directory, RecipientKind
 from postern.model.ids import AccountId, FolderId, MailboxId
 from postern.model.rights import ADMIN_ROLES, ROLES, AdminRight, FolderRight, MailboxRight
 from postern.services.principal import Principal
 
 ALL_RIGHTS = ROLES["owner"]
+FREEBUSY = FolderRight.FREEBUSY_SIMPLE | FolderRight.FREEBUSY_DETAILED
+"""Rights that open no folder."""
 PROTECTED = frozenset({AdminRight.MANAGE_RECIPIENTS, AdminRight.RESET_PASSWORDS, AdminRight.IMPERSONATE})
 """Rights that over an administrator only those have who may give roles: else they would be the way to any role."""
 
@@ -210,6 +212,35 @@ class Permissions:
         """Address, mailbox and bus slot of others' mailboxes in which a principal has any right."""
         reachable = await self._directory.reachable(principal.account)
         return [(a.address, a.mailbox, a.slot) for a in reachable if a.mailbox is not None]
+
+    async def public(self, principal: Principal) -> Account | None:
+        """The mailbox of public folders, if the principal has any right in it."""
+        account = await self._directory.public_folders()
+        if account is None or account.mailbox is None or not await self.reach(principal, account.mailbox):
+            return None
+        return account
+
+    async def reach(self, principal: Principal, mailbox: MailboxId) -> int:
+        """Bus slot of another's mailbox in which a principal has any right, be it everybody's; 0: none."""
+        account = await self._directory.account_of(mailbox)
+        if account is None:
+            return 0
+        if MailboxRight.FULL_ACCESS in await self._directory.mailbox_rights(mailbox, principal.account):
+            return account.slot
+        held = await self._directory.folder_rights(mailbox, principal.account)
+        return account.slot if any(rights & ~FREEBUSY for rights in held.values()) else 0
+
+    async def named(self, principal: Principal, address: str) -> Account | None:
+        """The account behind an address in whose mailbox a principal has any right."""
+        account = (await self._directory.resolve(address)).account
+        if account is None or account.mailbox is None or not await self.reach(principal, account.mailbox):
+            return None
+        return account
+
+    async def is_public(self, mailbox: MailboxId) -> bool:
+        """Whether a mailbox holds public folders."""
+        account = await self._directory.account_of(mailbox)
+        return account is not None and account.kind is RecipientKind.PUBLIC
 
     # --- explaining
     async def explain(self, principal: Principal | None, right: Right, on: Object) -> Explanation:

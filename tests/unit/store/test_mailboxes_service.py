@@ -34,6 +34,15 @@ class Rights:
     async def mailboxes(self, principal: Principal) -> list[tuple[str, MailboxId, int]]:
         return [(ANN.address, MAILBOX, 1)] if principal is BOB and (self.full or self.table) else []
 
+    async def reach(self, principal: Principal, mailbox: MailboxId) -> int:
+        return 1 if principal is BOB and mailbox == MAILBOX and (self.full or self.table) else 0
+
+    async def public(self, principal: Principal) -> None:
+        return None
+
+    async def is_public(self, mailbox: MailboxId) -> bool:
+        return False
+
 
 class Appending:
     def __init__(self) -> None:

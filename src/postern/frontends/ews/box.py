@@ -10,7 +10,8 @@ from postern.model.ids import FolderId, ItemId, MailboxId, Uid
 from postern.model.items import Columns, Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
-from postern.protocols.ews.folder_xml import FolderFacts, Rights
+from postern.protocols.ews.effective_rights import Rights
+from postern.protocols.ews.folder_xml import FolderFacts
 from postern.protocols.ews.ids import ROOT, TOP, FolderKey, folder_change, folder_id
 from postern.services.identities import Owner
 from postern.services.mailboxes import DelegateAccess, ItemAccess, normalise
@@ -56,6 +57,8 @@ _ELEMENTS = {
     FolderClass.CONTACTS: "ContactsFolder",
     FolderClass.TASKS: "TasksFolder",
 }
+_HIDDEN = properties.tagged(0x10F4, 0x000B)
+"""PidTagAttributeHidden as clients put it there: such folders are listed all the same."""
 _OWNER = Rights(True, True, True, True, True)
 _ROOT_RIGHTS = Rights(False, True, False, False, True)
 
@@ -154,19 +157,20 @@ class Box:
                 self.folder_id(ROOT) if top else "",
                 folder_change(0) if top else "",
                 "Folder",
-                "Top of Information Store" if top else "Root",
+                self._root_name(top=top),
                 "",
                 0,
                 0,
                 len(shown)
                 if top
                 else 1 + sum(1 for one in every.values() if one.parent is None and is_hidden(one, every)),
-                "msgfolderroot" if top else "root",
+                ("publicfoldersroot" if self.access.own_read_state else "msgfolderroot") if top else "root",
                 rights,
             )
         found = await self.folder(folder)
         parent = self.parent_of(found)
         above = every.get(parent)
+        stored = properties.unpack(found.properties) if found.properties else {}
         return FolderFacts(
             self.folder_id(folder),
             folder_change(found.changed),
@@ -182,8 +186,14 @@ class Box:
             rights,
             permissions,
             found.size_bytes,
-            hidden=is_hidden(found, every),
+            hidden=is_hidden(found, every) or bool(stored.get(_HIDDEN)),
+            properties=stored,
         )
+
+    def _root_name(self, *, top: bool) -> str:
+        if not top:
+            return "Root"
+        return "Public Folders" if self.access.own_read_state else "Top of Information Store"
 
     def parent_of(self, folder: Folder) -> FolderId:
         """The folder above, in EWS's tree."""

@@ -86,6 +86,13 @@ class Call:
             return await self.box()
         return await self.box(await self.services.identities.mailbox_of(address))
 
+    async def public_box(self) -> Box:
+        """The public folders. Raises EwsViolation, Refusal."""
+        found = await self.services.mailboxes.public(self.principal)
+        if found is None:
+            raise EwsViolation("ErrorNoPublicFolderReplicaAvailable", "There are no public folders.")
+        return await self.box(found.mailbox)
+
     async def agenda(self, box: Box) -> Agenda:
         """The calendars of a mailbox. Raises Refusal."""
         found = self._agendas.get(box.id)

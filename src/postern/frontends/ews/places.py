@@ -49,6 +49,8 @@ async def folder(call: Call, ref: AnyFolder, code: str = "ErrorFolderNotFound") 
             if key.folder not in (ROOT, TOP):
                 await place.box.folder(key.folder)
             return place
+        if ref.name == "publicfoldersroot":
+            return FolderPlace(await call.public_box(), TOP)
         box = await call.box_of(ref.mailbox)
         return FolderPlace(box, await _distinguished(box, ref.name))
     except Refusal as refusal:
@@ -62,8 +64,6 @@ async def _distinguished(box: Box, name: str) -> FolderId:
         return TOP
     if name == "root":
         return ROOT
-    if name == "publicfoldersroot":
-        raise EwsViolation("ErrorNoPublicFolderReplicaAvailable", "There are no public folders.")
     use = NAMES.get(name)
     if use is None:
         raise Refusal(Reason.NO_SUCH_FOLDER, name)

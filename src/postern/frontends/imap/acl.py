@@ -67,7 +67,7 @@ def _identifier(address: str) -> bytes:
 
 
 def _owner(connection: Connection, place: Place) -> str:
-    return place.site.prefix.rstrip("/").rpartition("/")[2] if place.site.prefix else connection.user
+    return place.site.address or connection.user
 
 
 async def get_acl(connection: Connection, name: str, _uid: bool) -> bytes:

@@ -104,6 +104,7 @@ async def unauthenticate(connection: Connection, _arguments: None, _uid: bool) -
     connection.release = bool
     connection.home = connection.principal = None
     connection.others = {}
+    connection.visited = {}
     connection.user = ""
     connection.condstore = connection.qresync = connection.uid_only = connection.utf8 = connection.rev2 = False
     connection.without = connection.shared.without

@@ -108,6 +108,7 @@ class Connection:
         "uid_only",
         "user",
         "utf8",
+        "visited",
         "watch",
         "without",
     )
@@ -121,6 +122,8 @@ class Connection:
         self.queued = 0
         self.home: Site | None = None
         self.others: dict[str, Site] = {}
+        self.visited: dict[str, Site] = {}
+        """Mailboxes that are open to everybody and were named here."""
         """Other users' mailboxes opened so far, by address."""
         self.principal: Principal | None = None
         self.release: Callable[[], object] = bool

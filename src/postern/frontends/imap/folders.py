@@ -52,6 +52,8 @@ async def _new(connection: Connection, name: str) -> tuple[Site, list[str]]:
     if name == OTHERS:
         raise Refusal(Reason.NOT_PERMITTED, "the namespace of other users")
     site, local = await site_of(connection, name)
+    if site.prefix and not local:
+        raise Refusal(Reason.ALREADY_EXISTS, "the namespace of public folders")
     elements = _elements(local)
     if DELIMITER.join(elements) in (await site.tree()).by_name:
         raise Refusal(Reason.ALREADY_EXISTS, name)

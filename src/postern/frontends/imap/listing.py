@@ -7,9 +7,10 @@ from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.ports import Mailbox
 from postern.frontends.imap.select import find, mailbox_id, refresh_others
-from postern.frontends.imap.sites import OTHERS, Place, Site
+from postern.frontends.imap.sites import OTHERS, PUBLIC, PUBLIC_KEY, Place, Site
 from postern.frontends.imap.tree import FolderTree, Pattern, canonical
 from postern.model.items import Columns, Flag, Folder
+from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import render
 from postern.protocols.imap.commands.folders import List, Status
 
@@ -31,10 +32,9 @@ async def _sites(connection: Connection, patterns: list[Pattern]) -> list[Site]:
 
 
 def _roots(connection: Connection) -> list[str]:
-    """Names that only lead to other users' mailboxes."""
-    if not connection.others:
-        return []
-    return [OTHERS, *(site.prefix.removesuffix(render.DELIMITER) for site in connection.others.values())]
+    """Names that only lead to other users' mailboxes and to public folders."""
+    found = [site.prefix.removesuffix(render.DELIMITER) for site in connection.others.values()]
+    return [OTHERS, *found] if any(name != PUBLIC for name in found) else found
 
 
 async def list_(connection: Connection, arguments: List, _uid: bool) -> bytes:
@@ -70,8 +70,21 @@ async def _list_one(connection: Connection, arguments: List, site: Site, tree: F
     connection.out.append(render.list_response(b"LIST", attributes, name, extended, utf8=connection.utf8))
     if b"MYRIGHTS" in arguments.returns and chosen:
         connection.out.append(await my_rights_of(connection, Place(site, folder), name))
-    if b"STATUS" in arguments.returns and chosen:
+    if b"STATUS" in arguments.returns and chosen and await _readable(site, folder):
         connection.out.append(await status_of(connection, Place(site, folder), name, arguments.status))
+
+
+async def _readable(site: Site, folder: Folder) -> bool:
+    """Whether STATUS may be told of a folder in another's mailbox that one sees (RFC 4314 4)."""
+    if not site.prefix:
+        return True
+    try:
+        await site.mailbox.folder(folder.id)
+    except Refusal as refusal:
+        if refusal.reason is Reason.NOT_PERMITTED:
+            return False
+        raise
+    return True
 
 
 def _chosen(folder: Folder, options: frozenset[bytes]) -> bool:
@@ -127,9 +140,10 @@ def _matching_parent(pattern: Pattern, name: str) -> str:
 
 
 async def namespace(connection: Connection, _arguments: None, _uid: bool) -> bytes:
-    """RFC 2342: one's own folders, and those of others in which one has rights."""
+    """RFC 2342: one's own folders, those of others in which one has rights, and public ones if there are any."""
     others = b'(("%b/" "/"))' % OTHERS.encode("ascii")
-    connection.out.append(b'* NAMESPACE (("" "/")) %b NIL\r\n' % others)
+    public = b'(("%b/" "/"))' % PUBLIC.encode("ascii") if PUBLIC_KEY in await refresh_others(connection) else b"NIL"
+    connection.out.append(b'* NAMESPACE (("" "/")) %b %b\r\n' % (others, public))
     return b"OK NAMESPACE completed"
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from postern.frontends.imap import fetch
+from postern.frontends.imap import fetch, metadata
 from postern.frontends.imap.connection import Connection, wait_for_input
 from postern.frontends.imap.listing import status_of
 from postern.frontends.imap.mailboxes import means
@@ -21,10 +21,12 @@ from postern.model.ids import ChangeNumber, FolderId
 from postern.model.items import Folder
 from postern.protocols.imap import render, sequence
 from postern.protocols.imap.commands.notify import Group, Notify
+from postern.services.annotations import WHOLE
 
 MAX_FOLDERS = 5000
 """A session watches; above, NOTIFY is refused."""
 _MESSAGES = frozenset({b"MessageNew", b"MessageExpunge"})
+_METADATA = frozenset({b"MailboxMetadataChange", b"ServerMetadataChange"})
 
 
 class _Known(NamedTuple):
@@ -52,12 +54,14 @@ async def notify(connection: Connection, arguments: Notify, _uid: bool) -> bytes
 class Watch:
     """What one session wants to know."""
 
-    __slots__ = ("_groups", "_known", "_number", "_own", "_unsubscribe", "_wake")
+    __slots__ = ("_annotated", "_annotations", "_groups", "_known", "_number", "_own", "_unsubscribe", "_wake")
 
     def __init__(self, connection: Connection, groups: tuple[Group, ...]) -> None:
         self._own = next((group for group in groups if group.mailboxes.kind.startswith(b"SELECTED")), None)
         self._groups = [group for group in groups if group is not self._own]
         self._known: dict[FolderId, _Known] = {}
+        self._annotated = frozenset(event for group in self._groups for event in group.events) & _METADATA
+        self._annotations: dict[FolderId, dict[str, bytes]] = {}
         self._number = ChangeNumber(0)
         self._wake = asyncio.Event()
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -70,6 +74,7 @@ class Watch:
         self._number = await connection.own.mailbox.change_number()
         tree = await connection.own.tree()
         self._known = self._seen(connection, tree)
+        await self._annotation_news(connection, tell=False)
         if status:
             for identity, known in self._known.items():
                 if known.events & _MESSAGES and not self._is_selected(connection, identity):
@@ -115,6 +120,26 @@ class Watch:
         before, self._known = self._known, self._seen(connection, tree)
         for identity in before.keys() | self._known.keys():
             await self._compare(connection, tree, identity, before.get(identity), self._known.get(identity))
+        await self._annotation_news(connection, tell=True)
+
+    async def _annotation_news(self, connection: Connection, *, tell: bool) -> None:
+        """Entries that have changed, of folders for which somebody asked, and of the server (RFC 5465 5.6, 5.7)."""
+        if not self._annotated:
+            return
+        assert connection.principal is not None
+        before, self._annotations = (
+            self._annotations,
+            await connection.own.mailbox.every_annotation(connection.principal.account),
+        )
+        for identity in sorted(before.keys() | self._annotations.keys()) if tell else ():
+            known = self._known.get(identity)
+            if identity == WHOLE and b"ServerMetadataChange" in self._annotated:
+                name = ""
+            elif known is not None and b"MailboxMetadataChange" in known.events:
+                name = known.name
+            else:
+                continue
+            metadata.news(connection, name, before.get(identity, {}), self._annotations.get(identity, {}))
 
     # --- folders
     def _is_selected(self, connection: Connection, identity: FolderId) -> bool:

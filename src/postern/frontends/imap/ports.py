@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from postern.formats.mime.threads import Thread
-from postern.model.ids import BlobRef, ChangeNumber, FolderId, MailboxId, Uid
+from postern.model.ids import AccountId, BlobRef, ChangeNumber, FolderId, MailboxId, Uid
 from postern.model.items import (
     Changes,
     Columns,
@@ -20,7 +20,7 @@ from postern.model.items import (
 from postern.model.ordering import SortKey
 from postern.model.query import Query
 from postern.model.rights import FolderRight
-from postern.services.mailboxes import CopyResult, FlagChange, FlagResult, Ranges
+from postern.services.mailboxes import CopyResult, FlagChange, FlagResult, OtherMailbox, Ranges
 
 if TYPE_CHECKING:
     from postern.services.authentication import Principal
@@ -58,7 +58,13 @@ class Mailbox(Protocol):
     async def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes: ...  # noqa: D102
     async def read_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes]: ...  # noqa: D102
     async def view_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]: ...  # noqa: D102
+    async def annotations(self, reader: AccountId, folder: FolderId) -> dict[str, bytes]: ...  # noqa: D102
+    async def every_annotation(self, reader: AccountId) -> dict[FolderId, dict[str, bytes]]: ...  # noqa: D102
+    async def annotate(  # noqa: D102
+        self, reader: AccountId, folder: FolderId, values: Mapping[str, bytes | None]
+    ) -> None: ...
     async def used_bytes(self) -> int: ...  # noqa: D102
+    async def used_items(self) -> int: ...  # noqa: D102
     async def quota(self) -> Quota: ...  # noqa: D102
     async def set_flags(  # noqa: D102
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
@@ -132,4 +138,12 @@ class Mailboxes(Protocol):
 
     async def others(self, principal: Principal) -> Sequence[tuple[str, MailboxId]]:
         """(address, mailbox) of the other users' mailboxes in which the principal has a right."""
+        ...
+
+    async def named(self, principal: Principal, address: str) -> OtherMailbox | None:
+        """Another's mailbox by its address, if the principal has a right in it; also one that everybody has."""
+        ...
+
+    async def public(self, principal: Principal) -> OtherMailbox | None:
+        """The mailbox of public folders, if the principal has a right in it."""
         ...

@@ -1,4 +1,4 @@
-"""QUOTA (RFC 9208): one root a mailbox, of storage. Limits are the administrator's."""
+"""QUOTA (RFC 9208): one root a mailbox, of storage and messages. Limits are the administrator's."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ async def _site(connection: Connection, root: str) -> Site:
 
 
 async def _quota(connection: Connection, site: Site) -> None:
-    limit = (await site.mailbox.quota()).no_receive_bytes
-    resources = b""
-    if limit is not None:
+    limits = await site.mailbox.quota()
+    resources: list[bytes] = []
+    if limits.no_receive_bytes is not None and connection.offers(b"QUOTA=RES-STORAGE"):
         used = -(-await site.mailbox.used_bytes() // UNIT_BYTES)
-        resources = b"STORAGE %d %d" % (used, limit // UNIT_BYTES)
-    connection.out.append(b"* QUOTA %b (%b)\r\n" % (_root(site), resources))
+        resources.append(b"STORAGE %d %d" % (used, limits.no_receive_bytes // UNIT_BYTES))
+    if limits.max_items is not None and connection.offers(b"QUOTA=RES-MESSAGE"):
+        resources.append(b"MESSAGE %d %d" % (await site.mailbox.used_items(), limits.max_items))
+    connection.out.append(b"* QUOTA %b (%b)\r\n" % (_root(site), b" ".join(resources)))
 
 
 async def get_quota(connection: Connection, root: str, _uid: bool) -> bytes:

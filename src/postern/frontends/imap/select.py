@@ -7,7 +7,7 @@ from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.ports import Mailbox
 from postern.frontends.imap.qresync import highest_modseq, resynchronize
 from postern.frontends.imap.selected import SelectedFolder
-from postern.frontends.imap.sites import OTHERS, Place, Site, split
+from postern.frontends.imap.sites import OTHERS, PUBLIC, PUBLIC_KEY, Place, Site, split
 from postern.model.ids import FolderId
 from postern.model.items import FolderView
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
@@ -25,12 +25,28 @@ async def site_of(connection: Connection, name: str) -> tuple[Site, str]:
     if address not in connection.others:
         await refresh_others(connection)
     if address not in connection.others:
-        raise Refusal(Reason.NO_SUCH_FOLDER, name)
+        if address == PUBLIC_KEY:
+            return connection.own, name  # without public folders it is a name like others
+        return await _open_to_all(connection, address, name), local
     return connection.others[address], local
 
 
+async def _open_to_all(connection: Connection, address: str, name: str) -> Site:
+    """A mailbox in which everybody has a right: found by who names it, and not listed. Raises Refusal."""
+    assert connection.principal is not None
+    found = await connection.shared.mailboxes.named(connection.principal, address)
+    if found is None or found.mailbox == connection.own.mailbox.id:
+        raise Refusal(Reason.NO_SUCH_FOLDER, name)
+    site = connection.visited.get(address)
+    if site is None or site.owner != found.mailbox:
+        opened = await connection.shared.mailboxes.open(connection.principal, found.mailbox)
+        site = Site(opened, DELIMITER.join((OTHERS, address, "")), found.mailbox, found.address)
+        connection.visited[address] = site
+    return site
+
+
 async def refresh_others(connection: Connection) -> dict[str, Site]:
-    """Other users' mailboxes in which the session has a right now."""
+    """Other users' mailboxes in which the session has a right now, and the public folders."""
     assert connection.principal is not None
     mailboxes, known = connection.shared.mailboxes, connection.others
     found: dict[str, Site] = {}
@@ -38,8 +54,15 @@ async def refresh_others(connection: Connection) -> dict[str, Site]:
         site = known.get(address)
         if site is None or site.owner != owner:
             opened = await mailboxes.open(connection.principal, owner)
-            site = Site(opened, DELIMITER.join((OTHERS, address, "")), owner)
+            site = Site(opened, DELIMITER.join((OTHERS, address, "")), owner, address)
         found[address] = site
+    public = await mailboxes.public(connection.principal)
+    if public is not None:
+        site = known.get(PUBLIC_KEY)
+        if site is None or site.owner != public.mailbox:
+            opened = await mailboxes.open(connection.principal, public.mailbox)
+            site = Site(opened, PUBLIC + DELIMITER, public.mailbox, public.address)
+        found[PUBLIC_KEY] = site
     connection.others = found
     return found
 

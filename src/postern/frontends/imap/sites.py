@@ -1,4 +1,4 @@
-"""The mailboxes a session sees: its own, and under `Other Users/ADDRESS/` those in which it has rights (RFC 2342)."""
+"""The mailboxes a session sees: its own, public folders, others' under `Other Users/ADDRESS/` (RFC 2342)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.render import DELIMITER
 
 OTHERS = "Other Users"
+PUBLIC = "Public Folders"
+PUBLIC_KEY = PUBLIC.lower()
+"""What stands for the address of the public folders; no address looks so."""
 
 
 class Site:
     """One mailbox and where its folders hang."""
 
-    __slots__ = ("_number", "_target", "_tree", "mailbox", "owner", "prefix")
+    __slots__ = ("_number", "_target", "_tree", "address", "mailbox", "owner", "prefix")
 
-    def __init__(self, mailbox: Mailbox, prefix: str = "", owner: MailboxId | None = None) -> None:
+    def __init__(self, mailbox: Mailbox, prefix: str = "", owner: MailboxId | None = None, address: str = "") -> None:
         self.mailbox = mailbox
         self.prefix = prefix
-        """Empty for the session's own mailbox, else `Other Users/ADDRESS/`."""
+        """Empty for the session's own mailbox, else `Other Users/ADDRESS/` or `Public Folders/`."""
         self.owner = owner
+        self.address = address
+        """Of another's mailbox."""
         self._tree: FolderTree | None = None
         self._number: ChangeNumber | None = None
         self._target: tuple[str, ChangeNumber, Folder] | None = None
@@ -101,8 +106,10 @@ class Place(NamedTuple):
 
 
 def split(name: str) -> tuple[str, str]:
-    """(address of another user or empty, name in that mailbox)."""
+    """(address of another user, PUBLIC_KEY or empty; name in that mailbox)."""
     head, _, rest = name.partition(DELIMITER)
+    if head == PUBLIC:
+        return PUBLIC_KEY, rest
     if head != OTHERS:
         return "", name
     address, _, local = rest.partition(DELIMITER)

@@ -64,9 +64,7 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         result = await selected.mailbox.move(selected.folder, ranges, target.folder.id)
     else:
         result = await _copy_across(selected, ranges, target)
-        moved = sequence.merged((u, u) for u in result.sources)
-        if moved:
-            await selected.mailbox.expunge(selected.folder, moved, only_deleted=False)
+        await _leave(selected, result, target)
     if not result.sources:
         return b"OK MOVE completed, no message found"
     connection.changed(selected.mailbox)
@@ -107,6 +105,19 @@ async def _copy_across(selected: SelectedFolder, ranges: Ranges, target: Place) 
                 raise outcome
     done.sort()
     return CopyResult([Uid(u) for u, _ in done], [Uid(p) for _, p in done], validity, selected.checked)
+
+
+async def _leave(selected: SelectedFolder, copied: CopyResult, target: Place) -> None:
+    """Take the originals away; where that is refused, the copies go again (RFC 6851 3.3: all or nothing)."""
+    moved = sequence.merged((u, u) for u in copied.sources)
+    if not moved:
+        return
+    try:
+        await selected.mailbox.expunge(selected.folder, moved, only_deleted=False)
+    except Refusal:
+        undo = sequence.merged((u, u) for u in copied.placements)
+        await target.mailbox.expunge(target.folder.id, undo, only_deleted=False)
+        raise
 
 
 async def expunge(connection: Connection, messages: sequence.SequenceSet | None, _uid: bool) -> bytes:

@@ -57,6 +57,8 @@ AFTER: dict[bytes, str] = {
     b"I18NLEVEL=1": "RFC 5255",
     b"QUOTA": "RFC 9208",
     b"QUOTA=RES-STORAGE": "RFC 9208",
+    b"QUOTA=RES-MESSAGE": "RFC 9208",
+    b"METADATA": "RFC 5464",
     b"ACL": "RFC 4314",
     b"RIGHTS=texk": "RFC 4314",
 }
@@ -75,6 +77,7 @@ _NEEDED = {
     b"QRESYNC": b"CONDSTORE",
     b"CREATE-SPECIAL-USE": b"SPECIAL-USE",
     b"QUOTA=RES-STORAGE": b"QUOTA",
+    b"QUOTA=RES-MESSAGE": b"QUOTA",
     b"SORT=DISPLAY": b"SORT",
     b"ESORT": b"SORT",
 }

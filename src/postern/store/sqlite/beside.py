@@ -49,12 +49,22 @@ def set_settings(
     return ChangeNumber(txn.changed or txn.last)
 
 
-def read_by(db: apsw.Connection, reader: AccountId, folder: FolderId) -> frozenset[ItemId]:
+def read_by(db: apsw.Connection, reader: AccountId, folder: FolderId, between: tuple[int, int]) -> frozenset[ItemId]:
     """What a reader has read. Raises Refusal(NO_SUCH_FOLDER)."""
     uid_validity(db, folder)
-    return frozenset(
-        row[0] for row in rows(db, "SELECT item FROM reads WHERE reader = ? AND folder = ?", (reader, folder))
+    statement = "SELECT item FROM reads WHERE reader = ? AND folder = ? AND item BETWEEN ? AND ?"
+    return frozenset(row[0] for row in rows(db, statement, (reader, folder, *between)))
+
+
+def read_counts(db: apsw.Connection, reader: AccountId) -> dict[FolderId, int]:
+    """How many items of each folder a reader has read; marks of items that are gone do not count."""
+    statement = (
+        "SELECT r.folder, count(*) FROM reads r WHERE r.reader = ? AND"
+        " (EXISTS (SELECT 1 FROM items i WHERE i.folder = r.folder AND i.uid = r.item)"
+        " OR EXISTS (SELECT 1 FROM items i WHERE i.folder = r.folder AND i.item = r.item AND i.item != i.uid))"
+        " GROUP BY r.folder"
     )
+    return {FolderId(folder): number for folder, number in rows(db, statement, (reader,))}
 
 
 def set_read_by(txn: Txn, reader: AccountId, folder: FolderId, items: Sequence[ItemId], read: bool) -> None:

@@ -16,7 +16,7 @@ from postern.store.sqlite.txn import Txn
 
 _ITEM = (
     "INSERT INTO items (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment,"
-    " record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " record, conversation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CONTENT = (
     "INSERT INTO contents (id, body_size, sent_at, class, envelope, bodystructure, prefix, parts, subject, message_id,"
@@ -62,7 +62,21 @@ def _insert(
     if item.attachments or item.span is not None:
         bodies.insert_beside(txn, folder, uid, item)
     lists[0].append(
-        (folder, uid, flags, change, change, item.received_at, size, txn.now, uid, uid, blob.segment, blob.record)
+        (
+            folder,
+            uid,
+            flags,
+            change,
+            change,
+            item.received_at,
+            size,
+            txn.now,
+            uid,
+            uid,
+            blob.segment,
+            blob.record,
+            item.conversation,
+        )
     )
     lists[1].append(
         (
@@ -102,6 +116,19 @@ def _write(txn: Txn, fillings: dict[FolderId, _Filling], lists: _Rows) -> None:
         adjust(txn, folder, delta, filling.last + 1)
 
 
+def _too_many(txn: Txn, delivery: Delivery, fillings: dict[FolderId, _Filling]) -> Refusal | None:
+    """Why a delivery's items are too many for the mailbox, beside those that this batch brings."""
+    if delivery.ignore_quota or delivery.replaces is not None:
+        return None
+    if txn.execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall():
+        return None
+    try:
+        txn.need_room(sum(one.messages for one in fillings.values()) + (not delivery.nowhere) + len(delivery.also))
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
 def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]:
     """Put items into a folder. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
     filling = _Filling(target_validity(txn, folder))
@@ -111,6 +138,7 @@ def add(txn: Txn, folder: FolderId, items: Sequence[NewItem]) -> list[Placement]
         wanted = sum(bodies.size_of(item) for item in items)
         if txn.used_bytes + wanted > txn.no_receive_bytes:
             raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {wanted} > {txn.no_receive_bytes} octets")
+    txn.need_room(len(items))
     first = txn.take(len(items))
     lists: _Rows = ([], [])
     placements = [_insert(txn, folder, filling, item, uid, lists) for uid, item in enumerate(items, first)]
@@ -181,6 +209,9 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
             and not execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall()
         ):
             results.append(Delivered(None, Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} of {limit} octets")))
+            continue
+        if txn.max_items is not None and (refusal := _too_many(txn, delivery, fillings)) is not None:
+            results.append(Delivered(None, refusal))
             continue
         if delivery.replaces is not None:
             results.append(_replace(txn, delivery))

@@ -62,12 +62,14 @@ class SqliteStore:
         *,
         max_open: int = MAX_OPEN,
         reserve_bytes: int = RESERVE_BYTES,
+        max_items: int | None = None,
     ) -> None:
         self.blobs = blobs
         self.made_at_first_use: Callable[[MailboxId], Awaitable[tuple[int, Quota] | None]] | None = None
         """Bus slot and quota of a mailbox that has no file yet and should get one; None: it should not."""
         self._root = data_dir / "mailboxes"
         self._host = Host(blobs, bus, clock, epoch, Reserve(data_dir / "reserve", reserve_bytes), max_open)
+        self._host.max_items = max_items
         self._mailboxes: dict[MailboxId, SqliteMailbox] = {}
         self._retired: list[int] = []
 

@@ -41,6 +41,8 @@ class Host:
         self.bus = bus
         self.clock = clock
         self.epoch = epoch
+        self.max_items: int | None = None
+        """How many items a mailbox may hold."""
         self.reserve = reserve
         self.views = Views()
         self.dirty: set[Path] = set()

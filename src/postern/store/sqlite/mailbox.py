@@ -27,10 +27,11 @@ from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
-from postern.store.sqlite import beside, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
+from postern.store.sqlite import beside, conversations, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
 from postern.store.sqlite.chunks import Chunks
 from postern.store.sqlite.connection import refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
+from postern.store.sqlite.mailbox_conversations import ConversationMethods, asks_for_conversation
 from postern.store.sqlite.mailbox_items import ItemMethods
 from postern.store.sqlite.schema import OlderLayout, UnknownLayout
 from postern.store.sqlite.search import running, sorting
@@ -45,7 +46,7 @@ BIG_FOLDER = 20_000
 PURGE_SLICE = 2000
 
 
-class SqliteMailbox(ItemMethods):
+class SqliteMailbox(ItemMethods, ConversationMethods):
     """Implements store.interface.Mailbox; one object a mailbox and process."""
 
     def __init__(self, host: Host, mailbox: MailboxId, path: Path) -> None:
@@ -103,7 +104,8 @@ class SqliteMailbox(ItemMethods):
             except UnknownLayout as error:
                 raise Refusal(Reason.CORRUPT, f"{self.path.name}: {error}") from error
 
-    async def _read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run a long read on a connection of its own."""
         try:
             return await self._host.with_own_connection(self.path, work)
         except apsw.Error as error:
@@ -121,10 +123,10 @@ class SqliteMailbox(ItemMethods):
                 raise host.broken
             try:
                 if bulk:
-                    job = partial(_transact, epoch=host.epoch, now=now, work=work)
+                    job = partial(_transact, epoch=host.epoch, now=now, work=work, max_items=host.max_items)
                     result, done = await host.with_own_connection(self.path, job)
                 else:
-                    result, done = txn.transact(host.database(self.path), host.epoch, now, work)
+                    result, done = txn.transact(host.database(self.path), host.epoch, now, work, host.max_items)
                 break
             except (apsw.BusyError, apsw.LockedError) as error:
                 await host.pause(attempt, refusal(error, self.path))
@@ -221,7 +223,7 @@ class SqliteMailbox(ItemMethods):
             view = await self.write(partial(_claiming_view, folder=folder), bulk=big)
         else:
             look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
-            view = await (self._read_in_thread(look) if big else self.consult(look))
+            view = await (self.read_in_thread(look) if big else self.consult(look))
         views.keep(self.id, view, before)
         return view
 
@@ -233,7 +235,10 @@ class SqliteMailbox(ItemMethods):
         changed_since: ChangeNumber | None = None,
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in UID order, in chunks; each chunk is its own read transaction."""
-        return Chunks(self.consult, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since)
+        chunks = Chunks(
+            self.consult, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since
+        )
+        return self._numbered_first(chunks) if columns & Columns.CONVERSATION and not self._numbered else chunks
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""
@@ -250,6 +255,8 @@ class SqliteMailbox(ItemMethods):
 
     async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
         """UIDs that match, ascending."""
+        if asks_for_conversation(query):
+            await self.number_conversations()
         return await running.search(self._host, self.path, self.consult, folder, query, within)
 
     async def sort(self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]) -> Sequence[Uid]:
@@ -274,7 +281,11 @@ class SqliteMailbox(ItemMethods):
 
     async def quota(self) -> Quota:
         """The limits in force."""
-        return await self.consult(reading.quota)
+        return (await self.consult(reading.quota))._replace(max_items=self._host.max_items)
+
+    async def used_items(self) -> int:
+        """Items that count against the quota."""
+        return await self.consult(txn.items_held)
 
     # --- writing
 
@@ -352,7 +363,7 @@ class SqliteMailbox(ItemMethods):
             total += count
             if count < PURGE_SLICE:
                 break
-        for tidy in (transfer.prune_tombstones, beside.forget_reads, outbox.forget_keys):
+        for tidy in (transfer.prune_tombstones, beside.forget_reads, outbox.forget_keys, conversations.tidy):
             await self.write(tidy, bulk=True)
         return total
 
@@ -375,8 +386,10 @@ class SqliteMailbox(ItemMethods):
             self._syncing = None
 
 
-def _transact(db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:
-    return txn.transact(db, epoch, now, work)
+def _transact(
+    db: apsw.Connection, *, epoch: int, now: int, work: Callable[[Txn], T], max_items: int | None
+) -> tuple[T, Txn]:
+    return txn.transact(db, epoch, now, work, max_items)
 
 
 def _identity(db: apsw.Connection) -> tuple[int, int, int]:

@@ -23,8 +23,9 @@ from postern.store.sqlite.txn import Txn
 
 _PLACE = (
     "INSERT INTO items"
-    " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record)"
-    " SELECT ?, ? + p.seq, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.seq, i.content, i.segment, i.record"
+    " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record,"
+    " conversation) SELECT ?, ? + p.seq, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.seq, i.content, i.segment,"
+    " i.record, i.conversation"
     " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid ORDER BY p.seq"
 )
 _PLACE_AS_IS = _PLACE.format(flags="i.flags")
@@ -107,6 +108,7 @@ def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyRe
         return CopyResult([], [], validity, txn.last)
     if txn.no_receive_bytes is not None and txn.used_bytes + copied.size_bytes > txn.no_receive_bytes:
         raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {copied.size_bytes} > {txn.no_receive_bytes} octets")
+    txn.need_room(copied.messages)
     sources = picked_uids(txn)
     first = _place(txn, folder, target, copied)
     txn.execute(_SHARE, (folder,))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import apsw
 
 from postern.model.ids import ChangeNumber
+from postern.model.items import SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.schema import BLOCK
@@ -28,6 +29,15 @@ _LOAD = (
 _SAVE = "UPDATE counters SET changed = ?, uid_next = ?, size_bytes = ? WHERE id = 0"
 _RESERVE = "UPDATE state SET change_pending = ?, id_pending = ? WHERE id = 1"
 _PROMOTE = "UPDATE state SET change_safe = max(change_safe, ?), id_safe = max(id_safe, ?) WHERE id = 1"
+
+
+def items_held(db: apsw.Connection) -> int:
+    """Items that count against the quota: all but recoverable and associated ones."""
+    statement = (
+        "SELECT coalesce(sum(c.messages), 0) FROM counters c JOIN folders f ON f.id = c.id"
+        " WHERE f.id > 0 AND f.special != ?"
+    )
+    return int(rows(db, statement, (SpecialUse.RECOVERABLE.value,))[0][0])
 
 
 class NeedsReservation(Exception):  # noqa: N818 - no error
@@ -51,6 +61,7 @@ class Txn:
         "db",
         "execute",
         "executemany",
+        "max_items",
         "next_id",
         "no_receive_bytes",
         "now",
@@ -58,8 +69,9 @@ class Txn:
         "used_bytes",
     )
 
-    def __init__(self, db: apsw.Connection, epoch: int, now: int) -> None:
+    def __init__(self, db: apsw.Connection, epoch: int, now: int, max_items: int | None = None) -> None:
         self.db = db
+        self.max_items = max_items
         self.execute: Callable[..., Any] = db.execute
         self.executemany: Callable[..., Any] = db.executemany
         self.now = now
@@ -85,6 +97,14 @@ class Txn:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
         if stored_epoch != epoch:
             raise NeedsReservation(0)
+
+    def need_room(self, count: int) -> None:
+        """Raises Refusal(OVER_QUOTA) if so many items more are too many for the mailbox."""
+        if self.max_items is None:
+            return
+        held = items_held(self.db)
+        if held + count > self.max_items:
+            raise Refusal(Reason.OVER_QUOTA, f"{held} + {count} > {self.max_items} items")
 
     @property
     def last(self) -> ChangeNumber:
@@ -122,11 +142,13 @@ class Txn:
             self.execute(_RESERVE, self.reserved)
 
 
-def transact(db: apsw.Connection, epoch: int, now: int, work: Callable[[Txn], T]) -> tuple[T, Txn]:
+def transact(
+    db: apsw.Connection, epoch: int, now: int, work: Callable[[Txn], T], max_items: int | None = None
+) -> tuple[T, Txn]:
     """Run `work` in one transaction. Raises what `work` raises, NeedsReservation, Refusal and apsw.Error."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        txn = Txn(db, epoch, now)
+        txn = Txn(db, epoch, now, max_items)
         result = work(txn)
         txn.finish()
         db.execute("COMMIT")

@@ -241,6 +241,9 @@ class FakeMailbox:
     async def quota(self):
         return Quota(None, None, None)
 
+    async def used_items(self):
+        return 0
+
     async def used_bytes(self):
         return 0
 

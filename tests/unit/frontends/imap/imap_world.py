@@ -128,6 +128,12 @@ class FakeMailboxes:
     async def others(self, principal):
         return [(address, address) for address in self.shared]
 
+    async def named(self, principal, address):
+        return None
+
+    async def public(self, principal):
+        return None
+
 
 class FixedEntropy:
     def token(self, size_bytes: int) -> bytes:

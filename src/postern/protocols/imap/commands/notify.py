@@ -12,9 +12,19 @@ from postern.protocols.imap.declined import Declined
 from postern.protocols.imap.scanner import Scanner
 
 MAX_GROUPS = 100
-EVENTS = (b"MessageNew", b"MessageExpunge", b"FlagChange", b"MailboxName", b"SubscriptionChange")
+EVENTS = (
+    b"MessageNew",
+    b"MessageExpunge",
+    b"FlagChange",
+    b"MailboxName",
+    b"SubscriptionChange",
+    b"MailboxMetadataChange",
+    b"ServerMetadataChange",
+)
 _EVENTS = {name.upper(): name for name in EVENTS}
-_KNOWN_ONLY = frozenset({b"ANNOTATIONCHANGE", b"MAILBOXMETADATACHANGE", b"SERVERMETADATACHANGE"})
+_KNOWN_ONLY = frozenset({b"ANNOTATIONCHANGE"})
+_OF_FOLDERS = frozenset(EVENTS[3:])
+"""No events of the messages in a mailbox."""
 
 
 class Group(NamedTuple):
@@ -91,6 +101,6 @@ def _group(scanner: Scanner) -> Group:
         raise ProtocolViolation("MessageNew and MessageExpunge go together")  # RFC 5465 5
     if b"FlagChange" in events and b"MessageNew" not in events:
         raise ProtocolViolation("FlagChange needs MessageNew and MessageExpunge")
-    if selected and events & {b"MailboxName", b"SubscriptionChange"}:
-        raise ProtocolViolation("a name or subscription is no event of the selected mailbox")
+    if selected and events & _OF_FOLDERS:
+        raise ProtocolViolation("names, subscriptions and metadata are no events of the selected mailbox")
     return Group(mailboxes, frozenset(events), attributes, sections)

@@ -19,6 +19,7 @@ from postern.model.query import (
     HasFlags,
     HasKeyword,
     HeaderContains,
+    InConversation,
     ModseqFrom,
     Not,
     Or,
@@ -45,6 +46,8 @@ _FIELD_NAME = re.compile(r"[!-9;-~]+").fullmatch
 MAX_TRIGRAMS = 24
 """Of one text; any of them would do as a filter."""
 TRIGRAM = 3
+MAX_PARTS = 100
+"""Conditions that are asked one after the other; further ones are one: SQLite bounds the depth of an expression."""
 BATCH = ":batch"
 """Stands for the last indexed batch that the candidates were taken from."""
 
@@ -61,7 +64,10 @@ class Expression:
         self.candidates: list[str] = []
         """Index queries; their rows are expected in tables `temp.candidates_<n>`."""
         parts = query.of if isinstance(query, And) else (query,)
-        self.parts = [self._compile(part) for part in sorted(parts, key=_cost)] or ["1"]
+        compiled = [self._compile(part) for part in sorted(parts, key=_cost)] or ["1"]
+        if len(compiled) > MAX_PARTS:
+            compiled[MAX_PARTS:] = [_joined(compiled[MAX_PARTS:], "AND")]
+        self.parts = compiled
         """All of them have to be true."""
 
     def joins(self) -> str:
@@ -112,6 +118,8 @@ class Expression:
             case OriginIs(origin):
                 self.needs.add("c")
                 return f"(coalesce(nullif(c.origin, 0), c.id) = {_number(origin)})"
+            case InConversation(number):
+                return f"(i.conversation = {_number(number)})"
             case ModseqFrom(modseq):
                 return f"(i.modseq >= {_number(modseq)})"
             case SentBetween(start, end):

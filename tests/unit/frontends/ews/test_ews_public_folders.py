@@ -1,0 +1,120 @@
+"""Public folders by EWS: the root, what one sees below it, and read state of each reader."""
+
+from __future__ import annotations
+
+import pytest
+
+from postern.directory.interface import NewAccount, RecipientKind
+from postern.model.rights import ROLES
+
+ROOT = '<t:DistinguishedFolderId Id="publicfoldersroot"/>'
+MESSAGE = b"From: x@example.net\r\nTo: board@example.org\r\nSubject: news %d\r\n\r\nhello\r\n"
+
+
+@pytest.fixture
+async def board(world):
+    """Board with two messages, to which everybody may write, and Closed, which nobody sees."""
+    directory, store = world.parts.directory, world.parts.store
+    (account,) = await directory.create_accounts(
+        [NewAccount("public-folders@example.org", "Public Folders", kind=RecipientKind.PUBLIC)]
+    )
+    await store.create_mailbox(account.mailbox, account.slot, account.quota)
+    mailbox = await store.mailbox(account.mailbox)
+    folder = (await mailbox.create_folder(None, "Board")).id
+    await mailbox.create_folder(None, "Closed")
+    await directory.set_folder_rights(account.mailbox, folder, "default", ROLES["author"])
+    for number in (1, 2):
+        await world.mailflow.append(account.mailbox, folder, MESSAGE % number, 0, (), None)
+    return folder
+
+
+def children() -> str:
+    return (
+        '<m:FindFolder Traversal="Shallow"><m:FolderShape><t:BaseShape>Default</t:BaseShape></m:FolderShape>'
+        f"<m:ParentFolderIds>{ROOT}</m:ParentFolderIds></m:FindFolder>"
+    )
+
+
+async def unread(client) -> tuple[str, str]:
+    """The id of Board, and how many of its items are unread."""
+    reply = (await client.ask(children())).ok()
+    assert reply.texts("//t:DisplayName") == ["Board"]
+    return reply.ids("FolderId")[0][0], reply.text("//t:UnreadCount")
+
+
+async def listing(client, folder: str) -> dict[str, tuple[str, str]]:
+    reply = await client.ask(
+        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>Default</t:BaseShape><t:AdditionalProperties>'
+        '<t:FieldURI FieldURI="message:IsRead"/></t:AdditionalProperties></m:ItemShape>'
+        f'<m:ParentFolderIds><t:FolderId Id="{folder}"/></m:ParentFolderIds></m:FindItem>'
+    )
+    found = {}
+    for message in reply.ok().all("//t:Message"):
+        values = {one.tag.rpartition("}")[2]: one for one in message}
+        found[values["Subject"].text] = (values["ItemId"].get("Id"), values["IsRead"].text)
+    return found
+
+
+def mark(item: str, read: str) -> str:
+    return (
+        '<m:UpdateItem ConflictResolution="AlwaysOverwrite" MessageDisposition="SaveOnly" SuppressReadReceipts="true">'
+        f'<m:ItemChanges><t:ItemChange><t:ItemId Id="{item}"/><t:Updates><t:SetItemField>'
+        f'<t:FieldURI FieldURI="message:IsRead"/><t:Message><t:IsRead>{read}</t:IsRead></t:Message>'
+        "</t:SetItemField></t:Updates></t:ItemChange></m:ItemChanges></m:UpdateItem>"
+    )
+
+
+async def test_there_are_none(anna):
+    assert (await anna.ask(children())).codes == ["ErrorNoPublicFolderReplicaAvailable"]
+
+
+async def test_what_one_has_read_is_unread_for_others(anna, boris, board):
+    folder, count = await unread(anna)
+    assert count == "2"
+    items = await listing(anna, folder)
+    assert {subject: read for subject, (_, read) in items.items()} == {"news 1": "false", "news 2": "false"}
+    (await anna.ask(mark(items["news 1"][0], "true"))).ok()
+    assert (await unread(anna))[1] == "1" and (await unread(boris))[1] == "2"
+    assert {s: read for s, (_, read) in (await listing(anna, folder)).items()} == {"news 1": "true", "news 2": "false"}
+    assert {s: read for s, (_, read) in (await listing(boris, folder)).items()} == {
+        "news 1": "false",
+        "news 2": "false",
+    }
+    (await anna.ask(mark(items["news 1"][0], "false"))).ok()
+    assert (await unread(anna))[1] == "2"
+
+
+async def test_all_at_once(anna, boris, board):
+    folder, _ = await unread(boris)
+    (
+        await boris.ask(
+            "<m:MarkAllItemsAsRead><m:ReadFlag>true</m:ReadFlag><m:SuppressReadReceipts>true</m:SuppressReadReceipts>"
+            f'<m:FolderIds><t:FolderId Id="{folder}"/></m:FolderIds></m:MarkAllItemsAsRead>'
+        )
+    ).ok()
+    assert (await unread(boris))[1] == "0" and (await unread(anna))[1] == "2"
+
+
+async def test_the_root_and_what_is_not_public(anna, board):
+    reply = await anna.ask(
+        f"<m:GetFolder><m:FolderShape><t:BaseShape>Default</t:BaseShape></m:FolderShape><m:FolderIds>{ROOT}"
+        "</m:FolderIds></m:GetFolder>"
+    )
+    assert reply.ok().text("//t:DisplayName") == "Public Folders" and reply.text("//t:ChildFolderCount") == "1"
+    made = f"<m:CreateFolder><m:ParentFolderId>{ROOT}</m:ParentFolderId><m:Folders><t:Folder>"
+    made += "<t:DisplayName>Mine</t:DisplayName></t:Folder></m:Folders></m:CreateFolder>"
+    assert (await anna.ask(made)).codes == ["ErrorAccessDenied"]
+
+
+async def test_who_may_write_posts_and_may_not_change_what_others_see(anna, boris, board):
+    folder, _ = await unread(anna)
+    where = f'<t:FolderId Id="{folder}"/>'
+    item, _key = await anna.save("<t:Subject>posted</t:Subject>", where)
+    assert "posted" in await listing(boris, folder)
+    flag = (
+        '<m:UpdateItem ConflictResolution="AlwaysOverwrite" MessageDisposition="SaveOnly"><m:ItemChanges><t:ItemChange>'
+        f'<t:ItemId Id="{item}"/><t:Updates><t:SetItemField><t:FieldURI FieldURI="item:Categories"/><t:Message>'
+        "<t:Categories><t:String>red</t:String></t:Categories></t:Message></t:SetItemField></t:Updates>"
+        "</t:ItemChange></m:ItemChanges></m:UpdateItem>"
+    )
+    assert (await boris.ask(flag)).codes == ["ErrorAccessDenied"]

@@ -84,8 +84,9 @@ def _about_people(node: Restriction) -> Restriction:
 
 
 def _persona(path: Path) -> Path:
-    known = isinstance(path, Field) and path.uri.startswith("contacts:")
-    return Field("persona:" + path.uri.partition(":")[2]) if known else path
+    if isinstance(path, Field) and path.uri.startswith("contacts:"):
+        return Field("persona:" + path.uri.partition(":")[2])
+    return path
 
 
 def _folder(element: Element | None) -> AnyFolder | None:

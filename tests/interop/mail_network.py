@@ -9,6 +9,11 @@ Names: mail.example.org is the server. Three accepted domains are found in three
     example.net    a foreign web server on the domain itself; autodiscover.example.net is in no certificate
     example.com    an SRV record only
 
+    outside.test   somebody else's: mail goes to port 25 of the foreign address, where a test may listen
+
+Beside people there are a group (team), a room (library, frida may read its calendar) and a list of rooms (rooms), all
+in example.org; anna acts for boris and gustav for frida. For Windows the domain example.org is ACME.
+
 Nothing leaves it: there is no route to anywhere.
 """
 
@@ -29,17 +34,27 @@ import trustme
 from tests.integration.organisation import PASSWORD, make_organisation
 
 from postern.config.mechanisms import Ntlm
-from postern.config.settings import Authentication, Network, Server, Settings
-from postern.directory.interface import Domain, NewAccount
+from postern.config.settings import Authentication, Ews, Network, Server, Settings
+from postern.directory.interface import Domain, NewAccount, RecipientKind
 from postern.directory.passwords import CHEAP, new_credentials
 from postern.formats.ntlm.keys import nt_hash
+from postern.model.calendar.appointment import Person as Attending
+from postern.model.items import SpecialUse
+from postern.model.rights import ROLES, MailboxRight
 from postern.net.clock import SystemEntropy
 from postern.roles.parts import Parts
+from postern.services.calendar.delegates import Delegate
+from postern.services.calendar.settings import save_settings
 
 SERVER, FOREIGN, DNS = "192.0.2.10", "192.0.2.80", "192.0.2.53"
 HOST = "mail.example.org"
 INSIDE = Path(__file__).with_name("mail_network_inside.py")
-MORE = ("dora@example.net", "emil@example.com")
+MORE = ("dora@example.net", "emil@example.com", "frida@example.org", "gustav@example.org")
+DELEGATES = {"boris@example.org": "anna@example.org", "frida@example.org": "gustav@example.org"}
+GROUPS = {
+    "team@example.org": ["anna@example.org", "boris@example.org"],
+    "rooms@example.org": ["library@example.org"],
+}
 ROOT = Path(__file__).parents[2]
 USER_NAMESPACE = [] if os.geteuid() == 0 else ["--map-root-user"]
 BUNDLES = ("/etc/ssl/certs/ca-certificates.crt",)
@@ -60,6 +75,8 @@ def zone() -> list[tuple[str, str, str]]:
         ("example.net", "A", FOREIGN),
         ("autodiscover.example.net", "A", SERVER),
         ("_autodiscover._tcp.example.com", "SRV", f"0 0 443 {HOST}."),
+        ("outside.test", "MX", "10 mx.outside.test."),
+        ("mx.outside.test", "A", FOREIGN),
     ]
     for domain in ("example.org", "example.net", "example.com"):
         found.append((domain, "MX", f"10 {HOST}."))
@@ -85,6 +102,8 @@ class MailNetwork:
         self.place = place
         self.data = place / "data"
         self.accounts: list[Person] = []
+        self.listed: list[str] = []
+        """Who is in the address book, people or not."""
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -97,7 +116,10 @@ class MailNetwork:
             server=Server(hostname=HOST, data=str(self.data), workers=2, stop_s=5),
             network=Network(addresses=(SERVER, "127.0.0.1"), nameservers=(DNS,)),
             ntlm=Ntlm(accounts=True),
-            authentication=Authentication(failure_delay_s=0.0, argon2_passes=1, argon2_memory_kib=1024),
+            ews=Ews(push_urls=("http://example.net:8099/",)),
+            authentication=Authentication(
+                failure_delay_s=0.0, argon2_passes=1, argon2_memory_kib=1024, domains={"ACME": "example.org"}
+            ),
         )
         make_organisation(settings)
         self._certificates(settings)
@@ -151,12 +173,37 @@ class MailNetwork:
         new = [NewAccount(address, password_hash=hashed, scram=scram) for address in MORE]
         for account in await directory.create_accounts(new):
             await parts.store.create_mailbox(account.mailbox, account.slot, account.quota)
+        await self._others(parts)
+        self.listed = [one.address for one in await directory.accounts()] + list(GROUPS)
         for account in await directory.accounts():
+            if account.kind is not RecipientKind.USER:
+                continue
             ntlm = not account.address.startswith("anna@")
             if ntlm:
                 await directory.put_derived_keys(account.id, {"nt": nt_hash(PASSWORD)})
             self.accounts.append(Person(account.address, PASSWORD, ntlm))
         await parts.close()
+
+    async def _others(self, parts: Parts) -> None:
+        """Who is no person, and who acts for whom."""
+        directory = parts.directory
+        (room,) = await directory.create_accounts(
+            [NewAccount("library@example.org", "Library", kind=RecipientKind.ROOM)]
+        )
+        await parts.store.create_mailbox(room.mailbox, room.slot, room.quota)
+        for group, members in GROUPS.items():
+            await directory.put_group(group)
+            await directory.set_members(group, add=members)
+        calendar = await (await parts.store.mailbox(room.mailbox)).special(SpecialUse.CALENDAR)
+        await directory.set_folder_rights(room.mailbox, calendar.id, "frida@example.org", ROLES["reviewer"])
+        for owner, delegate in DELEGATES.items():
+            account = await directory.login(owner)
+            assert account is not None and account.mailbox is not None
+            mailbox = await parts.store.mailbox(account.mailbox)
+            calendar = await mailbox.special(SpecialUse.CALENDAR)
+            await directory.set_folder_rights(account.mailbox, calendar.id, delegate, ROLES["editor"])
+            await directory.grant(account.mailbox, delegate, MailboxRight.SEND_ON_BEHALF)
+            await save_settings(mailbox, delegates=(Delegate(Attending(delegate)),))
 
     def person(self, name: str) -> Person:
         """By the first part of the address."""
@@ -180,10 +227,11 @@ class MailNetwork:
             assert done.returncode == 0, f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done
 
-    def python(self, script: str, *arguments: str, **more):
-        """Run a script inside; what it prints as JSON."""
+    def python(self, script: str | Path, *arguments: str, **more):
+        """Run a script (its text, or where it is) inside; what it prints as JSON."""
+        how = [str(script)] if isinstance(script, Path) else ["-c", script]
         with tempfile.TemporaryDirectory(dir=self.place) as own:  # exchangelib keeps what it has found there
-            done = self.run(sys.executable, "-W", "ignore", "-c", script, *arguments, TMPDIR=own, **more)
+            done = self.run(sys.executable, "-W", "ignore", *how, *arguments, TMPDIR=own, **more)
         return json.loads(done.stdout)
 
     def stop(self) -> None:

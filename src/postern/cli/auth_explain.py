@@ -22,6 +22,7 @@ from postern.roles.parts import limit_settings
 from postern.services.explaining import Explanation, Outcome, Question, Step
 from postern.services.explaining import explain as explain_sign_in
 from postern.services.limits import Limits
+from postern.services.login_names import LoginNames
 
 
 def explain(  # noqa: D103 - help is in the table, options are arguments
@@ -50,7 +51,8 @@ def explain(  # noqa: D103 - help is in the table, options are arguments
         try:
             async with open_directory(settings) as directory:
                 limits = Limits(failures, clock, limit_settings(settings), asyncio.sleep)
-                return await explain_sign_in(directory, limits, clock, question)
+                names = LoginNames(directory, settings.authentication.domains)
+                return await explain_sign_in(directory, names, limits, clock, question)
         finally:
             failures.close()
 

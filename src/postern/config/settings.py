@@ -237,6 +237,10 @@ class Authentication(Table, frozen=True, kw_only=True):
     require_channel_binding: Annotated[
         bool, Meta(description="refuse Kerberos and NTLM clients that bind to no TLS connection; wrong bindings always")
     ] = False
+    domains: Annotated[
+        dict[str, str],
+        Meta(description="NetBIOS name = mail domain of its users, who may then sign in as NAME\\user"),
+    ] = msgspec.field(default_factory=dict)
     cache_s: Annotated[float, Meta(ge=0, le=3600, description="seconds a right password is remembered; 0 is off")] = (
         60.0
     )

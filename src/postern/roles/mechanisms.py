@@ -163,5 +163,5 @@ def _ntlm(
     if settings.ntlm.winbind:
         winbind = Winbind(settings.ntlm.helper)
         authentication.negotiations.when_closed(winbind.close)
-    verifier = DirectoryHashes(directory, entropy, winbind, settings.ntlm.domain)
+    verifier = DirectoryHashes(directory, authentication.login_names, entropy, winbind, settings.ntlm.domain)
     return lambda seen: NtlmContext(own, verifier, admission, seen, clock, entropy)

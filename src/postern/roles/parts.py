@@ -124,6 +124,7 @@ class Parts(msgspec.Struct):
                 max_waiting=own.max_waiting,
                 cost=HashCost(own.argon2_passes, own.argon2_memory_kib, own.scram_iterations),
                 upgrade=own.upgrade_hashes,
+                domains=own.domains,
             ),
             sessions=sessions,
             log=SignInLog(

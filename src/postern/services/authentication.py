@@ -7,7 +7,7 @@ whoever guesses learns nothing. Everything that lets somebody in goes through `a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 import msgspec
@@ -27,6 +27,7 @@ from postern.services.attempts import Proof
 from postern.services.front_ends import FrontEnds
 from postern.services.lifecycle import Session, Sessions
 from postern.services.limits import Counters, Limits, LimitSettings
+from postern.services.login_names import LoginNames
 from postern.services.negotiation import Negotiations
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal, standing
@@ -54,6 +55,8 @@ class AuthenticationSettings(msgspec.Struct, frozen=True):
     cost: passwords.HashCost = passwords.STANDARD
     upgrade: bool = True
     """Whether hashes that were imported become argon2id at the first sign-in."""
+    domains: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """NetBIOS name of a Windows domain -> mail domain of its users: `ACME\\anna` is anna there."""
 
 
 class Authentication:
@@ -74,6 +77,7 @@ class Authentication:
         settings = settings or AuthenticationSettings()
         self.negotiations = Negotiations()
         """Mechanisms that prove by tokens; filled when the process is put together."""
+        self.login_names = LoginNames(directory, settings.domains)
         self.permissions = Permissions(directory)
         self.limits = Limits(failures, clock, settings.limits, sleep)
         self.access = Access(directory)
@@ -135,7 +139,7 @@ class Authentication:
         PASSWORD_EXPIRED (only to someone who knows the password), NOT_PERMITTED (authzid), TRY_LATER (too many
         passwords wait, or the directory that knows this one does not answer); SecondFactorRequired if interactive.
         """
-        account = await self._directory.login(user)
+        account = await self.login_names.find(user)
         counters = await self._open(account, user, peer_address, protocol)
         guards = await self._guards(account)
         if account is not None and guards.app_passwords and not interactive:
@@ -210,7 +214,7 @@ class Authentication:
     # --- SCRAM
     async def scram(self, user: str, peer_address: str = "", protocol: str = "") -> ScramCredentials:
         """What a SCRAM exchange needs; steady fake credentials for an unknown user. Raises TOO_MANY_FAILURES."""
-        account = await self._directory.login(user)
+        account = await self.login_names.find(user)
         if peer_address:
             await self._open(account, user, peer_address, protocol)
         bar = await self._bar(account, protocol, peer_address, Proof.PASSWORD)
@@ -222,7 +226,7 @@ class Authentication:
 
         Whatever comes of it is reported by `finish_scram`. Raises TOO_MANY_FAILURES.
         """
-        account = await self._directory.login(user)
+        account = await self.login_names.find(user)
         await self._open(account, user, peer_address, "")
         return None if account is None or account.shared else await self._directory.derived_key(account.id, kind)
 
@@ -240,7 +244,7 @@ class Authentication:
 
         `stored_key` is the alternative that was proved: an app password's.
         """
-        account = await self._directory.login(user)
+        account = await self.login_names.find(user)
         counters = await self._open(account, user, peer_address, protocol)
         if ok and stored_key and account is not None:
             for one in (await self._guards(account)).app_passwords.values():
@@ -261,13 +265,13 @@ class Authentication:
     # --- proofs of other mechanisms: Kerberos, NTLM, tokens, certificates
     async def check_limits(self, user: str, peer_address: str) -> None:
         """Before a proof is looked at; without `user` for its address alone. Raises Refusal(TOO_MANY_FAILURES)."""
-        await self._open(await self._directory.login(user) if user else None, user, peer_address, "")
+        await self._open(await self.login_names.find(user) if user else None, user, peer_address, "")
 
     async def finish_proof(
         self, user: str, peer_address: str, protocol: str, authzid: str = "", *, proof: Proof = Proof.PASSWORD
     ) -> Principal:
         """Somebody proved to be `user`; the age of a password does not matter. Raises Refusal."""
-        account = await self._directory.login(user)
+        account = await self.login_names.find(user)
         if account is None or account.shared:
             refusal = await self.failed(user, peer_address, "unknown-user")
             raise Refusal(refusal.reason, f"nobody signs in as {user}")
@@ -281,7 +285,7 @@ class Authentication:
 
     async def failed(self, user: str, peer_address: str, cause: str = "wrong-proof") -> Refusal:
         """A proof failed: count and delay. Without `user` it counts against the address only."""
-        account = await self._directory.login(user) if user else None
+        account = await self.login_names.find(user) if user else None
         counters = self.limits.counters(account, user, peer_address)
         # proofs cannot be told apart, so each counts
         secret = self._entropy.token(8).hex()

@@ -15,6 +15,7 @@ from postern.model.ports import Clock
 from postern.services.access import decide
 from postern.services.front_ends import PROTOCOLS as FRONT_END_PROTOCOLS
 from postern.services.limits import Limits
+from postern.services.login_names import LoginNames
 from postern.services.principal import standing
 
 
@@ -62,9 +63,12 @@ class Question(msgspec.Struct, frozen=True):
     """Name of a server that acts for the user; empty: the user signs in."""
 
 
-async def explain(directory: Directory, limits: Limits, clock: Clock, question: Question) -> Explanation:
+async def explain(
+    directory: Directory, names: LoginNames, limits: Limits, clock: Clock, question: Question
+) -> Explanation:
     """Raises nothing for what is unknown: that is an answer too."""
-    return await _Explaining(directory, limits, clock, question).run()
+    account = await names.find(question.user)
+    return await _Explaining(directory, limits, clock, question).run(account)
 
 
 class _Explaining:
@@ -80,9 +84,8 @@ class _Explaining:
         self._steps.append(Step(name, passed, cause, facts))
         self._closed = self._closed or passed is False
 
-    async def run(self) -> Explanation:
+    async def run(self, account: Account | None) -> Explanation:
         asked = self._asked
-        account = await self._directory.login(asked.user)
         if asked.front_end:
             await self._front_end()
         else:

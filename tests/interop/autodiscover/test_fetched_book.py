@@ -44,6 +44,6 @@ def test_the_book_is_made_by_itself_and_fetched(mail_network, program, tmp_path)
     lists = re.findall(r'name="\\([^"]+)">.*?<Full [^>]*>([^<]+)</Full>', manifest)
     assert lists[0][0] == "Global Address List"
     raw = Mspack(tmp_path).full(fetch(place + lists[0][1], "basic"))
-    assert len(details.split(raw)) == 1 + len(mail_network.accounts)
-    for one in mail_network.accounts:
-        assert one.address.encode() in raw
+    assert len(details.split(raw)) == 1 + len(mail_network.listed)
+    for address in mail_network.listed:
+        assert address.encode() in raw

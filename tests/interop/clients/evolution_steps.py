@@ -8,12 +8,9 @@ Autodiscover is evolution-ews's own function, mail its Camel provider, the rest 
 
 import base64
 import ctypes
-import json
 import os
 import sqlite3
 import sys
-import time
-import traceback
 import urllib.error
 import urllib.request
 import xml.etree.ElementTree as Tree
@@ -22,80 +19,24 @@ import gi
 
 for name, version in (("Camel", "1.2"), ("EDataServer", "1.2"), ("EBook", "1.2")):
     gi.require_version(name, version)
-from gi.repository import Camel, EBook, EDataServer, GLib  # noqa: E402
+from gi.repository import Camel, EBook, EDataServer  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import letters  # noqa: E402
+from evolution_account import (  # noqa: E402
+    address,
+    children,
+    collection,
+    credentials,
+    home,
+    other,
+    password,
+    step,
+    tell,
+    wait,
+    write_sources,
+)  # fmt: skip
 
-home, address, password, other = sys.argv[1:]
-seen: dict[str, object] = {}
-times: dict[str, float] = {}
-
-
-def step(call):
-    began = time.monotonic()
-    try:
-        seen[call.__name__] = call()
-    except Exception as problem:
-        seen[call.__name__] = {"problem": str(problem), "where": traceback.format_exc()[-1500:]}
-    times[call.__name__] = round(time.monotonic() - began, 1)
-
-
-def wait(done, seconds=15):
-    end = time.monotonic() + seconds
-    while True:
-        found = done()
-        if found or time.monotonic() > end:
-            return found
-        while GLib.MainContext.default().iteration(False):
-            pass
-        time.sleep(0.1)
-
-
-COLLECTION = """[Data Source]
-DisplayName={address}
-Enabled=true
-Parent=
-
-[Collection]
-BackendName=ews
-CalendarEnabled=true
-ContactsEnabled=true
-MailEnabled=true
-Identity={address}
-
-[Authentication]
-Host=mail.example.org
-Method=plain/password
-Port=443
-ProxyUid=system-proxy
-User={address}
-
-[Ews Backend]
-Email={address}
-Hosturl=https://mail.example.org/EWS/Exchange.asmx
-Oaburl=https://mail.example.org/OAB/oab.xml
-AuthMechanism=PLAIN
-ListenNotifications=false
-OabOffline=true
-OalSelected={book}
-"""
-MAIL = """[Data Source]
-DisplayName={address}
-Enabled=true
-Parent=ews-account
-
-[{kind}]
-BackendName=ews
-
-[Authentication]
-Host=mail.example.org
-Method=plain/password
-Port=443
-User={address}
-"""
-sources = os.path.join(home, ".config", "evolution", "sources")
-os.makedirs(sources, exist_ok=True)
 # the book that its list box would offer: identity and name of a list of the manifest
 asked = urllib.request.Request("https://mail.example.org/OAB/oab.xml")
 asked.add_header("Authorization", "Basic " + base64.b64encode(f"{address}:{password}".encode()).decode())
@@ -111,14 +52,7 @@ def manifest():
 
 
 lists = [one.attrib for one in Tree.fromstring(wait(manifest)) if one.tag.endswith("OAL")]
-book = next(f"{one['id']}:{one['name']}" for one in lists if "Global" in one["name"])
-for name, text, kind in (
-    ("ews-account", COLLECTION, ""),
-    ("ews-store", MAIL, "Mail Account"),
-    ("ews-transport", MAIL, "Mail Transport"),
-):
-    with open(os.path.join(sources, f"{name}.source"), "w") as file:
-        file.write(text.format(address=address, kind=kind, book=book.replace("\\", "\\\\")))
+write_sources(next(f"{one['id']}:{one['name']}" for one in lists if "Global" in one["name"]))
 own = letters.Mailbox(address, password)
 own.add("INBOX", "First letter", "The words of the first letter.", other, address)
 own.add("INBOX", "Second letter", "The words of the second letter.", other, address)
@@ -272,31 +206,7 @@ def new_mail():
     return bool(refreshed(inbox, "Third letter"))
 
 
-registry = EDataServer.SourceRegistry.new_sync(None)
-KINDS = ("Address Book", "Calendar", "Task List", "Memo List")
-
-
-def children():
-    found = {}
-    for kind in KINDS:
-        for one in registry.list_sources(kind):
-            if one.get_parent() == "ews-account":
-                found[one.get_display_name()] = (kind, one)
-    return found
-
-
-credentials = EDataServer.NamedParameters.new()
-credentials.set("username", address)
-credentials.set("password", password)
-
-
-@step
-def collection():
-    """The folders that the account's back end makes address books, calendars and lists of."""
-    assert wait(lambda: registry.ref_source("ews-account"))
-    registry.ref_source("ews-account").invoke_authenticate_sync(credentials, None)
-    wait(lambda: {kind for kind, _ in children().values()} >= set(KINDS[:3]))
-    return {name: kind for name, (kind, _) in children().items()}
+step(collection)
 
 
 @step
@@ -321,4 +231,4 @@ def offline_book():
 
 
 own.close()
-print("FOUND " + json.dumps({"seconds": times, **seen}), flush=True)
+tell()

@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from postern.convert.appointments import EXCEPTION_DAY, from_properties, to_properties
+from postern.convert.ical.writing import original_start, write_calendar
 from postern.frontends.ews import zone_xml
 from postern.model import properties
 from postern.model.calendar.appointment import Appointment
@@ -50,6 +51,7 @@ def _facts(
         zone_xml=zone_xml.attributes_and_content(item.zone, item.start.year),
         id_of_day=partial(_id_of_day, mailbox, folder, number),
         change_key=change_key,
+        ical=partial(write_calendar, [item]),
     )
 
 
@@ -75,8 +77,20 @@ def occurrence(facts: MessageFacts, day: date) -> MessageFacts:
     subject = found.item.subject if exception else facts.subject
     made = msgspec.structs.replace(facts, id=series.id_of_day(day), properties=stored, subject=subject)
     made.categories = found.item.categories
+    alone = msgspec.structs.replace(
+        found.item,
+        uid=series.item.uid,
+        start=found.start,
+        end=found.end,
+        instance_of=original_start(series.item, day),
+        recurrence=None,
+        clock=None,
+        deleted=(),
+        modified=(),
+    )
     made.calendar = msgspec.structs.replace(
         series,
+        ical=partial(write_calendar, [alone]),
         item=found.item if exception else msgspec.structs.replace(series.item, recurrence=None),
         series=series.item,
         start=found.start,

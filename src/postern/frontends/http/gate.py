@@ -252,7 +252,7 @@ def _wants_page(head: RequestHead) -> bool:
 
 
 def _basic(text: str) -> tuple[str, str]:
-    """RFC 7617; older clients send Latin-1, Windows's ones `domain.example\\user`. Raises Refusal."""
+    """RFC 7617; older clients send Latin-1. Raises Refusal."""
     raw = _token(text)
     try:
         decoded = raw.decode()
@@ -261,10 +261,7 @@ def _basic(text: str) -> tuple[str, str]:
     user, colon, password = decoded.partition(":")
     if not colon or not user:
         raise Refusal(Reason.BAD_CREDENTIALS, "malformed Basic credentials")
-    domain, backslash, name = user.partition("\\")
-    if backslash and "@" in name:
-        return name, password
-    return (f"{name}@{domain}", password) if backslash and "." in domain else (user, password)
+    return user, password
 
 
 def _token(text: str) -> bytes:

@@ -42,6 +42,8 @@ class CalendarFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes and content of StartTimeZone, with the closing bracket of its start."""
     id_of_day: Callable[[date], str] = lambda _: ""
     change_key: str = ""
+    ical: Callable[[], bytes] = lambda: b""
+    """Its MimeContent: iCalendar, a series with its exceptions behind it."""
 
     @property
     def kind(self) -> str:

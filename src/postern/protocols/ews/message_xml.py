@@ -88,8 +88,9 @@ def _sender(facts: MessageFacts) -> Person | None:
 
 
 def _mime(facts: MessageFacts, wish: Wish) -> str:
-    encoded = base64.b64encode(facts.content).decode("ascii")
-    return f'<t:MimeContent CharacterSet="UTF-8">{encoded}</t:MimeContent>'
+    content = facts.content or (facts.calendar.ical() if facts.calendar is not None else b"")
+    encoded = base64.b64encode(content).decode("ascii")
+    return f'<t:MimeContent CharacterSet="UTF-8">{encoded}</t:MimeContent>' if content else ""
 
 
 def _id(facts: MessageFacts, wish: Wish) -> str:

@@ -8,11 +8,11 @@ from lxml.etree import _Element as Element
 from postern.protocols.ews import paths, places
 from postern.protocols.ews.find_requests import MAX_SORT, Order
 from postern.protocols.ews.folder_requests import Page, page
-from postern.protocols.ews.paths import Path
+from postern.protocols.ews.paths import Field, Path
 from postern.protocols.ews.persona_xml import is_known
 from postern.protocols.ews.places import AnyFolder, limited, listed
 from postern.protocols.ews.reading import attribute, base64_of, child, children, choice, need, only, text, text_of
-from postern.protocols.ews.restrictions import Restriction, restriction
+from postern.protocols.ews.restrictions import And, Compare, Not, Or, Restriction, restriction
 from postern.protocols.ews.shapes import BASE
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 
@@ -68,8 +68,25 @@ def find_people(element: Element) -> FindPeople:
     folder = _folder(child(element, "ParentFolderId"))
     if folder is None and not query:
         raise EwsViolation("ErrorInvalidRequest", "People are looked for in a folder, or by a QueryString.")
-    wanted = None if conditions[0] is None else restriction(conditions[0])
+    wanted = None if conditions[0] is None else _about_people(restriction(conditions[0]))
     return FindPeople(base, additional, view, wanted, orders, folder, query)
+
+
+def _about_people(node: Restriction) -> Restriction:
+    """Conditions on `contacts:DisplayName` are on the person's: exchangelib writes them so."""
+    if isinstance(node, And | Or):
+        return msgspec.structs.replace(node, of=tuple(_about_people(one) for one in node.of))
+    if isinstance(node, Not):
+        return Not(_about_people(node.of))
+    if isinstance(node, Compare) and node.other is not None:
+        node = msgspec.structs.replace(node, other=_persona(node.other))
+    return msgspec.structs.replace(node, path=_persona(node.path))
+
+
+def _persona(path: Path) -> Path:
+    if isinstance(path, Field) and path.uri.startswith("contacts:"):
+        return Field("persona:" + path.uri.partition(":")[2])
+    return path
 
 
 def _folder(element: Element | None) -> AnyFolder | None:

@@ -7,8 +7,9 @@ works on a mailbox at a time (`Claims`), so that what an assistant has read stil
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from postern.model.ids import MailboxId
@@ -47,7 +48,8 @@ class OutboxRunner:
         self._store = store
         self._claims = claims
         self._handlers: dict[str, Handler] = {}
-        self._waiting: dict[MailboxId, None] = {}
+        self._waiting: dict[MailboxId, float] = {}
+        """When each is due, by the loop's clock."""
         self._event = asyncio.Event()
         self._failed: dict[tuple[MailboxId, int], int] = {}
 
@@ -57,7 +59,7 @@ class OutboxRunner:
 
     def wake(self, mailbox: MailboxId) -> None:
         """There is something in a mailbox's outbox."""
-        self._waiting[mailbox] = None
+        self._waiting.setdefault(mailbox, 0.0)
         self._event.set()
 
     def start(self) -> asyncio.Task[None]:
@@ -65,23 +67,27 @@ class OutboxRunner:
         return asyncio.create_task(self.run())
 
     async def run(self) -> None:
-        """Work for ever; what fails for now is tried again."""
+        """Work for ever; what fails for now is tried again, and nothing else waits for it."""
+        loop = asyncio.get_running_loop()
         while True:
-            await self._event.wait()
+            now = loop.time()
+            await self._through([mailbox for mailbox, due in self._waiting.items() if due <= now])
+            due = min(self._waiting.values(), default=None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._event.wait()
             self._event.clear()
-            claimed = await self.settle_all()
-            if self._waiting:
-                await asyncio.sleep(CLAIMED_RETRY_S if claimed else RETRY_S)
-                self._event.set()
 
-    async def settle_all(self) -> bool:
-        """Once through all that waits; whether another process was at work on some of it."""
-        mailboxes, self._waiting = list(self._waiting), {}
-        claimed = False
+    async def settle_all(self) -> None:
+        """Once through all that waits, also what is to be tried again later."""
+        await self._through(list(self._waiting))
+
+    async def _through(self, mailboxes: Sequence[MailboxId]) -> None:
+        loop = asyncio.get_running_loop()
         for mailbox in mailboxes:
+            self._waiting.pop(mailbox, None)
             if not self._claims.take(mailbox):
-                claimed = True
-                self._waiting[mailbox] = None
+                self._waiting[mailbox] = loop.time() + CLAIMED_RETRY_S
                 continue
             try:
                 await self._settle(mailbox)
@@ -89,10 +95,9 @@ class OutboxRunner:
                 if isinstance(problem, Refusal) and problem.reason is Reason.NO_SUCH_RECIPIENT:
                     continue
                 _log.warning("outbox of mailbox %s waits: %s", mailbox, problem)
-                self._waiting[mailbox] = None
+                self._waiting[mailbox] = loop.time() + RETRY_S
             finally:
                 self._claims.give(mailbox)
-        return claimed
 
     async def _settle(self, mailbox: MailboxId) -> None:
         opened = await self._store.mailbox(mailbox)

@@ -230,6 +230,8 @@ def _canceled(item: Appointment, message: Appointment) -> Appointment:
         sequence=max(item.sequence, message.sequence),
         stamp=message.stamp or item.stamp,
         reminder_minutes=None,
+        # whatever was agreed for one occurrence goes with its series
+        modified=tuple(msgspec.structs.replace(each, item=_canceled(each.item, message)) for each in item.modified),
     )
 
 

@@ -8,6 +8,7 @@ from postern.directory.interface import Account, Directory
 from postern.formats.ntlm import keys
 from postern.formats.ntlm.messages import Authenticate
 from postern.model.ports import Entropy
+from postern.services.login_names import LoginNames
 from postern.services.mechanisms.ntlm import Known, Verifier
 
 KIND = "nt"
@@ -18,9 +19,15 @@ class DirectoryHashes:
     """Accounts with a stored NT hash; others are `elsewhere`'s, such as a domain's."""
 
     def __init__(
-        self, directory: Directory, entropy: Entropy, elsewhere: Verifier | None = None, domain: str = ""
+        self,
+        directory: Directory,
+        names: LoginNames,
+        entropy: Entropy,
+        elsewhere: Verifier | None = None,
+        domain: str = "",
     ) -> None:
         """`domain`: NetBIOS name of the domain whose users are ours even if the directory does not know them so."""
+        self._names = names
         self._domain = domain.upper()
         self._directory = directory
         self._decoy = entropy.token(keys.NT_HASH_BYTES)
@@ -52,15 +59,20 @@ class DirectoryHashes:
         if isinstance(answer, str):
             return answer
         account = await self._directory.login(written(message))
-        if account is None and message.domain.upper() in {"", self._domain}:
+        mail_domain = self._names.mail_domain(message.domain)
+        if account is None and mail_domain:
+            account = await self._directory.login(f"{message.user}@{mail_domain}")
+        elif account is None and message.domain.upper() in {"", self._domain}:
             account = await self._account(message)
         return Known(account.address, answer.base_key) if account is not None else "right, but no account here"
 
     async def _account(self, message: Authenticate) -> Account | None:
         """`user@domain`, or a user of the domain named beside it, which is one of ours or of a directory's."""
         user, domain = message.user, message.domain
-        names = [user] if "@" in user else [f"{domain}\\{user}", f"{user}@{domain}"] if domain else []
-        if "@" not in user:
+        if "@" in user:
+            names = [user]
+        else:
+            names = [*self._names.spellings(written(message)), f"{user}@{domain}"] if domain else []
             names += [f"{user}@{one.name}" for one in await self._directory.domains()]
         for name in names:
             account = await self._directory.login(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from test_ews_people import set_, update
 
@@ -362,6 +364,36 @@ async def test_who_is_free_when_and_times_to_meet(anna, boris):
 )
 async def test_windows_that_nobody_answers_for(anna, end, code):
     assert (await anna.ask(availability("anna@example.org", end=end))).codes == [code]
+
+
+def mime_of(reply) -> str:
+    return base64.b64decode(reply.all("//t:MimeContent")[0].text).decode()
+
+
+async def test_mime_content_is_icalendar(anna):
+    """Evolution shows nothing else of a calendar."""
+    item, _ = await made(anna, SERIES)
+    mime = "<t:IncludeMimeContent>true</t:IncludeMimeContent>"
+    whole = (await anna.ask(occurrence(item, 2).replace("</t:BaseShape>", f"</t:BaseShape>{mime}"))).ok()
+    event = mime_of(whole)
+    assert event.count("BEGIN:VEVENT") == 1 and "RECURRENCE-ID;TZID=" in event and ":20261104T090000" in event
+    moved = whole.ids()[0]
+    other = set_("CalendarItem", "item:Subject", "<t:Subject>Other</t:Subject>")
+    (await anna.ask(update(moved, other, more=NONE))).ok()
+    got = await anna.ask(
+        f"<m:GetItem><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape>{mime}</m:ItemShape><m:ItemIds>"
+        f'<t:ItemId Id="{item}"/></m:ItemIds></m:GetItem>'
+    )
+    series = mime_of(got.ok())
+    first, second = series.split("BEGIN:VEVENT")[1:]
+    assert "RRULE:FREQ=WEEKLY" in first and "SUMMARY:Status" in first
+    assert "SUMMARY:Other" in second and "RECURRENCE-ID" in second
+
+
+async def test_ids_alone_of_an_occurrence(anna):
+    item, _ = await made(anna, SERIES)
+    (found,) = (await anna.ask(occurrence(item, 2).replace("AllProperties", "IdOnly"))).ok().ids()
+    assert found[0] != item
 
 
 FILE = "<t:FileAttachment><t:Name>{}</t:Name><t:Content>{}</t:Content></t:FileAttachment>"

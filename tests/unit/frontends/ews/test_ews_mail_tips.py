@@ -136,3 +136,10 @@ async def test_configurations(anna, name, code, element):
     if name == "MailTips":
         assert told.text("//t:MailTipsEnabled") == "true"
         assert [one.get("Name") for one in told.all("//t:Domain")] == ["example.org"]
+
+
+async def test_without_a_wish_all_is_told(anna):
+    """As exchangelib asks."""
+    whole = asked("boris@example.org")
+    silent = whole.replace("<m:MailTipsRequested>All</m:MailTipsRequested>", "All")
+    assert tips(await anna.single(silent)) == tips(await anna.single(whole))

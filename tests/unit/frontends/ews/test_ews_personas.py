@@ -81,6 +81,8 @@ async def test_conditions_and_orders_over_both(anna, world):
     await made(anna, "Contact", CONTACT, "contacts")
     assert names(await anna.single(find(CONTACTS, more=restricted("Surname", "PET")))) == ["Olga Petrova"]
     assert names(await anna.single(find(CONTACTS, more=restricted("Surname", "x")))) == []
+    as_exchangelib = restricted("Surname", "pet").replace("persona:", "contacts:")
+    assert names(await anna.single(find(CONTACTS, more=as_exchangelib))) == ["Olga Petrova"]
 
 
 async def test_shapes(anna):

@@ -245,6 +245,9 @@ def test_one_occurrence_is_changed_answered_and_called_off() -> None:
     told = receive_cancel(answered, by_mail(off.messages[0]), OWNER)
     assert told.effect is Effect.CANCELED and told.item is not None
     assert told.item.modified[0].item.is_canceled
+    whole = receive_cancel(answered, by_mail(cancel(tracked, NOW + timedelta(minutes=4)).messages[0]), OWNER)
+    assert whole.item is not None and whole.item.is_canceled
+    assert whole.item.modified[0].item.is_canceled, "what was changed goes with its series"
     without, _reply = respond_occurrence(theirs, date(2026, 12, 14), Response.DECLINED, ALICE, NOW)
     assert without.deleted == (date(2026, 12, 14),)
 

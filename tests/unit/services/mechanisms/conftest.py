@@ -54,15 +54,15 @@ async def world(tmp_path):
 
     def open_(text: str = "[ntlm]\naccounts = true\n", **options):
         failures = FailureLog(tmp_path / "failures.db")
+        settings = parse(f'[server]\nhostname = "mail.example.org"\n{text}', base=tmp_path)
         authentication = Authentication(
             directory,
             failures,
             clock,
             entropy,
-            AuthenticationSettings(LimitSettings(**options), cost=CHEAP),
+            AuthenticationSettings(LimitSettings(**options), cost=CHEAP, domains=settings.authentication.domains),
             sleep=sleep,
         )
-        settings = parse(f'[server]\nhostname = "mail.example.org"\n{text}', base=tmp_path)
         mechanisms.register(authentication, settings, directory, tmp_path, clock, entropy)
         made.append(authentication)
         return authentication

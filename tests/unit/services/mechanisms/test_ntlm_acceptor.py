@@ -7,7 +7,8 @@ import spnego
 from spnego.channel_bindings import GssChannelBindings
 from tests.unit.services.mechanisms.conftest import END_POINT, PASSWORD
 
-from postern.formats.ntlm import messages
+from postern.directory.interface import Domain, NewAccount
+from postern.formats.ntlm import keys, messages
 from postern.model.refusal import Reason
 from postern.services.negotiation import Accepted, Continue, Refused
 
@@ -45,6 +46,17 @@ async def test_sign_in(world):
 async def test_ways_to_write_a_name(world, user):
     outcome = await converse(world.begin(world.open(), "NTLM"), client(user))
     assert isinstance(outcome, Accepted), outcome
+
+
+@pytest.mark.parametrize(("user", "address"), [("ACME\\anna", "anna@example.net"), ("other\\anna", "anna@example.org")])
+async def test_the_netbios_name_tells_whose_user_it_is(world, user, address):
+    await world.directory.put_domain(Domain("example.net"))
+    (other,) = await world.directory.create_accounts([NewAccount("anna@example.net")])
+    await world.directory.put_derived_keys(other.id, {"nt": keys.nt_hash(PASSWORD)})
+    text = "[ntlm]\naccounts = true\n[authentication.domains]\nacme = 'example.net'\nOther = 'example.org'\n"
+    outcome = await converse(world.begin(world.open(text), "NTLM"), client(user))
+    assert isinstance(outcome, Accepted), outcome
+    assert outcome.principal.address == address
 
 
 async def test_bound_to_this_connection(world):

@@ -6,6 +6,7 @@ import pytest
 
 from postern.directory.interface import NewAccount, RecipientKind
 from postern.model.rights import ROLES
+from postern.protocols.ews.ids import read_item
 
 ROOT = '<t:DistinguishedFolderId Id="publicfoldersroot"/>'
 MESSAGE = b"From: x@example.net\r\nTo: board@example.org\r\nSubject: news %d\r\n\r\nhello\r\n"
@@ -118,3 +119,16 @@ async def test_who_may_write_posts_and_may_not_change_what_others_see(anna, bori
         "</t:ItemChange></m:ItemChanges></m:UpdateItem>"
     )
     assert (await boris.ask(flag)).codes == ["ErrorAccessDenied"]
+
+
+@pytest.mark.conformance("MSOXWSCORE_S04_TC23_VerifyPublicFolderItem")
+async def test_an_item_is_made_in_a_public_folder(world, anna, boris, board):
+    """Its id is one of the public folders' mailbox, and means the same for everybody (MS-OXWSITEMID 2.1)."""
+    folder, _ = await unread(anna)
+    made, _ = await anna.save("<t:Subject>mine</t:Subject>", f'<t:FolderId Id="{folder}"/>')
+    public = await world.parts.directory.resolve("public-folders@example.org")
+    key = read_item(made)
+    assert (key.mailbox, key.folder) == (public.account.mailbox, board)
+    reply = (await boris.get(made)).ok()
+    assert reply.text("//t:Message/t:Subject") == "mine"
+    assert reply.one("//t:ParentFolderId").get("Id") == folder

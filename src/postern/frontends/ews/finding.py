@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from postern.formats import aqs
 from postern.frontends.ews import calendar_finding, item_values, matching, places, slices
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
@@ -17,6 +18,7 @@ from postern.frontends.ews.folder_reading import paged
 from postern.frontends.ews.item_reading import wanted
 from postern.frontends.ews.loading import Loader, Wanted
 from postern.model.ids import FolderId, Uid
+from postern.model.query import Query
 from postern.protocols.ews import message_xml, responses
 from postern.protocols.ews.find_requests import FindItem, Grouping
 from postern.protocols.ews.message_facts import MessageFacts
@@ -24,6 +26,7 @@ from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.paths import Extended, Field, Path
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.violation import EwsViolation
+from postern.services.mailboxes import normalise
 
 _NOT_SORTED = frozenset(
     {"item:Body", "item:Attachments", "item:MimeContent", "item:ResponseObjects", "item:EffectiveRights"}
@@ -45,8 +48,7 @@ async def find_item(call: Call, request: FindItem) -> str:
         return await calendar_finding.view(call, request)
     if request.query and (request.restriction is not None or request.group is not None):
         raise EwsViolation("ErrorInvalidArgument", "QueryString goes with neither Restriction nor GroupBy.")
-    if request.query:
-        raise EwsViolation("ErrorContentIndexingNotEnabled", "Searching by a query string is not supported.")
+    query = _query(call, request)
     writer = MessageWriter(request.shape, call.version, listing=True, strict=True)
     looked_at = _looked_at(request)
     message_xml.check(looked_at)
@@ -56,7 +58,8 @@ async def find_item(call: Call, request: FindItem) -> str:
         if request.traversal != "Shallow":
             return _root(request, "", 'IndexedPagingOffset="0" TotalItemsInView="0" IncludesLastItemInRange="true"')
         box, folder = place.box, place.folder
-        found = await _look(box, folder, request, looked_at)
+        among = None if query is None else await box.access.search(folder, query)
+        found = await _look(box, folder, request, looked_at, among)
         chosen, attributes = paged(found, request.page)
         loader = await Loader.open(box, folder, wanted(writer))
         facts = await loader.by_uid([each.uid for each in chosen])
@@ -89,18 +92,30 @@ def _looked_at(request: FindItem) -> list[Path]:
     return found + sorted_by
 
 
-async def _look(box: Box, folder: FolderId, request: FindItem, looked_at: Sequence[Path]) -> list[Found]:
-    """Items that fit, in order. Raises Refusal."""
+def _query(call: Call, request: FindItem) -> Query | None:
+    """What the query string asks for (MS-OXWSSRCH 2.2.4.16)."""
+    if not request.query:
+        return None
+    try:
+        return aqs.parse(request.query, call.services.clock.now().date())
+    except aqs.BadQueryError as error:
+        raise EwsViolation("ErrorInvalidArgument", f"The query string is {error}.") from error
+
+
+async def _look(
+    box: Box, folder: FolderId, request: FindItem, looked_at: Sequence[Path], among: Sequence[Uid] | None
+) -> list[Found]:
+    """Items that fit, in order, of all or of some. Raises Refusal."""
     plain = request.restriction is None and request.group is None and request.names is None
     if plain and _by_arrival(request):
-        uids = (await box.access.view(folder)).uids
+        uids = (await box.access.view(folder)).uids if among is None else among
         backwards = not request.order or request.order[0].descending
         return [Found(Uid(uid), ()) for uid in (reversed(uids) if backwards else uids)]
     needs = item_values.needs(looked_at)
     loader = await Loader.open(box, folder, Wanted(True, needs.header, needs.content, needs.structure))
     found: list[Found] = []
     count = 0
-    async for uid, facts in loader.all():
+    async for uid, facts in loader.all(None if among is None else normalise((uid, uid) for uid in among)):
         count += 1
         if count % slices.ITEMS == 0:
             await asyncio.sleep(0)

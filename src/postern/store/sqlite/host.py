@@ -19,6 +19,7 @@ from postern.store.sqlite import upkeep
 from postern.store.sqlite.connection import DurabilityLost, connect, refusal
 from postern.store.sqlite.reserve import Reserve
 from postern.store.sqlite.schema import check
+from postern.store.sqlite.search.connections import Connections
 from postern.store.sqlite.upkeep import CHECKPOINT_PAGES
 from postern.store.sqlite.views import Views
 
@@ -43,6 +44,8 @@ class Host:
         self.epoch = epoch
         self.reserve = reserve
         self.views = Views()
+        self.searched = Connections(self)
+        self.closing = False
         self.dirty: set[Path] = set()
         """Files written since the last `SqliteStore.sync_dirty`."""
         self.broken: DurabilityLost | None = None
@@ -183,7 +186,7 @@ class Host:
             barrier.set()
             self._running.discard(path)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine in the background; `close` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -191,8 +194,10 @@ class Host:
 
     async def close(self) -> None:
         """Wait for background work, close all files and threads."""
+        self.closing = True
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.searched.close()
         while self._open:
             _, db = self._open.popitem()
             db.close()

@@ -80,11 +80,16 @@ async def _asked(session: Session, folder: FolderId, uids: Sequence[int], sql: s
     """The answer of a statement over a list of items, all of which have their heads."""
     listed = msgspec.json.encode(list(uids)).decode()
 
-    def ask(db: apsw.Connection, statement: str) -> str:
-        ((text,),) = rows(db, statement, (listed, folder))
-        return str(text)
+    def ask(db: apsw.Connection) -> tuple[list[int], str]:
+        ((headless,),) = rows(db, _HEADLESS, (listed, folder))
+        if headless != "[]":
+            return _numbers(headless), ""
+        ((text,),) = rows(db, sql, (listed, folder))
+        return [], str(text)
 
-    headless = _numbers(await session.run(partial(ask, statement=_HEADLESS)))
+    headless, text = await session.run(ask)
     if headless:
         await session.fill_heads(folder, headless)
-    return await session.run(partial(ask, statement=sql))
+        # what could not be filled is gone in the meantime: the statement leaves it out
+        ((text,),) = await session.run(lambda db: rows(db, sql, (listed, folder)))
+    return text

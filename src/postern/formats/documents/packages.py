@@ -87,7 +87,7 @@ def _words(data: bytes, parts: tuple[_Part, ...]) -> Iterator[str]:
                     if part.names.fullmatch(entry.filename):
                         chunks = _unpacked(archive, entry, left)
                         yield from texts(chunks, inside=part.inside, ends=part.ends, without=part.without)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, UnreadableError):
             raise
         raise UnreadableError(f"zip: {error}") from error

@@ -34,7 +34,7 @@ TEXTS_AT_A_TIME = 2000
 """In a thread: how long a read transaction may hold up a checkpoint."""
 _END = "SELECT uid FROM items WHERE folder = ? AND uid >= ? ORDER BY uid LIMIT 1 OFFSET ?"
 _decode = msgspec.json.Decoder(list[int]).decode
-_Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
+Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
 
 
 class Session:
@@ -251,7 +251,7 @@ def _slice(db: apsw.Connection, folder: FolderId, ranges: Ranges, limit: int) ->
 
 
 async def search(
-    host: Host, path: Path, consult: _Consult, folder: FolderId, query: Query, within: Ranges | None
+    host: Host, path: Path, consult: Consult, folder: FolderId, query: Query, within: Ranges | None
 ) -> list[Uid]:
     """UIDs of the folder that match, ascending."""
     scan = Scan(query, folder, within, await consult(reading.keywords))

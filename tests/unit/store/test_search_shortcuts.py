@@ -98,7 +98,7 @@ def test_bodies_are_folded_as_if_they_were_decoded(body: bytes, charset: str, en
 @given(st.text("ab e042", min_size=1, max_size=5), st.lists(st.text("ab e042", max_size=300), max_size=4))
 def test_a_text_is_found_by_its_rarest_octet(wanted: str, pieces: list[str]) -> None:
     text = wanted[:-1].join(pieces).encode()
-    assert finder(wanted.encode())(text) == (wanted.encode() in text)
+    assert finder(wanted.encode(), text[: len(text) // 2])(text) == (wanted.encode() in text)
 
 
 def search_file(world: World) -> Path:

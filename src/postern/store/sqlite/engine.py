@@ -25,6 +25,7 @@ from postern.store.sqlite.repairing import Rerender
 from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
 from postern.store.sqlite.schema import UnknownLayout
 from postern.store.sqlite.search import attachments, indexing
+from postern.store.sqlite.search.connections import Connections
 from postern.store.sqlite.search.file import path_beside, throw_away
 from postern.store.sqlite.verifying import Resolves, Verified
 
@@ -68,6 +69,7 @@ class SqliteStore:
         """Bus slot and quota of a mailbox that has no file yet and should get one; None: it should not."""
         self._root = data_dir / "mailboxes"
         self._host = Host(blobs, bus, clock, epoch, Reserve(data_dir / "reserve", reserve_bytes), max_open)
+        self._host.searched = Connections(self._host)
         self._mailboxes: dict[MailboxId, SqliteMailbox] = {}
         self._retired: list[int] = []
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
@@ -19,7 +19,6 @@ from postern.store.sqlite import upkeep
 from postern.store.sqlite.connection import DurabilityLost, connect, refusal
 from postern.store.sqlite.reserve import Reserve
 from postern.store.sqlite.schema import check
-from postern.store.sqlite.search.connections import Connections
 from postern.store.sqlite.upkeep import CHECKPOINT_PAGES
 from postern.store.sqlite.views import Views
 
@@ -30,6 +29,26 @@ MAX_OPEN = 256
 EVICTED_LOG_PAGES = 256
 """A file that is closed with more than this in its log is checkpointed: opening reads the whole log."""
 BUSY_LIMIT_S = 10.0
+
+
+class Kept(Protocol):
+    """What search.connections.Connections does."""
+
+    async def take(self, path: Path) -> apsw.Connection:
+        """A connection to a mailbox with its search file."""
+        ...
+
+    def give(self, path: Path, db: apsw.Connection, *, good: bool) -> None:
+        """Give it back."""
+        ...
+
+    def forget(self, path: Path) -> None:
+        """Close what waits for a mailbox that is going away."""
+        ...
+
+    def close(self) -> None:
+        """Close what waits."""
+        ...
 
 
 class Host:
@@ -44,7 +63,8 @@ class Host:
         self.epoch = epoch
         self.reserve = reserve
         self.views = Views()
-        self.searched = Connections(self)
+        self.searched: Kept
+        """Connections of searches; set by whoever makes the host, before it is used."""
         self.closing = False
         self.dirty: set[Path] = set()
         """Files written since the last `SqliteStore.sync_dirty`."""

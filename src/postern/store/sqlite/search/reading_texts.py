@@ -14,19 +14,19 @@ import msgspec
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.search.expression import Read
 
-CHUNK_BYTES = 1 << 16
-"""Of joined texts; what is larger costs more in fresh pages of memory than it saves."""
-_TRIES = 200
-_SELDOM = b" etaonirshdlucmwfgypbvk-.,=/xjqz"
-"""Octets that texts are full of, the most frequent first; all others are rarer."""
+CHUNK_BYTES = 1 << 17
+"""Of messages whose texts are joined; what is larger costs more in fresh pages of memory than it saves."""
+_TRY_EACH_BYTES = 50
 _HEADER = "CROSS JOIN s.headers t ON t.content = i.content"
-_FROM = (
-    " FROM json_each(?) r CROSS JOIN items i CROSS JOIN s.bodies b ON b.content = i.content {header}"
+_SIZES = (
+    "SELECT json_group_array(json_array(i.uid, i.size)) FROM json_each(?) r CROSS JOIN items i"
     " WHERE i.folder = ? AND i.uid = r.value"
 )
-_LENGTHS = "SELECT json_group_array(json_array(i.uid, length(b.text){length}))" + _FROM
-_TEXTS = "SELECT json_group_array(i.uid), cast(group_concat(cast({text} AS TEXT), char(0)) AS BLOB)" + _FROM
-_decode_lengths = msgspec.json.Decoder(list[tuple[int, int]]).decode
+_TEXTS = (
+    "SELECT json_group_array(i.uid), cast(group_concat(cast({text} AS TEXT), char(0)) AS BLOB) FROM json_each(?) r"
+    " CROSS JOIN items i CROSS JOIN s.bodies b ON b.content = i.content {header} WHERE i.folder = ? AND i.uid = r.value"
+)
+_decode_sizes = msgspec.json.Decoder(list[tuple[int, int]]).decode
 _decode = msgspec.json.Decoder(list[int]).decode
 
 
@@ -34,42 +34,44 @@ def containing(db: apsw.Connection, folder: int, uids: Sequence[int], read: Read
     """Of these items, the ones whose texts contain what is wanted, in their order."""
     if not uids:
         return []
-    header = _HEADER if read.header else ""
     text = "t.text || x'0a' || b.text" if read.header else "b.text"
-    sql = _TEXTS.format(header=header, text=text)
+    sql = _TEXTS.format(header=_HEADER if read.header else "", text=text)
     found: list[int] = []
-    has = finder(read.wanted)
-    for chunk in _chunks(db, folder, uids, header):
+    has: Callable[[bytes], bool] | None = None
+    for chunk in _chunks(db, folder, uids):
         ((numbers, texts),) = rows(db, sql, (msgspec.json.encode(chunk).decode(), folder))
-        if texts is not None and has(texts):
+        if texts is None:
+            continue
+        has = has or finder(read.wanted, texts)
+        if has(texts):
             found += [uid for uid, one in zip(_decode(numbers), texts.split(b"\0"), strict=True) if has(one)]
     return found
 
 
-def _chunks(db: apsw.Connection, folder: int, uids: Sequence[int], header: str) -> Iterator[list[int]]:
-    """UIDs with texts for a chunk; a longer one comes alone."""
-    sql = _LENGTHS.format(header=header, length=" + length(t.text)" if header else "")
-    ((lengths,),) = rows(db, sql, (msgspec.json.encode(list(uids)).decode(), folder))
+def _chunks(db: apsw.Connection, folder: int, uids: Sequence[int]) -> Iterator[list[int]]:
+    """UIDs of messages for a chunk; a longer one comes alone."""
+    ((sizes,),) = rows(db, _SIZES, (msgspec.json.encode(uids).decode(), folder))
     chunk: list[int] = []
-    size = 0
-    for uid, length in _decode_lengths(lengths):
-        if chunk and size + length > CHUNK_BYTES:
+    total = 0
+    for uid, size in _decode_sizes(sizes):
+        if chunk and total + size > CHUNK_BYTES:
             yield chunk
-            chunk, size = [], 0
+            chunk, total = [], 0
         chunk.append(uid)
-        size += length
+        total += size
     if chunk:
         yield chunk
 
 
-def finder(wanted: bytes) -> Callable[[bytes], bool]:
-    """`wanted in text`, by the octet of it that is probably the rarest: looking for one costs a tenth."""
-    place = max(range(len(wanted)), key=lambda at: _SELDOM.find(wanted[at : at + 1]) % 256)
+def finder(wanted: bytes, sample: bytes) -> Callable[[bytes], bool]:
+    """`wanted in text`, by the octet of it that is the rarest in a sample: looking for one costs a tenth."""
+    counts = [sample.count(wanted[at : at + 1]) for at in range(min(len(wanted), 32))]
+    place = counts.index(min(counts))
     octet = wanted[place : place + 1]
 
     def found(text: bytes) -> bool:
         at = text.find(octet, place)
-        for _ in range(_TRIES):
+        for _ in range(len(text) // _TRY_EACH_BYTES + 1):
             if at < 0:
                 return False
             if text.startswith(wanted, at - place):

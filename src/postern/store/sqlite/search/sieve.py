@@ -77,7 +77,10 @@ class Sieve(NamedTuple):
         if low == _TOO_LONG:
             return True
         for words, values in self.wanted:
-            if all(word in low for word in words):
+            for word in words:
+                if word not in low:
+                    break
+            else:
                 continue
             if _is_plain(low) or all(map(_is_plain, values(low))):
                 return False

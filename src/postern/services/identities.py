@@ -37,6 +37,7 @@ class Identities:
 
     def __init__(self, directory: Directory, permissions: Permissions, clock: Clock) -> None:
         self._directory = directory
+        self._clock = clock
         self._acting = Acting(directory, permissions, clock)
 
     async def mailbox_of(self, address: str) -> MailboxId:
@@ -45,6 +46,15 @@ class Identities:
         if found.account is None or found.account.mailbox is None:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, address)
         return found.account.mailbox
+
+    async def principal(self, mailbox: MailboxId) -> Principal | None:
+        """Who a mailbox belongs to, for work that goes on without a sign-in; None: nobody who may use it now."""
+        account = await self._directory.account_of(mailbox)
+        if account is None or not account.enabled or account.mailbox is None:
+            return None
+        if account.expires_at is not None and account.expires_at <= self._clock.timestamp():
+            return None
+        return Principal(account.id, account.address, account.mailbox, account.slot, account.generation)
 
     async def owner(self, mailbox: MailboxId) -> Owner:
         """Raises Refusal(NO_SUCH_RECIPIENT)."""

@@ -12,11 +12,13 @@ from postern.frontends.ews.places import FolderPlace, ItemPlace
 from postern.model.calendar.appointment import Appointment, Response, State
 from postern.model.calendar.zones import Zone
 from postern.model.ids import ChangeNumber, ItemId
-from postern.model.items import ItemClass
+from postern.model.items import Columns, ItemClass
+from postern.model.properties import unpack
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import ids
 from postern.protocols.ews.ids import ItemKey
 from postern.protocols.ews.item_requests import CreateItem, NewItem, UpdateItem
+from postern.protocols.ews.meeting_xml import REPRESENTING
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.reading import attribute, text
 from postern.protocols.ews.thing_drafting import ThingDraft
@@ -228,11 +230,23 @@ async def _invited(call: Call, place: ItemPlace) -> tuple[Agenda, Entry]:
     uid = meeting_uid(content)
     if uid is None:
         raise EwsViolation("ErrorInvalidItemForOperationCreateItem", "The message is about no meeting.")
-    agenda = await call.agenda(place.box)
+    agenda = await _whose(call, place)
     found = await agenda.find(uid)
     if not found:
         raise EwsViolation("ErrorItemNotFound", "The meeting is not in the calendar.")
     return agenda, found[0]
+
+
+async def _whose(call: Call, place: ItemPlace) -> Agenda:
+    """The calendar that a meeting message is about: that of the mailbox, or of who the reader acts for."""
+    rows = await place.box.rows(place.folder, Columns.PROPERTIES, [place.uid])
+    represented = str(unpack(rows[0][0] or b"").get(REPRESENTING) or "") if rows else ""
+    if represented:
+        try:
+            return await call.agenda(await call.box_of(represented))
+        except Refusal:
+            pass  # no delegate of theirs, or not any more: one's own calendar may have it
+    return await call.agenda(place.box)
 
 
 async def _remove(place: ItemPlace, agenda: Agenda, entry: Entry) -> str:
@@ -271,6 +285,7 @@ async def _answer(
     if done is None:
         return _NONE
     whole = place._replace(day=None) if place.item != entry.id else place
+    whole = whole._replace(box=await call.box(agenda.entries.items.id))
     return identities.items_of(_identity(whole, done), "CalendarItem")
 
 

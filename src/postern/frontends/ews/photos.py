@@ -1,4 +1,4 @@
-"""GetUserPhoto (MS-OXWSCONT 3.1.4): the pictures of the address book, in the one size that there is."""
+"""GetUserPhoto and SetUserPhoto (MS-OXWSCONT 3.1.4): the pictures of the address book, each in the one size it has."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import base64
 
 from postern.frontends.ews.call import Call
 from postern.model.filters import Equal
+from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import responses
 from postern.protocols.ews.lookup_requests import GetUserPhoto
-from postern.protocols.ews.names import DECLARED
+from postern.protocols.ews.people_requests import SetUserPhoto
 from postern.protocols.ews.violation import EwsViolation
 
 _UNCHANGED = "<m:HasChanged>false</m:HasChanged>"
@@ -25,7 +26,27 @@ async def get_user_photo(call: Call, request: GetUserPhoto) -> str:
         answer = responses.success(
             "GetUserPhotoResponse", f"<m:HasChanged>true</m:HasChanged><m:PictureData>{data}</m:PictureData>"
         )
-    return answer.replace("<m:GetUserPhotoResponse ", f"<m:GetUserPhotoResponse {DECLARED} ", 1)
+    return responses.alone(answer)
+
+
+async def set_user_photo(call: Call, request: SetUserPhoto) -> str:
+    """SetUserPhoto: one's own, JPEG or PNG; whoever asks for one gets it as it is."""
+
+    async def one(given: SetUserPhoto) -> str:
+        try:
+            await call.services.address_book.set_photo(call.principal, given.address, given.picture)
+        except Refusal as refusal:
+            if refusal.reason is Reason.TOO_LARGE:
+                raise EwsViolation("ErrorInvalidPhotoSize", "A picture has 100 KiB at most.") from refusal
+            if refusal.reason is Reason.BAD_VALUE:
+                raise EwsViolation("ErrorInvalidRequest", "A picture is JPEG or PNG.") from refusal
+            if refusal.reason is Reason.CONFLICT:
+                said = "The picture comes from another directory, and is changed there."
+                raise EwsViolation("ErrorAccessDenied", said) from refusal
+            raise
+        return ""
+
+    return responses.alone(await call.each("SetUserPhotoResponse", [request], one))
 
 
 async def _picture(call: Call, address: str) -> bytes:

@@ -76,12 +76,6 @@ class GetPasswordExpirationDate(msgspec.Struct, frozen=True):
     address: str
 
 
-class GetServiceConfiguration(msgspec.Struct, frozen=True):
-    """GetServiceConfiguration (MS-OXWSCONFIG)."""
-
-    wanted: tuple[str, ...]
-
-
 class GetUserPhoto(msgspec.Struct, frozen=True):
     """GetUserPhoto (MS-OXWSCONT 3.1.4); the size is only read, pictures have one."""
 
@@ -128,12 +122,6 @@ def get_server_time_zones(element: Element) -> GetServerTimeZones:
 def get_password_expiration_date(element: Element) -> GetPasswordExpirationDate:
     """GetPasswordExpirationDate."""
     return GetPasswordExpirationDate(text_of(element, "MailboxSmtpAddress").strip())
-
-
-def get_service_configuration(element: Element) -> GetServiceConfiguration:
-    """GetServiceConfiguration."""
-    found = some(element, "RequestedConfiguration")
-    return GetServiceConfiguration(tuple(text(one).strip() for _, one in limited(found)))
 
 
 def get_user_photo(element: Element) -> GetUserPhoto:

@@ -13,6 +13,7 @@ from postern.protocols.ews.calendar_xml import at
 from postern.protocols.ews.item_table import ALL, DEFAULT, Property, computed
 from postern.protocols.ews.message_facts import MessageFacts
 
+REPRESENTING = "PidTagReceivedRepresentingSmtpAddress"
 _CLASS = "ipm.schedule.meeting."
 _ANSWERS = {"pos": "Accept", "tent": "Tentative", "neg": "Decline"}
 
@@ -45,9 +46,35 @@ def _response(facts: MessageFacts) -> str:
     return _ANSWERS.get(facts.message_class.lower().rpartition(".")[2], "Unknown")
 
 
+_TYPES = {
+    0x1: "NewMeetingRequest",
+    0x10000: "FullUpdate",
+    0x20000: "InformationalUpdate",
+    0x40000: "SilentUpdate",
+    0x80000: "Outdated",
+    0x100000: "PrincipalWantsCopy",
+}
+"""PidLidMeetingType (MS-OXOCAL 2.2.6.5)."""
+
+
+def _type(facts: MessageFacts) -> str:
+    stored = facts.properties.get("PidLidMeetingType")
+    return _TYPES.get(stored, "NewMeetingRequest") if isinstance(stored, int) else "NewMeetingRequest"
+
+
+def _is_delegated(facts: MessageFacts) -> str:
+    """Whether it is about somebody else's calendar, for whom the reader acts."""
+    whose = str(facts.properties.get(REPRESENTING) or "").lower()
+    return "true" if whose and whose != facts.owner else "false"
+
+
+def _is_out_of_date(facts: MessageFacts) -> str:
+    return "true" if _type(facts) == "Outdated" else "false"
+
+
 _COMMON: tuple[Property, ...] = (
-    computed("meeting:IsDelegated", lambda facts: "false", DEFAULT),
-    computed("meeting:IsOutOfDate", lambda facts: "false", DEFAULT),
+    computed("meeting:IsDelegated", _is_delegated, DEFAULT),
+    computed("meeting:IsOutOfDate", _is_out_of_date, DEFAULT),
     computed("meeting:HasBeenProcessed", lambda facts: "true", DEFAULT),
     computed("meeting:ResponseType", _response, DEFAULT),
     computed("calendar:UID", _uid),
@@ -67,7 +94,7 @@ MEETING: dict[str, tuple[Property, ...]] = {
     "MeetingMessage": _COMMON,
     "MeetingRequest": (
         *_COMMON,
-        computed("meetingRequest:MeetingRequestType", lambda facts: "NewMeetingRequest", DEFAULT),
+        computed("meetingRequest:MeetingRequestType", _type, DEFAULT),
         *_TIMES,
         _LOCATION,
         computed("calendar:IsMeeting", lambda facts: "true", ALL),

@@ -259,6 +259,11 @@ def _received_by(facts: MessageFacts) -> Person | None:
     return Person(facts.owner, facts.owner) if facts.owner and not facts.draft else None
 
 
+def _represented(facts: MessageFacts) -> Person | None:
+    whose = str(facts.properties.get(meeting_xml.REPRESENTING) or "")
+    return Person(whose, whose) if whose and not facts.draft else _received_by(facts)
+
+
 _07, _SP1, _10, _13 = Version.EXCHANGE_2007, Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2013
 _D, _A, _X = "Default", "AllProperties", ""
 HEADER, CONTENT = 1, 2
@@ -340,7 +345,7 @@ AFTER_EXTENDED: tuple[Property, ...] = (
     Property("message:References", _simple("References", lambda f: f.text(b"references")), _07, _A, HEADER),
     Property("message:ReplyTo", _reply_to, _07, _A, CONTENT),
     Property("message:ReceivedBy", _one("ReceivedBy", _received_by), _SP1, _A),
-    Property("message:ReceivedRepresenting", _one("ReceivedRepresenting", _received_by), _SP1, _A),
+    Property("message:ReceivedRepresenting", _one("ReceivedRepresenting", _represented), _SP1, _A),
 )  # fmt: skip
 
 THINGS: dict[str, tuple[Property, ...]] = {

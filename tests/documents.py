@@ -15,7 +15,9 @@ def archive(entries: dict[str, bytes | str], *, method: int = zipfile.ZIP_DEFLAT
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as file:
         for name, content in entries.items():
-            file.writestr(name, content)
+            entry = zipfile.ZipInfo(name)  # of a date that is always the same
+            entry.compress_type = method
+            file.writestr(entry, content)
     return out.getvalue()
 
 

@@ -50,6 +50,7 @@ def test_kinds(content_type: str, name: str, expected: str | None) -> None:
         (PLAIN, "\ufeffwords".encode(), ["words"], ["\ufeff"]),
         (PLAIN, "wörter".encode("utf-16"), ["wörter"], []),
     ],
+    ids=["pdf", "packed pdf", "docx", "xlsx", "pptx", "odt", "html", "html in koi8-r", "text", "text in utf-16"],
 )  # fmt: skip
 def test_words(kind_: str, data: bytes, found: list[str], missing: list[str]) -> None:
     text = read(kind_, data)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from postern.formats.mime import compose
-from postern.formats.mime.compose import Mailbox
-from postern.frontends.ews import answering, calendar_making, identities, places, saving, sending, thing_making
+import hashlib
+
+from postern.frontends.ews import (
+    answering,
+    calendar_making,
+    identities,
+    places,
+    post_making,
+    saving,
+    sending,
+    thing_making,
+)
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace
 from postern.model.items import Flag, SpecialUse
@@ -37,15 +46,13 @@ async def create_item(call: Call, request: CreateItem) -> str:
             return await thing_making.create(call, item, saved)
         if item.element in calendar_making.CALENDAR_RESPONSES:
             return await calendar_making.respond(call, item, request)
-        if item.element in RESPONSES:
-            draft, after = await answering.respond(call, item)
-            if draft is None:
-                return _EMPTY
-        elif item.element in PLAIN:
-            draft, after = saving.blank(), None
-            draft.create(item)
-        else:
-            raise EwsViolation("ErrorInvalidItemForOperationCreateItem", f"{item.element} cannot be made.")
+        if item.element == "PostItem":
+            return await post_making.create(call, item, saved)
+        if item.element == "PostReplyItem":
+            return await post_making.reply(call, item, saved)
+        draft, after = await _drafted(call, item)
+        if draft is None:
+            return _EMPTY
         if not request.disposition and item.element != "Item":
             raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
         answer = await _finish(call, draft, request.disposition or "SaveOnly", saved, item.element)
@@ -56,22 +63,38 @@ async def create_item(call: Call, request: CreateItem) -> str:
     return responses.response("CreateItem", await call.each(_MESSAGE, request.items, one, empty=_EMPTY))
 
 
+async def _drafted(call: Call, item: NewItem) -> tuple[Draft | None, answering.After | None]:
+    """The message of an item, and what is to be done when it was sent; no message: all is done. Raises EwsViolation."""
+    if item.element in RESPONSES:
+        return await answering.respond(call, item)
+    if item.element not in PLAIN:
+        raise EwsViolation("ErrorInvalidItemForOperationCreateItem", f"{item.element} cannot be made.")
+    draft = saving.blank()
+    draft.create(item)
+    return draft, None
+
+
 async def _finish(call: Call, draft: Draft, disposition: str, saved: FolderPlace | None, element: str) -> str:
     if disposition == "SaveOnly":
         place = saved or await sending.saved_to(call, None, SpecialUse.DRAFTS)
         if draft.mime is None:
-            await author(call, draft)
+            await sending.author(call, draft)
         content = saving.rendered(call, draft)
         uid = await saving.add(place.box, place.folder, content, draft)
         shown = "Message" if element in RESPONSES or element == "Item" else element
         return identities.items_of(await identities.identity(place.box, place.folder, uid), shown)
-    await author(call, draft)
-    content = call.services.submission.complete(saving.rendered(call, draft))
+    await sending.author(call, draft)
+    rendered = saving.rendered(call, draft)
+    content = call.services.submission.complete(rendered)
+    key = None
+    if draft.mime is not None and content == draft.mime:
+        # the client has named the message itself: the same octets again are the same message
+        key = call.services.submission.key((await call.box()).id, "", hashlib.sha256(content).hexdigest())
     place_of_copy = None
     if disposition == "SendAndSaveCopy":
         place_of_copy = saved or await sending.saved_to(call, None, SpecialUse.SENT)
-    await sending.send(call, content)
-    if place_of_copy is not None:
+    await sending.send(call, content, key)
+    if place_of_copy is not None and not (key is not None and await sending.is_kept(place_of_copy, content)):
         draft.flags |= Flag.SEEN
         try:
             await saving.add(place_of_copy.box, place_of_copy.folder, content, draft, drop=int(Flag.DRAFT))
@@ -81,13 +104,3 @@ async def _finish(call: Call, draft: Draft, disposition: str, saved: FolderPlace
             said = "The message was sent; there is no copy of it."
             return responses.warning(_MESSAGE, "ErrorItemSave", said, _EMPTY)
     return _EMPTY
-
-
-async def author(call: Call, draft: Draft) -> None:
-    """Who writes, where the message does not say it; with another in From, Sender is left to the mail flow."""
-    if draft.document.get(b"from") is None:
-        owner = (await call.box()).owner
-        draft.field("From", compose.mailbox(Mailbox(owner.name, call.principal.address)))
-    for name in ("Disposition-Notification-To", "Return-Receipt-To"):
-        if draft.document.get(name.lower().encode()) == b"<>":
-            draft.field(name, draft.document.get(b"from"))

@@ -23,7 +23,7 @@ from postern.protocols.ews.violation import EwsViolation
 
 def wanted(writer: MessageWriter) -> Wanted:
     """What a writer needs."""
-    return Wanted(not writer.only_ids, writer.header, writer.content, writer.structure)
+    return Wanted(not writer.only_ids, writer.header, writer.content, writer.structure, writer.conversation)
 
 
 class Reader:

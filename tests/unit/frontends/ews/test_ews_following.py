@@ -219,4 +219,5 @@ async def test_query_strings(full, query, found):
 
 
 async def test_a_query_string_that_is_too_much(full):
-    assert (await full.ask(queried("(" * 200))).codes == ["ErrorInvalidArgument"]
+    (code,) = (await full.ask(queried("(" * 200))).codes
+    assert code in ("ErrorInvalidArgument", "ErrorSearchQueryHasTooManyKeywords")

@@ -49,6 +49,7 @@ class Target:
 
     def __init__(self, path: str, mailbench: ModuleType) -> None:
         conf: dict[str, Any] = json.loads(Path(path).read_text())
+        self.path = path
         self.name = str(conf.get("name", path))
         self.conf = conf
         self.mailbench = mailbench

@@ -2,10 +2,11 @@
 
     make bench ARGS="--rounds 3"
     make bench ARGS="--rounds 1 --scale 0.3 --only inject-4k,bodies"
+    make bench ARGS="--set mailbox"
 
 The load generator (`mailbench.py`, `peers.sh`) is looked for in $POSTERN_BENCH, or in ../shared/bench. Its scenarios
 come first, each in a `compare` of its own with as much work as keeps Postern busy for about five seconds, then the
-project's own: `bodies` (benchmarks/bodies.py) and `pipelined` (benchmarks/pipelined.py).
+project's own: `bodies` (benchmarks/bodies.py), `pipelined` (benchmarks/pipelined.py), benchmarks/mailbox.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import bodies, pipelined
+from benchmarks import bodies, mailbox, pipelined
 from benchmarks.places import bench_tools
 from postern.catalogue.load import load as load_catalogue
 
@@ -33,10 +35,17 @@ SCALES = {
     "fetch": 5.0,
     "append": 6.0,
     "login-imaps": 5.0,
+    "mixed": 1.0,
 }
 """The generator's scenarios that the goals name, and how much work each gets at `--scale 1`. `fetch` reads its one
 folder in a fraction of a second, whatever its size; `bodies` repeats that for long enough."""
-OWN = ("bodies", "pipelined")
+OWN = ("bodies", "pipelined", *mailbox.SCENARIOS)
+SETS = {
+    "default": [name for name in SCALES if name != "mixed"] + ["bodies", "pipelined"],
+    "mailbox": ["append", "mixed", *mailbox.SCENARIOS],
+}
+"""What is run without `--only`; `mailbox` takes about six minutes at one round."""
+LOWER_IS_BETTER = ("_us", "_ms", "_mb", "_per_connection", "_per_message")
 
 
 def start_postern(work: Path, users_file: Path, base: int) -> tuple[subprocess.Popen[bytes], Path]:
@@ -130,16 +139,23 @@ def own_rows(name: str, targets: list[str], rounds: int, scale: float) -> list[s
     """The table's rows of one of the project's own scenarios; the first target is what the others are compared with."""
     if name == "bodies":
         found = bodies.measure(targets, messages=4000, seconds=5.0 * scale, rounds=rounds)
+    elif name in mailbox.SCENARIOS:
+        found = mailbox.measure(name, targets, rounds)
     else:
         found = {}
         for path in targets:
             conf = json.loads(Path(path).read_text())
             found[conf["name"]] = pipelined.measure(conf, int(80_000 * scale), 1000, rounds)
-    first, *others = found.values()
+    names = [str(json.loads(Path(target).read_text())["name"]) for target in targets]
     rows = []
-    for metric, base in first.items():
-        better = "lower" if metric.endswith("_us") else "higher"
-        cells = [f"{base:g}", *(f"{other[metric]:g} (x{other[metric] / base:.2f})" for other in others)]
+    for metric in next(iter(found.values())):
+        better = "lower" if metric.endswith(LOWER_IS_BETTER) else "higher"
+        values = [found[target][metric] if target in found else None for target in names]
+        base = values[0]
+        cells = ["-" if base is None else f"{base:g}"]
+        for value in values[1:]:
+            ratio = f" (x{value / base:.2f})" if base and value is not None else ""
+            cells.append("-" if value is None else f"{value:g}{ratio}")
         rows.append(f"| {name} | {metric} | {better} | {' | '.join(cells)} |")
     return rows
 
@@ -151,6 +167,7 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", help="names separated by commas: the generator's scenarios, " + ", ".join(OWN)
     )
+    parser.add_argument("--set", default="default", choices=sorted(SETS), help="which scenarios, without --only")
     parser.add_argument(
         "--store", default="mdbox", help="the peer's mailbox format; a comma-separated list runs several"
     )
@@ -162,6 +179,8 @@ def main() -> None:
     parser.add_argument("--md", default="bench-table.md")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers are stopped all the same
     tools = bench_tools()
     work = Path(tempfile.mkdtemp(prefix="postern-bench-"))
@@ -182,7 +201,7 @@ def main() -> None:
         server, target = start_postern(work, users, 22000)
         wait_ready(22143, server)
         targets = [str(p / "target.json") for p in peers] + [str(target)]
-        only = args.only.split(",") if args.only else [*SCALES, *OWN]
+        only = args.only.split(",") if args.only else SETS[args.set]
         rows: list[str] = []
         for name in only:
             began = time.monotonic()

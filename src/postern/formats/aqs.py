@@ -15,6 +15,7 @@ from postern.model.items import Flag
 from postern.model.query import (
     All,
     And,
+    AttachmentContains,
     BodyContains,
     HasFlags,
     HeaderContains,
@@ -208,11 +209,19 @@ class _Reader:
         if not value.strip("*"):
             return All()
         if name is None:
-            return TextContains(value.rstrip("*"))
+            return _anywhere(value.rstrip("*"))
         make = _PROPERTIES.get(name)
         if make is None:
-            return And((TextContains(name), TextContains(value.rstrip("*"))))
+            return And((_anywhere(name), _anywhere(value.rstrip("*"))))
         return make(value, self._today)
+
+
+def _anywhere(value: str) -> Query:
+    return Or((TextContains(value), AttachmentContains(value)))
+
+
+def _attachment(value: str, _today: date) -> Query:
+    return AttachmentContains(value.rstrip("*"))
 
 
 def _header(*names: str) -> Callable[[str, date], Query]:
@@ -344,7 +353,7 @@ _PROPERTIES: dict[str, Callable[[str, date], Query]] = {
     "bcc": _header("bcc"),
     "participants": _header("from", "to", "cc", "bcc"),
     "body": _body,
-    "attachment": _body,
+    "attachment": _attachment,
     "kind": _kind,
     "received": _time(ReceivedBetween),
     "sent": _time(SentBetween),

@@ -115,6 +115,12 @@ class BodyContains(Query, frozen=True):
     text: str
 
 
+class AttachmentContains(Query, frozen=True):
+    """Names or words of attachments contain the text without case, as far as they have been read."""
+
+    text: str
+
+
 class TextContains(Query, frozen=True):
     """Header or text parts, decoded, contain the text without case."""
 

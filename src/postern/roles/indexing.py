@@ -7,11 +7,14 @@ from pathlib import Path
 
 from postern.model.ids import MailboxId
 from postern.model.refusal import Reason, Refusal
+from postern.roles.document_reading import DocumentReader
 from postern.roles.parts import Parts
 from postern.telemetry.log import logger
 
 LOOK_EVERY_S = 1.0
 QUIET_S = 2.0
+ATTACHMENTS_S = 30.0
+"""How long attachments of one mailbox are read before the next mailbox has its turn."""
 CLEAN_EVERY_S = 24 * 3600.0
 
 
@@ -25,6 +28,7 @@ class Indexing:
         self._done: dict[MailboxId, int] = {}
         """Change numbers up to which mailboxes have been looked at."""
         self._cleaned: dict[MailboxId, float] = {}
+        self._documents = DocumentReader()
 
     async def look(self) -> None:
         """Index every mailbox that has changed since the last time, one after another."""
@@ -40,6 +44,8 @@ class Indexing:
             try:
                 count = await self._parts.store.index_mailbox(mailbox)
                 await self._clean(mailbox)
+                if await self._read_attachments(mailbox):
+                    current = -1  # the others first, then it goes on here
             except Refusal as refusal:
                 self._log.warning("index.skipped", mailbox=mailbox, reason=str(refusal))
                 if refusal.reason is Reason.NO_SUCH_RECIPIENT:
@@ -48,6 +54,15 @@ class Indexing:
             self._done[mailbox] = current
             if count:
                 self._log.info("index.grown", mailbox=mailbox, messages=count)
+        await self._documents.close()
+
+    async def _read_attachments(self, mailbox: MailboxId) -> bool:
+        """Whether some are left for the next time."""
+        done = await self._parts.store.read_attachments(mailbox, self._documents.read, ATTACHMENTS_S)
+        if done.read or done.failed:
+            self._log.info("index.attachments", mailbox=mailbox, read=done.read, unreadable=done.failed)
+            await self._parts.store.index_mailbox(mailbox)
+        return done.more
 
     async def _clean(self, mailbox: MailboxId) -> None:
         now = self._parts.clock.monotonic()

@@ -18,7 +18,7 @@ TOO_LARGE, BAD_VALUE, DISK_FULL, READ_ONLY, CORRUPT, TRY_LATER.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from postern.model.ids import AccountId, BlobRef, ChangeNumber, DeliveryKey, FolderId, ItemId, MailboxId, Uid
@@ -41,6 +41,9 @@ from postern.model.items import (
 from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
 from postern.model.sync import Came, FolderChanges, ItemChanges, OutboxEntry, SetOff, Setting, SyncPoint, Went
+
+ReadDocument = Callable[[str, bytes], Awaitable["str | None"]]
+"""The text of an attachment of a kind (formats.documents.kinds); None if it cannot be read."""
 
 Ranges = Sequence[tuple[int, int]]
 """Inclusive UID ranges, ascending and disjoint."""

@@ -14,6 +14,7 @@ from postern.model.items import Flag
 from postern.model.query import (
     All,
     And,
+    AttachmentContains,
     BodyContains,
     HasFlags,
     HeaderContains,
@@ -31,24 +32,28 @@ DAY = 86400
 MARCH_15 = 1_710_460_800
 
 
+def anywhere(text: str) -> Query:
+    return Or((TextContains(text), AttachmentContains(text)))
+
+
 @pytest.mark.parametrize(
     ("text", "query"),
     [
         ("", All()),
-        ("report", TextContains("report")),
-        ("quarterly report", And((TextContains("quarterly"), TextContains("report")))),
-        ('"quarterly report"', TextContains("quarterly report")),
-        ("rep*", TextContains("rep")),
+        ("report", anywhere("report")),
+        ("quarterly report", And((anywhere("quarterly"), anywhere("report")))),
+        ('"quarterly report"', anywhere("quarterly report")),
+        ("rep*", anywhere("rep")),
         ("subject:отчёт", HeaderContains("subject", "отчёт")),
         ('Subject: "a b"', HeaderContains("subject", "a b")),
         ("from:anna AND to:boris", And((HeaderContains("from", "anna"), HeaderContains("to", "boris")))),
         ("from:(anna OR boris)", Or((HeaderContains("from", "anna"), HeaderContains("from", "boris")))),
-        ("a b OR c", Or((And((TextContains("a"), TextContains("b"))), TextContains("c")))),
-        ("a (b OR c)", And((TextContains("a"), Or((TextContains("b"), TextContains("c")))))),
+        ("a b OR c", Or((And((anywhere("a"), anywhere("b"))), anywhere("c")))),
+        ("a (b OR c)", And((anywhere("a"), Or((anywhere("b"), anywhere("c")))))),
         ("NOT body:x", Not(BodyContains("x"))),
-        ("a -b", And((TextContains("a"), Not(TextContains("b"))))),
+        ("a -b", And((anywhere("a"), Not(anywhere("b"))))),
         ("body:x", BodyContains("x")),
-        ("attachment:plan", BodyContains("plan")),
+        ("attachment:plan", AttachmentContains("plan")),
         ("isread:no", Not(HasFlags(Flag.SEEN.value))),
         ("received:today", ReceivedBetween(MARCH_15, MARCH_15 + DAY)),
         ("received:>=2024-03-15", ReceivedBetween(MARCH_15, None)),
@@ -59,11 +64,11 @@ MARCH_15 = 1_710_460_800
         ("size:>10KB", SizeAbove(10240)),
         ("size:1MB..2MB", And((SizeAbove(1048575), SizeBelow(2097153)))),
         ("size:giant", SizeAbove(1 << 20)),
-        ("kind:email x", TextContains("x")),
-        ("colour:red", And((TextContains("colour"), TextContains("red")))),
-        ("http://a", And((TextContains("http"), TextContains("//a")))),
-        ("((a", TextContains("a")),
-        ("a) b", And((TextContains("a"), TextContains("b")))),
+        ("kind:email x", anywhere("x")),
+        ("colour:red", And((anywhere("colour"), anywhere("red")))),
+        ("http://a", And((anywhere("http"), anywhere("//a")))),
+        ("((a", anywhere("a")),
+        ("a) b", And((anywhere("a"), anywhere("b")))),
         ("AND OR", Or((All(), All()))),
     ],
 )

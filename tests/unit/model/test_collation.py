@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postern.model.collation import fold, sort_key
+from postern.model.collation import fold, fold_utf8, sort_key
 
 
 def _plain(text: str) -> str:
@@ -24,6 +24,7 @@ def _plain(text: str) -> str:
 )
 def test_fold_is_what_it_says(text: str) -> None:
     assert fold(text) == _plain(text)
+    assert fold_utf8(text.encode("utf-8", "surrogatepass")).decode() == fold(text)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ class MemoryBlobs:
     async def read_many(self, refs: Sequence[BlobRef]) -> list[bytes]:
         return [self.bodies[ref] for ref in refs]
 
+    async def read_views(self, refs: Sequence[BlobRef]) -> list[bytes | memoryview]:
+        return [memoryview(self.bodies[ref]) for ref in refs]
+
 
 class MemoryBus:
     def __init__(self) -> None:

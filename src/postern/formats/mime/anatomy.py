@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
 
 import msgspec
@@ -87,6 +88,13 @@ def anatomy(content: bytes | memoryview, packed: bytes, ahead: int = 0) -> Anato
     found.visit(root, alternative=False, related=False)
     attachments = tuple(found.attachments)
     return Anatomy(found.plain, found.html, attachments)
+
+
+def leaves(content: bytes | memoryview, packed: bytes) -> Iterator[Part]:
+    """All parts that hold something, also those of enclosed messages, in their order; `section` is left empty."""
+    for numbers in PartMap.unpack(packed):
+        if numbers[0] in (LEAF, TEXT):
+            yield _part(content, numbers, "")
 
 
 def _tree(content: bytes | memoryview, numbers: list[tuple[int, int, int, int, int]]) -> _Node:

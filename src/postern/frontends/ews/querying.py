@@ -16,6 +16,7 @@ from postern.model.items import FolderClass
 from postern.model.query import (
     All,
     And,
+    AttachmentContains,
     BodyContains,
     HasFlags,
     HeaderContains,
@@ -96,6 +97,8 @@ def fits(facts: MessageFacts, query: Query) -> bool:
         case TextContains(text):
             wanted = fold(text)
             return any(wanted in fold(one) for one in _texts(facts))
+        case AttachmentContains():
+            return False  # those of items without MIME are not read
     raise TypeError(f"a query string makes no {query!r}")
 
 

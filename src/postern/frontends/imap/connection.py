@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from postern.frontends.imap.answers import Answers
 from postern.frontends.imap.ports import Mailbox, Mailboxes, Watch
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.settings import ImapSettings
@@ -50,7 +51,7 @@ MAX_TOGETHER_BYTES = 16_777_216
 class Shared:
     """What all connections of a worker share."""
 
-    __slots__ = ("authentication", "clock", "entropy", "limits", "mailboxes", "settings", "tls", "without")
+    __slots__ = ("answers", "authentication", "clock", "entropy", "limits", "mailboxes", "settings", "tls", "without")
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Shared:
         clock: Clock,
     ) -> None:
         self.clock = clock
+        self.answers = Answers()
         self.without = frozenset(name.upper().encode("ascii") for name in settings.disabled_capabilities)
         """Capabilities that nobody is offered."""
         self.settings = settings

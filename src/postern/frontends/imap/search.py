@@ -21,7 +21,8 @@ from postern.protocols.imap.commands.search import Recent, Returns, Search, Sequ
 from postern.protocols.imap.declined import uid_required
 
 SLICE = 2000
-"""Messages searched for text at a time; between two slices a long search tells how far it is."""
+SLICES = 10
+"""Messages searched for text at a time, or a tenth of the folder; in between a long search tells how far it is."""
 
 
 async def search(connection: Connection, arguments: Search, uid: bool) -> bytes:
@@ -85,8 +86,9 @@ async def _matches(connection: Connection, selected: SelectedFolder, query: Quer
         return await selected.mailbox.search(selected.folder, query)
     progress = Progress(connection, len(uids))
     found: list[int] = []
-    for start in range(0, len(uids), SLICE):
-        part = uids[start : start + SLICE]
+    size = max(SLICE, len(uids) // SLICES)
+    for start in range(0, len(uids), size):
+        part = uids[start : start + size]
         found += await selected.mailbox.search(selected.folder, query, [(part[0], part[-1])])
         await progress.at(start + len(part))
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import TypeVar
 
 from postern.formats.mime import threads
 from postern.frontends.imap.authenticate import enable_condstore
@@ -12,13 +13,19 @@ from postern.model.ids import Uid
 from postern.protocols.imap.commands.search import Search
 from postern.protocols.imap.commands.sort import Sort, Thread
 
+T = TypeVar("T")
+
 
 async def sort(connection: Connection, arguments: Sort, uid: bool) -> bytes:
     """Answers with what matches, in order."""
     found = await _found(connection, arguments.search, uid=uid)
     selected = connection.view
-    found = await selected.mailbox.sort(selected.folder, found, arguments.keys)
-    await answer(connection, b"SORT", arguments.search, found, uid=uid)
+
+    async def order() -> Sequence[Uid]:
+        return await selected.mailbox.sort(selected.folder, found, arguments.keys)
+
+    ordered = await _answered(connection, tuple(arguments.keys), found, order)
+    await answer(connection, b"SORT", arguments.search, ordered, uid=uid)
     return b"OK SORT completed"
 
 
@@ -26,10 +33,28 @@ async def thread(connection: Connection, arguments: Thread, uid: bool) -> bytes:
     """Answers with what matches, in threads."""
     found = await _found(connection, arguments.search, uid=uid)
     selected = connection.view
-    roots = await selected.mailbox.threads(selected.folder, found, by_subject=arguments.by_subject)
-    text = _written(roots, (lambda number: number) if uid else selected.number)
+
+    async def lines() -> Sequence[int | str]:
+        roots = await selected.mailbox.threads(selected.folder, found, by_subject=arguments.by_subject)
+        return list(threads.lines(roots))
+
+    parts = await _answered(connection, arguments.by_subject, found, lines)
+    text = _written(parts, (lambda number: number) if uid else selected.number)
     connection.out.append(b"* THREAD %b\r\n" % text if text else b"* THREAD\r\n")
     return b"OK THREAD completed"
+
+
+async def _answered(
+    connection: Connection, question: Hashable, uids: Sequence[Uid], work: Callable[[], Awaitable[Sequence[T]]]
+) -> Sequence[T]:
+    selected, answers = connection.view, connection.shared.answers
+    question = (selected.mailbox.id, selected.folder, question)
+    changed = await selected.mailbox.change_number()
+    found = answers.get(question, uids, changed)
+    if found is None:
+        found = await work()
+        answers.keep(question, uids, changed, found)
+    return found
 
 
 async def _found(connection: Connection, search: Search, *, uid: bool) -> Sequence[Uid]:
@@ -39,11 +64,11 @@ async def _found(connection: Connection, search: Search, *, uid: bool) -> Sequen
     return [Uid(uid) for uid in await matching(connection, search.query)]
 
 
-def _written(roots: list[threads.Thread], number: Callable[[int], int]) -> bytes:
+def _written(parts: Sequence[int | str], number: Callable[[int], int]) -> bytes:
     """RFC 5256 4: a space only between two numbers and before a parenthesis that follows one."""
     pieces: list[str] = []
     after_number = False
-    for part in threads.lines(roots):
+    for part in parts:
         is_number = not isinstance(part, str)
         if after_number and part != ")":
             pieces.append(" ")

@@ -15,7 +15,7 @@ from postern.model.ids import MailboxId
 from postern.model.items import Quota
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
-from postern.store.interface import Blobs, Bus, Delivered, Delivery
+from postern.store.interface import Blobs, Bus, Delivered, Delivery, ReadDocument
 from postern.store.sqlite import care, upkeep, verifying
 from postern.store.sqlite.care import Compacted, Repaired
 from postern.store.sqlite.connection import refusal, sync_wal
@@ -24,7 +24,8 @@ from postern.store.sqlite.mailbox import SqliteMailbox
 from postern.store.sqlite.repairing import Rerender
 from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
 from postern.store.sqlite.schema import UnknownLayout
-from postern.store.sqlite.search import indexing
+from postern.store.sqlite.search import attachments, indexing
+from postern.store.sqlite.search.connections import Connections
 from postern.store.sqlite.search.file import path_beside, throw_away
 from postern.store.sqlite.verifying import Resolves, Verified
 
@@ -70,6 +71,7 @@ class SqliteStore:
         self._root = data_dir / "mailboxes"
         self._host = Host(blobs, bus, clock, epoch, Reserve(data_dir / "reserve", reserve_bytes), max_open)
         self._host.max_items = max_items
+        self._host.searched = Connections(self._host)
         self._mailboxes: dict[MailboxId, SqliteMailbox] = {}
         self._retired: list[int] = []
 
@@ -102,6 +104,7 @@ class SqliteStore:
         if not path.exists():
             raise Refusal(Reason.NO_SUCH_RECIPIENT, mailbox)
         self._host.forget(path)
+        self._host.searched.forget(path)
         self._mailboxes.pop(mailbox, None)
         await self._blocking(partial(upkeep.remove, path), path)
         throw_away(path_beside(path))
@@ -143,11 +146,15 @@ class SqliteStore:
         """Bring the search file of a mailbox up to date; how many contents were indexed. Raises Refusal."""
         return await self._with_search_file(mailbox, indexing.index)
 
+    async def read_attachments(self, mailbox: MailboxId, read: ReadDocument, seconds: float) -> attachments.Progress:
+        """Read attachments of what was indexed, for about so long. Raises Refusal."""
+        return await self._with_search_file(mailbox, partial(attachments.read_some, read=read, seconds=seconds))
+
     async def clean_search_file(self, mailbox: MailboxId) -> int:
         """Remove from the search file what is gone from the mailbox; how much. Raises Refusal."""
         return await self._with_search_file(mailbox, indexing.clean)
 
-    async def _with_search_file(self, mailbox: MailboxId, work: Callable[[Host, Path], Awaitable[int]]) -> int:
+    async def _with_search_file(self, mailbox: MailboxId, work: Callable[[Host, Path], Awaitable[T]]) -> T:
         await self.mailbox(mailbox)
         return await work(self._host, self.path(mailbox))
 
@@ -231,6 +238,7 @@ class SqliteStore:
         if not path.exists():
             raise Refusal(Reason.NO_SUCH_RECIPIENT, mailbox)
         self._host.forget(path)
+        self._host.searched.forget(path)
         self._mailboxes.pop(mailbox, None)
         return await self._blocking(partial(work, path), path)
 

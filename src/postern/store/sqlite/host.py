@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
@@ -31,6 +31,26 @@ EVICTED_LOG_PAGES = 256
 BUSY_LIMIT_S = 10.0
 
 
+class Kept(Protocol):
+    """What search.connections.Connections does."""
+
+    async def take(self, path: Path) -> apsw.Connection:
+        """A connection to a mailbox with its search file."""
+        ...
+
+    def give(self, path: Path, db: apsw.Connection, *, good: bool) -> None:
+        """Give it back."""
+        ...
+
+    def forget(self, path: Path) -> None:
+        """Close what waits for a mailbox that is going away."""
+        ...
+
+    def close(self) -> None:
+        """Close what waits."""
+        ...
+
+
 class Host:
     """One a process; used from its event loop only, except where said."""
 
@@ -45,6 +65,9 @@ class Host:
         """How many items a mailbox may hold."""
         self.reserve = reserve
         self.views = Views()
+        self.searched: Kept
+        """Connections of searches; set by whoever makes the host, before it is used."""
+        self.closing = False
         self.dirty: set[Path] = set()
         """Files written since the last `SqliteStore.sync_dirty`."""
         self.broken: DurabilityLost | None = None
@@ -185,7 +208,7 @@ class Host:
             barrier.set()
             self._running.discard(path)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine in the background; `close` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -193,8 +216,10 @@ class Host:
 
     async def close(self) -> None:
         """Wait for background work, close all files and threads."""
+        self.closing = True
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.searched.close()
         while self._open:
             _, db = self._open.popitem()
             db.close()

@@ -187,3 +187,37 @@ async def test_a_list_has_no_bodies(full):
     body = '<t:AdditionalProperties><t:FieldURI FieldURI="item:Body"/></t:AdditionalProperties>'
     assert (await full.find(extra=body)).codes == ["ErrorInvalidPropertyRequest"]
     assert not (await full.find(shape="AllProperties")).ok().all("//t:Body")
+
+
+def queried(query: str, order: str = "") -> str:
+    return (
+        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>Default</t:BaseShape></m:ItemShape>'
+        f"{order}<m:ParentFolderIds>{named('inbox')}</m:ParentFolderIds>"
+        f"<m:QueryString>{query}</m:QueryString></m:FindItem>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("subject:&quot;number 7&quot;", [7]),
+        ("from:s2@ AND isread:yes", [5]),
+        ("body:&quot;body of 6&quot; OR &quot;body of 3&quot;", [6, 3]),
+        ("CAFÉ -from:(s0 OR s1)", [8, 5, 2]),
+        ("attachment:plan", []),
+    ],
+)
+async def test_query_strings(full, query, found):
+    reply = (await full.ask(queried(query))).ok()
+    assert [int(s.split()[1]) for s in reply.texts("//t:Subject")] == found
+    order = (
+        '<m:SortOrder><t:FieldOrder Order="Ascending"><t:FieldURI FieldURI="item:DateTimeSent"/></t:FieldOrder>'
+        "</m:SortOrder>"
+    )
+    reply = (await full.ask(queried(query, order))).ok()
+    assert [int(s.split()[1]) for s in reply.texts("//t:Subject")] == sorted(found)
+
+
+async def test_a_query_string_that_is_too_much(full):
+    (code,) = (await full.ask(queried("(" * 200))).codes
+    assert code in ("ErrorInvalidArgument", "ErrorSearchQueryHasTooManyKeywords")

@@ -13,6 +13,7 @@ from postern.model.properties import pack
 from postern.model.query import (
     All,
     And,
+    AttachmentContains,
     BodyContains,
     HasFlags,
     HeaderContains,
@@ -72,6 +73,8 @@ def means(wanted: Query, content: bytes, flags: int, received: int) -> bool:
             return any(fold(text) in fold(value) for key, value in fields.items() if key.lower() == name)
         case BodyContains(text):
             return fold(text) in fold(body)
+        case AttachmentContains():
+            return False  # nobody has read any
         case TextContains(text):
             return fold(text) in fold(head) or fold(text) in fold(body)
         case SizeAbove(octets):

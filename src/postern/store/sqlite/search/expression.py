@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,7 @@ from postern.model.collation import fold
 from postern.model.query import (
     All,
     And,
+    AttachmentContains,
     BodyContains,
     HasFlags,
     HasKeyword,
@@ -52,6 +54,14 @@ BATCH = ":batch"
 """Stands for the last indexed batch that the candidates were taken from."""
 
 
+class Read(NamedTuple):
+    """A text that is looked for outside of SQL, whose `instr` looks at each octet."""
+
+    wanted: bytes
+    header: bool
+    """In the header too."""
+
+
 class Expression:
     """A compiled query: SQL, bindings, and which rows it needs."""
 
@@ -60,20 +70,26 @@ class Expression:
         self._keywords = keywords
         self.bindings: list[object] = []
         self.needs: set[str] = set()
-        """Of h, t, b, c: heads, headers, bodies, the mailbox's own contents."""
+        """Of h, t, b, a, i, c: heads, headers, bodies, attached, the index, the mailbox's own contents."""
         self.candidates: list[str] = []
         """Index queries; their rows are expected in tables `temp.candidates_<n>`."""
-        parts = query.of if isinstance(query, And) else (query,)
-        compiled = [self._compile(part) for part in sorted(parts, key=_cost)] or ["1"]
-        if len(compiled) > MAX_PARTS:
-            compiled[MAX_PARTS:] = [_joined(compiled[MAX_PARTS:], "AND")]
-        self.parts = compiled
+        self.read: Read | None = None
+        """What is left to be looked for in the texts of those for which all parts are true."""
+        parts = sorted(query.of if isinstance(query, And) else (query,), key=_cost)
+        self.parts = [self._compile(part) for part in parts[:-1]]
+        if len(self.parts) > MAX_PARTS:
+            self.parts[MAX_PARTS:] = [_joined(self.parts[MAX_PARTS:], "AND")]
         """All of them have to be true."""
+        if parts:
+            last = parts[-1]
+            is_text = isinstance(last, BodyContains | TextContains) and fold(last.text)
+            self.parts.append(self._readable(last) if is_text else self._compile(last))
+        self.parts = self.parts or ["1"]
 
     def joins(self) -> str:
         """What follows `FROM items i`."""
         sql = ""
-        if "h" in self.needs:
+        if self.needs & {"h", "i"}:
             sql += f" LEFT JOIN s.heads h ON h.content = i.content AND h.stamp = ({STAMP})"
         if "c" in self.needs:
             sql += " JOIN contents c ON c.id = i.content"
@@ -93,6 +109,8 @@ class Expression:
             return self._header(query.name.lower(), fold(query.text))
         if isinstance(query, BodyContains | TextContains):
             return self._text(fold(query.text), header=isinstance(query, TextContains))
+        if isinstance(query, AttachmentContains):
+            return self._attached(fold(query.text))
         return self._row(query)
 
     def _row(self, query: Query) -> str:
@@ -159,21 +177,46 @@ class Expression:
         """The index says which rows may match, the text says which do; what is not indexed is read."""
         if not text:
             return "1"
-        self.needs |= {"h", "b"}
+        self.needs.add("b")
         wanted = self._bind(text.encode())
         place = f"instr(x.text, {wanted}) > 0"
-        attached = f"coalesce((SELECT {place} FROM s.attached x WHERE x.content = i.content), 0)"
-        steps = ""
-        if len(text) >= TRIGRAM:
-            table = f"temp.candidates_{len(self.candidates)}"
-            self.candidates.append(index_query(text))
-            steps = f"WHEN h.indexed BETWEEN 1 AND {BATCH} AND i.content NOT IN {table} THEN 0 "
+        steps = self._not_indexed(text)
         if header:
-            self.needs.add("t")
+            self.needs |= {"h", "t"}
             steps += "WHEN h.content IS NULL THEN NULL "
-            return f"(CASE {steps}WHEN {_of('headers', place)} THEN 1 ELSE {_of('bodies', place)} OR {attached} END)"
-        found = f"{_of('bodies', place)} OR {attached}"
+            return f"(CASE {steps}WHEN {_of('headers', place)} THEN 1 ELSE {_of('bodies', place)} END)"
+        found = _of("bodies", place)
         return f"(CASE {steps}ELSE {found} END)" if steps else f"({found})"
+
+    def _readable(self, query: Query) -> str:
+        """1 if the texts are there and may contain what is wanted, 0 if they do not, NULL if they are not there."""
+        assert isinstance(query, BodyContains | TextContains)
+        text = fold(query.text)
+        self.needs.add("b")
+        self.read = Read(text.encode(), isinstance(query, TextContains))
+        there = _of("bodies", "1")
+        if self.read.header:
+            self.needs |= {"h", "t"}
+            there = f"{there} AND {_of('headers', '1')}"
+        return f"(CASE {self._not_indexed(text)}WHEN 1 THEN {there} END)"
+
+    def _attached(self, text: str) -> str:
+        """What nobody has read yet is not found: it is read in the background only."""
+        if not text:
+            return "1"
+        self.needs.add("a")
+        steps = self._not_indexed(text)
+        found = f"coalesce({_of('attached', f'instr(x.text, {self._bind(text.encode())}) > 0')}, 0)"
+        return f"(CASE {steps}ELSE {found} END)" if steps else found
+
+    def _not_indexed(self, text: str) -> str:
+        """A step of CASE: what was indexed and is not among the candidates does not contain the text."""
+        if len(text) < TRIGRAM:
+            return ""
+        self.needs.add("i")
+        table = f"temp.candidates_{len(self.candidates)}"
+        self.candidates.append(index_query(text))
+        return f"WHEN h.indexed BETWEEN 1 AND {BATCH} AND i.content NOT IN {table} THEN 0 "
 
 
 def _of(table: str, expression: str) -> str:
@@ -196,7 +239,7 @@ def _cost(query: Query) -> int:
         return _cost(query.of)
     if isinstance(query, HeaderContains):
         return 1 if query.name.lower() in _FIELDS else 2
-    if isinstance(query, BodyContains | TextContains):
+    if isinstance(query, BodyContains | TextContains | AttachmentContains):
         return 3
     return 1 if isinstance(query, SentBetween) else 0
 

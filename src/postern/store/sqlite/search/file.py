@@ -20,7 +20,7 @@ from postern.model.collation import UNICODE_VERSION
 from postern.store.sqlite.connection import connect, rows, wal_path
 
 APPLICATION_ID = 0x504F5353
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 PAGE_BYTES = 8192
 BUSY_MS = 2000
 CACHE_KIB = 4096
@@ -57,7 +57,9 @@ CREATE TABLE {s}.heads (
 CREATE INDEX {s}.heads_to_index ON heads (content) WHERE indexed = 0;
 CREATE TABLE {s}.headers (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, text BLOB NOT NULL);
 CREATE TABLE {s}.bodies (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, text BLOB NOT NULL);
-CREATE TABLE {s}.attached (content INTEGER PRIMARY KEY, text BLOB NOT NULL);
+CREATE TABLE {s}.to_read (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
+CREATE TABLE {s}.attached (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, failed INTEGER NOT NULL,
+    text BLOB NOT NULL);
 CREATE VIRTUAL TABLE {s}.trigrams USING fts5(text, content='', contentless_delete=1, detail=none,
     tokenize='trigram case_sensitive 1');
 PRAGMA {s}.application_id = {application};
@@ -113,16 +115,29 @@ def is_private(db: apsw.Connection) -> bool:
     return not db.db_filename("s")
 
 
-def close(db: apsw.Connection) -> None:
-    """Close, and move a long log into the file first; readers of it are not waited for."""
+def has_long_log(db: apsw.Connection) -> bool:
+    """Whether `shorten` is worth its while."""
+    path = db.db_filename("s")
     try:
-        path = db.db_filename("s")
-        log = wal_path(Path(path)) if path else None
-        if log is not None and log.exists() and log.stat().st_size > LOG_BYTES:
-            db.set_busy_timeout(0)
-            db.wal_checkpoint("s", apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    except (apsw.Error, OSError):
-        pass  # the log waits for the next one
+        return bool(path) and wal_path(Path(path)).stat().st_size > LOG_BYTES
+    except OSError:
+        return False
+
+
+def shorten(db: apsw.Connection) -> None:
+    """Move a long log into the file; nobody is waited for, then it waits for the next one."""
+    if not has_long_log(db):
+        return
+    with contextlib.suppress(apsw.Error, OSError):
+        db.set_busy_timeout(0)
+        db.wal_checkpoint("s", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    db.set_busy_timeout(BUSY_MS)
+
+
+def close(db: apsw.Connection) -> None:
+    """Close, and move a long log into the file first."""
+    try:
+        shorten(db)
     finally:
         db.close()
 
@@ -138,7 +153,7 @@ def _attach(db: apsw.Connection, path: Path) -> bool:
             db.execute(
                 f"PRAGMA s.synchronous = NORMAL; PRAGMA s.cache_size = -{CACHE_KIB}; PRAGMA s.mmap_size = {1 << 30}"
             ).fetchall()
-            if _fits(db):
+            if fits(db):
                 return True
             broken = True
         except DAMAGED:
@@ -188,7 +203,8 @@ def _fill(db: apsw.Connection, schema: str, mailbox: str, incarnation: int) -> N
         raise
 
 
-def _fits(db: apsw.Connection) -> bool:
+def fits(db: apsw.Connection) -> bool:
+    """Whether the attached file is of this layout and belongs to the mailbox as it is. Raises apsw.Error."""
     if rows(db, "PRAGMA s.user_version") != [(LAYOUT_VERSION,)]:
         return False
     if rows(db, "PRAGMA s.application_id") != [(APPLICATION_ID,)]:

@@ -19,8 +19,8 @@ from postern.store.sqlite.connection import rows
 from postern.store.sqlite.search import texts
 from postern.store.sqlite.search.file import STAMP
 
-HEADS_AT_A_TIME = 100
-BODIES_AT_A_TIME = 32
+HEADS_AT_A_TIME = 200
+BODIES_AT_A_TIME = 48
 BODY_BYTES_AT_A_TIME = 2 << 20
 
 _TEXTLESS = (
@@ -35,6 +35,8 @@ _HEAD_COLUMNS = 3 + len(texts.Head._fields)
 _PUT_HEAD = f"INSERT OR REPLACE INTO s.heads VALUES ({', '.join('?' * _HEAD_COLUMNS)})"
 _PUT_HEADER = "INSERT OR REPLACE INTO s.headers VALUES (?, ?, ?)"
 _PUT_BODY = "INSERT OR REPLACE INTO s.bodies VALUES (?, ?, ?)"
+
+_PUT_TO_READ = "INSERT OR REPLACE INTO s.to_read VALUES (?, ?)"
 
 
 class Missing(NamedTuple):
@@ -76,21 +78,23 @@ def put_heads(db: apsw.Connection, contents: Sequence[tuple[Missing, bytes]]) ->
     heads: list[tuple[object, ...]] = []
     headers: list[tuple[object, ...]] = []
     for missing, header in contents:
-        raw = missing.prefix + header
-        lines = texts.header_lines(raw)
-        heads.append((missing.content, missing.stamp, 0, *texts.head(raw, lines)))
-        headers.append((missing.content, missing.stamp, texts.header_text(lines)))
+        head, lines = texts.header(missing.prefix + header)
+        heads.append((missing.content, missing.stamp, 0, *head))
+        headers.append((missing.content, missing.stamp, lines))
         yield_lock()
     _write(db, ((_PUT_HEAD, heads), (_PUT_HEADER, headers)))
 
 
-def put_bodies(db: apsw.Connection, contents: Sequence[tuple[Missing, bytes]]) -> None:
-    """Write the rows of contents with their bodies."""
+def put_bodies(db: apsw.Connection, contents: Sequence[tuple[Missing, bytes | memoryview]]) -> None:
+    """Write the rows of contents with their bodies, and note whose attachments are to be read."""
     bodies: list[tuple[object, ...]] = []
+    to_read: list[tuple[object, ...]] = []
     for missing, content in contents:
         bodies.append((missing.content, missing.stamp, texts.body_text(missing.parts, content)))
+        if missing.segment and texts.has_attachments(missing.parts):
+            to_read.append((missing.content, missing.stamp))
         yield_lock()
-    _write(db, ((_PUT_BODY, bodies),))
+    _write(db, ((_PUT_BODY, bodies), (_PUT_TO_READ, to_read)))
 
 
 def yield_lock() -> None:
@@ -103,7 +107,8 @@ def _write(db: apsw.Connection, work: Sequence[tuple[str, list[tuple[object, ...
     db.execute("BEGIN")
     try:
         for sql, values in work:
-            db.executemany(sql, values)
+            if values:
+                db.executemany(sql, values)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:

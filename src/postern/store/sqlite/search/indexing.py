@@ -41,7 +41,7 @@ _GONE = (
     "SELECT h.content FROM s.heads h LEFT JOIN main.contents c ON c.id = h.content WHERE c.id IS NULL"
     " AND h.content > ? ORDER BY h.content LIMIT ?"
 )
-_TABLES = ("heads", "headers", "bodies", "attached")
+_TABLES = ("heads", "headers", "bodies", "attached", "to_read")
 
 
 async def index(host: Host, path: Path) -> int:

@@ -21,9 +21,10 @@ from postern.store.interface import Blobs, Ranges, normalise
 from postern.store.sqlite import reading
 from postern.store.sqlite.connection import refusal, rows
 from postern.store.sqlite.host import Host
-from postern.store.sqlite.search import filling
+from postern.store.sqlite.search import filling, reading_texts
 from postern.store.sqlite.search.expression import BATCH, Expression
-from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, close, is_private, open_beside, path_beside, throw_away
+from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
+from postern.store.sqlite.search.sieve import Sieve
 
 T = TypeVar("T")
 
@@ -33,34 +34,38 @@ TEXTS_AT_A_TIME = 2000
 """In a thread: how long a read transaction may hold up a checkpoint."""
 _END = "SELECT uid FROM items WHERE folder = ? AND uid >= ? ORDER BY uid LIMIT 1 OFFSET ?"
 _decode = msgspec.json.Decoder(list[int]).decode
-_Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
+Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
 
 
 class Session:
     """A connection for one search or sort, used by one thread at a time. Close it."""
 
-    def __init__(self, host: Host, path: Path, blobs: Blobs) -> None:
+    def __init__(self, host: Host, path: Path) -> None:
         self._host = host
         self._path = path
-        self._blobs = blobs
+        self.blobs: Blobs = host.blobs
         self._db: apsw.Connection | None = None
 
     async def open(self, *, private: bool = False) -> None:
         """Open or reopen. Raises apsw.Error."""
-        await self.close()
-        self._db = await self._host.in_thread(partial(open_beside, self._path, private=private))
+        self.close(good=False)
+        if private:
+            self._db = await self._host.in_thread(partial(open_beside, self._path, private=True))
+        else:
+            self._db = await self._host.searched.take(self._path)
 
-    async def close(self) -> None:
-        """Close; may be called again."""
+    def close(self, *, good: bool) -> None:
+        """Give the connection back, with `good` for others to use; may be called again."""
         db, self._db = self._db, None
         if db is not None:
-            await self._host.in_thread(partial(close, db))
+            self._host.searched.give(self._path, db, good=good)
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
         """Do something with the connection in a thread."""
         db = self._db
         assert db is not None
-        return await self._host.in_thread(partial(work, db))
+        # a search that is given up leaves the connection only when its thread has
+        return await finished(self._host.in_thread(partial(work, db)))
 
     @property
     def private(self) -> bool:
@@ -76,7 +81,7 @@ class Session:
             for one in missing:
                 header = one.header
                 if header is None:  # too long for the row
-                    header = await self._blobs.read(one.blob, 0, one.header_end())
+                    header = await self.blobs.read(one.blob, 0, one.header_end())
                 headers.append((one, header))
             if headers:
                 await self.run(partial(filling.put_heads, contents=headers))
@@ -87,7 +92,7 @@ class Session:
             part = uids[start : start + TEXTS_AT_A_TIME]
             missing = await self.run(partial(filling.without_body, folder=folder, uids=part))
             for batch in filling.batches(missing):
-                contents = await self._blobs.read_many([one.blob for one in batch])
+                contents = await self.blobs.read_views([one.blob for one in batch])
                 await self.run(partial(filling.put_bodies, contents=list(zip(batch, contents, strict=True))))
 
     async def forget_bodies(self) -> None:
@@ -96,25 +101,41 @@ class Session:
             await self.run(lambda db: db.execute("DELETE FROM s.bodies"))
 
 
+async def finished(work: Awaitable[T]) -> T:
+    """Wait for something that runs in a thread, even when cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # nobody wants to know any more
+        raise
+
+
 async def with_session(host: Host, path: Path, work: Callable[[Session], Awaitable[T]]) -> T:
     """Run work with the search file; a bad one is replaced by one in memory. Raises Refusal."""
-    session = Session(host, path, host.blobs)
+    session = Session(host, path)
+    good = False
     try:
         await session.open()
         try:
-            return await work(session)
+            result = await work(session)
+            good = True
+            return result
         except (*DAMAGED, *UNUSABLE) as error:
             if session.private:
                 raise
             if isinstance(error, DAMAGED):
-                await session.close()
+                session.close(good=False)
                 await host.in_thread(partial(throw_away, path_beside(path)))  # the next search makes it anew
         await session.open(private=True)
         return await work(session)
     except apsw.Error as error:
         raise refusal(error, path) from error
     finally:
-        await session.close()
+        session.close(good=good)
 
 
 def bounds(query: Query, within: Ranges | None) -> Ranges | None:
@@ -149,10 +170,13 @@ class Scan:
         self.expression = Expression(query, folder, keywords)
         found = bounds(query, within)
         self.ranges: Ranges = reading.ALL_UIDS if found is None else found
+        self.sieve = Sieve.of(query)
         self._batch = 0
 
     def prepare(self, db: apsw.Connection) -> None:
         """Ask the index for candidates, once for the whole folder and of one state of it."""
+        if not self.expression.candidates:
+            return
         db.execute("BEGIN")
         try:
             for number, wanted in enumerate(self.expression.candidates):
@@ -162,12 +186,17 @@ class Scan:
                 db.execute(
                     f"INSERT INTO {table} SELECT rowid FROM s.trigrams WHERE trigrams MATCH ?", (wanted,)
                 ).fetchall()
-            ((self._batch,),) = rows(db, "SELECT batch FROM s.facts") if self.expression.candidates else ((0,),)
+            ((self._batch,),) = rows(db, "SELECT batch FROM s.facts")
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+    def first_step(self, db: apsw.Connection, ranges: Ranges, limit: int) -> tuple[list[int], list[int], Ranges]:
+        """`prepare` and `step`: one way to the thread less."""
+        self.prepare(db)
+        return self.step(db, ranges, limit)
 
     def step(self, db: apsw.Connection, ranges: Ranges, limit: int) -> tuple[list[int], list[int], Ranges]:
         """(matching UIDs, UIDs that cannot be told yet, what is left of the ranges) for up to `limit` items."""
@@ -175,7 +204,10 @@ class Scan:
             return [], [], ranges
         now, left = _slice(db, self.folder, ranges, limit)
         answers = self._ask(db, now)
-        return [uid for uid in answers if uid > 0], [-uid for uid in answers if uid < 0], left
+        found = [uid for uid in answers if uid > 0]
+        if self.expression.read is not None:
+            found = reading_texts.containing(db, self.folder, found, self.expression.read)
+        return found, [-uid for uid in answers if uid < 0], left
 
     def _ask(self, db: apsw.Connection, ranges: Ranges) -> list[int]:
         expression = self.expression
@@ -219,7 +251,7 @@ def _slice(db: apsw.Connection, folder: FolderId, ranges: Ranges, limit: int) ->
 
 
 async def search(
-    host: Host, path: Path, consult: _Consult, folder: FolderId, query: Query, within: Ranges | None
+    host: Host, path: Path, consult: Consult, folder: FolderId, query: Query, within: Ranges | None
 ) -> list[Uid]:
     """UIDs of the folder that match, ascending."""
     scan = Scan(query, folder, within, await consult(reading.keywords))
@@ -237,12 +269,17 @@ async def search(
 
 async def _by_text(scan: Scan, session: Session) -> list[Uid]:
     matched: list[int] = []
-    if scan.expression.candidates:
-        await session.run(scan.prepare)
+    needs = scan.expression.needs
+    fills = [session.fill_heads] if needs & {"h", "t"} else []
+    fills += [session.fill_bodies] if "b" in needs else []
     left = scan.ranges
+    step = scan.first_step
     while left:
-        found, unknown, left = await session.run(partial(scan.step, ranges=left, limit=TEXTS_AT_A_TIME))
-        for fill in (session.fill_heads, session.fill_bodies):
+        found, unknown, left = await session.run(partial(step, ranges=left, limit=TEXTS_AT_A_TIME))
+        step = scan.step
+        if unknown and scan.sieve is not None:
+            unknown = await session.run(partial(scan.sieve.passing, folder=scan.folder, uids=unknown))
+        for fill in fills:
             if not unknown:
                 break
             await fill(scan.folder, unknown)

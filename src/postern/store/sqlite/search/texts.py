@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
+from postern.formats.documents import kinds
+from postern.formats.mime import anatomy, charset, parameters, transfer
 from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
 from postern.formats.mime.address import Address
-from postern.formats.mime.parts import PartMap
+from postern.formats.mime.parts import LEAF, MESSAGE, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 from postern.formats.mime.subject import base_subject
-from postern.model.collation import fold, sort_key
+from postern.model.collation import fold, fold_utf8, sort_key
 from postern.store.sqlite.search.file import NO_DATE
 
 MAX_KEY_BYTES = 255
 """Of a key to sort by."""
 MAX_LINKS = 200
 """References of one message; the first and the last ones count."""
+_CODING = re.compile(
+    rb"^content-(type|transfer-encoding)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE
+).findall
+_ASCII = bytes(range(128))
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,500})>")
 
 
@@ -41,28 +48,111 @@ class Head(NamedTuple):
     """Message ids, space between them: its own (or empty), then its ancestors, the oldest first (RFC 5256 3)."""
 
 
-def header_lines(raw: bytes) -> list[tuple[bytes, str]]:
-    """(lower-case name, folded value) of each field."""
-    return [(name.lower(), fold(mime_header.decode(value))) for name, value in mime_header.values(raw)]
-
-
-def header_text(lines: list[tuple[bytes, str]]) -> bytes:
-    """All fields as `headers.text` has them: a line each, `name: value` with a line end before it."""
-    return b"".join(b"\n%b:%b" % (name, value.encode()) for name, value in lines)
-
-
-def body_text(parts: bytes, content: bytes) -> bytes:
-    """Folded text of all text parts and enclosed headers, a line each."""
+def body_text(parts: bytes, content: bytes | memoryview) -> bytes:
+    """Folded text of all text parts and enclosed headers, a line each: `PartMap.leaf_text`, folded."""
     if not parts:
-        return fold(content.decode("utf-8", "replace")).encode()
-    return "\n".join(fold(text) for text in PartMap.unpack(parts).leaf_text(content)).encode()
+        return fold(bytes(content).decode("utf-8", "replace")).encode()
+    pieces: list[bytes] = []
+    under_message = -1
+    for kind, depth, start, body, end in PartMap.unpack(parts):
+        if under_message == depth:
+            block = bytes(content[start : min(body, start + PART_HEADER_LIMIT_BYTES)])
+            pieces.append(fold(mime_header.decode(block)).encode())
+        under_message = depth + 1 if kind == MESSAGE else -1
+        if kind == TEXT:
+            encoding, named = _coding(bytes(content[start : min(body, start + PART_HEADER_LIMIT_BYTES)]))
+            pieces.append(_folded(transfer.decode(bytes(content[body:end]), encoding), named))
+    return b"\n".join(pieces)
 
 
-def head(raw: bytes, lines: list[tuple[bytes, str]]) -> Head:
-    """What is searched and sorted by of a header block, `lines` being its `header_lines`."""
+def has_attachments(parts: bytes) -> bool:
+    """Whether there may be attachments to read; `parts` is a packed part map."""
+    kinds = parts[::16]  # the low octet of each part's first number
+    return LEAF in kinds or kinds.count(TEXT) > 1
+
+
+class Attached(NamedTuple):
+    """An attachment."""
+
+    name: str
+    kind: str | None
+    """How it is read (formats.documents.kinds); None: only its name can be searched for."""
+    data: bytes
+    """Without transfer encoding; empty if it is not read."""
+
+
+def attachments(parts: bytes, content: bytes, limit: int) -> list[Attached]:
+    """Attachments of a message and of those enclosed in it: what has a file name or is no text."""
+    found: list[Attached] = []
+    for part in anatomy.leaves(content, parts):
+        if not part.name and part.content_type.startswith("text/"):
+            continue
+        kind = kinds.kind(part.content_type, part.name)
+        if kind is not None and part.size_estimate > kinds.MAX_DOCUMENT_BYTES:
+            kind = None
+        data = part.decoded(content) if kind is not None else b""
+        if kind == kinds.PLAIN and part.charset:
+            data = charset.text(data, part.charset).encode("utf-8", "replace")
+        if part.name or kind is not None:
+            found.append(Attached(part.name, kind, data))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _coding(block: bytes) -> tuple[bytes, str]:
+    """(transfer encoding, charset) that a part's header names."""
+    return _coding_of(tuple(_CODING(block)))
+
+
+@lru_cache(maxsize=2048)
+def _coding_of(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, str]:
+    found = {name.lower(): value for name, value in reversed(fields)}
+    _, named = parameters.parse(found.get(b"type", b""))
+    name = parameters.get(named, b"charset") or b""
+    return found.get(b"transfer-encoding", b""), name.decode("ascii", "replace")
+
+
+def _folded(data: bytes, named: str) -> bytes:
+    """Octets in a charset, folded; where they are UTF-8 or ASCII nothing is decoded."""
+    name = charset.codec(named[:64]) if named else None
+    if (name in (None, "ascii", "utf-8") and charset.is_utf8(data)) or (
+        data.isascii() and _is_superset_of_ascii(str(name))
+    ):
+        return fold_utf8(data)
+    return fold_utf8(charset.text(data, named).encode("utf-8", "surrogatepass"))
+
+
+@lru_cache(maxsize=256)
+def _is_superset_of_ascii(codec: str) -> bool:
+    try:
+        return _ASCII.decode(codec) == _ASCII.decode("ascii")
+    except UnicodeDecodeError:
+        return False
+
+
+def header(raw: bytes) -> tuple[Head, bytes]:
+    """What is searched and sorted by of a header block; all fields as `headers.text` has them.
+
+    A line each with a line end before it: `name:value`, names in small letters, values folded.
+    """
     first: dict[bytes, bytes] = {}
-    for name, value in mime_header.values(raw):
-        first.setdefault(name.lower(), value)
+    lines: list[bytes] = []
+    folded: dict[bytes, list[bytes]] = {b"from": [], b"to": [], b"cc": [], b"bcc": [], b"subject": []}
+    for written, value in mime_header.values(raw):
+        name = written.lower()
+        if name not in first:
+            first[name] = value
+        # what is ASCII and no encoded word needs no decoding: white space is folded as `unfold` would leave it
+        plain = b"=?" not in value and value.isascii()
+        text = fold_utf8(value) if plain else fold(mime_header.decode(value)).encode()
+        lines.append(b"\n%b:%b" % (name, text))
+        if name in folded:
+            folded[name].append(text + b"\n")
+    return _head(first, {name: b"".join(values) for name, values in folded.items()}), b"".join(lines)
+
+
+def _head(first: dict[bytes, bytes], folded: dict[bytes, bytes]) -> Head:
     date = mime_date.parse(mime_header.unfold(first.get(b"date", b"")))
     subject, is_reply = base_subject(mime_header.decode(first.get(b"subject", b"")))
     senders = _addresses(first.get(b"from", b""))
@@ -71,11 +161,11 @@ def head(raw: bytes, lines: list[tuple[bytes, str]]) -> Head:
     return Head(
         NO_DATE if date is None else sum(date),
         None if date is None else date[0],
-        _field(lines, b"from"),
-        _field(lines, b"to"),
-        _field(lines, b"cc"),
-        _field(lines, b"bcc"),
-        _field(lines, b"subject"),
+        folded[b"from"],
+        folded[b"to"],
+        folded[b"cc"],
+        folded[b"bcc"],
+        folded[b"subject"],
         _mailbox_key(senders),
         _mailbox_key(recipients),
         _mailbox_key(copied),
@@ -85,10 +175,6 @@ def head(raw: bytes, lines: list[tuple[bytes, str]]) -> Head:
         _display_key(recipients),
         _links(first),
     )
-
-
-def _field(lines: list[tuple[bytes, str]], name: bytes) -> bytes:
-    return b"".join(value.encode() + b"\n" for found, value in lines if found == name)
 
 
 def _addresses(value: bytes) -> list[Address]:

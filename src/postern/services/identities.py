@@ -79,6 +79,18 @@ class Identities:
                 raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} asks for the password of {address}")
         return None if account is None else account.password_expires_at
 
+    async def set_photo(self, principal: Principal, address: str, picture: bytes) -> None:
+        """Replace one's own picture in the address book. Raises Refusal(NOT_PERMITTED) for others'.
+
+        And Refusal(NO_SUCH_RECIPIENT, BAD_VALUE, TOO_LARGE).
+        """
+        found = await self._directory.resolve(address)
+        if found.account is None:
+            raise Refusal(Reason.NO_SUCH_RECIPIENT, address)
+        if found.account.id != principal.account:
+            raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} sets the picture of {address}")
+        await self._directory.set_photo(found.account.address, picture)
+
     async def members(self, address: str) -> Sequence[Member]:
         """Direct members of a group that the address book shows. Raises Refusal(NO_SUCH_RECIPIENT)."""
         found = await self._directory.resolve(address)

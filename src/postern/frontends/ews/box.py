@@ -56,6 +56,11 @@ _ELEMENTS = {
     FolderClass.CONTACTS: "ContactsFolder",
     FolderClass.TASKS: "TasksFolder",
 }
+_SHARING = (
+    (FolderRight.READ_ANY, "FullDetails"),
+    (FolderRight.FREEBUSY_DETAILED, "TimeAndSubjectAndLocation"),
+    (FolderRight.FREEBUSY_SIMPLE, "TimeOnly"),
+)
 _OWNER = Rights(True, True, True, True, True)
 _ROOT_RIGHTS = Rights(False, True, False, False, True)
 
@@ -181,7 +186,15 @@ class Box:
             permissions,
             found.size_bytes,
             hidden=is_hidden(found, every),
+            sharing=await self._sharing(folder),
         )
+
+    async def _sharing(self, folder: FolderId) -> str:
+        """SharingEffectiveRights (MS-OXWSMTGS 2.2.4.9); of one's own calendar there is none."""
+        if not isinstance(self.access, DelegateAccess):
+            return ""
+        held = await self.rights(folder)
+        return next((name for right, name in _SHARING if held & right), "None")
 
     def parent_of(self, folder: Folder) -> FolderId:
         """The folder above, in EWS's tree."""

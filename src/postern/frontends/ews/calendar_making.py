@@ -5,18 +5,20 @@ from __future__ import annotations
 import msgspec
 
 from postern.convert.appointments import NAMES, from_properties, to_properties
-from postern.formats.mime.scan import scan
-from postern.frontends.ews import calendar_reading, identities, places, thing_making
+from postern.frontends.ews import calendar_reading, identities, meeting_reading, places, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace, ItemPlace
+from postern.model import properties
 from postern.model.calendar.appointment import Appointment, Response, State
 from postern.model.calendar.zones import Zone
 from postern.model.ids import ChangeNumber, ItemId
-from postern.model.items import ItemClass
+from postern.model.items import Columns, ItemClass
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import ids
+from postern.protocols.ews.calendar_xml import WHEN
 from postern.protocols.ews.ids import ItemKey
 from postern.protocols.ews.item_requests import CreateItem, NewItem, UpdateItem
+from postern.protocols.ews.meeting_xml import REPRESENTED
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.reading import attribute, text
 from postern.protocols.ews.thing_drafting import ThingDraft
@@ -31,7 +33,6 @@ from postern.services.calendar.agenda import (
     Sending,
 )
 from postern.services.calendar.entries import Entry
-from postern.services.calendar.meeting_mail import calendar_part, read
 from postern.services.mailboxes import Disposal, ItemUpdate
 
 _INVITATIONS = {"SendToNone": NOBODY, "SendOnlyToAll": TO_ALL, "SendToAllAndSaveCopy": TO_ALL_AND_SAVE}
@@ -75,9 +76,9 @@ async def create(call: Call, item: NewItem, request: CreateItem, saved: FolderPl
     agenda = await call.agenda(place.box)
     draft = ThingDraft("CalendarItem")
     draft.create(item)
-    now = call.services.clock.now()
+    start, end = calendar_reading.next_slot(call.services.clock.now())
     stored = {"PidLidReminderSet": True, **draft.set} if item.first("ReminderIsSet") is None else draft.set
-    base = msgspec.structs.replace(from_properties(stored), start=now, end=now, uid="")
+    base = msgspec.structs.replace(from_properties(stored), start=start, end=end, uid="")
     made = calendar_reading.applied(draft, base, zone_for(call, agenda), new=True)
     extra = {key: value for key, value in draft.set.items() if key not in NAMES}
     try:
@@ -135,6 +136,10 @@ def _changed(call: Call, agenda: Agenda, item: Appointment, draft: ThingDraft) -
     for key in draft.removed:
         stored.pop(key, None)
     stored.update({key: value for key, value in draft.set.items() if key in NAMES})
+    if draft.set.keys() & {"PidLidReminderSet", "PidLidReminderDelta"}:
+        stored.pop("PosternReminded", None)  # a reminder that is set anew rings again
+    if draft.calendar.keys() & {"Start", "End", "Recurrence"} and WHEN not in draft.set:
+        draft.put({WHEN: None})  # words about another time
     return calendar_reading.applied(draft, from_properties(stored), zone_for(call, agenda), new=False)
 
 
@@ -201,7 +206,7 @@ async def respond(call: Call, item: NewItem, request: CreateItem) -> str:
     said = text(comment) if comment is not None else ""
     message = place if kind is ItemClass.MESSAGE else None
     if message is not None:
-        agenda, entry = await _invited(call, message)
+        agenda, entry, place = await _invited(call, message)
     elif kind is ItemClass.APPOINTMENT:
         agenda, entry = await _entry(call, place)
     else:
@@ -218,21 +223,28 @@ async def respond(call: Call, item: NewItem, request: CreateItem) -> str:
     if message is not None and item.element != "CancelCalendarItem":
         # what was answered is done with (MS-OXWSMTGS 3.1.4.2.3)
         await message.box.items.delete(message.folder, [message.uid], Disposal.TO_DELETED_ITEMS)
+        message.box.wrote(folders=True)
     place.box.wrote(folders=True)
     return answer
 
 
-async def _invited(call: Call, place: ItemPlace) -> tuple[Agenda, Entry]:
-    """The calendar item of a meeting message. Raises EwsViolation."""
-    content = await place.box.access.read(place.folder, place.uid)
-    uid = meeting_uid(content)
-    if uid is None:
+async def _invited(call: Call, message: ItemPlace) -> tuple[Agenda, Entry, ItemPlace]:
+    """The calendar item of a meeting message, and where it is: with a copy for a delegate in the principal's calendar.
+
+    Raises EwsViolation, Refusal.
+    """
+    content = await message.box.access.read(message.folder, message.uid)
+    found = meeting_reading.brought(content)
+    if found is None:
         raise EwsViolation("ErrorInvalidItemForOperationCreateItem", "The message is about no meeting.")
-    agenda = await call.agenda(place.box)
-    found = await agenda.find(uid)
-    if not found:
+    rows = await message.box.rows(message.folder, Columns.PROPERTIES, [message.uid])
+    principal = properties.unpack(rows[0][0] or b"").get(REPRESENTED) if rows else None
+    box = await call.box_of(str(principal)) if principal else message.box
+    agenda = await call.agenda(box)
+    entry = await meeting_reading.concerned(agenda, found[1])
+    if entry is None:
         raise EwsViolation("ErrorItemNotFound", "The meeting is not in the calendar.")
-    return agenda, found[0]
+    return agenda, entry, ItemPlace(box, entry.folder, entry.id, entry.uid, meeting_reading.day_in(entry, found[1]))
 
 
 async def _remove(place: ItemPlace, agenda: Agenda, entry: Entry) -> str:
@@ -270,19 +282,8 @@ async def _answer(
     done = await agenda.respond(entry, _ANSWERS[item.element], sending, day=place.day, comment=said, proposed=proposed)
     if done is None:
         return _NONE
-    whole = place._replace(day=None) if place.item != entry.id else place
-    return identities.items_of(_identity(whole, done), "CalendarItem")
+    return identities.items_of(_identity(place, done), "CalendarItem")
 
 
 def _organizer(element: str) -> str:
     return {"AcceptItem": "Accept", "DeclineItem": "Decline"}.get(element, "Tentative")
-
-
-def meeting_uid(content: bytes) -> str | None:
-    """Of the calendar part of a message; None: there is none, or it cannot be read."""
-    part = calendar_part(content, scan(content))
-    if part is None:
-        return None
-    method, calendar, named = part
-    found = read(calendar, named, method)
-    return found.appointments[0].uid if found is not None and found.appointments else None

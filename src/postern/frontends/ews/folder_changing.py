@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from postern.frontends.ews import places, transferring
 from postern.frontends.ews.box import Box, container_class, distinguished, shown_name
 from postern.frontends.ews.call import Call
@@ -14,6 +16,7 @@ from postern.model.rights import FolderRight
 from postern.protocols.ews import responses
 from postern.protocols.ews.folder_requests import (
     CreateFolder,
+    CreateManagedFolder,
     DeleteFolder,
     EmptyFolder,
     FieldChange,
@@ -42,7 +45,7 @@ _CLASSES = {
     "TasksFolder": FolderClass.TASKS,
 }
 _READ_ONLY = ("FolderId", "ParentFolderId", "TotalCount", "ChildFolderCount", "UnreadCount", "EffectiveRights",
-              "DistinguishedFolderId", "ManagedFolderInformation")  # fmt: skip
+              "DistinguishedFolderId", "ManagedFolderInformation", "SharingEffectiveRights")  # fmt: skip
 
 
 async def _identity(box: Box, folder: FolderId, call: Call) -> str:
@@ -97,6 +100,20 @@ async def create_folder(call: Call, request: CreateFolder) -> str:
 
     message = "CreateFolderResponseMessage"
     return responses.response("CreateFolder", await call.each(message, request.folders, one, empty=_EMPTY))
+
+
+async def create_managed_folder(call: Call, request: CreateManagedFolder) -> str:
+    """CreateManagedFolder (MS-OXWSFOLD 3.1.4.3): nobody defines such folders here, so there is none to make."""
+    counted = Counter(name.casefold() for name in request.names)
+
+    async def one(name: str) -> str:
+        await call.box_of(request.address)
+        if counted[name.casefold()] > 1:
+            raise EwsViolation("ErrorDuplicateInputFolderNames", "A folder is named twice.")
+        raise EwsViolation("ErrorManagedFolderNotFound", "There are no managed folders.")
+
+    message = "CreateManagedFolderResponseMessage"
+    return responses.response("CreateManagedFolder", await call.each(message, request.names, one, empty=_EMPTY))
 
 
 def checked_name(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from postern.frontends.ews import places, slices, thing_values
+from postern.frontends.ews import meeting_reading, places, slices, thing_values
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.loading import Loader, Wanted
@@ -23,7 +23,7 @@ from postern.protocols.ews.violation import EwsViolation
 
 def wanted(writer: MessageWriter) -> Wanted:
     """What a writer needs."""
-    return Wanted(not writer.only_ids, writer.header, writer.content, writer.structure)
+    return Wanted(not writer.only_ids, writer.header, writer.content, writer.structure, writer.meetings)
 
 
 class Reader:
@@ -45,6 +45,8 @@ class Reader:
         loader = await self._loader(box, folder)
         places = await box.locate(folder, items)
         by_uid = await loader.by_uid(list(places.values()))
+        if self._needs.meetings:
+            await meeting_reading.tell(self._call, box, by_uid.values())
         for item, uid in places.items():
             if uid in by_uid:
                 loader.attachment_ids(by_uid[uid], item)
@@ -57,6 +59,8 @@ class Reader:
         if found is None:
             raise EwsViolation("ErrorItemNotFound", "There is no such item.")
         loader.attachment_ids(found, place.item)
+        if self._needs.meetings:
+            await meeting_reading.tell(self._call, place.box, [found])
         if place.day is None:
             return found
         if found.calendar is None or found.calendar.item.recurrence is None:
@@ -114,6 +118,8 @@ async def get_item(call: Call, request: GetItem) -> str:
         facts = read.get(ref.id)
         if facts is None or ref.occurrence is not None or ref.master_of:
             facts = await reader.facts(await places.item(call, ref, occurrences=True))
+        if writer.neighbours and facts.calendar is not None and facts.calendar.told is None:
+            await meeting_reading.look_around(call, facts)
         return f"<m:Items>{await slices.sized(len(facts.content), partial(writer.write, facts))}</m:Items>"
 
     message = "GetItemResponseMessage"

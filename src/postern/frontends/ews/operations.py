@@ -25,6 +25,7 @@ from postern.frontends.ews import (
     photos,
     probes,
     pulling,
+    reminding,
     sending,
     streaming,
     subscribing,
@@ -44,6 +45,7 @@ from postern.protocols.ews import (
     lookup_requests,
     notification_requests,
     oof_requests,
+    reminder_requests,
 )
 from postern.protocols.ews.versions import Version
 
@@ -57,7 +59,7 @@ class Operation(NamedTuple):
 
 
 _SP1, _10, _10SP1 = Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2010_SP1
-_10SP2, _13 = Version.EXCHANGE_2010_SP2, Version.EXCHANGE_2013
+_10SP2, _13, _16 = Version.EXCHANGE_2010_SP2, Version.EXCHANGE_2013, Version.EXCHANGE_2016
 
 OPERATIONS: dict[str, Operation] = {
     # folders (MS-OXWSFOLD, MS-OXWSSRCH, MS-OXWSSYNC)
@@ -68,6 +70,7 @@ OPERATIONS: dict[str, Operation] = {
     "DeleteFolder": Operation(folder_requests.delete_folder, folder_changing.delete_folder),
     "MoveFolder": Operation(folder_requests.transfer_folder, folder_changing.move_folder),
     "CopyFolder": Operation(folder_requests.transfer_folder, folder_changing.copy_folder),
+    "CreateManagedFolder": Operation(folder_requests.create_managed_folder, folder_changing.create_managed_folder),
     "EmptyFolder": Operation(folder_requests.empty_folder, folder_changing.empty_folder, _10SP1),
     "SyncFolderHierarchy": Operation(folder_requests.sync_folder_hierarchy, hierarchy.sync_folder_hierarchy),
     "MarkAllItemsAsRead": Operation(
@@ -95,6 +98,11 @@ OPERATIONS: dict[str, Operation] = {
     "GetUserAvailabilityRequest": Operation(
         availability_requests.get_user_availability, availability.get_user_availability
     ),
+    # reminders (MS-OXWSMTGS)
+    "GetReminders": Operation(reminder_requests.get_reminders, reminding.get_reminders, _13),
+    "PerformReminderAction": Operation(
+        reminder_requests.perform_reminder_action, reminding.perform_reminder_action, _13
+    ),
     # bulk transfer (MS-OXWSBTRF)
     "ExportItems": Operation(bulk_requests.export_items, bulk.export_items, _10SP1),
     "UploadItems": Operation(bulk_requests.upload_items, bulk.upload_items, _10SP1),
@@ -111,6 +119,7 @@ OPERATIONS: dict[str, Operation] = {
     # people, ids, zones (MS-OXWSRSLNM, MS-OXWSDLIST, MS-OXWSCVTID, MS-OXWSGTZ, MS-OXWSPED)
     "ResolveNames": Operation(lookup_requests.resolve_names, directory_lookups.resolve_names),
     "GetUserPhoto": Operation(lookup_requests.get_user_photo, photos.get_user_photo, _13),
+    "SetUserPhoto": Operation(lookup_requests.set_user_photo, photos.set_user_photo, _16),
     "ExpandDL": Operation(lookup_requests.expand_dl, directory_lookups.expand_dl),
     "ConvertId": Operation(lookup_requests.convert_id, probes.convert_id, _SP1),
     "GetServerTimeZones": Operation(lookup_requests.get_server_time_zones, zones.get_server_time_zones, _10),

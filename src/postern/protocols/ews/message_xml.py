@@ -181,10 +181,10 @@ def _headers(facts: MessageFacts, wish: Wish) -> str:
 
 def _responses(facts: MessageFacts, wish: Wish) -> str:
     if facts.element in THINGS:
-        return calendar_xml.responses_xml(facts)
+        return calendar_xml.responses_xml(facts, wish.version)
     if facts.draft:
         return ""
-    own = meeting_xml.responses_of(facts)
+    own = meeting_xml.responses_of(facts, wish.version)
     return f"<t:ResponseObjects>{own}<t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
 
 
@@ -257,6 +257,16 @@ def _reminder_of(name: str) -> Maker:
 
 def _received_by(facts: MessageFacts) -> Person | None:
     return Person(facts.owner, facts.owner) if facts.owner and not facts.draft else None
+
+
+def _represented(facts: MessageFacts) -> Person | None:
+    other = meeting_xml.delegated_for(facts)
+    return Person(other, other) if other else _received_by(facts)
+
+
+def _answer_wanted(facts: MessageFacts) -> bool:
+    request = facts.element == "MeetingRequest" and facts.calendar is not None
+    return request and bool(facts.calendar.item.response_requested)
 
 
 _07, _SP1, _10, _13 = Version.EXCHANGE_2007, Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2013
@@ -336,11 +346,11 @@ AFTER_EXTENDED: tuple[Property, ...] = (
     Property("message:From", _one("From", lambda f: _first(f, b"from", b"sender")), _07, _D, HEADER),
     Property("message:InternetMessageId", _simple("InternetMessageId", _message_id), _07, _D, HEADER),
     Property("message:IsRead", _flag("IsRead", lambda f: f.read), _07, _D),
-    Property("message:IsResponseRequested", _flag("IsResponseRequested", lambda f: False), _07, _A),
+    Property("message:IsResponseRequested", _flag("IsResponseRequested", _answer_wanted), _07, _A),
     Property("message:References", _simple("References", lambda f: f.text(b"references")), _07, _A, HEADER),
     Property("message:ReplyTo", _reply_to, _07, _A, CONTENT),
     Property("message:ReceivedBy", _one("ReceivedBy", _received_by), _SP1, _A),
-    Property("message:ReceivedRepresenting", _one("ReceivedRepresenting", _received_by), _SP1, _A),
+    Property("message:ReceivedRepresenting", _one("ReceivedRepresenting", _represented), _SP1, _A),
 )  # fmt: skip
 
 THINGS: dict[str, tuple[Property, ...]] = {
@@ -365,6 +375,9 @@ _DICTIONARIES = {
     "distributionlist:Members:Member": "distributionlist:Members",
 }
 """Whoever names an entry is told the whole dictionary."""
+_NEIGHBOURS = frozenset(
+    f"calendar:{kind}Meeting{what}" for kind in ("Conflicting", "Adjacent") for what in ("s", "Count")
+)
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
 _ONLY_WHOLE = frozenset(
@@ -407,7 +420,10 @@ class MessageWriter:
         plain = [row.make for row in last if row.uri.startswith("item:") and row.uri not in _NOT_OF_THINGS]
         before = [row.make for row in first if row.uri not in _NOT_OF_THINGS]
         self._things = {name: (before, plain + [row.make for row in chosen(rows)]) for name, rows in THINGS.items()}
+        # what a message is about is in its calendar part
         self._meetings = {name: [row.make for row in chosen(rows)] for name, rows in meeting_xml.MEETING.items()}
+        self.meetings = any(self._meetings.values())
+        self.neighbours = bool(named & _NEIGHBOURS)
         self.attachments = "item:Attachments" in {row.uri for row in first}
         self._first = [row.make for row in first]
         self._last = [row.make for row in last]
@@ -428,7 +444,11 @@ class MessageWriter:
             p.tag == 0x0E1B for p in self._extended
         )
         self.only_ids = not (
-            self._last or any(len(one[1]) for one in self._things.values()) or self._extended or self._indexed
+            self._last
+            or any(len(one[1]) for one in self._things.values())
+            or self._extended
+            or self._indexed
+            or self.meetings
         ) and [r.uri for r in first] == ["item:ItemId"]
 
     def write(self, facts: MessageFacts) -> str:

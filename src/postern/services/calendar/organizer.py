@@ -18,7 +18,9 @@ from postern.model.calendar.zones import UTC_ZONE, Zone
 from postern.services.calendar.outgoing import Method, Outgoing
 
 _TIME_FIELDS = ("start", "end", "zone", "all_day", "recurrence", "deleted")
-_TOLD_FIELDS = ("subject", "location", "text", "html", "busy", "importance", "sensitivity", "attachments", "url")
+_TOLD_FIELDS = (
+    "subject", "location", "text", "html", "busy", "importance", "sensitivity", "attachments", "url", "conferencing",
+)  # fmt: skip
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -45,6 +45,7 @@ _MEETING_TYPES = {
     Effect.INFORMATIONAL_UPDATE: 0x20000,
     Effect.OUT_OF_DATE: 0x80000,
 }
+_FOR_INFORMATION = 0x100000
 """PidLidMeetingType (MS-OXOCAL 2.2.6.5)."""
 
 
@@ -82,7 +83,7 @@ class Secretary:
         now = datetime.fromtimestamp(entry.at, tz=self._agendas.clock.now().tzinfo)
         case = _Case(agenda, account, policy, mail, entry, now, author.account is not None)
         effects = [await self._one(case, each) for each in found.appointments]
-        await self._tell_message(case, effects)
+        await self._tell_message(case, effects, found.appointments[0])
         if mail.method in ("REQUEST", "CANCEL") and effects and effects[0] is not Effect.OWN:
             await self._to_delegates(case, mailbox, found.appointments[0])
 
@@ -251,7 +252,7 @@ class Secretary:
 
     # --- the message itself, and those who act for its recipient
 
-    async def _tell_message(self, case: _Case, effects: Sequence[Effect]) -> None:
+    async def _tell_message(self, case: _Case, effects: Sequence[Effect], message: Appointment) -> None:
         """What kind of news it was, as clients show it; a room's mail is done with."""
         items = case.agenda.entries.items
         where = (await items.locate([case.entry.item], case.entry.folder)).get(case.entry.item)
@@ -260,6 +261,8 @@ class Secretary:
         folder, uid = where
         try:
             kind = next((_MEETING_TYPES[each] for each in effects if each in _MEETING_TYPES), None)
+            if kind is not None and kind != _MEETING_TYPES[Effect.OUT_OF_DATE] and _informs(case, message):
+                kind = _FOR_INFORMATION
             if kind is not None:
                 await items.update(folder, uid, ItemUpdate({"PidLidMeetingType": kind}))
             if case.policy.automation is Automation.ACCEPT:
@@ -282,6 +285,13 @@ class Secretary:
         where = (await items.locate([case.entry.item], case.entry.folder)).get(case.entry.item)
         if where is not None and settings.delivery is Delivery.DELEGATES_ONLY:
             await items.delete(where[0], [where[1]], Disposal.TO_DELETED_ITEMS)
+
+
+def _informs(case: _Case, message: Appointment) -> bool:
+    """Whether delegates answer the message, and its recipient only reads it."""
+    settings = case.agenda.settings
+    me = Person(case.account.address, case.account.display_name)
+    return any(each.informational for each in copies(message, me, settings.delegates, settings.delivery))
 
 
 def _concerned(found: Sequence[Entry], message: Appointment) -> Entry | None:

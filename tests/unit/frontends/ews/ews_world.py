@@ -9,16 +9,20 @@ from ews_schema import check
 from lxml import etree
 
 from postern.config.settings import Authentication, Server, Settings
-from postern.directory.interface import Domain, NewAccount
+from postern.directory.interface import Domain, NewAccount, RecipientKind
 from postern.frontends.ews.call import Services
 from postern.frontends.ews.frontend import Ews
 from postern.frontends.http.asgi import Admission, Surroundings
 from postern.model.items import SpecialUse
 from postern.roles.parts import Parts
 from postern.services.address_book import AddressBook
+from postern.services.assistants.runner import OutboxRunner
 from postern.services.calendar.agenda import Agendas
 from postern.services.calendar.availability import FreeBusy
+from postern.services.calendar.meeting_mail import SET_OFF
 from postern.services.calendar.posting import Post
+from postern.services.calendar.secretary import Secretary
+from postern.services.calendar.settings import save_settings
 from postern.services.calendar.shelf import Shelf
 from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
@@ -30,6 +34,7 @@ from postern.services.rules.rulebook import RuleBooks
 from postern.services.submission import Submission
 from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.store.journal.writer import Journal
+from postern.store.sqlite.claims import Claims
 
 M = "http://schemas.microsoft.com/exchange/services/2006/messages"
 T = "http://schemas.microsoft.com/exchange/services/2006/types"
@@ -194,9 +199,11 @@ class World:
             journal_directory(self.data), allocate_journal(journal_directory(self.data)), parts.clock,
             self.failures.append,
         )  # fmt: skip
+        self.claims = Claims(self.data / "assistants.lock")
+        self.runner = OutboxRunner(parts.store, self.claims)
         self.mailflow = Mailflow(
             self.journal, parts.store, parts.directory, parts.queue, parts.tracker, parts.clock, self.failures.append,
-            MailflowSettings(host_name="mail.example.org"),
+            MailflowSettings(host_name="mail.example.org"), assistants=self.runner,
         )  # fmt: skip
         self.mailflow.start()
         if not await parts.directory.accounts():
@@ -211,9 +218,11 @@ class World:
         mailboxes = Mailboxes(parts.store, parts.bus, permissions, self.mailflow, parts.clock)
         post = Post(self.mailflow, parts.directory, parts.clock, parts.entropy, "mail.example.org")
         shelf = Shelf()
+        agendas = Agendas(mailboxes, parts.store, parts.directory, post, shelf, parts.clock, parts.entropy)
+        self.runner.register(SET_OFF, Secretary(agendas).handle)
         self.services = Services(
             mailboxes=mailboxes,
-            agendas=Agendas(mailboxes, parts.store, parts.directory, post, shelf, parts.clock, parts.entropy),
+            agendas=agendas,
             availability=FreeBusy(parts.store, parts.directory, shelf),
             rules=RuleBooks(mailboxes, parts.bus),
             identities=Identities(parts.directory, permissions, parts.clock),
@@ -232,15 +241,30 @@ class World:
         return Client(self, Principal(account.id, account.address, account.mailbox, account.slot, account.generation))
 
     async def settled(self) -> None:
-        """All that was accepted is where it goes."""
-        for _ in range(500):
-            if not self.mailflow.outstanding:
+        """All that was accepted is where it goes, and the calendar assistant has seen it."""
+        for _ in range(1000):
+            if self.mailflow.outstanding:
+                await asyncio.sleep(0.01)
+            elif self.runner._waiting:
+                await self.runner.settle_all()
+            else:
                 return
-            await asyncio.sleep(0.01)
         raise AssertionError("mail is still on its way")
+
+    async def settings(self, user: str, **values: object) -> None:
+        """Of somebody's calendar."""
+        await save_settings(await self.parts.store.mailbox(self.accounts[f"{user}@example.org"].mailbox), **values)
+
+    async def add_room(self) -> None:
+        """room@example.org, which books itself."""
+        new = NewAccount("room@example.org", display_name="Room", kind=RecipientKind.ROOM)
+        (made,) = await self.parts.directory.create_accounts([new])
+        await self.parts.store.create_mailbox(made.mailbox, made.slot, made.quota)
+        self.accounts[made.address] = made
 
     async def close(self) -> None:
         await self.address_book.close()
         await self.mailflow.close()
         await self.parts.close()
+        self.claims.close()
         assert not self.failures

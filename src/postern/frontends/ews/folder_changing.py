@@ -26,7 +26,7 @@ from postern.protocols.ews.folder_requests import (
     TransferFolder,
     UpdateFolder,
 )
-from postern.protocols.ews.folder_xml import FolderWriter
+from postern.protocols.ews.folder_xml import FolderWriter, identity
 from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.paths import Extended, Field
 from postern.protocols.ews.places import AnyFolder
@@ -96,7 +96,14 @@ async def create_folder(call: Call, request: CreateFolder) -> str:
         made = await parent.box.access.create_folder(above, checked_name(name), container(new))
         parent.box.wrote(folders=True)
         await _set_permissions(call, parent.box, made.id, new)
-        return await _identity(parent.box, made.id, call)
+        try:
+            return await _identity(parent.box, made.id, call)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_SUCH_FOLDER:
+                raise
+            # who may make folders and not see them: an error would make it be made again
+            named = identity("FolderId", parent.box.folder_id(made.id), "")
+            return f"<m:Folders><t:{new.element}>{named}</t:{new.element}></m:Folders>"
 
     message = "CreateFolderResponseMessage"
     return responses.response("CreateFolder", await call.each(message, request.folders, one, empty=_EMPTY))

@@ -251,7 +251,7 @@ class World:
                 return
         raise AssertionError("mail is still on its way")
 
-    async def settings(self, user: str, **values: object) -> None:
+    async def calendar_settings(self, user: str, **values: object) -> None:
         """Of somebody's calendar."""
         await save_settings(await self.parts.store.mailbox(self.accounts[f"{user}@example.org"].mailbox), **values)
 

@@ -56,13 +56,13 @@ async def test_each_entry_alone(anna, element, keys):
 
 NAMES = "<t:GivenName>Olga</t:GivenName><t:MiddleName>I.</t:MiddleName><t:CompanyName>Acme</t:CompanyName>"
 FILED = {
-    "None": "As I say", "LastCommaFirst": "Petrova, Olga I.", "FirstSpaceLast": "Olga I. Petrova", "Company": "Acme",
-    "LastCommaFirstCompany": "Petrova, Olga I.\r\nAcme", "CompanyLastFirst": "Acme\r\nPetrova Olga I.",
-    "LastFirst": "Petrova Olga I.", "LastFirstCompany": "Petrova Olga I.\r\nAcme",
-    "CompanyLastCommaFirst": "Acme\r\nPetrova, Olga I.", "LastFirstSuffix": "Petrova Olga I. Jr",
+    "None": "As I say", "LastCommaFirst": "Petrova, Olga I.", "FirstSpaceLast": "Olga I. Petrova Jr", "Company": "Acme",
+    "LastCommaFirstCompany": "Petrova, Olga I.\r\nAcme", "CompanyLastFirst": "Acme\r\nPetrovaOlga I.",
+    "LastFirst": "PetrovaOlga I.", "LastFirstCompany": "PetrovaOlga I.\r\nAcme",
+    "CompanyLastCommaFirst": "Acme\r\nPetrova, Olga I.", "LastFirstSuffix": "PetrovaOlga I. Jr",
     "LastSpaceFirstCompany": "Petrova Olga I.\r\nAcme", "CompanyLastSpaceFirst": "Acme\r\nPetrova Olga I.",
     "LastSpaceFirst": "Petrova Olga I.", "DisplayName": "Olja", "FirstName": "Olga",
-    "LastFirstMiddleSuffix": "Petrova Olga I. Jr", "LastName": "Petrova", "Empty": "",
+    "LastFirstMiddleSuffix": "PetrovaOlga I. Jr", "LastName": "Petrova", "Empty": "",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import trustme
 from tests.ports import free_ports
 
+from postern.catalogue.load import load as load_catalogue
 from postern.config.settings import Listener, Network, Server, Settings
 from postern.directory.interface import Domain, NewAccount
 from postern.directory.passwords import CHEAP, new_credentials
@@ -41,12 +42,18 @@ USERS = ("anna", "boris", "chen")
 PASSWORD = "correct horse"
 
 
-def make_settings(data: Path, workers: int = 2, **changes: object) -> Settings:
+def make_settings(data: Path, workers: int = 2, *, also: tuple[str, ...] = (), **changes: object) -> Settings:
+    """`also`: mechanisms that submission offers beside its default ones."""
     ports = free_ports(len(PATHS))
+    named = {
+        path.id: path.mechanisms + also
+        for path in load_catalogue().listeners
+        if also and path.id.startswith("submission")
+    }
     return Settings(
         server=Server(hostname="mail.example.org", data=str(data), workers=workers, stop_s=5),
         network=Network(addresses=("127.0.0.1",), nameservers=("127.0.0.1",), nameserver_port=1),
-        listen={path: Listener(port=port) for path, port in zip(PATHS, ports, strict=True)},
+        listen={path: Listener(port=port, mechanisms=named.get(path)) for path, port in zip(PATHS, ports, strict=True)},
         **changes,
     )
 

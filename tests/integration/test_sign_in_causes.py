@@ -23,7 +23,7 @@ SOMETHING_ELSE = "1.3.6.1.4.1.99999.7"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     settings = make_settings(
-        tmp_path_factory.mktemp("causes") / "data", workers=1, ntlm=Ntlm(accounts=True),
+        tmp_path_factory.mktemp("causes") / "data", workers=1, also=("GSS-SPNEGO", "NTLM"), ntlm=Ntlm(accounts=True),
         authentication=Authentication(failure_delay_s=0.0, failures_per_address=0),
     )  # fmt: skip
     make_organisation(settings)

@@ -105,13 +105,9 @@ def render_config(base: int, workers: int) -> str:
     ports = {path.id: base + path.port % 1000 for path in load_catalogue().listeners}
     if max(ports.values()) > 65535 or base < 0:
         fail(_("--port-base must be from 0 to 64540"))
-    mechanisms = {path.id: path.mechanisms for path in load_catalogue().listeners if path.protocol != "http"}
     listeners = ""
     for name, port in ports.items():
         listeners += f"\n[listen.{name}]\nport = {port}\n"
-        if mechanisms.get(name):
-            # few people here have an NT hash, and some mail programs try nothing else where NTLM is offered
-            listeners += f"mechanisms = {list(mechanisms[name])}\n"
     return CONFIG.format(workers=workers, language=language(), host=HOST, listeners=listeners)
 
 

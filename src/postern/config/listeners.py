@@ -46,7 +46,11 @@ def _offered(path: Listener, settings: Settings) -> tuple[str, ...]:
     """
     if not path.mechanisms:
         return ()
-    return path.mechanisms + tuple(name for name in configured(settings) if name in path.authentication_supported)
+    also = [name for name in configured(settings) if name in path.authentication_supported]
+    if path.protocol != "http" and not settings.ntlm.winbind:
+        # few accounts have an NT hash, and curl and mbsync try nothing else where mail offers NTLM: `mechanisms` may
+        also = [name for name in also if name != "NTLM" and (name != "GSS-SPNEGO" or settings.kerberos.keytab)]
+    return (*path.mechanisms, *also)
 
 
 def takes_certificates(settings: Settings) -> bool:

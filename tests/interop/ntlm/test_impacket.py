@@ -29,6 +29,7 @@ def server(tmp_path_factory):
     """boris may use NTLM, because an administrator said so by command while the server was running; anna may not."""
     settings = make_settings(
         tmp_path_factory.mktemp("ntlm") / "data",
+        also=("GSS-SPNEGO", "NTLM"),
         ntlm=Ntlm(accounts=True),
         authentication=Authentication(
             failure_delay_s=0.0, failures_per_address=0, failures_per_account=0, failures_per_account_and_address=0

@@ -131,3 +131,17 @@ def test_any_text_is_settings_or_a_settings_error(text):
 def test_looking_for_a_line_never_fails(text, key):
     line = line_of(text, key)
     assert line is None or 1 <= line <= len(text.splitlines())
+
+
+def test_mail_offers_ntlm_where_most_users_have_it():
+    """Some mail programs try nothing else where it is offered, and few accounts have an NT hash."""
+
+    def offered(text):
+        return {one.path.id: set(one.mechanisms) for one in listeners(parse(text))}
+
+    some = offered("[ntlm]\naccounts = true\n")
+    assert "NTLM" in some["https"]
+    assert not some["submission"] & {"NTLM", "GSS-SPNEGO"}
+    assert {"NTLM", "GSS-SPNEGO"} <= offered('[ntlm]\nwinbind = true\ndomain = "CORP"\n')["submission"]
+    named = offered('[ntlm]\naccounts = true\n[listen.submission]\nmechanisms = ["PLAIN", "NTLM"]\n')
+    assert named["submission"] == {"PLAIN", "NTLM"}

@@ -6,7 +6,7 @@ import asyncio
 
 from postern.frontends.imap.catenate import assembled
 from postern.frontends.imap.connection import Connection
-from postern.frontends.imap.select import find
+from postern.frontends.imap.select import find, find_target
 from postern.frontends.imap.sites import Place
 from postern.frontends.imap.store import ranges_of, writable
 from postern.model.items import Placement
@@ -21,10 +21,11 @@ async def append(connection: Connection, arguments: Append, _uid: bool) -> bytes
     messages = arguments.messages
     if len(messages) > 1 and not connection.offers(b"MULTIAPPEND"):
         return b"BAD One message at a time"
-    place = await find(connection, arguments.mailbox)
+    place = await find_target(connection, arguments.mailbox)
     contents = [await _content(connection, message) for message in messages]
     if len(messages) == 1:
         placed = [await _place(place, messages[0], contents[0])]
+        await place.site.filled()
     else:
         placed = await _together(place, messages, contents)
     uids = sequence.ordered([placement.uid for placement in placed])

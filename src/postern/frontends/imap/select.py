@@ -53,6 +53,15 @@ async def find(connection: Connection, name: str) -> Place:
     return Place(site, folder)
 
 
+async def find_target(connection: Connection, name: str) -> Place:
+    """A folder to put something into; its counters may be old. Raises Refusal(NO_SUCH_FOLDER)."""
+    site, local = await site_of(connection, name)
+    folder = await site.target(local)
+    if folder is None:
+        raise Refusal(Reason.NO_SUCH_FOLDER, name)
+    return Place(site, folder)
+
+
 async def select(connection: Connection, arguments: Select, _uid: bool) -> bytes:
     """RFC 9051 6.3.2."""
     return await _open(connection, arguments, read_only=False)

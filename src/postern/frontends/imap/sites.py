@@ -17,7 +17,7 @@ OTHERS = "Other Users"
 class Site:
     """One mailbox and where its folders hang."""
 
-    __slots__ = ("_number", "_tree", "mailbox", "owner", "prefix")
+    __slots__ = ("_number", "_target", "_tree", "mailbox", "owner", "prefix")
 
     def __init__(self, mailbox: Mailbox, prefix: str = "", owner: MailboxId | None = None) -> None:
         self.mailbox = mailbox
@@ -26,6 +26,7 @@ class Site:
         self.owner = owner
         self._tree: FolderTree | None = None
         self._number: ChangeNumber | None = None
+        self._target: tuple[str, ChangeNumber, Folder] | None = None
 
     async def tree(self) -> FolderTree:
         """The folders as they are now."""
@@ -48,6 +49,26 @@ class Site:
                 return found
         return (await self.tree()).by_name.get(name)
 
+    async def target(self, name: str) -> Folder | None:
+        """The folder of that name for who puts something into it: its counters may be old ones.
+
+        A client that appends a thousand messages asks a thousand times; as long as nothing but that has changed the
+        mailbox (`filled`), the first answer holds.
+        """
+        number = await self.mailbox.change_number()
+        if self._target is not None and self._target[:2] == (name, number) and not self.prefix:
+            return self._target[2]
+        found = await self.folder(name)
+        self._target = None if found is None else (name, number, found)
+        return found
+
+    async def filled(self) -> None:
+        """One item was put into the target: if that is all that has changed, its place in the tree is still known."""
+        if self._target is not None:
+            name, number, folder = self._target
+            if await self.mailbox.change_number() == number + 1:
+                self._target = (name, ChangeNumber(number + 1), folder)
+
     async def _confirmed(self, tree: FolderTree, known: Folder) -> Folder | None:
         """The folder's present counters, if neither it nor a folder above it was renamed, moved or removed."""
         try:
@@ -64,7 +85,7 @@ class Site:
 
     def forget(self) -> None:
         """After a change to the folders."""
-        self._tree = None
+        self._tree = self._target = None
 
 
 class Place(NamedTuple):

@@ -85,13 +85,16 @@ PERMANENT = frozenset({b"IMAP4REV1"})
 
 def offered(names: Iterable[bytes], without: Collection[bytes], append_bytes: int) -> list[bytes]:
     """Names as they are announced. `without`: upper-case names that are switched off."""
+    limit = b"APPENDLIMIT=%d" % append_bytes
+    if not without:  # of nearly everybody, twice a sign-in
+        return [limit if name == b"APPENDLIMIT" else name for name in names]
     found: list[bytes] = []
     for name in names:
         if off(name, without):
             if name == b"LITERAL+" and b"LITERAL-" not in without:
                 found.append(b"LITERAL-")
             continue
-        found.append(b"APPENDLIMIT=%d" % append_bytes if name == b"APPENDLIMIT" else name)
+        found.append(limit if name == b"APPENDLIMIT" else name)
     return found
 
 

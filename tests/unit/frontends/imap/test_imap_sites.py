@@ -87,3 +87,37 @@ async def test_a_delivery_does_not_make_a_session_read_all_folders():
     mailbox.folders = None
     found = await site.folder("INBOX")
     assert found is not None and found.messages == 1
+
+
+async def test_whoever_fills_a_folder_does_not_look_for_it_again_until_something_else_changes():
+    mailbox = FakeMailbox()
+    site = Site(mailbox)
+    folder = await site.target("INBOX")
+    looked = []
+    asked = mailbox.folder
+
+    async def folder_asked(known):
+        looked.append(known)
+        return await asked(known)
+
+    mailbox.folder = folder_asked
+    for _ in range(3):
+        mailbox.deliver(folder.id, b"Subject: x\r\n\r\n")
+        await site.filled()
+        assert (await site.target("INBOX")).id == folder.id
+    assert looked == []
+    mailbox.deliver(folder.id, b"Subject: somebody else's\r\n\r\n")
+    assert (await site.target("INBOX")).id == folder.id
+    assert looked == [folder.id]
+
+
+async def test_a_target_renamed_beside_an_append_is_not_found_under_its_old_name():
+    mailbox = FakeMailbox()
+    top = await mailbox.create_folder(None, "top")
+    site = Site(mailbox)
+    assert (await site.target("top")).id == top.id
+    await mailbox.rename_folder(top.id, None, "renamed")
+    mailbox.deliver(top.id, b"Subject: x\r\n\r\n")
+    await site.filled()
+    assert await site.target("top") is None
+    assert (await site.target("renamed")).id == top.id

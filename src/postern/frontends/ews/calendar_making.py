@@ -206,7 +206,7 @@ async def respond(call: Call, item: NewItem, request: CreateItem) -> str:
     said = text(comment) if comment is not None else ""
     message = place if kind is ItemClass.MESSAGE else None
     if message is not None:
-        agenda, entry, place = await _invited(call, message)
+        agenda, entry, place = await _invited(call, message, answering=item.element in _ANSWERS)
     elif kind is ItemClass.APPOINTMENT:
         agenda, entry = await _entry(call, place)
     else:
@@ -228,10 +228,10 @@ async def respond(call: Call, item: NewItem, request: CreateItem) -> str:
     return answer
 
 
-async def _invited(call: Call, message: ItemPlace) -> tuple[Agenda, Entry, ItemPlace]:
+async def _invited(call: Call, message: ItemPlace, *, answering: bool) -> tuple[Agenda, Entry, ItemPlace]:
     """The calendar item of a meeting message, and where it is: with a copy for a delegate in the principal's calendar.
 
-    Raises EwsViolation, Refusal.
+    `answering`: a request that is in no calendar comes into it. Raises EwsViolation, Refusal.
     """
     content = await message.box.access.read(message.folder, message.uid)
     found = meeting_reading.brought(content)
@@ -241,10 +241,13 @@ async def _invited(call: Call, message: ItemPlace) -> tuple[Agenda, Entry, ItemP
     principal = properties.unpack(rows[0][0] or b"").get(REPRESENTED) if rows else None
     box = await call.box_of(str(principal)) if principal else message.box
     agenda = await call.agenda(box)
-    entry = await meeting_reading.concerned(agenda, found[1])
+    method, item = found
+    entry = await meeting_reading.concerned(agenda, item)
+    if entry is None and method == "REQUEST" and answering:
+        entry = await agenda.take(item)  # somebody passed it on
     if entry is None:
         raise EwsViolation("ErrorItemNotFound", "The meeting is not in the calendar.")
-    return agenda, entry, ItemPlace(box, entry.folder, entry.id, entry.uid, meeting_reading.day_in(entry, found[1]))
+    return agenda, entry, ItemPlace(box, entry.folder, entry.id, entry.uid, meeting_reading.day_in(entry, item))
 
 
 async def _remove(place: ItemPlace, agenda: Agenda, entry: Entry) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from postern.formats.mime import compose
 from postern.formats.mime.compose import Mailbox
-from postern.frontends.ews import answering, calendar_making, identities, places, saving, sending, thing_making
+from postern.frontends.ews import (
+    answering,
+    calendar_making,
+    identities,
+    meeting_forwarding,
+    places,
+    saving,
+    sending,
+    thing_making,
+)
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace
 from postern.model.items import Flag, SpecialUse
@@ -38,22 +47,37 @@ async def create_item(call: Call, request: CreateItem) -> str:
         if item.element in calendar_making.CALENDAR_RESPONSES:
             return await calendar_making.respond(call, item, request)
         if item.element in RESPONSES:
-            draft, after = await answering.respond(call, item)
-            if draft is None:
-                return _EMPTY
-        elif item.element in PLAIN:
-            draft, after = saving.blank(), None
-            draft.create(item)
-        else:
+            return await _respond(call, item, request, saved)
+        if item.element not in PLAIN:
             raise EwsViolation("ErrorInvalidItemForOperationCreateItem", f"{item.element} cannot be made.")
-        if not request.disposition and item.element != "Item":
-            raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
-        answer = await _finish(call, draft, request.disposition or "SaveOnly", saved, item.element)
-        if after is not None and request.disposition != "SaveOnly":
-            await after()
-        return answer
+        draft = saving.blank()
+        draft.create(item)
+        if item.element != "Item":
+            _need_disposition(request)
+        return await _finish(call, draft, request.disposition or "SaveOnly", saved, item.element)
 
     return responses.response("CreateItem", await call.each(_MESSAGE, request.items, one, empty=_EMPTY))
+
+
+def _need_disposition(request: CreateItem) -> None:
+    if not request.disposition:
+        raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
+
+
+async def _respond(call: Call, item: NewItem, request: CreateItem, saved: FolderPlace | None) -> str:
+    """A reply, a forward, a suppressed receipt."""
+    if item.element == "ForwardItem":
+        sent = await meeting_forwarding.forward(call, item, request)
+        if sent is not None:
+            return sent
+    draft, after = await answering.respond(call, item)
+    if draft is None:
+        return _EMPTY
+    _need_disposition(request)
+    answer = await _finish(call, draft, request.disposition, saved, item.element)
+    if after is not None and request.disposition != "SaveOnly":
+        await after()
+    return answer
 
 
 async def _finish(call: Call, draft: Draft, disposition: str, saved: FolderPlace | None, element: str) -> str:

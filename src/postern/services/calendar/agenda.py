@@ -27,7 +27,7 @@ from postern.model.rights import FolderRight
 from postern.services.calendar import attendee, organizer
 from postern.services.calendar.entries import Entries, Entry, Shown, streams
 from postern.services.calendar.meeting_mail import described, message_class
-from postern.services.calendar.outgoing import Outgoing
+from postern.services.calendar.outgoing import Method, Outgoing
 from postern.services.calendar.posting import LOCAL, Post, Ready
 from postern.services.calendar.reminders import Ring, of_calendar
 from postern.services.calendar.settings import CalendarSettings, load_settings
@@ -346,6 +346,30 @@ class Agenda:
         await self._send(ready, sending)
         return None
 
+    async def forward(
+        self, item: Appointment, to: Sequence[Person], sending: Sending = TO_ALL, *, comment: str = ""
+    ) -> None:
+        """Pass somebody's request on; who organizes the meeting is told (RFC 5546 3.2.2.6, MS-OXOCAL 2.2.8).
+
+        It goes out in the name of who passes it on, so a calendar takes it only when its owner does.
+        Raises Refusal as `create`.
+        """
+        messages = [Outgoing(Method.REQUEST, item, tuple(to), comment=comment, sender=self.owner, forwarded=True)]
+        if item.organizer is not None:
+            notice = Outgoing(Method.REQUEST, item, (item.organizer,), sender=self.owner, forwarded_to=tuple(to))
+            messages.append(notice)
+        await self._send(await self._prepare(messages, sending), sending)
+
+    async def take(self, item: Appointment) -> Entry:
+        """Put a request that the owner was not sent by its organizer into the calendar, to be answered.
+
+        Raises Refusal(BAD_VALUE) for one of the owner's own.
+        """
+        received = attendee.receive_request(None, item, await self.owner_keys(item))
+        if received.item is None or received.effect is not attendee.Effect.NEW:
+            raise Refusal(Reason.BAD_VALUE, "there is no invitation to answer")
+        return await self.entries.add(received.item, await self.entries.calendar(), {})
+
     async def owner_keys(self, item: Appointment) -> frozenset[str]:
         """The owner's addresses among those that an item names, aliases too."""
         people = [each.person for each in item.attendees]
@@ -418,6 +442,8 @@ class Agenda:
         own = await self._agendas.own_items(self.principal)
         sent = (await own.special(SpecialUse.SENT)).id
         for message, _envelope, _routes, content in ready:
+            if message.forwarded_to:
+                continue  # nobody wrote it
             kind = message_class(message.method.value, message.response)
             await own.create_message(sent, content, Flag.SEEN, properties=described(kind, message.item))
 

@@ -84,7 +84,7 @@ class Secretary:
         case = _Case(agenda, account, policy, mail, entry, now, author.account is not None)
         effects = [await self._one(case, each) for each in found.appointments]
         await self._tell_message(case, effects, found.appointments[0])
-        if mail.method in ("REQUEST", "CANCEL") and effects and effects[0] is not Effect.OWN:
+        if effects and effects[0] is not Effect.OWN:
             await self._to_delegates(case, mailbox, found.appointments[0])
 
     async def _one(self, case: _Case, message: Appointment) -> Effect:

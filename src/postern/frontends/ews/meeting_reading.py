@@ -28,7 +28,7 @@ from postern.services.calendar.entries import Entry, Shown
 from postern.services.calendar.meeting_mail import calendar_part, read
 
 MAX_NEIGHBOURS = 100
-_SMALL_BYTES = 64 << 10
+_SMALL_BYTES = 16 << 10
 """A message that is taken apart in the loop."""
 _MOMENT = timedelta(seconds=1)
 

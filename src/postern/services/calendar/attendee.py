@@ -30,6 +30,8 @@ class Effect(Enum):
     OUT_OF_DATE = "out_of_date"
     OWN = "own"
     """The owner of the calendar organized it; nothing to do."""
+    ANSWER = "answer"
+    """It answers what the owner organizes."""
     NOTHING = "nothing"
 
 

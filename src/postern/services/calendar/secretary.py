@@ -84,7 +84,8 @@ class Secretary:
         case = _Case(agenda, account, policy, mail, entry, now, author.account is not None)
         effects = [await self._one(case, each) for each in found.appointments]
         await self._tell_message(case, effects, found.appointments[0])
-        if effects and effects[0] is not Effect.OWN:
+        about_others = mail.method in ("REQUEST", "CANCEL") and effects and effects[0] is not Effect.OWN
+        if about_others or Effect.ANSWER in effects:
             await self._to_delegates(case, mailbox, found.appointments[0])
 
     async def _one(self, case: _Case, message: Appointment) -> Effect:
@@ -248,7 +249,7 @@ class Secretary:
         changed, tracked = organizer.track(entry.item, reply, case.now)
         if tracked in (Tracked.APPLIED, Tracked.PARTY_CRASHER) and changed != entry.item:
             await self._keep(agenda, entry, changed)
-        return Effect.NOTHING
+        return Effect.ANSWER
 
     # --- the message itself, and those who act for its recipient
 

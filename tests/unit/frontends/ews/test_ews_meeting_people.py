@@ -49,7 +49,7 @@ async def test_a_delegate_accepts_for_the_principal(world, anna, boris, chen):
     copy = await message(chen, "MeetingRequest")
     his = await entry(boris, "u1")
     assert copy.one("//t:AssociatedCalendarItemId").get("Id") == of(his)
-    assert copy.text("//t:ResponseType") == "NoResponseReceived"
+    assert copy.text("//t:MeetingRequest/t:ResponseType") == "NoResponseReceived"
     done = (await chen.ask(response("AcceptItem", of(copy), disposition="SendAndSaveCopy"))).ok()
     assert done.ids()[0][0] == of(his)
     assert (await entry(boris, "u1")).text("//t:MyResponseType") == "Accept"

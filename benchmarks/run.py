@@ -154,6 +154,11 @@ def main() -> None:
     parser.add_argument(
         "--store", default="mdbox", help="the peer's mailbox format; a comma-separated list runs several"
     )
+    parser.add_argument(
+        "--scheme",
+        default="SHA512-CRYPT",
+        help="both sides' password hash; SHA512 shows what a sign-in costs without it",
+    )
     parser.add_argument("--md", default="bench-table.md")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
@@ -166,7 +171,7 @@ def main() -> None:
     try:
         for number, store in enumerate(args.store.split(",")):
             folder = work / f"peer-{store}"
-            environment = {**os.environ, "STORE": store, "BASE": str(14000 + number * 2000)}
+            environment = {**os.environ, "STORE": store, "SCHEME": args.scheme, "BASE": str(14000 + number * 2000)}
             subprocess.run(
                 [tools / "peers.sh", "start", folder], check=True, env=environment, stdout=subprocess.DEVNULL
             )

@@ -48,6 +48,9 @@ scram_iterations = 4096
 [ntlm]
 accounts = true
 
+[ews]
+push_urls = ["http://{host}:*/"]
+
 [pressure]
 min_free_bytes = 16777216
 

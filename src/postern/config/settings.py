@@ -19,6 +19,9 @@ from postern.config.connectors import SendConnector as SendConnector
 from postern.config.mechanisms import Kerberos, Ntlm, Oidc
 from postern.config.table import Limit, Seconds, Table
 
+_PORT = r"\*|6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5]?[0-9]{1,4}"
+_PLACE = rf"^https?://([A-Za-z0-9.-]+|\[::1\])(:({_PORT}))?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$"
+"""A URL without a query, with `*` for any port."""
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a mail server listens to the world
 
 
@@ -203,6 +206,18 @@ class Http(Table, frozen=True, kw_only=True):
     ] = 6000
 
 
+class Ews(Table, frozen=True, kw_only=True):
+    """`[ews]`: Exchange Web Services."""
+
+    push_urls: Annotated[
+        tuple[Annotated[str, Meta(pattern=_PLACE)], ...],
+        Meta(
+            description="places that push notifications may be sent to, and what is below them,"
+            " as `https://host/path/`; `http://host:*/` is any port; none: no client is called"
+        ),
+    ] = ()
+
+
 class Authentication(Table, frozen=True, kw_only=True):
     """`[authentication]`: passwords."""
 
@@ -333,6 +348,7 @@ class Settings(Table, frozen=True, kw_only=True):
     ldap: Ldap = Ldap()
     address_book: AddressBook = AddressBook()
     http: Http = Http()
+    ews: Ews = Ews()
     authentication: Authentication = Authentication()
     kerberos: Kerberos = Kerberos()
     ntlm: Ntlm = Ntlm()

@@ -237,13 +237,19 @@ class Frontends(msgspec.Struct):
 
     def _http(self, listening: Listening) -> tuple[Handler, int, bytes]:
         # what HTTP needs is in memory only where a listener speaks it
-        from postern.roles.web import Mail, Web
+        from postern.roles.exchange import Mail
+        from postern.roles.web import Web
 
         if self._web is None:
             mail = Mail(self.mailboxes, self.mailflow, self.address_book, self.agendas)
             self._web = Web(self.settings, self.parts, self.authentication, self.metrics, mail)
         handler = self._web.handler(listening, self.https_port)
         return handler, self.settings.http.max_connections, HTTP_FULL
+
+    async def stop(self) -> None:
+        """End what front ends do without being asked."""
+        if self._web is not None:
+            await self._web.stop()
 
     def close(self) -> None:
         """Release what front ends share."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from postern.config.listeners import Listening
 from postern.config.published import published
@@ -16,7 +15,6 @@ from postern.directory.endings import Endings
 from postern.frontends.autodiscover.application import BODY_BYTES, Autodiscover, Profile
 from postern.frontends.autodiscover.everybody import Autoconfig, JsonAutodiscover
 from postern.frontends.calendar.application import PublishedCalendars
-from postern.frontends.ews.call import Services
 from postern.frontends.ews.frontend import Ews
 from postern.frontends.ews.frontend import busy as ews_busy
 from postern.frontends.http import rendering
@@ -36,6 +34,7 @@ from postern.frontends.http.whoami import WhoAmI
 from postern.frontends.oab.application import OfflineAddressBook
 from postern.model.refusal import Refusal
 from postern.net.stream import Stream
+from postern.roles.exchange import Exchange, Mail
 from postern.roles.gauges import ServerMetrics
 from postern.roles.pages import Pages
 from postern.roles.parts import OFFLINE_DIRECTORY, Parts
@@ -43,19 +42,10 @@ from postern.roles.workers import worker_count
 from postern.services.address_book import AddressBook
 from postern.services.authentication import Authentication
 from postern.services.autodiscovery import Autodiscovery
-from postern.services.calendar.agenda import Agendas
-from postern.services.calendar.availability import FreeBusy
 from postern.services.calendar.publications import Publications
 from postern.services.certificates import CertificateSignIn
 from postern.services.enrolment import OwnEnrolment
-from postern.services.folder_sharing import FolderSharing
-from postern.services.identities import Identities
-from postern.services.mailboxes import Mailboxes
-from postern.services.mailflow import Mailflow
 from postern.services.offline_books import OfflineBooks
-from postern.services.permissions import Permissions
-from postern.services.rules.rulebook import RuleBooks
-from postern.services.submission import Submission
 from postern.services.websessions import WebSessions, WebSessionSettings
 from postern.telemetry import log
 
@@ -72,15 +62,6 @@ def prepare() -> None:
     rendering.prepare()
 
 
-class Mail(NamedTuple):
-    """What virtual directories reach mailboxes by."""
-
-    mailboxes: Mailboxes
-    mailflow: Mailflow
-    address_book: AddressBook
-    agendas: Agendas
-
-
 class Web:
     """What a worker's HTTP listeners share."""
 
@@ -94,6 +75,7 @@ class Web:
     ) -> None:
         """Without `mail` there are no virtual directories that open mailboxes."""
         self._mail = mail
+        self._exchange: Exchange | None = None
         self._settings = settings
         self._parts = parts
         self._authentication = authentication
@@ -120,6 +102,11 @@ class Web:
         served = self.serves if gate is not None else None
         shared = Shared(settings, Site(mounts), gate, self._parts.clock, self._log, served=served, counted=self._count)
         return HttpFrontend(shared).handle
+
+    async def stop(self) -> None:
+        """End what goes on without a request."""
+        if self._exchange is not None:
+            await self._exchange.stop()
 
     def close(self) -> None:
         """Release the files."""
@@ -250,22 +237,9 @@ class Web:
         return mounts
 
     def _ews(self, mail: Mail) -> Ews:
-        parts = self._parts
-        permissions = Permissions(parts.directory)
-        services = Services(
-            mailboxes=mail.mailboxes,
-            identities=Identities(parts.directory, permissions, parts.clock),
-            submission=Submission(mail.mailflow, parts.clock, parts.entropy, self._settings.server.hostname),
-            sharing=FolderSharing(parts.directory),
-            address_book=mail.address_book,
-            clock=parts.clock,
-            entropy=parts.entropy,
-            log=log.logger(part="ews"),
-            agendas=mail.agendas,
-            availability=FreeBusy(parts.store, parts.directory, mail.agendas.shelf),
-            rules=RuleBooks(mail.mailboxes, parts.bus),
-        )
-        return Ews(services, self._settings.http.max_body_bytes)
+        if self._exchange is None:
+            self._exchange = Exchange(self._settings, self._parts, mail)
+        return Ews(self._exchange.services, self._settings.http.max_body_bytes)
 
     def _clear_mounts(self, settings: HttpSettings) -> list[Mount]:
         """Without TLS."""

@@ -172,6 +172,7 @@ class Worker:
             return EXIT_JOURNAL_FAILED
         await self._stop(wishes)
         await sending.stop(ORPHANED_GRACE_S if wishes.orphaned else float(self._settings.server.stop_s))
+        await frontends.stop()
         frontends.close()
         peers.close()
         for task in (*tasks, failed):

@@ -20,6 +20,7 @@ from postern.model import filters
 from postern.model.filters import And, Equal, Filter
 from postern.model.ids import AccountId
 from postern.model.ports import Clock
+from postern.model.refusal import Reason, Refusal
 from postern.services.book_index import NAME, SORTED_BY, BookIndex, Slices
 from postern.services.principal import Principal
 
@@ -184,9 +185,24 @@ class AddressBook:
         await search._run(COLUMNS[sort])
         return search
 
+    async def entry(self, recipient: AccountId) -> Entry | None:
+        """One recipient that is shown."""
+        found = await self._directory.book_entries([recipient], And(()))
+        return found[0] if found else None
+
     async def photo(self, recipient: AccountId) -> bytes | None:
         """A recipient's picture."""
         return await self._directory.photo(recipient)
+
+    async def set_photo(self, principal: Principal, address: str, picture: bytes) -> None:
+        """Show another picture of oneself.
+
+        Raises Refusal(NOT_PERMITTED) for others', BAD_VALUE, TOO_LARGE, CONFLICT if it comes from another directory.
+        """
+        found = await self._directory.resolve(address)
+        if found.account is None or found.account.id != principal.account:
+            raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} sets the picture of {address}")
+        await self._directory.set_photo(found.account.address, picture)
 
     # --- the index
 

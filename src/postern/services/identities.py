@@ -37,6 +37,7 @@ class Identities:
 
     def __init__(self, directory: Directory, permissions: Permissions, clock: Clock) -> None:
         self._directory = directory
+        self._clock = clock
         self._acting = Acting(directory, permissions, clock)
 
     async def mailbox_of(self, address: str) -> MailboxId:
@@ -45,6 +46,15 @@ class Identities:
         if found.account is None or found.account.mailbox is None:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, address)
         return found.account.mailbox
+
+    async def principal(self, mailbox: MailboxId) -> Principal | None:
+        """Who a mailbox belongs to, for work that goes on without a sign-in; None: nobody who may use it now."""
+        account = await self._directory.account_of(mailbox)
+        if account is None or not account.enabled or account.mailbox is None:
+            return None
+        if account.expires_at is not None and account.expires_at <= self._clock.timestamp():
+            return None
+        return Principal(account.id, account.address, account.mailbox, account.slot, account.generation)
 
     async def owner(self, mailbox: MailboxId) -> Owner:
         """Raises Refusal(NO_SUCH_RECIPIENT)."""
@@ -78,18 +88,6 @@ class Identities:
             if account is None or found.account.id != account.id:
                 raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} asks for the password of {address}")
         return None if account is None else account.password_expires_at
-
-    async def set_photo(self, principal: Principal, address: str, picture: bytes) -> None:
-        """Replace one's own picture in the address book. Raises Refusal(NOT_PERMITTED) for others'.
-
-        And Refusal(NO_SUCH_RECIPIENT, BAD_VALUE, TOO_LARGE).
-        """
-        found = await self._directory.resolve(address)
-        if found.account is None:
-            raise Refusal(Reason.NO_SUCH_RECIPIENT, address)
-        if found.account.id != principal.account:
-            raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} sets the picture of {address}")
-        await self._directory.set_photo(found.account.address, picture)
 
     async def members(self, address: str) -> Sequence[Member]:
         """Direct members of a group that the address book shows. Raises Refusal(NO_SUCH_RECIPIENT)."""

@@ -109,6 +109,14 @@ class Mailboxes:
         access = await self.open(principal, owner)
         return ItemAccess(access, await self._store.mailbox(access.id), self._clock)
 
+    async def full(self, principal: Principal) -> list[MailboxId]:
+        """Mailboxes that a principal may do everything in, the own one first."""
+        found = [] if principal.mailbox is None else [principal.mailbox]
+        for other in await self.others(principal):
+            if await self._permissions.may(principal, MailboxRight.FULL_ACCESS, other.mailbox):
+                found.append(other.mailbox)
+        return found
+
     async def others(self, principal: Principal) -> list[OtherMailbox]:
         """The other users' mailboxes that NAMESPACE and LIST show."""
         found = await self._permissions.mailboxes(principal)

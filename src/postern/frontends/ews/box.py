@@ -68,10 +68,12 @@ _ROOT_RIGHTS = Rights(False, True, False, False, True)
 class Box:
     """One mailbox for one request."""
 
-    def __init__(self, items: ItemAccess, owner: Owner) -> None:
+    def __init__(self, items: ItemAccess, owner: Owner, *, sees_private: bool) -> None:
         self.items = items
         self.access = items.access
         self.owner = owner
+        self.sees_private = sees_private
+        """Whether private items are shown: to who may do everything, and to delegates who were allowed to."""
         self.written = False
         """Something was changed that has to become durable before the answer."""
         self._folders: dict[FolderId, Folder] | None = None
@@ -141,7 +143,7 @@ class Box:
             bool(held & FolderRight.DELETE_ANY),
             bool(held & FolderRight.EDIT_ANY),
             bool(held & FolderRight.READ_ANY),
-            private=False,
+            private=self.sees_private,
         )
 
     async def facts(self, folder: FolderId, *, permissions: str = "") -> FolderFacts:

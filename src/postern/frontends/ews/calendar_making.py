@@ -6,19 +6,20 @@ import msgspec
 
 from postern.convert.appointments import NAMES, from_properties, to_properties
 from postern.frontends.ews import calendar_reading, identities, meeting_reading, places, thing_making
+from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace, ItemPlace
-from postern.model import properties
 from postern.model.calendar.appointment import Appointment, Response, State
 from postern.model.calendar.zones import Zone
 from postern.model.ids import ChangeNumber, ItemId
 from postern.model.items import Columns, ItemClass
+from postern.model.properties import unpack
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import ids
 from postern.protocols.ews.calendar_xml import WHEN
 from postern.protocols.ews.ids import ItemKey
 from postern.protocols.ews.item_requests import CreateItem, NewItem, UpdateItem
-from postern.protocols.ews.meeting_xml import REPRESENTED
+from postern.protocols.ews.meeting_xml import REPRESENTING
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.reading import attribute, text
 from postern.protocols.ews.thing_drafting import ThingDraft
@@ -238,16 +239,28 @@ async def _invited(call: Call, message: ItemPlace, *, answering: bool) -> tuple[
     if found is None:
         raise EwsViolation("ErrorInvalidItemForOperationCreateItem", "The message is about no meeting.")
     rows = await message.box.rows(message.folder, Columns.PROPERTIES, [message.uid])
-    principal = properties.unpack(rows[0][0] or b"").get(REPRESENTED) if rows else None
-    box = await call.box_of(str(principal)) if principal else message.box
+    represented = str(unpack(rows[0][0] or b"").get(REPRESENTING) or "") if rows else ""
+    principals = await _box_of(call, represented)
+    box = message.box if principals is None else principals
     agenda = await call.agenda(box)
     method, item = found
     entry = await meeting_reading.concerned(agenda, item)
-    if entry is None and method == "REQUEST" and answering:
+    foreign = represented and principals is None
+    if entry is None and method == "REQUEST" and answering and not foreign:
         entry = await agenda.take(item)  # somebody passed it on
     if entry is None:
         raise EwsViolation("ErrorItemNotFound", "The meeting is not in the calendar.")
     return agenda, entry, ItemPlace(box, entry.folder, entry.id, entry.uid, meeting_reading.day_in(entry, item))
+
+
+async def _box_of(call: Call, represented: str) -> Box | None:
+    """The mailbox of who the reader acts for. None: of nobody, or no delegate of theirs any more."""
+    if not represented:
+        return None
+    try:
+        return await call.box_of(represented)
+    except Refusal:
+        return None
 
 
 async def _remove(place: ItemPlace, agenda: Agenda, entry: Entry) -> str:

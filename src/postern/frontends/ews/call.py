@@ -9,6 +9,7 @@ import msgspec
 
 from postern.frontends.ews import codes
 from postern.frontends.ews.box import Box
+from postern.frontends.ews.push_places import PushPlaces
 from postern.model.calendar.zones import Zone
 from postern.model.envelope import Peer
 from postern.model.ids import MailboxId
@@ -20,10 +21,13 @@ from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 from postern.services.address_book import AddressBook
 from postern.services.calendar.agenda import Agenda, Agendas
 from postern.services.calendar.availability import FreeBusy
+from postern.services.delegation import Delegation
 from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
+from postern.services.mail_tips import MailTips
 from postern.services.mailboxes import Mailboxes
 from postern.services.principal import Principal
+from postern.services.rooms import Rooms
 from postern.services.rules.rulebook import RuleBooks
 from postern.services.submission import Submission
 
@@ -44,6 +48,10 @@ class Services(msgspec.Struct, frozen=True):
     agendas: Agendas
     availability: FreeBusy
     rules: RuleBooks
+    delegation: Delegation
+    tips: MailTips
+    rooms: Rooms
+    push: PushPlaces
 
 
 class Call:
@@ -68,7 +76,8 @@ class Call:
             return self._boxes[wanted]
         items = await self.services.mailboxes.items(self.principal, mailbox)
         owner = await self.services.identities.owner(items.id)
-        box = self._boxes[items.id] = Box(items, owner)
+        private = await self.services.delegation.sees_private(self.principal, items)
+        box = self._boxes[items.id] = Box(items, owner, sees_private=private)
         return box
 
     async def box_of(self, address: str) -> Box:

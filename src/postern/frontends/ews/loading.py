@@ -23,7 +23,7 @@ from postern.protocols.ews.folder_xml import Rights
 from postern.protocols.ews.ids import AttachmentKey, ItemIds
 from postern.protocols.ews.meeting_xml import element_of
 from postern.protocols.ews.message_facts import CLASSES, MessageFacts
-from postern.services.mailboxes import DelegateAccess, Ranges, normalise
+from postern.services.mailboxes import Ranges, normalise
 
 _NARROW = (
     Columns.UID | Columns.FLAGS | Columns.RECEIVED_AT | Columns.SIZE | Columns.ITEM_ID | Columns.SAVED_AT
@@ -110,7 +110,7 @@ class Loader:
         self._parent_change = ids.folder_change(folder.changed)
         self._rights = rights
         self._owner = box.owner.address.lower()
-        self._own = not isinstance(box.access, DelegateAccess)
+        self._sees_private = box.sees_private
         self._mailbox = bytes.fromhex(box.id)
         self._words: dict[int, tuple[tuple[str, ...], frozenset[str]]] = {}
         self._keywords: dict[int, str] = {}
@@ -188,8 +188,8 @@ class Loader:
             named = facts.properties.get("PidNameKeywords")
             facts.categories = tuple(map(str, named)) if isinstance(named, list) else ()
             if item_class == ItemClass.APPOINTMENT:
-                thing_values.with_calendar(facts, self._box.id, self._folder, item, owner=self._own)
-            elif not self._own and facts.properties.get("PidTagSensitivity") == _PRIVATE:
+                thing_values.with_calendar(facts, self._box.id, self._folder, item, private=self._sees_private)
+            elif not self._sees_private and facts.properties.get("PidTagSensitivity") == _PRIVATE:
                 facts.properties, facts.subject, facts.categories = {"PidTagSensitivity": _PRIVATE}, "", ()
         return facts
 
@@ -203,7 +203,11 @@ class Loader:
 
     async def _keep(self, facts: MessageFacts, uid: Uid, item: ItemId) -> None:
         """The attachments of an item without MIME."""
-        if facts.calendar is not None or not self._own or facts.properties.get("PidTagSensitivity") != _PRIVATE:
+        if (
+            facts.calendar is not None
+            or not self._sees_private
+            or facts.properties.get("PidTagSensitivity") != _PRIVATE
+        ):
             held = await self._box.items.attachments(self._folder, uid)
             facts.kept = thing_values.kept(held, self._box.id, self._folder, item)
             facts.has_attachments = bool(facts.kept)

@@ -8,44 +8,58 @@ from typing import Any, NamedTuple
 from lxml.etree import _Element as Element
 
 from postern.frontends.ews import (
+    archiving,
     attaching,
     availability,
     bulk,
     configurations,
+    delegates,
     directory_lookups,
     finding,
     folder_changing,
     folder_reading,
     hierarchy,
+    inbox_rules,
     item_making,
     item_reading,
     item_sync,
     item_updating,
+    junk,
+    keeping,
+    mail_tips,
     oof,
+    people,
     photos,
     probes,
     pulling,
     reminding,
+    rooms,
     sending,
     streaming,
     subscribing,
     transferring,
+    unavailable,
     zones,
 )
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.streaming import Stream
 from postern.protocols.ews import (
+    archive_requests,
     attachment_requests,
     availability_requests,
     bulk_requests,
     configuration_requests,
+    delegate_requests,
     find_requests,
     folder_requests,
     item_requests,
     lookup_requests,
     notification_requests,
     oof_requests,
+    people_requests,
     reminder_requests,
+    rule_requests,
+    tip_requests,
 )
 from postern.protocols.ews.versions import Version
 
@@ -59,7 +73,7 @@ class Operation(NamedTuple):
 
 
 _SP1, _10, _10SP1 = Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2010_SP1
-_10SP2, _13, _16 = Version.EXCHANGE_2010_SP2, Version.EXCHANGE_2013, Version.EXCHANGE_2016
+_10SP2, _13, _13SP1 = Version.EXCHANGE_2010_SP2, Version.EXCHANGE_2013, Version.EXCHANGE_2013_SP1
 
 OPERATIONS: dict[str, Operation] = {
     # folders (MS-OXWSFOLD, MS-OXWSSRCH, MS-OXWSSYNC)
@@ -86,7 +100,8 @@ OPERATIONS: dict[str, Operation] = {
     "MoveItem": Operation(item_requests.transfer_item, transferring.move_item),
     "CopyItem": Operation(item_requests.transfer_item, transferring.copy_item),
     "SendItem": Operation(item_requests.send_item, sending.send_item),
-    "MarkAsJunk": Operation(item_requests.mark_as_junk, transferring.mark_as_junk, _13),
+    "MarkAsJunk": Operation(item_requests.mark_as_junk, junk.mark_as_junk, _13),
+    "ArchiveItem": Operation(archive_requests.archive_item, archiving.archive_item, _13),
     # attachments (MS-OXWSATT)
     "CreateAttachment": Operation(attachment_requests.create_attachment, attaching.create_attachment),
     "GetAttachment": Operation(attachment_requests.get_attachment, attaching.get_attachment),
@@ -94,6 +109,14 @@ OPERATIONS: dict[str, Operation] = {
     # out of office (MS-OXWOOF)
     "GetUserOofSettingsRequest": Operation(oof_requests.get_user_oof_settings, oof.get_user_oof_settings),
     "SetUserOofSettingsRequest": Operation(oof_requests.set_user_oof_settings, oof.set_user_oof_settings),
+    # delegates (MS-OXWSDLGM)
+    "GetDelegate": Operation(delegate_requests.get_delegate, delegates.get_delegate, _SP1),
+    "AddDelegate": Operation(delegate_requests.add_delegate, delegates.add_delegate, _SP1),
+    "UpdateDelegate": Operation(delegate_requests.update_delegate, delegates.update_delegate, _SP1),
+    "RemoveDelegate": Operation(delegate_requests.remove_delegate, delegates.remove_delegate, _SP1),
+    # inbox rules (MS-OXWSRULES)
+    "GetInboxRules": Operation(rule_requests.get_inbox_rules, inbox_rules.get_inbox_rules, _10SP1),
+    "UpdateInboxRules": Operation(rule_requests.update_inbox_rules, inbox_rules.update_inbox_rules, _10SP1),
     # free/busy (MS-OXWSAVAIL)
     "GetUserAvailabilityRequest": Operation(
         availability_requests.get_user_availability, availability.get_user_availability
@@ -119,14 +142,30 @@ OPERATIONS: dict[str, Operation] = {
     # people, ids, zones (MS-OXWSRSLNM, MS-OXWSDLIST, MS-OXWSCVTID, MS-OXWSGTZ, MS-OXWSPED)
     "ResolveNames": Operation(lookup_requests.resolve_names, directory_lookups.resolve_names),
     "GetUserPhoto": Operation(lookup_requests.get_user_photo, photos.get_user_photo, _13),
-    "SetUserPhoto": Operation(lookup_requests.set_user_photo, photos.set_user_photo, _16),
+    "SetUserPhoto": Operation(people_requests.set_user_photo, photos.set_user_photo, _13SP1),
+    "FindPeople": Operation(people_requests.find_people, people.find_people, _13),
+    "GetPersona": Operation(people_requests.get_persona, people.get_persona, _13),
+    "GetRoomLists": Operation(people_requests.get_room_lists, rooms.get_room_lists, _10),
+    "GetRooms": Operation(people_requests.get_rooms, rooms.get_rooms, _10),
     "ExpandDL": Operation(lookup_requests.expand_dl, directory_lookups.expand_dl),
     "ConvertId": Operation(lookup_requests.convert_id, probes.convert_id, _SP1),
     "GetServerTimeZones": Operation(lookup_requests.get_server_time_zones, zones.get_server_time_zones, _10),
     "GetPasswordExpirationDate": Operation(
         lookup_requests.get_password_expiration_date, probes.get_password_expiration_date, _10SP2
     ),
+    # what to know before sending (MS-OXWSMTIP, MS-OXWSCONFIG)
+    "GetMailTips": Operation(tip_requests.get_mail_tips, mail_tips.get_mail_tips, _10),
     "GetServiceConfiguration": Operation(
-        lookup_requests.get_service_configuration, probes.get_service_configuration, _10
+        tip_requests.get_service_configuration, mail_tips.get_service_configuration, _10
     ),
+    # what is kept, and what is installed
+    "GetSearchableMailboxes": Operation(
+        archive_requests.get_searchable_mailboxes, keeping.get_searchable_mailboxes, _13
+    ),
+    "GetUserRetentionPolicyTags": Operation(archive_requests.nothing, keeping.get_user_retention_policy_tags, _13),
+    "GetAppManifests": Operation(archive_requests.nothing, keeping.get_app_manifests, _13),
+    **{
+        name: Operation(archive_requests.nothing, unavailable.answering(name), row.since)
+        for name, row in unavailable.ANSWERS.items()
+    },
 }

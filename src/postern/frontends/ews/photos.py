@@ -1,4 +1,4 @@
-"""GetUserPhoto, SetUserPhoto (MS-OXWSCONT 3.1.4): the pictures of the address book, in the one size that there is."""
+"""GetUserPhoto and SetUserPhoto (MS-OXWSCONT 3.1.4): the pictures of the address book, each in the one size it has."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from postern.frontends.ews.call import Call
 from postern.model.filters import Equal
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import responses
-from postern.protocols.ews.lookup_requests import GetUserPhoto, SetUserPhoto
-from postern.protocols.ews.names import DECLARED
+from postern.protocols.ews.lookup_requests import GetUserPhoto
+from postern.protocols.ews.people_requests import SetUserPhoto
 from postern.protocols.ews.violation import EwsViolation
 
 _UNCHANGED = "<m:HasChanged>false</m:HasChanged>"
@@ -26,23 +26,27 @@ async def get_user_photo(call: Call, request: GetUserPhoto) -> str:
         answer = responses.success(
             "GetUserPhotoResponse", f"<m:HasChanged>true</m:HasChanged><m:PictureData>{data}</m:PictureData>"
         )
-    return answer.replace("<m:GetUserPhotoResponse ", f"<m:GetUserPhotoResponse {DECLARED} ", 1)
+    return responses.alone(answer)
 
 
 async def set_user_photo(call: Call, request: SetUserPhoto) -> str:
-    """SetUserPhoto, for oneself. The schema has no message of its own for the answer; GetUserPhoto's says the same."""
-    message = "GetUserPhotoResponseMessage"
+    """SetUserPhoto: one's own, JPEG or PNG; whoever asks for one gets it as it is."""
 
-    async def one(picture: bytes) -> str:
+    async def one(given: SetUserPhoto) -> str:
         try:
-            await call.services.identities.set_photo(call.principal, request.address, picture)
+            await call.services.address_book.set_photo(call.principal, given.address, given.picture)
         except Refusal as refusal:
             if refusal.reason is Reason.TOO_LARGE:
-                raise EwsViolation("ErrorInvalidPhotoSize", "The picture is too large.") from refusal
+                raise EwsViolation("ErrorInvalidPhotoSize", "A picture has 100 KiB at most.") from refusal
+            if refusal.reason is Reason.BAD_VALUE:
+                raise EwsViolation("ErrorInvalidRequest", "A picture is JPEG or PNG.") from refusal
+            if refusal.reason is Reason.CONFLICT:
+                said = "The picture comes from another directory, and is changed there."
+                raise EwsViolation("ErrorAccessDenied", said) from refusal
             raise
-        return "<m:HasChanged>true</m:HasChanged>"
+        return ""
 
-    return responses.response("SetUserPhoto", await call.each(message, [request.picture], one, empty=_UNCHANGED))
+    return responses.alone(await call.each("SetUserPhotoResponse", [request], one))
 
 
 async def _picture(call: Call, address: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Small questions: ids in other formats, when a password expires, and what clients only probe for."""
+"""Small questions: ids in other formats, when a password expires."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ from urllib.parse import quote, unquote
 from postern.frontends.ews.call import Call
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import ids, responses
-from postern.protocols.ews.lookup_requests import (
-    AlternateId,
-    ConvertId,
-    GetPasswordExpirationDate,
-    GetServiceConfiguration,
-)
+from postern.protocols.ews.lookup_requests import AlternateId, ConvertId, GetPasswordExpirationDate
 from postern.protocols.ews.message_facts import instant
 from postern.protocols.ews.names import DECLARED, TYPES
 from postern.protocols.ews.violation import EwsViolation
@@ -71,18 +66,4 @@ async def get_password_expiration_date(call: Call, request: GetPasswordExpiratio
         f'<m:GetPasswordExpirationDateResponse {DECLARED} ResponseClass="Success"><m:ResponseCode>NoError'
         f"</m:ResponseCode><m:PasswordExpirationDate>{when}</m:PasswordExpirationDate>"
         "</m:GetPasswordExpirationDateResponse>"
-    )
-
-
-async def get_service_configuration(call: Call, request: GetServiceConfiguration) -> str:
-    """GetServiceConfiguration: Outlook probes for what is not here; each is told so (MS-OXWSCONFIG 3.1.4.1)."""
-    rows = "".join(
-        responses.error(
-            "ServiceConfigurationResponseMessageType", "ErrorInvalidRequest", f"There is no {name[:80]} here."
-        )
-        for name in request.wanted
-    )
-    return (
-        f'<m:GetServiceConfigurationResponse {DECLARED} ResponseClass="Success"><m:ResponseCode>NoError'
-        f"</m:ResponseCode><m:ResponseMessages>{rows}</m:ResponseMessages></m:GetServiceConfigurationResponse>"
     )

@@ -19,6 +19,10 @@ from postern.protocols.ews.violation import EwsViolation
 SETTING = "ews.subscription"
 MAX_SUBSCRIPTIONS = 1000
 """Of one mailbox's owner."""
+MAX_PUSHED = 50
+"""Push subscriptions among them."""
+FOR_EVER_S = 100 * 366 * 86_400
+"""A push subscription ends when nobody answers any more."""
 STREAM_S = 35 * 60
 """How long a streaming subscription waits for a connection: a little longer than the longest one lasts."""
 
@@ -37,7 +41,11 @@ class Subscription(msgspec.Struct, frozen=True, array_like=True):
     until: int
     """Seconds since the epoch."""
     mark: str
-    """Where a stream has got to."""
+    """Where a stream or push has got to."""
+    url: str = ""
+    """Where push notifications are sent."""
+    minutes: int = 0
+    """Of push: StatusFrequency."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -48,8 +56,9 @@ async def subscribe(call: Call, request: Subscribe) -> str:
     """Subscribe."""
 
     async def one(asked: Subscribe) -> str:
-        if asked.kind == "push":
-            raise EwsViolation("ErrorInvalidPushSubscriptionUrl", "This server calls no one. Pull, or use a stream.")
+        if asked.kind == "push" and not call.services.push.may(asked.url):
+            said = "This server may not call that URL. Pull, or use a stream."
+            raise EwsViolation("ErrorInvalidPushSubscriptionUrl", said)
         box, folders = await _where(call, asked)
         mark = asked.watermark
         if mark:
@@ -59,12 +68,18 @@ async def subscribe(call: Call, request: Subscribe) -> str:
         own = await call.box()
         key = call.services.entropy.token(watermarks.KEY_BYTES).hex()
         at = int(call.services.clock.timestamp())
-        seconds = asked.minutes * 60 or STREAM_S
-        made = Subscription(asked.kind, box.id, folders, asked.events, seconds, at + seconds, mark)
-        await _room(own, at)
+        push = asked.kind == "push"
+        seconds = FOR_EVER_S if push else asked.minutes * 60 or STREAM_S
+        made = Subscription(
+            asked.kind, box.id, folders, asked.events, seconds, at + seconds, mark, asked.url, asked.minutes
+        )
+        await _room(own, at, push=push)
         await own.items.set_settings(SETTING, {key: _encode(made)})
         own.wrote()
-        told = f"<m:Watermark>{mark}</m:Watermark>" if asked.kind == "pull" else ""
+        if push:
+            await own.items.durable()
+            await call.services.push.subscribed(own.id)
+        told = "" if asked.kind == "streaming" else f"<m:Watermark>{mark}</m:Watermark>"
         return f"<m:SubscriptionId>{watermarks.subscription_id(own.id, key)}</m:SubscriptionId>{told}"
 
     return responses.response("Subscribe", await call.each("SubscribeResponseMessage", [request], one))
@@ -79,13 +94,14 @@ async def _where(call: Call, asked: Subscribe) -> tuple[Box, frozenset[int] | No
     return found[0].box, frozenset(place.folder for place in found)
 
 
-async def _room(own: Box, at: int) -> None:
+async def _room(own: Box, at: int, *, push: bool) -> None:
     """Forget what has ended. Raises EwsViolation(ErrorExceededSubscriptionCount)."""
     known = await own.items.settings(SETTING)
     over: dict[str, bytes | None] = {one.key: None for one in known if _decode(one.value).until < at}
     if over:
         await own.items.set_settings(SETTING, over)
-    if len(known) - len(over) >= MAX_SUBSCRIPTIONS:
+    full = push and sum(_decode(one.value).kind == "push" for one in known) >= MAX_PUSHED
+    if full or len(known) - len(over) >= MAX_SUBSCRIPTIONS:
         raise EwsViolation("ErrorExceededSubscriptionCount", "Too many subscriptions: end some, or let them expire.")
 
 
@@ -130,6 +146,27 @@ async def used(call: Call, key: str, found: Subscription, mark: str | None = Non
         return
     again = msgspec.structs.replace(found, until=at + found.seconds, mark=place)
     await (await call.box()).items.set_settings(SETTING, {key: _encode(again)})
+
+
+async def pushed(own: Box) -> dict[str, Subscription]:
+    """The push subscriptions of a mailbox's owner, by key. Raises Refusal."""
+    known = {one.key: _decode(one.value) for one in await own.items.settings(SETTING)}
+    return {key: found for key, found in known.items() if found.kind == "push"}
+
+
+async def reached(call: Call, key: str, mark: str) -> None:
+    """Remember where push notifications have got to, if the subscription is still there."""
+    own = await call.box()
+    found = (await pushed(own)).get(key)
+    if found is not None and found.mark != mark:
+        await own.items.set_settings(SETTING, {key: _encode(msgspec.structs.replace(found, mark=mark))})
+
+
+async def forget(call: Call, key: str) -> None:
+    """End a subscription of whoever asks; durable on return."""
+    own = await call.box()
+    await own.items.set_settings(SETTING, {key: None})
+    await own.items.durable()
 
 
 async def watched(call: Call, found: Subscription) -> Box:

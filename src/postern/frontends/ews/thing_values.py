@@ -27,10 +27,10 @@ NAME, TYPE, CONTENT_ID = "PidTagAttachLongFilename", "PidTagAttachMimeTag", "Pid
 INLINE, PHOTO, ENCLOSED = "PosternAttachmentInline", "PidTagAttachmentContactPhoto", "PosternAttachedItem"
 
 
-def with_calendar(facts: MessageFacts, mailbox: MailboxId, folder: FolderId, item: int, *, owner: bool) -> None:
-    """Give a calendar item's facts what it is; what is private stays so for others than its owner."""
+def with_calendar(facts: MessageFacts, mailbox: MailboxId, folder: FolderId, item: int, *, private: bool) -> None:
+    """Give a calendar item's facts what it is; what is private only for who sees `private` items."""
     whole = from_properties(facts.properties)
-    seen = whole if owner else visible(whole, owner=False, delegate=None)
+    seen = whole if private else visible(whole, owner=False, delegate=None)
     if seen is not whole:
         facts.properties = to_properties(seen)
         facts.subject = seen.subject

@@ -1,4 +1,4 @@
-"""MoveItem, CopyItem, DeleteItem, MarkAsJunk (MS-OXWSCORE 3.1.4)."""
+"""MoveItem, CopyItem, DeleteItem (MS-OXWSCORE 3.1.4)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.identities import identity, items_of
 from postern.frontends.ews.places import FolderPlace, ItemPlace
-from postern.model.ids import FolderId, ItemId, Uid
+from postern.model.ids import FolderId, Uid
 from postern.model.items import Columns, ItemClass, SpecialUse
-from postern.protocols.ews import ids, responses
-from postern.protocols.ews.ids import ItemKey
-from postern.protocols.ews.item_requests import DeleteItem, MarkAsJunk, TransferItem
+from postern.protocols.ews import responses
+from postern.protocols.ews.item_requests import DeleteItem, TransferItem
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.violation import EwsViolation
-from postern.services.mailboxes import Disposal, FlagChange, Ranges
+from postern.services.mailboxes import Disposal, Ranges
 
 _EMPTY = "<m:Items/>"
-_JUNK, _NOT_JUNK = "$Junk", "$NotJunk"
 
 
 async def dispose(box: Box, folder: FolderId, ranges: Ranges, disposal: str) -> None:
@@ -112,25 +110,3 @@ async def transfer(place: ItemPlace, target: FolderPlace, *, move: bool) -> Uid:
     if place.uid not in found:
         raise EwsViolation("ErrorItemNotFound", "There is no such item.")
     return found[place.uid].uid
-
-
-async def mark_as_junk(call: Call, request: MarkAsJunk) -> str:
-    """MarkAsJunk (MS-OXWSCORE 3.1.4.10)."""
-
-    async def one(ref: ItemRef) -> str:
-        place = await places.item(call, ref)
-        words = (_JUNK, _NOT_JUNK) if request.junk else (_NOT_JUNK, _JUNK)
-        change = FlagChange(add_keywords=words[:1], remove_keywords=words[1:])
-        await place.box.access.set_flags(place.folder, ((place.uid, place.uid),), change)
-        place.box.wrote(folders=True)
-        if not request.move:
-            return ""
-        target = await place.box.by_use(SpecialUse.JUNK if request.junk else SpecialUse.INBOX)
-        if target.id == place.folder:
-            return ""
-        uid = await transfer(place, FolderPlace(place.box, target.id), move=True)
-        rows = await place.box.rows(target.id, Columns.ITEM_ID | Columns.CHANGE_KEY, [uid])
-        key = ids.item_id(ItemKey(place.box.id, target.id, ItemId(rows[0][0])))
-        return f'<m:MovedItemId Id="{key}" ChangeKey="{ids.item_change(rows[0][1])}"/>'
-
-    return responses.response("MarkAsJunk", await call.each("MarkAsJunkResponseMessage", request.items, one))

@@ -20,7 +20,7 @@ from postern.model.ids import FolderId, ItemId, MailboxId
 from postern.protocols.ews.violation import EwsViolation
 
 _FORM = 0x01
-_FOLDER, _ITEM, _ATTACHMENT, _CONVERSATION, _OCCURRENCE = 0x46, 0x49, 0x41, 0x43, 0x4F
+_FOLDER, _ITEM, _ATTACHMENT, _CONVERSATION, _OCCURRENCE, _PERSONA = 0x46, 0x49, 0x41, 0x43, 0x4F, 0x50
 MAX_TEXT = 512
 
 ROOT = FolderId(0xFFFF_FFFF_FFFF)
@@ -28,6 +28,8 @@ ROOT = FolderId(0xFFFF_FFFF_FFFF)
 TOP = FolderId(0)
 """The top of information store (msgfolderroot): the parent of what the store keeps at the top."""
 NO_CHANGE = ""
+NOBODYS = MailboxId("0" * 32)
+"""Where personas are that the address book has."""
 
 
 class FolderKey(msgspec.Struct, frozen=True):
@@ -91,6 +93,11 @@ def attachment_id(key: AttachmentKey) -> str:
     return _seal(_ATTACHMENT, place + key.section.encode("ascii"))
 
 
+def persona_id(key: ItemKey) -> str:
+    """A PersonaId's Id: a contact's place; of the address book, a recipient's number in the mailbox NOBODYS."""
+    return _seal(_PERSONA, _place(key.mailbox, key.folder) + key.item.to_bytes(6, "big"))
+
+
 def conversation_id(mailbox: str, root: bytes) -> str:
     """A ConversationId's Id: `root` is what its messages share."""
     return _seal(_CONVERSATION, bytes.fromhex(mailbox) + root)
@@ -112,15 +119,7 @@ class ItemIds:
 
 def read(text: str) -> Key:
     """What an id names. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
-    if not text:
-        raise EwsViolation("ErrorInvalidIdEmpty", "An id is empty.")
-    try:
-        raw = base64.b64decode(text, validate=True) if len(text) <= MAX_TEXT else b""
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) < 26 or raw[0] != _FORM or zlib.crc32(raw[:-2]) & 0xFFFF != int.from_bytes(raw[-2:], "big"):
-        raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")
-    kind, raw = raw[1], raw[2:-2]
+    kind, raw = _unseal(text)
     mailbox, folder = MailboxId(raw[:16].hex()), FolderId(int.from_bytes(raw[16:22], "big"))
     rest = raw[22:]
     if kind == _FOLDER and not rest:
@@ -134,6 +133,28 @@ def read(text: str) -> Key:
     if kind == _ATTACHMENT and len(rest) > 6 and rest[6:].isascii():
         return AttachmentKey(mailbox, folder, ItemId(int.from_bytes(rest[:6], "big")), rest[6:].decode())
     raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")
+
+
+def _unseal(text: str) -> tuple[int, bytes]:
+    """Kind, and what it names."""
+    if not text:
+        raise EwsViolation("ErrorInvalidIdEmpty", "An id is empty.")
+    try:
+        raw = base64.b64decode(text, validate=True) if len(text) <= MAX_TEXT else b""
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) < 26 or raw[0] != _FORM or zlib.crc32(raw[:-2]) & 0xFFFF != int.from_bytes(raw[-2:], "big"):
+        raise EwsViolation("ErrorInvalidIdMalformed", "The id is none of this server's.")
+    return raw[1], raw[2:-2]
+
+
+def read_persona(text: str) -> ItemKey:
+    """A persona's id. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
+    kind, raw = _unseal(text)
+    if kind != _PERSONA or len(raw) != 28:
+        raise EwsViolation("ErrorInvalidIdMalformed", "The id is no persona's.")
+    numbers = FolderId(int.from_bytes(raw[16:22], "big")), ItemId(int.from_bytes(raw[22:], "big"))
+    return ItemKey(MailboxId(raw[:16].hex()), *numbers)
 
 
 def read_folder(text: str) -> FolderKey:

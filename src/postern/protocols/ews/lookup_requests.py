@@ -8,7 +8,6 @@ from lxml.etree import _Element as Element
 from postern.protocols.ews.places import ItemRef, item, limited
 from postern.protocols.ews.reading import (
     attribute,
-    base64_of,
     boolean,
     child,
     children,
@@ -77,19 +76,6 @@ class GetPasswordExpirationDate(msgspec.Struct, frozen=True):
     address: str
 
 
-class GetServiceConfiguration(msgspec.Struct, frozen=True):
-    """GetServiceConfiguration (MS-OXWSCONFIG)."""
-
-    wanted: tuple[str, ...]
-
-
-class SetUserPhoto(msgspec.Struct, frozen=True):
-    """Whose, and the picture."""
-
-    address: str
-    picture: bytes
-
-
 class GetUserPhoto(msgspec.Struct, frozen=True):
     """GetUserPhoto (MS-OXWSCONT 3.1.4); the size is only read, pictures have one."""
 
@@ -136,17 +122,6 @@ def get_server_time_zones(element: Element) -> GetServerTimeZones:
 def get_password_expiration_date(element: Element) -> GetPasswordExpirationDate:
     """GetPasswordExpirationDate."""
     return GetPasswordExpirationDate(text_of(element, "MailboxSmtpAddress").strip())
-
-
-def get_service_configuration(element: Element) -> GetServiceConfiguration:
-    """GetServiceConfiguration."""
-    found = some(element, "RequestedConfiguration")
-    return GetServiceConfiguration(tuple(text(one).strip() for _, one in limited(found)))
-
-
-def set_user_photo(element: Element) -> SetUserPhoto:
-    """SetUserPhoto."""
-    return SetUserPhoto(text(need(element, "Email")).strip(), base64_of(text(need(element, "Content")), "Content"))
 
 
 def get_user_photo(element: Element) -> GetUserPhoto:

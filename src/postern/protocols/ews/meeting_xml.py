@@ -17,7 +17,7 @@ from postern.protocols.ews.message_facts import MessageFacts
 from postern.protocols.ews.versions import Version
 
 _CLASS = "ipm.schedule.meeting."
-REPRESENTED = "PidTagReceivedRepresentingSmtpAddress"
+REPRESENTING = "PidTagReceivedRepresentingSmtpAddress"
 """Stored property of a copy for a delegate: whose meeting it is."""
 _ANSWERS = {"pos": "Accept", "tent": "Tentative", "neg": "Decline"}
 
@@ -85,7 +85,8 @@ def _associated(facts: MessageFacts) -> str:
 
 def delegated_for(facts: MessageFacts) -> str:
     """Whose meeting the message is about, if it is a copy for a delegate; else empty."""
-    return str(facts.properties.get(REPRESENTED) or "")
+    whose = str(facts.properties.get(REPRESENTING) or "")
+    return whose if whose.lower() != facts.owner else ""
 
 
 def _out_of_date(facts: MessageFacts) -> str:

@@ -260,7 +260,7 @@ def _received_by(facts: MessageFacts) -> Person | None:
 
 
 def _represented(facts: MessageFacts) -> Person | None:
-    other = meeting_xml.delegated_for(facts)
+    other = "" if facts.draft else meeting_xml.delegated_for(facts)
     return Person(other, other) if other else _received_by(facts)
 
 

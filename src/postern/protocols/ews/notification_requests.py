@@ -38,7 +38,9 @@ class Subscribe(msgspec.Struct, frozen=True):
     events: frozenset[str]
     watermark: str = ""
     minutes: int = 0
-    """A pull subscription's Timeout."""
+    """A pull subscription's Timeout, a push subscription's StatusFrequency."""
+    url: str = ""
+    """Where push notifications are sent."""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True):
@@ -74,8 +76,11 @@ def subscribe(element: Element) -> Subscribe:
     if everything == bool(listed):
         raise EwsViolation("ErrorInvalidSubscriptionRequest", "Name folders, or subscribe to all of them.")
     folders = None if everything else places.folders(asked, "FolderIds")
-    minutes = integer(text(need(asked, "Timeout")), "Timeout", 1, 1440) if kind == "pull" else 0
-    return Subscribe(kind, folders, events, text_of(asked, "Watermark") if kind != "streaming" else "", minutes)
+    limit = {"pull": "Timeout", "push": "StatusFrequency"}.get(kind, "")
+    minutes = integer(text(need(asked, limit)), limit, 1, 1440) if limit else 0
+    url = text(need(asked, "URL")).strip() if kind == "push" else ""
+    mark = text_of(asked, "Watermark") if kind != "streaming" else ""
+    return Subscribe(kind, folders, events, mark, minutes, url)
 
 
 def unsubscribe(element: Element) -> Unsubscribe:

@@ -42,6 +42,11 @@ def response(operation: str, messages: str) -> str:
     )
 
 
+def alone(message: str) -> str:
+    """The body of an answer that is one response message itself: `<m:GetInboxRulesResponse ResponseClass=...`."""
+    return message.replace(" ", f" {DECLARED} ", 1)
+
+
 def envelope(body: str) -> bytes:
     """The whole answer."""
     return writing.envelope(SERVER_VERSION_INFO, body)

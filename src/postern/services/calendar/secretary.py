@@ -36,6 +36,8 @@ from postern.store import failpoints
 from postern.store.interface import ItemUpdate, Mailbox
 
 _ATTEMPTS = 5
+_DELEGATOR_COPY = 0x100000
+"""PidLidMeetingType of what others answer for the owner (MS-OXOCAL 2.2.6.5)."""
 _DELEGATES = 100
 """From which number on keys are those of copies to delegates."""
 _RESPONSES = {Outcome.ACCEPT: Response.ACCEPTED, Outcome.DECLINE: Response.DECLINED}
@@ -284,8 +286,17 @@ class Secretary:
         await self._forward(case, to)
         items = case.agenda.entries.items
         where = (await items.locate([case.entry.item], case.entry.folder)).get(case.entry.item)
-        if where is not None and settings.delivery is Delivery.DELEGATES_ONLY:
-            await items.delete(where[0], [where[1]], Disposal.TO_DELETED_ITEMS)
+        if where is None:
+            return
+        folder, uid = where
+        try:
+            if settings.delivery is Delivery.DELEGATES_ONLY:
+                await items.delete(folder, [uid], Disposal.TO_DELETED_ITEMS)
+            elif any(each.informational for each in made):
+                await items.update(folder, uid, ItemUpdate({"PidLidMeetingType": _DELEGATOR_COPY}))
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_SUCH_ITEM:
+                raise
 
 
 def _informs(case: _Case, message: Appointment) -> bool:

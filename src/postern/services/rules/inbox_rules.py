@@ -184,6 +184,14 @@ def _never(_facts: Facts, _wanted: object) -> bool:
     return False
 
 
+_FLAG_NAMES = {"foryourinformation": "fyi", "follow-up": "followup"}
+
+
+def _flag(facts: Facts) -> str:
+    """What a message asks to be done with it (`Follow up`), in the spelling of MS-OXWSRULES 2.2.5.1, lower case."""
+    return "".join(next(iter(facts.message.values("x-message-flag")), "").lower().split())
+
+
 def _words(facts: Facts, wanted: Sequence[str]) -> bool:
     return _contains([*facts.message.text_parts()], wanted)
 
@@ -200,7 +208,7 @@ _ASK: dict[str, Callable[[Facts, Any], bool]] = {
         _contains(facts.message.values("subject"), wanted) or _words(facts, wanted)
     ),
     "flagged_for_action": lambda facts, wanted: (
-        bool(flag := next(iter(facts.message.values("x-message-flag")), "")) and wanted.lower() in ("any", flag.lower())
+        bool(flag := _flag(facts)) and wanted.lower() in ("any", flag, _FLAG_NAMES.get(flag))
     ),
     "from_addresses": lambda facts, wanted: _fits(facts.addresses("from", "sender"), wanted),
     "from_connected_accounts": _never,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from postern.formats.sieve.checker import bare_address, compile_script
 from postern.formats.sieve.syntax import LIMITS, SieveError
 from postern.model.ids import ChangeNumber, MailboxId
@@ -122,8 +124,14 @@ class RuleBook:
 
     async def rules(self) -> dict[str, InboxRule]:
         """By id, in their order."""
-        found = {one.key: stored.decode_rule(one.value) for one in await self._values.settings(stored.RULES)}
-        return dict(sorted(found.items(), key=lambda item: (item[1].priority, item[0])))
+        return (await self.rules_as_of())[0]
+
+    async def rules_as_of(self) -> tuple[dict[str, InboxRule], ChangeNumber]:
+        """The same, and the change number to be given to `change_rules` by who wants none changed in between."""
+        settings = await self._values.settings(stored.RULES)
+        found = {one.key: stored.decode_rule(one.value) for one in settings}
+        last = ChangeNumber(max((one.changed for one in settings), default=0))
+        return dict(sorted(found.items(), key=lambda item: (item[1].priority, item[0]))), last
 
     async def change_rules(
         self, values: Mapping[str, InboxRule | None], unchanged_since: ChangeNumber | None = None
@@ -167,6 +175,25 @@ class RuleBook:
                 if len(entries) > MAX_LIST:
                     raise Refusal(Reason.TOO_MANY, f"a list may have {MAX_LIST} entries")
         await self._set(stored.JUNK, {stored.ONE: None if junk is None else stored.encode(junk)})
+
+    async def block(self, addresses: Sequence[str], *, blocked: bool) -> None:
+        """Put senders on the list of blocked ones, or take them off it; a full list loses its oldest entries.
+
+        From the first one on, junk is sorted out. Who is blocked is not safe any more.
+        """
+        junk = await self.junk()
+        if not addresses or (junk is None and not blocked):
+            return
+        old = junk or Junk()
+        named = {address.lower() for address in addresses}
+        kept = tuple(entry for entry in old.blocked_senders if entry.lower() not in named)
+        safe = old.safe_senders
+        if blocked:
+            kept = (*kept, *dict.fromkeys(address.lower() for address in addresses))[-MAX_LIST:]
+            safe = tuple(entry for entry in safe if entry.lower() not in named)
+        new = msgspec.structs.replace(old, blocked_senders=kept, safe_senders=safe)
+        if new != junk:
+            await self.set_junk(new)
 
     async def _set(
         self, kind: str, values: Mapping[str, bytes | None], unchanged_since: ChangeNumber | None = None

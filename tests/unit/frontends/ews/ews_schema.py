@@ -22,9 +22,13 @@ def schema() -> etree.XMLSchema | None:
     return module.ews()
 
 
+DEVIATING = frozenset({"SetUserPhotoResponse", "GetUnifiedGroupsSettingsResponse"})
+"""Answers that clients need in another form than this copy of the schema has (docs/deviations.md)."""
+
+
 def check(body: etree._Element) -> None:
     """Raise AssertionError for what the schema does not allow."""
     found = schema()
-    if found is not None and not found.validate(body):
+    if found is not None and etree.QName(body).localname not in DEVIATING and not found.validate(body):
         shown = etree.tostring(body, pretty_print=True).decode()
         raise AssertionError(f"{found.error_log.filter_from_errors()}\n{shown[:4000]}")

@@ -12,34 +12,39 @@ from postern.config.settings import Authentication, Server, Settings
 from postern.directory.interface import Domain, NewAccount, RecipientKind
 from postern.frontends.ews.call import Services
 from postern.frontends.ews.frontend import Ews
+from postern.frontends.ews.push_places import PushPlaces
 from postern.frontends.http.asgi import Admission, Surroundings
+from postern.model.envelope import Envelope, Peer, Recipient
 from postern.model.items import SpecialUse
+from postern.roles.calendars import calendars
 from postern.roles.parts import Parts
 from postern.services.address_book import AddressBook
 from postern.services.assistants.runner import OutboxRunner
-from postern.services.calendar.agenda import Agendas
 from postern.services.calendar.availability import FreeBusy
-from postern.services.calendar.meeting_mail import SET_OFF
-from postern.services.calendar.posting import Post
-from postern.services.calendar.secretary import Secretary
 from postern.services.calendar.settings import save_settings
-from postern.services.calendar.shelf import Shelf
+from postern.services.delegation import Delegation
 from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
+from postern.services.mail_tips import MailTips
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow, MailflowSettings
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
+from postern.services.push_register import PushRegister
+from postern.services.rooms import Rooms
+from postern.services.rules.at_delivery import AtDelivery
+from postern.services.rules.letter_sender import LetterSender
 from postern.services.rules.rulebook import RuleBooks
+from postern.services.rules.stored import SEND
 from postern.services.submission import Submission
 from postern.store.journal.layout import allocate_journal, journal_directory
 from postern.store.journal.writer import Journal
-from postern.store.sqlite.claims import Claims
 
 M = "http://schemas.microsoft.com/exchange/services/2006/messages"
 T = "http://schemas.microsoft.com/exchange/services/2006/types"
 S = "http://schemas.xmlsoap.org/soap/envelope/"
 NS = {"m": M, "t": T, "s": S, "e": "http://schemas.microsoft.com/exchange/services/2006/errors"}
+PEER = Peer("192.0.2.1", 4711, "192.0.2.9", 25, "smtp", helo="mail.example.net")
 USERS = ("anna", "boris", "chen")
 
 
@@ -143,6 +148,21 @@ class Client:
             raise failed[0]["exc_info"]
         return Reply(status, raw)
 
+    async def single(self, body: str) -> Reply:
+        """A request whose answer is one response message itself, which has to be a success."""
+        reply = await self.ask(body)
+        assert reply.body.get("ResponseClass") == "Success", reply.raw.decode()[:3000]
+        return reply
+
+    async def mailed(self, content: str, sender: str = "outside@example.net", to: str = "") -> None:
+        """A message that comes by mail, with all that follows from it."""
+        content = content.replace("\n", "\r\n")
+        recipient = to or self.principal.address
+        route = await self.world.mailflow.check_recipient(recipient, None, PEER, len(content))
+        envelope = Envelope(sender, (Recipient(recipient),))
+        await self.world.mailflow.submit(envelope, PEER, [route], content.encode())
+        await self.world.assisted()
+
     # --- what many tests begin with
 
     async def folder(self, name: str, parent: str = '<t:DistinguishedFolderId Id="msgfolderroot"/>') -> str:
@@ -190,6 +210,7 @@ class World:
         self.data = data
         self.log = Log()
         self.failures: list[Exception] = []
+        self.push_urls: tuple[str, ...] = ()
 
     async def start(self) -> None:
         journal_directory(self.data).mkdir(parents=True, exist_ok=True)
@@ -199,12 +220,15 @@ class World:
             journal_directory(self.data), allocate_journal(journal_directory(self.data)), parts.clock,
             self.failures.append,
         )  # fmt: skip
-        self.claims = Claims(self.data / "assistants.lock")
-        self.runner = OutboxRunner(parts.store, self.claims)
+        self.runner = OutboxRunner(parts.store, parts.claims)
+        rules = AtDelivery(
+            parts.store, parts.directory, parts.bus, parts.clock, self.journal, "mail.example.org", self.runner
+        )
         self.mailflow = Mailflow(
             self.journal, parts.store, parts.directory, parts.queue, parts.tracker, parts.clock, self.failures.append,
-            MailflowSettings(host_name="mail.example.org"), assistants=self.runner,
+            MailflowSettings(host_name="mail.example.org"), rules, self.runner,
         )  # fmt: skip
+        self.runner.register(SEND, LetterSender(parts.store, parts.clock, self.mailflow.submit_internal).handle)
         self.mailflow.start()
         if not await parts.directory.accounts():
             await parts.directory.put_domain(Domain("example.org"))
@@ -216,15 +240,16 @@ class World:
         permissions = Permissions(parts.directory)
         self.address_book = AddressBook(parts.directory, parts.clock)
         mailboxes = Mailboxes(parts.store, parts.bus, permissions, self.mailflow, parts.clock)
-        post = Post(self.mailflow, parts.directory, parts.clock, parts.entropy, "mail.example.org")
-        shelf = Shelf()
-        agendas = Agendas(mailboxes, parts.store, parts.directory, post, shelf, parts.clock, parts.entropy)
-        self.runner.register(SET_OFF, Secretary(agendas).handle)
+        agendas = calendars(parts, self.mailflow, mailboxes, self.runner)
         self.services = Services(
             mailboxes=mailboxes,
             agendas=agendas,
-            availability=FreeBusy(parts.store, parts.directory, shelf),
+            availability=FreeBusy(parts.store, parts.directory, agendas.shelf),
             rules=RuleBooks(mailboxes, parts.bus),
+            delegation=Delegation(mailboxes, parts.store, parts.directory),
+            rooms=Rooms(parts.directory),
+            push=PushPlaces(self.push_urls, PushRegister(self.data / "push")),
+            tips=MailTips(parts.store, parts.directory, parts.clock, 50 << 20),
             identities=Identities(parts.directory, permissions, parts.clock),
             submission=Submission(self.mailflow, parts.clock, parts.entropy, "mail.example.org"),
             sharing=FolderSharing(parts.directory),
@@ -262,9 +287,16 @@ class World:
         await self.parts.store.create_mailbox(made.mailbox, made.slot, made.quota)
         self.accounts[made.address] = made
 
+    async def assisted(self) -> None:
+        """The same, and the assistants have done what that set off."""
+        for _ in range(3):
+            await self.settled()
+            await self.mailflow._journal.all_applied()
+            await self.runner.settle_all()
+        await self.mailflow._journal.all_applied()
+
     async def close(self) -> None:
         await self.address_book.close()
         await self.mailflow.close()
         await self.parts.close()
-        self.claims.close()
         assert not self.failures

@@ -140,11 +140,3 @@ async def test_when_a_password_ends(anna):
     assert reply.status == 200 and reply.text("//m:PasswordExpirationDate").startswith("9999")
     other = "<m:GetPasswordExpirationDate><m:MailboxSmtpAddress>boris@example.org</m:MailboxSmtpAddress></m:GetPasswordExpirationDate>"
     assert await fault(anna, anna.envelope(other)) == "ErrorNonExistentMailbox"
-
-
-async def test_service_configuration_is_a_soft_no(anna):
-    reply = await anna.ask(
-        "<m:GetServiceConfiguration><m:RequestedConfiguration><m:ConfigurationName>MailTips</m:ConfigurationName>"
-        "</m:RequestedConfiguration></m:GetServiceConfiguration>"
-    )
-    assert reply.status == 200

@@ -29,7 +29,7 @@ class Kerberos(Table, frozen=True, kw_only=True):
 
 
 class Ntlm(Table, frozen=True, kw_only=True):
-    """`[ntlm]`: sign-in by NTLMv2; NTLMv1 is never taken. Mail offers it with `winbind`, or where a listener names it."""
+    """`[ntlm]`: sign-in by NTLMv2, never NTLMv1. Mail offers it with `winbind`, or where a listener names it."""
 
     accounts: Annotated[bool, Meta(description="offer it to accounts with an NT hash (`postern mailbox ntlm`)")] = False
     winbind: Annotated[bool, Meta(description="ask the domain through winbind about all other accounts")] = False

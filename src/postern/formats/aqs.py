@@ -8,7 +8,7 @@ found. A property that is not known is searched for as a word, as Exchange does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from postern.model.items import Flag
@@ -48,6 +48,9 @@ _SIZES = {
     "huge": (500 << 10, 1 << 20),
     "giant": (1 << 20, None),
 }
+_NOTHING = frozenset({"end", "or", "and"})
+_WRONG = Not(All())
+"""What a value that is none matches: nothing."""
 _KINDS = {
     "email": "",
     "meetings": "text/calendar",
@@ -56,19 +59,45 @@ _KINDS = {
 
 
 class BadQueryError(ValueError):
-    """The text is too long, too deep or has too many terms."""
+    """The text is too long, too deep, has too many terms, or cannot be read."""
 
 
-def parse(text: str, today: date) -> Query:
-    """A query string; `today` is the asker's day, for `received:today`. Raises BadQueryError."""
+class QueryTooLongError(BadQueryError):
+    """Too many characters."""
+
+
+class TooManyTermsError(BadQueryError):
+    """Too many terms, or too deep."""
+
+
+def parse(text: str, today: date, *, strict: bool = False) -> Query:
+    """A query string; `today` is the asker's day, for `received:today`. Raises BadQueryError.
+
+    What is half written (a parenthesis or quotation mark without its other half, an operator or a property without
+    anything behind it, a date or size that is none) is read as well as it goes, or refused if `strict`.
+    """
     if len(text) > MAX_LENGTH:
-        raise BadQueryError(f"over {MAX_LENGTH} characters")
+        raise QueryTooLongError(f"over {MAX_LENGTH} characters")
     reader = _Reader(text, today)
     found = reader.alternatives(0)
+    if reader.tokens:
+        reader.note("a parenthesis closes nothing")
+    if strict and (reader.wrong or _WRONG in _parts(found)):
+        raise BadQueryError(reader.wrong or "a date, size or kind is none")
     while reader.tokens:  # a parenthesis too many ends nothing
         reader.tokens.pop(0)
         found = _both([found, reader.alternatives(0)])
     return found
+
+
+def _parts(query: Query) -> Iterator[Query]:
+    """A query and all that it is made of."""
+    yield query
+    if isinstance(query, And | Or):
+        for one in query.of:
+            yield from _parts(one)
+    elif isinstance(query, Not):
+        yield from _parts(query.of)
 
 
 def _both(parts: list[Query]) -> Query:
@@ -82,6 +111,10 @@ class _Reader:
     def __init__(self, text: str, today: date) -> None:
         self._today = today
         self._terms = 0
+        self._nothing = True
+        """What was read last was nothing."""
+        self.wrong = ""
+        """What is not well written, the first of it."""
         self.tokens: list[tuple[str, str]] = []
         for paren, minus, name, phrase, word, _ in _TOKEN.findall(text):
             if paren:
@@ -91,11 +124,17 @@ class _Reader:
             elif name:
                 self.tokens.append(("name", name.lower()))
             elif phrase:
+                if len(phrase) < 2 or not phrase.endswith('"'):
+                    self.note("a quotation mark is not closed")
                 self.tokens.append(("phrase", phrase.strip('"')))
             elif word in ("AND", "OR", "NOT"):
                 self.tokens.append((word.lower(), ""))
             elif word:
                 self.tokens.append(("word", word))
+
+    def note(self, wrong: str) -> None:
+        """Something is not well written."""
+        self.wrong = self.wrong or wrong
 
     def _next(self) -> tuple[str, str]:
         return self.tokens[0] if self.tokens else ("end", "")
@@ -103,10 +142,12 @@ class _Reader:
     def alternatives(self, depth: int) -> Query:
         """`a b OR c`: AND binds closer than OR."""
         if depth > MAX_DEPTH:
-            raise BadQueryError(f"nested over {MAX_DEPTH} levels")
+            raise TooManyTermsError(f"nested over {MAX_DEPTH} levels")
         found = [self._together(depth)]
         while self._next()[0] == "or":
             self.tokens.pop(0)
+            if self._nothing or self._next()[0] in _NOTHING or self._next() == ("paren", ")"):
+                self.note("OR needs something on both sides")
             found.append(self._together(depth))
         return found[0] if len(found) == 1 else Or(tuple(found))
 
@@ -115,19 +156,23 @@ class _Reader:
         while self._next()[0] not in ("end", "or") and self._next() != ("paren", ")"):
             if self._next()[0] == "and":
                 self.tokens.pop(0)
+                if not found or self._next()[0] in _NOTHING or self._next() == ("paren", ")"):
+                    self.note("AND needs something on both sides")
                 continue
             found.append(self._one(depth, None))
+        self._nothing = not found
         return _both(found)
 
     def _one(self, depth: int, name: str | None) -> Query:
         """A term, or what stands in parentheses; `name`: of the property it is about."""
         if depth > MAX_DEPTH:
-            raise BadQueryError(f"nested over {MAX_DEPTH} levels")
+            raise TooManyTermsError(f"nested over {MAX_DEPTH} levels")
         self._terms += 1
         if self._terms > MAX_TERMS:
-            raise BadQueryError(f"over {MAX_TERMS} terms")
+            raise TooManyTermsError(f"over {MAX_TERMS} terms")
         kind, value = self._next()
-        if kind in ("end", "or", "and") or (kind, value) == ("paren", ")"):
+        if kind in _NOTHING or (kind, value) == ("paren", ")"):
+            self.note("a property or NOT has nothing behind it")
             return All()
         self.tokens.pop(0)
         if kind == "not":
@@ -138,6 +183,8 @@ class _Reader:
             found = self._listed(depth + 1, name) if name else self.alternatives(depth + 1)
             if self._next() == ("paren", ")"):
                 self.tokens.pop(0)
+            else:
+                self.note("a parenthesis is not closed")
             return found
         return self._term(name, value)
 
@@ -183,7 +230,7 @@ def _body(value: str, _today: date) -> Query:
 def _kind(value: str, _today: date) -> Query:
     wanted = _KINDS.get(value.lower())
     if wanted is None:
-        return Not(All())
+        return _WRONG
     return HeaderContains("content-type", wanted) if wanted else All()
 
 
@@ -215,7 +262,7 @@ def _size(value: str, _today: date) -> Query:
     sign, text = compared.groups() if compared else ("=", value)
     octets = _octets(text)
     if octets is None:
-        return Not(All())
+        return _WRONG
     return {
         "<": SizeBelow(octets),
         "<=": SizeBelow(octets + 1),
@@ -240,7 +287,7 @@ def _time(make: Callable[[int | None, int | None], Query]) -> Callable[[str, dat
         sign, text = compared.groups() if compared else ("=", value)
         days = _days(text, today)
         if days is None:
-            return Not(All())
+            return _WRONG
         start, end = _at(days[0]), _at(days[1])
         return {
             "<": make(None, start),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NamedTuple, NewType
 
 MailboxId = NewType("MailboxId", str)
@@ -46,3 +47,12 @@ class DeliveryKey(NamedTuple):
 
     segment: int
     record: int
+
+
+ORIGIN_SEGMENT = -(1 << 62)
+"""Keys of what is not named by a record of a journal are in a segment a day, above this one."""
+
+
+def origin_key(name: str, day: int) -> DeliveryKey:
+    """A key made from what caused a message: the same however often that is tried. `day`: since the epoch."""
+    return DeliveryKey(ORIGIN_SEGMENT + day, int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1)

@@ -176,9 +176,24 @@ class Columns(IntFlag):
     """Number that survives copies, moves and property changes, but not a new body: EMAILID (RFC 8474 5.1)."""
     MESSAGE_ID = 1048576
     """Message-ID without brackets (str)."""
+    CONVERSATION = 2097152
+    """Number of the conversation (formats.mime.conversation); 0 for what has no header (int)."""
 
 
 HEADER_LIMIT_BYTES = 16384
+
+
+class Conversation(NamedTuple):
+    """What a folder has of a conversation."""
+
+    number: int
+    latest: int
+    """When the last of its items came, seconds since the epoch."""
+    messages: int
+    unread: int
+    octets: int
+    flagged: int
+    """Items with FLAGGED set."""
 
 
 class Span(NamedTuple):
@@ -239,6 +254,8 @@ class NewItem(msgspec.Struct, frozen=True):
     attachments: tuple[NewAttachment, ...] = ()
     span: Span | None = None
     """Only of calendar items: what `overlapping` finds."""
+    conversation: int = 0
+    """Number of the conversation; 0 for what has no header."""
 
 
 class ItemFlags(NamedTuple):

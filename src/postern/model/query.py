@@ -81,6 +81,12 @@ class OriginIs(Query, frozen=True):
     origin: int
 
 
+class InConversation(Query, frozen=True):
+    """The item belongs to the conversation (`Columns.CONVERSATION`)."""
+
+    number: int
+
+
 class SentBetween(Query, frozen=True):
     """Date header, its time zone disregarded (RFC 9051 6.4.4 SENTBEFORE), in [start, end)."""
 

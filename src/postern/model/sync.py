@@ -64,6 +64,23 @@ class ItemDelta(NamedTuple):
     change_key: ChangeNumber
 
 
+class Came(NamedTuple):
+    """Where an item was moved or copied from."""
+
+    folder: FolderId
+    item: ItemId
+    moved: bool
+
+
+class Went(NamedTuple):
+    """Where an item was moved to."""
+
+    folder: FolderId
+    uid: Uid
+    item: ItemId
+    change_key: ChangeNumber
+
+
 class ItemChanges(NamedTuple):
     """A page."""
 

@@ -49,7 +49,8 @@ class DelegateAccess(MailboxAccess):
     permissions: Permissions
 
     async def _rights(self, folder: FolderId) -> FolderRight:
-        return await self.permissions.folder_rights(self.principal, self.id, folder)
+        # associated items are under the negated number of their folder
+        return await self.permissions.folder_rights(self.principal, self.id, FolderId(abs(folder)))
 
     async def need(self, right: FolderRight, folder: FolderId | None) -> None:
         """Raises Refusal(NO_SUCH_FOLDER) for a folder one may not see, NOT_PERMITTED for one that one may."""

@@ -16,6 +16,7 @@ from postern.model.ids import NO_BLOB, BlobRef, ChangeNumber, FolderId, ItemId, 
 from postern.model.items import (
     Attachment,
     Columns,
+    Conversation,
     Folder,
     FolderClass,
     ItemClass,
@@ -29,7 +30,7 @@ from postern.model.ports import Clock
 from postern.model.properties import pack
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
-from postern.model.sync import FolderChanges, ItemChanges, Setting, SyncPoint
+from postern.model.sync import Came, FolderChanges, ItemChanges, Setting, SyncPoint, Went
 from postern.services.accepted import Beside
 from postern.services.mailbox_access import MailboxAccess
 from postern.store.interface import ItemUpdate, Mailbox, Ranges, Rendering, Replaced, Updated, normalise
@@ -81,13 +82,18 @@ class ItemAccess:
     async def locate(self, items: Sequence[ItemId], near: FolderId | None = None) -> dict[ItemId, tuple[FolderId, Uid]]:
         """Where items are that the principal may read; others are left out, as if they were not there."""
         found = await self._mailbox.locate(items, near)
+        closed = await self._closed({folder for folder, _ in found.values()})
+        return {item: where for item, where in found.items() if where[0] not in closed}
+
+    async def _closed(self, folders: set[FolderId]) -> set[FolderId]:
+        """Those that the principal may not read."""
         closed: set[FolderId] = set()
-        for folder in {folder for folder, _ in found.values()}:
+        for folder in folders:
             try:
                 await self._need(FolderRight.READ_ANY, folder)
             except Refusal:
                 closed.add(folder)
-        return {item: where for item, where in found.items() if where[0] not in closed}
+        return closed
 
     async def get(
         self, items: Sequence[ItemId], columns: Columns, near: FolderId | None = None
@@ -111,6 +117,20 @@ class ItemAccess:
         await self._need(FolderRight.READ_ANY, folder)
         return await self._mailbox.item_changes(folder, point, limit, newest_first=newest_first)
 
+    async def came_from(self, folder: FolderId, uids: Sequence[Uid]) -> dict[Uid, Came]:
+        """Of items of a folder that were moved or copied there from a folder that may be read: from where."""
+        await self._need(FolderRight.READ_ANY, folder)
+        found = await self._mailbox.came_from(folder, uids)
+        closed = await self._closed({came.folder for came in found.values()})
+        return {uid: came for uid, came in found.items() if came.folder not in closed}
+
+    async def went_to(self, folder: FolderId, gone: Sequence[tuple[Uid, ChangeNumber]]) -> dict[Uid, Went]:
+        """Of items that a folder lost to one that may be read: where they are now."""
+        await self._need(FolderRight.READ_ANY, folder)
+        found = await self._mailbox.went_to(folder, gone)
+        closed = await self._closed({went.folder for went in found.values()})
+        return {uid: went for uid, went in found.items() if went.folder not in closed}
+
     async def folder_changes(self, since: ChangeNumber, incarnation: int = 0) -> FolderChanges:
         """Folders made, changed and removed; of what may not be seen only that it is removed."""
         changes = await self._mailbox.folder_changes(since, incarnation)
@@ -124,6 +144,24 @@ class ItemAccess:
         """Calendar items that meet [starts_at, ends_at); seconds since the epoch."""
         await self._need(FolderRight.READ_ANY, folder)
         return await self._mailbox.overlapping(folder, starts_at, ends_at)
+
+    async def conversations(self, folder: FolderId) -> Sequence[Conversation]:
+        """A folder's conversations, the one with the latest item first."""
+        await self._need(FolderRight.READ_ANY, folder)
+        return await self._mailbox.conversations(folder)
+
+    async def in_conversations(self, wanted: Sequence[int]) -> list[tuple[int, FolderId, Uid]]:
+        """Conversation, folder, UID of their items that may be read, by folder and UID."""
+        found = await self._mailbox.in_conversations(wanted)
+        closed = await self._closed({folder for _, folder, _ in found})
+        return [place for place in found if place[1] not in closed]
+
+    async def removed_from(self, folder: FolderId) -> tuple[FolderId, Sequence[Uid]]:
+        """Where recoverable items are, and those that were removed from a folder."""
+        await self._need(FolderRight.READ_ANY, folder)
+        recoverable = (await self.access.special(SpecialUse.RECOVERABLE)).id
+        await self._need(FolderRight.READ_ANY, recoverable)
+        return recoverable, await self._mailbox.removed_from(folder)
 
     async def attachments(self, folder: FolderId, uid: Uid) -> Sequence[Attachment]:
         """Of an item without MIME; `access.read_body` reads their `blob`."""

@@ -135,16 +135,25 @@ class Mailflow:
         """
         return await self._admission.check_recipient(address, principal, size, may_relay=may_relay)
 
-    async def submit(self, envelope: Envelope, peer: Peer, routes: Sequence[Route], content: bytes) -> str:
+    async def submit(
+        self,
+        envelope: Envelope,
+        peer: Peer,
+        routes: Sequence[Route],
+        content: bytes,
+        key: DeliveryKey | None = None,
+    ) -> str:
         """Take responsibility for a message; its queue id. Returns when that survives a power cut.
 
-        `routes` are those of `envelope.recipients`. Raises Refusal(LOOP, DISK_FULL, READ_ONLY, SHUTTING_DOWN).
+        `routes` are those of `envelope.recipients`; `key`: what is submitted under it twice is delivered once. Raises
+        Refusal(LOOP, DISK_FULL, READ_ONLY, SHUTTING_DOWN).
         """
         check_loop(content, self._settings.host_name)
         await self._applier.room(self._settings.backlog_bytes)
         outcomes = self._admission.plain_outcomes(envelope, routes)
-        ref = await self._accept(Kind.ACCEPT, AcceptHeader(envelope, self._clock.timestamp(), peer, outcomes), content)
-        return queue_id(DeliveryKey(*ref))
+        kind = Kind.ACCEPT if key is None else Kind.INTERNAL
+        ref = await self._accept(kind, AcceptHeader(envelope, self._clock.timestamp(), peer, outcomes, key), content)
+        return queue_id(key or DeliveryKey(*ref))
 
     async def submit_internal(self, key: DeliveryKey, envelope: Envelope, content: bytes) -> str:
         """Submit a message that Postern wrote, under its origin key: twice is once. Raises as `submit`."""

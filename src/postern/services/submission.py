@@ -5,12 +5,14 @@ from __future__ import annotations
 from postern.formats.mime import header
 from postern.formats.mime.trace import complete_submission
 from postern.model.envelope import Envelope, Peer, Recipient
+from postern.model.ids import ORIGIN_SEGMENT, DeliveryKey, origin_key
 from postern.model.ports import Clock, Entropy
 from postern.model.refusal import Reason, Refusal
 from postern.services.mailflow import Mailflow
 from postern.services.principal import Principal
 
 _HEADER_READ_BYTES = 1 << 20
+DAY_S = 86_400
 _RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")
 _NOT_SENT = [b"bcc", b"x-unsent", b"return-path"]
 
@@ -25,12 +27,22 @@ class Submission:
         self._entropy = entropy
         self._domain = domain
 
-    def complete(self, content: bytes) -> bytes:
-        """The message with Date and Message-ID: what is sent and what is kept are the same message."""
-        return complete_submission(content, self._clock, self._entropy, self._domain)
+    def key(self, *cause: str) -> DeliveryKey:
+        """Names a message by what it is sent for, so that the same thing tried again (today) is no second message."""
+        return origin_key("/".join(("submission", *cause)), int(self._clock.timestamp()) // DAY_S)
 
-    async def send(self, principal: Principal, content: bytes, peer: Peer) -> str:
+    def complete(self, content: bytes, key: DeliveryKey | None = None) -> bytes:
+        """The message with Date and Message-ID: what is sent and what is kept are the same message.
+
+        With a key it gets the same Message-ID each time.
+        """
+        identity = "" if key is None else f"{key.segment - ORIGIN_SEGMENT:x}.{key.record:016x}"
+        return complete_submission(content, self._clock, self._entropy, self._domain, identity)
+
+    async def send(self, principal: Principal, content: bytes, peer: Peer, key: DeliveryKey | None = None) -> str:
         """Send a message to whom its header names, without telling of Bcc; the queue id, when it is durable.
+
+        What is sent again under the same key reaches nobody twice.
 
         Raises Refusal(BAD_VALUE without recipients, SENDER_NOT_ALLOWED, NO_SUCH_RECIPIENT, NOT_PERMITTED, OVER_QUOTA,
         TOO_LARGE, TOO_MANY and those of Mailflow.submit).
@@ -51,7 +63,7 @@ class Submission:
             "7BIT" if message.isascii() else "8BITMIME",
             smtputf8=not all(one.isascii() for one in addresses),
         )
-        return await flow.submit(envelope, peer, routes, self.complete(message))
+        return await flow.submit(envelope, peer, routes, self.complete(message, key), key)
 
 
 def split(content: bytes) -> tuple[bytes, bytes]:

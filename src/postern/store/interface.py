@@ -26,6 +26,7 @@ from postern.model.items import (
     Attachment,
     Changes,
     Columns,
+    Conversation,
     Folder,
     FolderClass,
     FolderView,
@@ -39,7 +40,7 @@ from postern.model.items import (
 )
 from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
-from postern.model.sync import FolderChanges, ItemChanges, OutboxEntry, SetOff, Setting, SyncPoint
+from postern.model.sync import Came, FolderChanges, ItemChanges, OutboxEntry, SetOff, Setting, SyncPoint, Went
 
 Ranges = Sequence[tuple[int, int]]
 """Inclusive UID ranges, ascending and disjoint."""
@@ -223,6 +224,14 @@ class Mailbox(Protocol):
         """The next page of what an asker does not know. Every page of a run is asked with the same order."""
         ...
 
+    async def came_from(self, folder: FolderId, uids: Sequence[Uid]) -> dict[Uid, Came]:
+        """Of items of a folder that were moved or copied there: from where. Others are left out."""
+        ...
+
+    async def went_to(self, folder: FolderId, gone: Sequence[tuple[Uid, ChangeNumber]]) -> dict[Uid, Went]:
+        """Of items that a folder lost, at which change number: where they are now. Others are left out."""
+        ...
+
     async def folder_changes(self, since: ChangeNumber, incarnation: int = 0) -> FolderChanges:
         """Folders made, changed and removed after a change number; from 0: all that are there."""
         ...
@@ -233,6 +242,18 @@ class Mailbox(Protocol):
 
     async def overlapping(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[Uid]:
         """Calendar items whose span meets [starts_at, ends_at), recurring ones among them, ascending by UID."""
+        ...
+
+    async def conversations(self, folder: FolderId) -> Sequence[Conversation]:
+        """A folder's conversations, the one with the latest item first. Cost: a look at each item's narrow row."""
+        ...
+
+    async def in_conversations(self, wanted: Sequence[int]) -> Sequence[tuple[int, FolderId, Uid]]:
+        """Conversation, folder, UID of their items in all folders, by folder and UID; a seek an item."""
+        ...
+
+    async def removed_from(self, folder: FolderId) -> Sequence[Uid]:
+        """UIDs in Recoverable Items of what was removed from a folder, as far back as deletions are remembered."""
         ...
 
     async def export(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[NewItem]:

@@ -81,3 +81,20 @@ def test_anything_is_a_query_or_refused(text: str) -> None:
 def test_bombs_are_refused(text: str) -> None:
     with pytest.raises(BadQueryError):
         parse(text, TODAY)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(a", "a)", '"a', "a AND", "OR a", "a OR", "NOT", "subject:", "received:nonsense", "size:big one..", "kind:",
+     "from:(a OR b", "received:>2024-13-45", "a (b OR)", '"'],
+)  # fmt: skip
+def test_what_is_half_written_is_refused_if_asked(text: str) -> None:
+    with pytest.raises(BadQueryError):
+        parse(text, TODAY, strict=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a -b", '"a b"', "from:(anna OR boris)", "size:>10KB", "received:2024-03-01..2024-03-15", "x:y"]
+)
+def test_what_is_well_written_is_the_same_either_way(text: str) -> None:
+    assert parse(text, TODAY, strict=True) == parse(text, TODAY)

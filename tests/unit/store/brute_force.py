@@ -20,6 +20,7 @@ from postern.model.query import (
     HasFlags,
     HasKeyword,
     HeaderContains,
+    InConversation,
     ModseqFrom,
     Not,
     Or,
@@ -50,6 +51,7 @@ class Item(NamedTuple):
     sent_at: int | None
     saved_at: int = 0
     origin: int = 0
+    conversation: int = 0
 
 
 class Text:
@@ -109,14 +111,30 @@ async def search(mailbox: Mailbox, blobs: Blobs, folder: FolderId, query: Query)
         | Columns.SENT_AT
         | Columns.SAVED_AT
         | Columns.ORIGIN
+        | Columns.CONVERSATION
     )
     found = []
     async for chunk in mailbox.items(folder, columns):
-        for uid, flags, modseq, received_at, size, parts, prefix, segment, record, sent_at, saved_at, origin in chunk:
+        for (
+            uid,
+            flags,
+            modseq,
+            received_at,
+            size,
+            parts,
+            prefix,
+            segment,
+            record,
+            sent_at,
+            saved_at,
+            origin,
+            number,
+        ) in chunk:
             content = await blobs.read(BlobRef(segment, record))
             header = prefix + content[: (PartMap.unpack(parts).find("HEADER") or (0, 0))[1]]
             body = "\n".join(fold(text) for text in PartMap.unpack(parts).leaf_text(content))
-            if test(Item(uid, flags, modseq, received_at, size, sent_at, saved_at, origin), Text(header, body)):
+            row = Item(uid, flags, modseq, received_at, size, sent_at, saved_at, origin, number)
+            if test(row, Text(header, body)):
                 found.append(uid)
     return found
 
@@ -220,6 +238,8 @@ def _compile_row(query: Query, keywords: dict[int, str]) -> Test:
             return lambda item, text: _between(item.received_at, start, end)
         case SavedBetween(start, end):
             return lambda item, text: _between(item.saved_at, start, end)
+        case InConversation(number):
+            return lambda item, text: item.conversation == number
         case OriginIs(origin):
             return lambda item, text: item.origin == origin
         case SentBetween(start, end):

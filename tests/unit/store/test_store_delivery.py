@@ -37,7 +37,7 @@ async def test_delivered_item_is_what_was_rendered(world: World, mailbox: Mailbo
     assert (segment, record, body_size) == (*new.blob, new.body_size)
     assert (sent_at, subject, saved_at) == (new.sent_at, "message 7", int(world.clock.timestamp()))
     assert modseq == (await mailbox.folder(inbox)).changed
-    assert more == [0, b"", modseq, uid, "7@example.org"]
+    assert more == [0, b"", modseq, uid, "7@example.org", new.conversation]
     assert await mailbox.read(inbox, uid) == new.prefix + message(7)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
-from postern.formats.mime import date, envelope, parts
+from postern.formats.mime import conversation, date, envelope, parts
 from postern.formats.mime.header import decode, unfold
 from postern.formats.mime.structure import Walker
+from postern.formats.mime.subject import base_subject
 from postern.model.ids import BlobRef
 from postern.model.items import HEADER_LIMIT_BYTES, NewItem
 
@@ -35,6 +38,8 @@ class Scan(msgspec.Struct, frozen=True, gc=False):
     """Without brackets; empty if absent."""
     has_attachment: bool
     """A part that is neither the text to read nor an inline picture."""
+    conversation: int
+    """Its number (formats.mime.conversation)."""
 
 
 def scan(content: bytes | memoryview) -> Scan:
@@ -56,6 +61,19 @@ def scan(content: bytes | memoryview) -> Scan:
         when[0] if when is not None else None,
         identifier(message_id) if message_id else "",
         walker.attachment,
+        conversation.number(conversation_of(fields)),
+    )
+
+
+def conversation_of(fields: Mapping[bytes, bytes]) -> bytes:
+    """Sixteen octets of the conversation, from header fields by their lower-case names."""
+    message_id = fields.get(b"message-id")
+    topic = b""
+    if not message_id:
+        subject, _ = base_subject(decode(fields.get(b"subject", b"")[:_SUBJECT_LIMIT_BYTES]))
+        topic = subject.encode("utf-8", "replace") or b"\0".join(fields.get(name, b"") for name in (b"date", b"from"))
+    return conversation.digest(
+        fields.get(b"references"), fields.get(b"in-reply-to"), message_id, fields.get(b"thread-index"), topic
     )
 
 
@@ -93,7 +111,8 @@ def new_item(
         message_id=scan.message_id,
         flags=flags,
         keywords=keywords,
+        conversation=scan.conversation,
     )
 
 
-__all__ = ["Scan", "envelope", "identifier", "new_item", "scan"]
+__all__ = ["Scan", "conversation_of", "envelope", "identifier", "new_item", "scan"]

@@ -36,6 +36,8 @@ _WANTED = {
         b"subject",
         b"in-reply-to",
         b"message-id",
+        b"references",
+        b"thread-index",
         b"content-type",
         b"content-transfer-encoding",
         b"content-id",
@@ -71,7 +73,7 @@ class PartInfo(NamedTuple):
 
 
 def collect(header: bytes) -> envelope.FieldMap:
-    """The fields that ENVELOPE and BODYSTRUCTURE are made of."""
+    """The fields that ENVELOPE, BODYSTRUCTURE and the conversation are made of."""
     found: envelope.FieldMap = {}
     repeated = 0
     for name, value in values(header):

@@ -50,8 +50,11 @@ def message_id(entropy: Entropy, clock: Clock, domain: str) -> str:
     return f"{int(clock.timestamp() * 1000):x}.{entropy.token(10).hex()}@{domain}"
 
 
-def complete_submission(content: bytes, clock: Clock, entropy: Entropy, domain: str) -> bytes:
-    """Add Date and Message-ID where they are missing (RFC 6409 8.2, 8.3); nothing else changes."""
+def complete_submission(content: bytes, clock: Clock, entropy: Entropy, domain: str, identity: str = "") -> bytes:
+    """Add Date and Message-ID where they are missing (RFC 6409 8.2, 8.3); nothing else changes.
+
+    `identity`: the left side of the Message-ID; empty: a new one.
+    """
     end = content.find(b"\n\r\n")
     header = content[: min(_HEADER_READ_BYTES, end + 1 if end >= 0 else len(content))]
     if content.startswith((b"\r\n", b"\n")):
@@ -61,7 +64,8 @@ def complete_submission(content: bytes, clock: Clock, entropy: Entropy, domain: 
     if b"date" not in present:
         added += f"Date: {date.render(clock.now())}\r\n".encode()
     if b"message-id" not in present:
-        added += f"Message-ID: <{message_id(entropy, clock, domain)}>\r\n".encode()
+        own = f"{identity}@{domain}" if identity else message_id(entropy, clock, domain)
+        added += f"Message-ID: <{own}>\r\n".encode()
     if not added:
         return content
     if content and not _FIRST_FIELD(content):

@@ -23,7 +23,7 @@ from postern.protocols.soap.writing import text as escaped
 from postern.services.mailboxes import FlagChange
 
 After = Callable[[], Awaitable[None]]
-_PREFIXES = {"ReplyToItem": "RE: ", "ReplyAllToItem": "RE: ", "ForwardItem": "FW: "}
+_PREFIXES = {"ReplyToItem": "RE: ", "ReplyAllToItem": "RE: ", "PostReplyItem": "RE: ", "ForwardItem": "FW: "}
 _MAX_REFERENCES = 50
 
 
@@ -61,11 +61,11 @@ def _draft(call: Call, item: NewItem, facts: MessageFacts) -> Draft:
     draft = saving.blank()
     draft.field("Subject", compose.unstructured(_PREFIXES[item.element] + facts.topic))
     _thread(draft, facts)
-    if item.element != "ForwardItem":
+    if item.element in ("ReplyToItem", "ReplyAllToItem"):
         to, cc = _recipients(call, facts, everybody=item.element == "ReplyAllToItem")
         draft.field("To", compose.mailboxes(to))
         draft.field("Cc", compose.mailboxes(cc))
-    else:
+    elif item.element == "ForwardItem":
         for _, entity in Document.read(facts.content).attachments:
             draft.document.attachments.append(("", entity))
     new = item.first("NewBodyContent")

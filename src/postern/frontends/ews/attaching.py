@@ -12,7 +12,7 @@ from functools import partial
 from postern.formats.mime.anatomy import Part, anatomy
 from postern.formats.mime.document import Document
 from postern.formats.mime.scan import scan
-from postern.frontends.ews import item_updating, places, saving, slices, thing_attaching, thing_making
+from postern.frontends.ews import enclosing, item_updating, places, saving, slices, thing_attaching, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import Reader
 from postern.frontends.ews.loading import Wanted
@@ -59,7 +59,7 @@ async def get_attachment(call: Call, request: GetAttachment) -> str:
         part = _part(facts, last)
         facts.attachment_ids = {last: text}
         if part.enclosed:
-            inner = writer.write(_enclosed(facts, part, key, f"{key.section}{_SLASH}"))
+            inner = enclosing.xml(_enclosed(facts, part, key, f"{key.section}{_SLASH}"), writer)
         else:
             content = await slices.sized(part.size_estimate, partial(_encoded, part, facts.content))
             inner = f"<t:Content>{content}</t:Content>"
@@ -109,6 +109,7 @@ def _enclosed(facts: MessageFacts, part: Part, key: AttachmentKey, way: str) -> 
         anatomy=parts,
         attachment_ids=names,
         conversation_prefix=facts.conversation_prefix,
+        conversation=found.conversation,
     )
 
 

@@ -10,7 +10,8 @@ from postern.model.ids import FolderId, ItemId, MailboxId, Uid
 from postern.model.items import Columns, Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
-from postern.protocols.ews.folder_xml import FolderFacts, Rights
+from postern.protocols.ews.effective_rights import Rights
+from postern.protocols.ews.folder_xml import FolderFacts
 from postern.protocols.ews.ids import ROOT, TOP, FolderKey, folder_change, folder_id
 from postern.services.identities import Owner
 from postern.services.mailboxes import DelegateAccess, ItemAccess, normalise
@@ -61,6 +62,8 @@ _SHARING = (
     (FolderRight.FREEBUSY_DETAILED, "TimeAndSubjectAndLocation"),
     (FolderRight.FREEBUSY_SIMPLE, "TimeOnly"),
 )
+_HIDDEN = properties.tagged(0x10F4, 0x000B)
+"""PidTagAttributeHidden as clients put it there: such folders are listed all the same."""
 _OWNER = Rights(True, True, True, True, True)
 _ROOT_RIGHTS = Rights(False, True, False, False, True)
 
@@ -172,6 +175,7 @@ class Box:
         found = await self.folder(folder)
         parent = self.parent_of(found)
         above = every.get(parent)
+        stored = properties.unpack(found.properties) if found.properties else {}
         return FolderFacts(
             self.folder_id(folder),
             folder_change(found.changed),
@@ -187,8 +191,9 @@ class Box:
             rights,
             permissions,
             found.size_bytes,
-            hidden=is_hidden(found, every),
+            hidden=is_hidden(found, every) or bool(stored.get(_HIDDEN)),
             sharing=await self._sharing(folder),
+            properties=stored,
         )
 
     async def _sharing(self, folder: FolderId) -> str:

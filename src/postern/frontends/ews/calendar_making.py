@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from postern.convert.appointments import NAMES, from_properties, to_properties
-from postern.frontends.ews import calendar_reading, identities, meeting_reading, places, thing_making
+from postern.frontends.ews import calendar_reading, identities, meeting_reading, places, thing_making, thing_values
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace, ItemPlace
-from postern.model.calendar.appointment import Appointment, Response, State
+from postern.model.calendar.appointment import Appointment, Attachment, Response, State
 from postern.model.calendar.zones import Zone
 from postern.model.ids import ChangeNumber, ItemId
 from postern.model.items import Columns, ItemClass
@@ -83,15 +83,27 @@ async def create(call: Call, item: NewItem, request: CreateItem, saved: FolderPl
     made = calendar_reading.applied(draft, base, zone_for(call, agenda), new=True)
     extra = {key: value for key, value in draft.set.items() if key not in NAMES}
     try:
+        made = msgspec.structs.replace(made, attachments=_attached(call, draft))
         entry = await agenda.create(made, sending, folder=place.folder, extra=extra)
-        if draft.attachments:
-            streams = thing_making.streams(call, draft.attachments)
-            await place.box.items.update(entry.folder, entry.uid, ItemUpdate(), None, streams)
     except Refusal as refusal:
         raise _refused(refusal) from refusal
     place.box.wrote(folders=True)
     identity = await identities.identity(place.box, entry.folder, entry.uid)
     return identities.items_of(identity, "CalendarItem")
+
+
+def _attached(call: Call, draft: ThingDraft) -> tuple[Attachment, ...]:
+    """What the draft attaches: it is kept with the item and goes out with what is sent for it. Raises EwsViolation."""
+    name, kind = thing_values.NAME, thing_values.TYPE
+    return tuple(
+        Attachment(
+            str(one.properties[name]) or "attachment",
+            str(one.properties[kind]),
+            one.content,
+            more=tuple((key, value) for key, value in one.properties.items() if key not in (name, kind)),
+        )
+        for one in thing_making.streams(call, draft.attachments)
+    )
 
 
 async def _entry(call: Call, place: ItemPlace) -> tuple[Agenda, Entry]:
@@ -117,9 +129,6 @@ async def update(
         done = await (_update_occurrence if place.day is not None else _update_item)(
             call, agenda, entry, place, draft, sending, guard
         )
-        if draft.attachments:
-            streams = thing_making.streams(call, draft.attachments)
-            await place.box.items.update(entry.folder, entry.uid, ItemUpdate(), None, streams)
     except Refusal as refusal:
         raise _refused(refusal) from refusal
     place.box.wrote(folders=True)
@@ -141,7 +150,8 @@ def _changed(call: Call, agenda: Agenda, item: Appointment, draft: ThingDraft) -
         stored.pop("PosternReminded", None)  # a reminder that is set anew rings again
     if draft.calendar.keys() & {"Start", "End", "Recurrence"} and WHEN not in draft.set:
         draft.put({WHEN: None})  # words about another time
-    return calendar_reading.applied(draft, from_properties(stored), zone_for(call, agenda), new=False)
+    made = calendar_reading.applied(draft, from_properties(stored), zone_for(call, agenda), new=False)
+    return msgspec.structs.replace(made, attachments=_attached(call, draft))
 
 
 async def _update_item(

@@ -10,13 +10,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postern.frontends.ews import calendar_finding, item_values, matching, places, slices
+from postern.frontends.ews import calendar_finding, item_values, matching, places, querying, slices
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.folder_reading import paged
 from postern.frontends.ews.item_reading import wanted
 from postern.frontends.ews.loading import Loader, Wanted
+from postern.frontends.ews.places import FolderPlace
 from postern.model.ids import FolderId, Uid
+from postern.model.items import Columns
+from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import message_xml, responses
 from postern.protocols.ews.find_requests import FindItem, Grouping
 from postern.protocols.ews.message_facts import MessageFacts
@@ -24,6 +27,7 @@ from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.paths import Extended, Field, Path
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.violation import EwsViolation
+from postern.services.mailboxes import normalise
 
 _NOT_SORTED = frozenset(
     {"item:Body", "item:Attachments", "item:MimeContent", "item:ResponseObjects", "item:EffectiveRights"}
@@ -45,18 +49,22 @@ async def find_item(call: Call, request: FindItem) -> str:
         return await calendar_finding.view(call, request)
     if request.query and (request.restriction is not None or request.group is not None):
         raise EwsViolation("ErrorInvalidArgument", "QueryString goes with neither Restriction nor GroupBy.")
-    if request.query:
-        raise EwsViolation("ErrorContentIndexingNotEnabled", "Searching by a query string is not supported.")
+    query = querying.parse(call, request.query) if request.query else None
     writer = MessageWriter(request.shape, call.version, listing=True, strict=True)
     looked_at = _looked_at(request)
     message_xml.check(looked_at)
 
     async def one(ref: AnyFolder) -> str:
         place = await places.stored(call, ref)
-        if request.traversal != "Shallow":
-            return _root(request, "", 'IndexedPagingOffset="0" TotalItemsInView="0" IncludesLastItemInRange="true"')
-        box, folder = place.box, place.folder
-        found = await _look(box, folder, request, looked_at)
+        box, folder, within = place.box, place.folder, None
+        if request.traversal == "Associated":
+            folder = FolderId(-folder)
+        elif request.traversal == "SoftDeleted":
+            folder, within = await _removed(place)
+        if query is not None:
+            fitting = await querying.found(box, folder, query)
+            within = fitting if within is None else sorted({*within}.intersection(fitting))
+        found = await _look(box, folder, request, looked_at, within)
         chosen, attributes = paged(found, request.page)
         loader = await Loader.open(box, folder, wanted(writer))
         facts = await loader.by_uid([each.uid for each in chosen])
@@ -64,7 +72,8 @@ async def find_item(call: Call, request: FindItem) -> str:
             shown = [facts[each.uid] for each in chosen if each.uid in facts]
             inner = "".join(await slices.each(shown, writer.write))
         else:
-            inner = _groups(chosen, facts, writer, request.group)
+            names = dict.fromkeys(each.group for each in found)
+            inner = _groups(chosen, facts, writer, {name: number for number, name in enumerate(names)})
         return _root(request, inner, attributes)
 
     return responses.response("FindItem", await call.each("FindItemResponseMessage", request.parents, one))
@@ -89,18 +98,35 @@ def _looked_at(request: FindItem) -> list[Path]:
     return found + sorted_by
 
 
-async def _look(box: Box, folder: FolderId, request: FindItem, looked_at: Sequence[Path]) -> list[Found]:
-    """Items that fit, in order. Raises Refusal."""
+async def _removed(place: FolderPlace) -> tuple[FolderId, Sequence[Uid]]:
+    """What was removed from a folder and can be brought back; of Recoverable Items itself all it has."""
+    try:
+        recoverable, uids = await place.box.items.removed_from(place.folder)
+    except Refusal as refusal:
+        if refusal.reason in (Reason.NO_SUCH_FOLDER, Reason.NOT_PERMITTED):
+            return place.folder, ()  # only who may do everything in a mailbox sees what was removed
+        raise
+    if recoverable == place.folder:
+        return recoverable, [Uid(uid) for uid in (await place.box.access.view(recoverable)).uids]
+    return recoverable, uids
+
+
+async def _look(
+    box: Box, folder: FolderId, request: FindItem, looked_at: Sequence[Path], within: Sequence[Uid] | None
+) -> list[Found]:
+    """Items that fit, in order; `within`: of these, ascending. Raises Refusal."""
     plain = request.restriction is None and request.group is None and request.names is None
     if plain and _by_arrival(request):
-        uids = (await box.access.view(folder)).uids
+        uids: Sequence[int] = within if within is not None else await _uids(box, folder)
         backwards = not request.order or request.order[0].descending
         return [Found(Uid(uid), ()) for uid in (reversed(uids) if backwards else uids)]
     needs = item_values.needs(looked_at)
     loader = await Loader.open(box, folder, Wanted(True, needs.header, needs.content, needs.structure))
     found: list[Found] = []
     count = 0
-    async for uid, facts in loader.all():
+    if within is not None and not within:
+        return found
+    async for uid, facts in loader.all(None if within is None else normalise((uid, uid) for uid in within)):
         count += 1
         if count % slices.ITEMS == 0:
             await asyncio.sleep(0)
@@ -124,6 +150,12 @@ async def _look(box: Box, folder: FolderId, request: FindItem, looked_at: Sequen
     if request.names is not None:
         found = found[: request.calendar_limit or None]
     return found if request.group is None else _by_group(found, request.group)
+
+
+async def _uids(box: Box, folder: FolderId) -> Sequence[int]:
+    if folder > 0:
+        return (await box.access.view(folder)).uids
+    return [uid async for rows in box.access.items(folder, Columns.UID) for (uid,) in rows]
 
 
 def _between(facts: MessageFacts, names: tuple[str, str]) -> bool:
@@ -158,13 +190,17 @@ def _by_group(found: list[Found], group: Grouping) -> list[Found]:
     return [one for name in order for one in groups[name]]
 
 
-def _groups(found: Sequence[Found], facts: dict[Uid, MessageFacts], writer: MessageWriter, group: Grouping) -> str:
-    """Groups of a page, each with its items (MS-OXWSSRCH 2.2.3.13)."""
+def _groups(
+    found: Sequence[Found], facts: dict[Uid, MessageFacts], writer: MessageWriter, numbers: dict[str, int]
+) -> str:
+    """Groups of a page, each with its items (MS-OXWSSRCH 2.2.3.13). `numbers`: of all groups."""
     pieces: list[str] = []
-    names = list(dict.fromkeys(one.group for one in found))
-    for number, name in enumerate(names):
-        inner = "".join(writer.write(facts[one.uid]) for one in found if one.group == name and one.uid in facts)
+    groups: dict[str, list[Found]] = {}
+    for one in found:
+        groups.setdefault(one.group, []).append(one)
+    for name, members in groups.items():
+        inner = "".join(writer.write(facts[one.uid]) for one in members if one.uid in facts)
         pieces.append(
-            f"<t:GroupedItems><t:GroupIndex>{number}</t:GroupIndex><t:Items>{inner}</t:Items></t:GroupedItems>"
+            f"<t:GroupedItems><t:GroupIndex>{numbers[name]}</t:GroupIndex><t:Items>{inner}</t:Items></t:GroupedItems>"
         )
     return "".join(pieces)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from postern.frontends.ews import places, transferring
-from postern.frontends.ews.box import Box, container_class, distinguished, shown_name
+from postern.frontends.ews import folder_properties, places, transferring
+from postern.frontends.ews.box import Box, distinguished, shown_name
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.permission_reading import read_permissions
 from postern.frontends.ews.places import FolderPlace
+from postern.model import properties
 from postern.model.ids import FolderId
 from postern.model.items import Flag, Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
@@ -67,9 +68,7 @@ def container(new: NewFolder) -> FolderClass:
     said = new.text("FolderClass")
     if said is None:
         return _CLASSES[new.element]
-    known = {one.value.lower(): one for one in FolderClass}
-    text = said.strip().lower()
-    found = known.get(text) or known.get(".".join(text.split(".")[:2]), FolderClass.MAIL)
+    found = folder_properties.coarse(said)
     if new.element != "Folder" and found is not _CLASSES[new.element]:
         raise EwsViolation("ErrorNoFolderClassOverride", "FolderClass does not fit the kind of the folder.")
     return found
@@ -93,8 +92,11 @@ async def create_folder(call: Call, request: CreateFolder) -> str:
         if bad := next((read_only for read_only in _READ_ONLY if read_only in given), ""):
             raise EwsViolation("ErrorInvalidPropertySet", f"{bad} cannot be set.")
         above = parent_in_store(parent.folder)
+        kept = folder_properties.given(new)
         made = await parent.box.access.create_folder(above, checked_name(name), container(new))
         parent.box.wrote(folders=True)
+        if kept:
+            await parent.box.items.set_folder(made.id, kept)
         await _set_permissions(call, parent.box, made.id, new)
         try:
             return await _identity(parent.box, made.id, call)
@@ -157,7 +159,11 @@ async def update_folder(call: Call, request: UpdateFolder) -> str:
 
 async def _change(call: Call, place: FolderPlace, change: FieldChange) -> None:
     if isinstance(change.path, Extended):
-        raise EwsViolation("ErrorFolderSavePropertyError", "Folders keep no such property here.")
+        if change.path.tag == 0x3001 and change.action == "Set":
+            await _rename(place, folder_properties.name_in(change))
+            return
+        await folder_properties.change_extended(place, change.path, change)
+        return
     if not isinstance(change.path, Field):
         raise EwsViolation("ErrorInvalidPropertyRequest", f"No folder has the property {change.path.uri}.")
     uri = change.path.uri
@@ -179,10 +185,8 @@ async def _change(call: Call, place: FolderPlace, change: FieldChange) -> None:
         await _set_permissions(call, place.box, place.folder, change.value)
         return
     if uri == "folder:FolderClass":
-        said = (change.value.text("FolderClass") or "").strip().lower()
-        if said == container_class(await place.box.folder(place.folder)).lower():
-            return  # exchangelib repeats it with each change
-        raise EwsViolation("ErrorNoFolderClassOverride", "The class of a folder cannot be changed.")
+        await folder_properties.change_class(place, change.value.text("FolderClass") or "")
+        return
     await _rename(place, change.value.text("DisplayName") or "")
 
 
@@ -302,6 +306,8 @@ async def copy_folder(call: Call, request: TransferFolder) -> str:
         for each in (folder, *below):
             into = above if each.id == folder.id else made[each.parent or TOP]
             new = await place.box.access.create_folder(into, shown_name(each), each.folder_class)
+            if each.properties:
+                await place.box.items.set_folder(new.id, properties.unpack(each.properties))
             made[each.id] = new.id
             await place.box.access.copy(each.id, _ALL_UIDS, new.id)
             place.box.wrote(folders=True)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from postern.frontends.ews.box import Box, is_hidden
-from postern.model.ids import FolderId
-from postern.model.items import Folder, SpecialUse
+from postern.model.ids import FolderId, Uid
+from postern.model.items import Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
-from postern.model.sync import START, ChangeKind, ItemDelta
+from postern.model.sync import START, Came, ChangeKind, ItemDelta, Went
 from postern.protocols.ews import ids
-from postern.protocols.ews.ids import ROOT, TOP, ItemIds
+from postern.protocols.ews.ids import ROOT, TOP, ItemIds, ItemKey
 from postern.protocols.ews.notification_xml import Event
 from postern.protocols.ews.watermarks import Watermark
 
+_BUSY = "FreeBusyChangedEvent"
 LIMIT = 512
 """Changed items in an answer."""
 
@@ -70,8 +72,7 @@ async def since(box: Box, mark: Watermark, folders: frozenset[int] | None, wante
             raise
         if not page.complete:
             raise Missed
-        found = list(_of_items(box, folder, page.changes, wanted))
-        events += found
+        events += await _of_items(box, folder, page.changes, wanted, partial(_within, every=every, folders=folders))
         if page.more:
             return Happened(events, mark.within(folder.id, page.point), True)
         if page.changes and "ModifiedEvent" in wanted:
@@ -127,21 +128,79 @@ def _modified(box: Box, folder: Folder, every: dict[FolderId, Folder]) -> Event:
     return _folder(box, "ModifiedEvent", folder, every)._replace(unread=folder.unseen)
 
 
-def _of_items(box: Box, folder: Folder, changes: Sequence[ItemDelta], wanted: frozenset[str]) -> Iterator[Event]:
+async def _of_items(
+    box: Box,
+    folder: Folder,
+    changes: Sequence[ItemDelta],
+    wanted: frozenset[str],
+    within: Callable[[Folder], bool],
+) -> list[Event]:
+    """`within`: whether a folder's events are told too."""
     item_id: Callable[[int], str] = ItemIds(box.id, folder.id).of
     parent, parent_change = box.folder_id(folder.id), ids.folder_change(folder.changed)
+    came, went = await _moves(box, folder, changes, wanted)
+    every = await box.folders()
+    events: list[Event] = []
     for delta in changes:
-        for kind in _kinds(delta, folder):
-            if kind in wanted:
-                key = "" if kind == "DeletedEvent" else ids.item_change(delta.change_key)
-                yield Event(kind, "ItemId", item_id(delta.item), key, parent, parent_change)
+        change = ids.item_change(delta.change_key)
+        origin, target = came.get(delta.uid), went.get(delta.uid)
+        if delta.kind is ChangeKind.CREATED and origin is not None:
+            kind = "MovedEvent" if origin.moved else "CopiedEvent"
+            old = (ids.item_id(ItemKey(box.id, origin.folder, origin.item)), box.folder_id(origin.folder))
+            events.append(Event(kind, "ItemId", item_id(delta.item), change, parent, parent_change, old=old))
+        elif delta.kind is ChangeKind.DELETED and target is not None:
+            if target.folder in every and within(every[target.folder]):
+                continue  # it is told where it has come to
+            moved = ids.item_id(ItemKey(box.id, target.folder, target.item))
+            key, there = ids.item_change(target.change_key), box.folder_id(target.folder)
+            events.append(
+                Event("MovedEvent", "ItemId", moved, key, there, "", old=(item_id(delta.item), parent))
+            )  # fmt: skip
+        else:
+            for kind in _kinds(delta, folder):
+                if kind in wanted:
+                    key = "" if delta.kind is ChangeKind.DELETED else change
+                    events.append(Event(kind, "ItemId", item_id(delta.item), key, parent, parent_change))
+            continue
+        if folder.folder_class is FolderClass.CALENDAR and _BUSY in wanted:
+            key = "" if delta.kind is ChangeKind.DELETED else change
+            events.append(Event(_BUSY, "ItemId", item_id(delta.item), key, parent, parent_change))
+    return events
+
+
+async def _moves(
+    box: Box, folder: Folder, changes: Sequence[ItemDelta], wanted: frozenset[str]
+) -> tuple[dict[Uid, Came], dict[Uid, Went]]:
+    """Of what is new where it came from, of what is gone where it went, as far as that is asked for and known."""
+    came: dict[Uid, Came] = {}
+    went: dict[Uid, Went] = {}
+    new = [delta.uid for delta in changes if delta.kind is ChangeKind.CREATED]
+    if new and wanted & {"MovedEvent", "CopiedEvent"}:
+        came = {
+            uid: one
+            for uid, one in (await box.items.came_from(folder.id, new)).items()
+            if ("MovedEvent" if one.moved else "CopiedEvent") in wanted
+        }
+    gone = [(delta.uid, delta.change_key) for delta in changes if delta.kind is ChangeKind.DELETED]
+    if gone and "MovedEvent" in wanted:
+        every = await box.folders()
+        found = await box.items.went_to(folder.id, gone)
+        went = {
+            uid: one
+            for uid, one in found.items()
+            if one.folder in every and not is_hidden(every[one.folder], every)
+        }  # fmt: skip
+    return came, went
 
 
 def _kinds(delta: ItemDelta, folder: Folder) -> tuple[str, ...]:
+    busy = (_BUSY,) if folder.folder_class is FolderClass.CALENDAR else ()
     if delta.kind is ChangeKind.DELETED:
-        return ("DeletedEvent",)
+        return ("DeletedEvent", *busy)
+    if delta.kind is ChangeKind.UPDATED:
+        return ("ModifiedEvent", *busy)
     if delta.kind is not ChangeKind.CREATED:
         return ("ModifiedEvent",)
     if folder.special is SpecialUse.INBOX:
         return ("CreatedEvent", "NewMailEvent")
-    return ("CreatedEvent",)
+    return ("CreatedEvent", *busy)

@@ -69,7 +69,8 @@ def unpack(text: str) -> State:
 
 def fingerprint(folder: Folder) -> int:
     """Changes with whatever a client is shown of the folder itself."""
-    return zlib.crc32(f"{folder.parent}\0{folder.folder_class.value}\0{folder.special.value}\0{folder.name}".encode())
+    told = f"{folder.parent}\0{folder.folder_class.value}\0{folder.special.value}\0{folder.name}"
+    return zlib.crc32(folder.properties, zlib.crc32(told.encode()))
 
 
 async def sync_folder_hierarchy(call: Call, request: SyncFolderHierarchy) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from postern.formats.mime import compose
-from postern.formats.mime.compose import Mailbox
+import hashlib
+
 from postern.frontends.ews import (
     answering,
     calendar_making,
     identities,
     meeting_forwarding,
     places,
+    post_making,
     saving,
     sending,
     thing_making,
@@ -46,56 +47,64 @@ async def create_item(call: Call, request: CreateItem) -> str:
             return await thing_making.create(call, item, saved)
         if item.element in calendar_making.CALENDAR_RESPONSES:
             return await calendar_making.respond(call, item, request)
-        if item.element in RESPONSES:
-            return await _respond(call, item, request, saved)
-        if item.element not in PLAIN:
-            raise EwsViolation("ErrorInvalidItemForOperationCreateItem", f"{item.element} cannot be made.")
-        draft = saving.blank()
-        draft.create(item)
-        if item.element != "Item":
-            _need_disposition(request)
-        return await _finish(call, draft, request.disposition or "SaveOnly", saved, item.element)
+        if item.element == "PostItem":
+            return await post_making.create(call, item, saved)
+        if item.element == "PostReplyItem":
+            return await post_making.reply(call, item, saved)
+        return await _composed(call, item, request, saved)
 
     return responses.response("CreateItem", await call.each(_MESSAGE, request.items, one, empty=_EMPTY))
 
 
-def _need_disposition(request: CreateItem) -> None:
-    if not request.disposition:
-        raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
-
-
-async def _respond(call: Call, item: NewItem, request: CreateItem, saved: FolderPlace | None) -> str:
-    """A reply, a forward, a suppressed receipt."""
+async def _composed(call: Call, item: NewItem, request: CreateItem, saved: FolderPlace | None) -> str:
+    """Mail: a new one, a reply, a forward, a suppressed receipt."""
     if item.element == "ForwardItem":
-        sent = await meeting_forwarding.forward(call, item, request)
-        if sent is not None:
-            return sent
-    draft, after = await answering.respond(call, item)
+        forwarded = await meeting_forwarding.forward(call, item, request)
+        if forwarded is not None:
+            return forwarded
+    draft, after = await _drafted(call, item)
     if draft is None:
         return _EMPTY
-    _need_disposition(request)
-    answer = await _finish(call, draft, request.disposition, saved, item.element)
+    if not request.disposition and item.element != "Item":
+        raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
+    answer = await _finish(call, draft, request.disposition or "SaveOnly", saved, item.element)
     if after is not None and request.disposition != "SaveOnly":
         await after()
     return answer
+
+
+async def _drafted(call: Call, item: NewItem) -> tuple[Draft | None, answering.After | None]:
+    """The message of an item, and what is to be done when it was sent; no message: all is done. Raises EwsViolation."""
+    if item.element in RESPONSES:
+        return await answering.respond(call, item)
+    if item.element not in PLAIN:
+        raise EwsViolation("ErrorInvalidItemForOperationCreateItem", f"{item.element} cannot be made.")
+    draft = saving.blank()
+    draft.create(item)
+    return draft, None
 
 
 async def _finish(call: Call, draft: Draft, disposition: str, saved: FolderPlace | None, element: str) -> str:
     if disposition == "SaveOnly":
         place = saved or await sending.saved_to(call, None, SpecialUse.DRAFTS)
         if draft.mime is None:
-            await author(call, draft)
+            await sending.author(call, draft)
         content = saving.rendered(call, draft)
         uid = await saving.add(place.box, place.folder, content, draft)
         shown = "Message" if element in RESPONSES or element == "Item" else element
         return identities.items_of(await identities.identity(place.box, place.folder, uid), shown)
-    await author(call, draft)
-    content = call.services.submission.complete(saving.rendered(call, draft))
+    await sending.author(call, draft)
+    rendered = saving.rendered(call, draft)
+    content = call.services.submission.complete(rendered)
+    key = None
+    if draft.mime is not None and content == draft.mime:
+        # the client has named the message itself: the same octets again are the same message
+        key = call.services.submission.key((await call.box()).id, "", hashlib.sha256(content).hexdigest())
     place_of_copy = None
     if disposition == "SendAndSaveCopy":
         place_of_copy = saved or await sending.saved_to(call, None, SpecialUse.SENT)
-    await sending.send(call, content)
-    if place_of_copy is not None:
+    await sending.send(call, content, key)
+    if place_of_copy is not None and not (key is not None and await sending.is_kept(place_of_copy, content)):
         draft.flags |= Flag.SEEN
         try:
             await saving.add(place_of_copy.box, place_of_copy.folder, content, draft, drop=int(Flag.DRAFT))
@@ -105,13 +114,3 @@ async def _finish(call: Call, draft: Draft, disposition: str, saved: FolderPlace
             said = "The message was sent; there is no copy of it."
             return responses.warning(_MESSAGE, "ErrorItemSave", said, _EMPTY)
     return _EMPTY
-
-
-async def author(call: Call, draft: Draft) -> None:
-    """Who writes, where the message does not say it; with another in From, Sender is left to the mail flow."""
-    if draft.document.get(b"from") is None:
-        owner = (await call.box()).owner
-        draft.field("From", compose.mailbox(Mailbox(owner.name, call.principal.address)))
-    for name in ("Disposition-Notification-To", "Return-Receipt-To"):
-        if draft.document.get(name.lower().encode()) == b"<>":
-            draft.field(name, draft.document.get(b"from"))

@@ -23,7 +23,8 @@ from postern.protocols.ews.violation import EwsViolation
 
 def wanted(writer: MessageWriter) -> Wanted:
     """What a writer needs."""
-    return Wanted(not writer.only_ids, writer.header, writer.content, writer.structure, writer.meetings)
+    needs = (writer.header, writer.content, writer.structure, writer.conversation, writer.meetings)
+    return Wanted(not writer.only_ids, *needs)
 
 
 class Reader:

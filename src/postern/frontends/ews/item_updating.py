@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from lxml.etree import tostring
+
 from postern.formats.mime.document import Document
-from postern.frontends.ews import calendar_making, identities, item_making, places, saving, sending, thing_making
+from postern.frontends.ews import calendar_making, identities, places, saving, sending, thing_making
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
 from postern.model.ids import ChangeNumber
 from postern.model.items import Columns, Flag, ItemClass, SpecialUse
+from postern.model.refusal import Refusal
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.item_requests import ItemChange, UpdateItem
@@ -53,7 +58,7 @@ async def update_item(call: Call, request: UpdateItem) -> str:
         for each in change.changes:
             draft.change(each)
         if request.disposition in ("SendOnly", "SendAndSaveCopy"):
-            return await _send(call, place, draft, request)
+            return await _send(call, place, draft, request, _cause(place, changed, change))
         guard = known if request.conflicts == "NeverOverwrite" else None
         if draft.rewritten or draft.attachments or draft.mime is not None:
             place, guard = await rewrite(call, place, draft, guard), None
@@ -126,17 +131,34 @@ async def rewrite(call: Call, place: ItemPlace, draft: Draft, unchanged_since: C
     return await saving.replace(place, saving.rendered(call, draft), unchanged_since)
 
 
-async def _send(call: Call, place: ItemPlace, draft: Draft, request: UpdateItem) -> str:
+def _cause(place: ItemPlace, changed: int, change: ItemChange) -> tuple[str, ...]:
+    """What a message is sent for: an item in a state, with what is changed of it on the way."""
+    digest = hashlib.sha256()
+    for each in change.changes:
+        digest.update(f"{each.action}/{each.path}".encode())
+        for _, element in () if each.value is None else each.value.values:
+            digest.update(tostring(element))
+    return place.box.id, str(place.item), str(changed), digest.hexdigest()
+
+
+async def _send(call: Call, place: ItemPlace, draft: Draft, request: UpdateItem, cause: tuple[str, ...]) -> str:
     """The changed draft goes out, and a copy of it stays (MessageDisposition)."""
-    await item_making.author(call, draft)
-    content = call.services.submission.complete(saving.rendered(call, draft))
+    key = call.services.submission.key(*cause)
+    await sending.author(call, draft)
+    content = call.services.submission.complete(saving.rendered(call, draft), key)
     copy = None
     if request.disposition == "SendAndSaveCopy":
         copy = await sending.saved_to(call, request.saved_to, SpecialUse.SENT)
-    await sending.send(call, content)
-    if copy is not None:
-        draft.flags |= Flag.SEEN
-        await saving.add(copy.box, copy.folder, content, draft, drop=int(Flag.DRAFT))
-    await place.box.access.expunge(place.folder, ((place.uid, place.uid),), only_deleted=False)
-    place.box.wrote(folders=True)
+    await sending.send(call, content, key)
+    try:
+        if copy is not None and not await sending.is_kept(copy, content):
+            draft.flags |= Flag.SEEN
+            await saving.add(copy.box, copy.folder, content, draft, drop=int(Flag.DRAFT))
+        await place.box.access.expunge(place.folder, ((place.uid, place.uid),), only_deleted=False)
+        place.box.wrote(folders=True)
+    except Refusal as refusal:
+        # it is sent: an error would have the client send it again
+        call.services.log.warning("ews.copy_not_saved", user=call.principal.address, reason=refusal.reason.value)
+        said = "The message was sent; there is no copy of it, or the draft is still there."
+        return responses.warning(_MESSAGE, "ErrorItemSave", said, _EMPTY + conflicts(call))
     return _EMPTY + conflicts(call)

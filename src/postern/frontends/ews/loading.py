@@ -19,7 +19,7 @@ from postern.model.items import FIRST_KEYWORD_BIT, Columns, Folder, ItemClass
 from postern.model.properties import MESSAGE_CLASS
 from postern.protocols.ews import ids
 from postern.protocols.ews.categories import categories
-from postern.protocols.ews.folder_xml import Rights
+from postern.protocols.ews.effective_rights import Rights
 from postern.protocols.ews.ids import AttachmentKey, ItemIds
 from postern.protocols.ews.meeting_xml import element_of
 from postern.protocols.ews.message_facts import CLASSES, MessageFacts
@@ -70,6 +70,7 @@ class _Positions(NamedTuple):
     sent_at: int
     subject: int
     properties: int
+    conversation: int
 
 
 def _positions(columns: Columns) -> _Positions:
@@ -82,7 +83,7 @@ def _positions(columns: Columns) -> _Positions:
     c = Columns
     order = (
         c.FLAGS, c.RECEIVED_AT, c.SIZE, c.ITEM_ID, c.SAVED_AT, c.CLASS, c.CHANGE_KEY, c.BODYSTRUCTURE, c.HEADER,
-        c.PARTS, c.PREFIX, c.BLOB, c.BODY_SIZE, c.SENT_AT, c.SUBJECT, c.PROPERTIES,
+        c.PARTS, c.PREFIX, c.BLOB, c.BODY_SIZE, c.SENT_AT, c.SUBJECT, c.PROPERTIES, c.CONVERSATION,
     )  # fmt: skip
     return _Positions(*(found.get(name, 0) for name in order))
 
@@ -94,6 +95,7 @@ class Wanted(NamedTuple):
     header: bool = False
     content: bool = False
     structure: bool = False
+    conversation: bool = False
     meetings: bool = False
     """What messages about meetings bring."""
 
@@ -101,11 +103,11 @@ class Wanted(NamedTuple):
 class Loader:
     """Reads messages of one folder."""
 
-    def __init__(self, box: Box, folder: Folder, rights: Rights, wanted: Wanted) -> None:
+    def __init__(self, box: Box, folder: Folder, rights: Rights, wanted: Wanted, *, associated: bool = False) -> None:
         self._box = box
-        self._folder = folder.id
+        self._folder = FolderId(-folder.id) if associated else folder.id
         self._wanted = wanted
-        self._ids = ItemIds(box.id, folder.id)
+        self._ids = ItemIds(box.id, self._folder)
         self._parent_id = box.folder_id(folder.id)
         self._parent_change = ids.folder_change(folder.changed)
         self._rights = rights
@@ -123,13 +125,16 @@ class Loader:
             columns |= Columns.PARTS
         if wanted.structure:
             columns |= Columns.BODYSTRUCTURE
+        if wanted.conversation:
+            columns |= Columns.CONVERSATION
         self._columns = columns
         self._at = _positions(columns)
 
     @classmethod
     async def open(cls, box: Box, folder: FolderId, wanted: Wanted) -> Loader:
-        """Raises Refusal."""
-        loader = cls(box, await box.folder(folder), await box.effective(folder), wanted)
+        """`folder`: negative for its associated items. Raises Refusal."""
+        place = FolderId(abs(folder))
+        loader = cls(box, await box.folder(place), await box.effective(place), wanted, associated=folder < 0)
         loader._keywords = await box.keywords()
         return loader
 
@@ -180,6 +185,7 @@ class Loader:
             element=_ELEMENT_OF.get(item_class, "Item"),
             owner=self._owner,
             conversation_prefix=self._mailbox,
+            conversation=row[at.conversation] if at.conversation else 0,
             instance=self._mailbox[:4] + item.to_bytes(6, "big"),
         )
         if item_class == ItemClass.MESSAGE and self._wanted.wide:

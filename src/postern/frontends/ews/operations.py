@@ -13,8 +13,12 @@ from postern.frontends.ews import (
     availability,
     bulk,
     configurations,
+    conversation_acting,
+    conversation_finding,
+    conversation_reading,
     delegates,
     directory_lookups,
+    discovery,
     finding,
     folder_changing,
     folder_reading,
@@ -49,7 +53,9 @@ from postern.protocols.ews import (
     availability_requests,
     bulk_requests,
     configuration_requests,
+    conversation_requests,
     delegate_requests,
+    discovery_requests,
     find_requests,
     folder_requests,
     item_requests,
@@ -106,6 +112,18 @@ OPERATIONS: dict[str, Operation] = {
     "CreateAttachment": Operation(attachment_requests.create_attachment, attaching.create_attachment),
     "GetAttachment": Operation(attachment_requests.get_attachment, attaching.get_attachment),
     "DeleteAttachment": Operation(attachment_requests.delete_attachment, attaching.delete_attachment),
+    # conversations (MS-OXWSCONV)
+    "FindConversation": Operation(
+        conversation_requests.find_conversation, conversation_finding.find_conversation, _10SP1
+    ),
+    "GetConversationItems": Operation(
+        conversation_requests.get_conversation_items, conversation_reading.get_conversation_items, _13
+    ),
+    "ApplyConversationAction": Operation(
+        conversation_requests.apply_conversation_action, conversation_acting.apply_conversation_action, _10SP1
+    ),
+    # search over mailboxes (MS-OXWSEDISC)
+    "SearchMailboxes": Operation(discovery_requests.search_mailboxes, discovery.search_mailboxes, _13),
     # out of office (MS-OXWOOF)
     "GetUserOofSettingsRequest": Operation(oof_requests.get_user_oof_settings, oof.get_user_oof_settings),
     "SetUserOofSettingsRequest": Operation(oof_requests.set_user_oof_settings, oof.set_user_oof_settings),

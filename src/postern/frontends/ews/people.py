@@ -20,6 +20,7 @@ from postern.protocols.ews.paths import Field, Path
 from postern.protocols.ews.people_requests import FindPeople, GetPersona
 from postern.protocols.ews.persona_xml import Persona, is_known, persona_xml, value
 from postern.protocols.ews.places import DistinguishedRef, ItemRef
+from postern.protocols.ews.restrictions import Restriction
 from postern.protocols.ews.violation import EwsViolation
 
 LOOKED_AT = 20_000
@@ -49,7 +50,7 @@ async def find_people(call: Call, request: FindPeople) -> str:
         in_book = asked.folder is None or _is_book(asked)
         paged = await _book_page(call, asked) if in_book and asked.folder is not None else None
         start, total, found = paged if paged is not None else await _gathered(call, asked, book=in_book)
-        rows = "".join(persona_xml(each, asked.base, asked.additional) for each in found)
+        rows = "".join(await slices.each(found, lambda each: persona_xml(each, asked.base, asked.additional)))
         return (
             f"<m:People>{rows}</m:People><m:TotalNumberOfPeopleInView>{total}</m:TotalNumberOfPeopleInView>"
             f"<m:FirstMatchingRowIndex>0</m:FirstMatchingRowIndex><m:FirstLoadedRowIndex>{start}</m:FirstLoadedRowIndex>"
@@ -94,19 +95,28 @@ def _window(request: FindPeople, total: int) -> tuple[int, int]:
 
 async def _gathered(call: Call, request: FindPeople, *, book: bool) -> tuple[int, int, list[Persona]]:
     """All that fit, ordered here."""
+    wanted = request.restriction
     found: list[Persona] = []
     if request.folder is None or not book:
-        async for persona in _contacts(call, request):
-            found.append(persona)
+        found += [each async for each in _contacts(call, request) if _fits(wanted, each)]
     if book:
-        found += [each async for each in _from_book(call, request.query)]
-    if request.restriction is not None:
-        found = [each for each in found if matching.fits(request.restriction, partial(value, each))]
-    orders: Sequence[tuple[Path, bool]] = [(one.path, one.descending) for one in request.order]
-    for path, descending in reversed(orders or [(Field("persona:DisplayName"), False)]):
-        found.sort(key=partial(_place, path), reverse=descending)
+        found += [each async for each in _from_book(call, request.query) if _fits(wanted, each)]
+    orders = [(one.path, one.descending) for one in request.order] or [(Field("persona:DisplayName"), False)]
+    if len(found) > slices.ITEMS:
+        await asyncio.to_thread(_sort, found, orders)
+    else:
+        _sort(found, orders)
     start, end = _window(request, len(found))
     return start, len(found), found[start:end]
+
+
+def _fits(wanted: Restriction | None, persona: Persona) -> bool:
+    return wanted is None or matching.fits(wanted, partial(value, persona))
+
+
+def _sort(found: list[Persona], orders: Sequence[tuple[Path, bool]]) -> None:
+    for path, descending in reversed(orders):
+        found.sort(key=partial(_place, path), reverse=descending)
 
 
 def _place(path: Path, persona: Persona) -> str:

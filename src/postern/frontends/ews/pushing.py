@@ -114,7 +114,7 @@ class Pushing:
         """All of one subscriber's subscriptions, until there is none any more."""
         call = await self._call(mailbox)
         if call is None:
-            await self._register.remove(mailbox)
+            await self._absent(mailbox)
             return
         box = await call.box()
         woken = asyncio.Event()
@@ -140,6 +140,15 @@ class Pushing:
         finally:
             stop()
             await _end(lines.values())
+
+    async def _absent(self, mailbox: MailboxId) -> None:
+        """An account that is disabled may come back, one that is gone does not."""
+        try:
+            await self._services.identities.owner(mailbox)
+        except Refusal:
+            await self._register.remove(mailbox)
+        else:
+            await asyncio.sleep(AGAIN_S)
 
     async def post(self, url: str, body: bytes) -> bytes:
         """Raises OSError."""
@@ -253,8 +262,10 @@ class _Line:
 
 
 async def _woken(event: asyncio.Event, seconds: float) -> None:
+    # not wait_for: in Python 3.11 it may lose a cancellation that comes with the event
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), max(seconds, 0.0))
+        async with asyncio.timeout(max(seconds, 0.0)):
+            await event.wait()
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from postern.formats.mime import compose
 from postern.formats.mime.document import Document
+from postern.frontends.ews import enclosing
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
@@ -41,10 +42,17 @@ def entity(call: Call, attachment: NewAttachment, depth: int = 0) -> bytes:
         )
     if depth > MAX_ATTACHED_DEPTH:
         raise EwsViolation("ErrorAttachmentNestLevelLimitExceeded", "Messages are attached within each other too deep.")
-    if attachment.item.element not in ("Message", "Item"):
-        raise EwsViolation("ErrorInvalidItemForOperationCreateItemAttachment", "Only messages can be attached.")
+    if attachment.item.element in enclosing.ELEMENTS:
+        content = enclosing.written(call, attachment.item, lambda one: entity(call, one, depth + 1))
+        return compose.message_entity(content, attachment.name)
+    if attachment.item.element not in ("Message", "Item", "PostItem"):
+        raise EwsViolation(
+            "ErrorInvalidItemForOperationCreateItemAttachment", f"A {attachment.item.element} cannot be attached."
+        )
     inner = blank()
     inner.create(attachment.item)
+    if attachment.item.element == "PostItem":
+        inner.field(enclosing.CLASS_FIELD, b"IPM.Post")
     for one in inner.attachments:
         inner.document.attachments.append(("", entity(call, one, depth + 1)))
     inner.attachments = []

@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+from postern.formats.mime import compose, header
+from postern.formats.mime.compose import Mailbox
+from postern.formats.mime.scan import identifier
 from postern.frontends.ews import places
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace
+from postern.model.ids import DeliveryKey
 from postern.model.items import Columns, Flag, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import ids, responses
+from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.item_requests import SendItem
 from postern.protocols.ews.places import AnyFolder, ItemRef
 from postern.protocols.ews.violation import EwsViolation
+from postern.services.submission import split
+
+RECENT_UIDS = 1000
+"""How far back a copy of what is sent again is looked for."""
 
 
-async def send(call: Call, content: bytes) -> None:
-    """Send a message to whom it names. Raises EwsViolation, Refusal."""
+async def author(call: Call, draft: Draft) -> None:
+    """Who writes, where the message does not say it; with another in From, Sender is left to the mail flow."""
+    if draft.document.get(b"from") is None:
+        owner = (await call.box()).owner
+        draft.field("From", compose.mailbox(Mailbox(owner.name, call.principal.address)))
+    for name in ("Disposition-Notification-To", "Return-Receipt-To"):
+        if draft.document.get(name.lower().encode()) == b"<>":
+            draft.field(name, draft.document.get(b"from"))
+
+
+async def send(call: Call, content: bytes, key: DeliveryKey | None = None) -> None:
+    """Send a message to whom it names; under a key once, however often it is tried. Raises EwsViolation, Refusal."""
     try:
-        await call.services.submission.send(call.principal, content, call.peer)
+        await call.services.submission.send(call.principal, content, call.peer, key)
     except Refusal as refusal:
         if refusal.reason is Reason.BAD_VALUE:
             raise EwsViolation("ErrorInvalidRecipients", "The message has no recipients.") from refusal
         if refusal.reason is Reason.NO_SUCH_RECIPIENT:
             raise EwsViolation("ErrorInvalidRecipients", f"There is no recipient {refusal.detail}.") from refusal
         raise
+
+
+async def is_kept(place: FolderPlace, content: bytes) -> bool:
+    """Whether a folder has a copy of what is to be put there: an earlier request has come that far."""
+    head, _ = split(content)
+    wanted = identifier(header.first(head, b"message-id") or b"")
+    if not wanted:
+        return False
+    try:
+        folder = await place.box.folder(place.folder)
+        ranges = ((max(1, folder.uid_next - RECENT_UIDS), 2**32 - 1),)
+        rows = place.box.access.items(folder.id, Columns.MESSAGE_ID, ranges)
+        return any([found == wanted async for some in rows for (found,) in some])
+    except Refusal:
+        return False  # who may only put things there cannot look
 
 
 async def saved_to(call: Call, ref: AnyFolder | None, use: SpecialUse) -> FolderPlace:
@@ -50,10 +84,12 @@ async def send_item(call: Call, request: SendItem) -> str:
         if rows[0][0] > known:
             raise EwsViolation("ErrorStaleObject", "The item was changed in the meantime.")
         content = await place.box.access.read(place.folder, place.uid)
-        content = call.services.submission.complete(content)
-        await send(call, content)
+        # the item in this state is sent once: whoever was not told how it went may ask again
+        key = call.services.submission.key(place.box.id, str(place.item), str(rows[0][0]))
+        content = call.services.submission.complete(content, key)
+        await send(call, content, key)
         try:
-            if target is not None:
+            if target is not None and not await is_kept(target, content):
                 await target.box.access.append(target.folder, content, Flag.SEEN.value, (), None)
                 target.box.wrote(folders=True)
             await place.box.access.expunge(place.folder, ((place.uid, place.uid),), only_deleted=False)

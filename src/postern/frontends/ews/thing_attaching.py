@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from postern.convert.appointments import EXCEPTION_DAY
 from postern.formats.mime.anatomy import anatomy
 from postern.formats.mime.scan import scan
-from postern.frontends.ews import slices, thing_making, thing_values
+from postern.frontends.ews import enclosing, slices, thing_making, thing_values
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import ItemPlace
 from postern.model import properties
@@ -33,7 +33,7 @@ async def get(call: Call, place: ItemPlace, facts: MessageFacts, key: Attachment
     (kept,) = thing_values.kept([found], place.box.id, place.folder, place.item) or (_of_exception(found, key),)
     content = await place.box.access.read_body(found.blob)
     if kept.enclosed:
-        inner = writer.write(_enclosed(content, facts))
+        inner = enclosing.xml(_enclosed(content, facts), writer)
     else:
         encoded = await slices.sized(len(content), lambda: base64.b64encode(content).decode("ascii"))
         inner = f"<t:Content>{encoded}</t:Content>"
@@ -66,6 +66,7 @@ def _enclosed(content: bytes, facts: MessageFacts) -> MessageFacts:
         content=content,
         anatomy=anatomy(content, found.parts),
         conversation_prefix=facts.conversation_prefix,
+        conversation=found.conversation,
     )
 
 

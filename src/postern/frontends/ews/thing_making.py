@@ -8,10 +8,10 @@ from typing import Any
 from postern.frontends.ews import identities, saving, thing_values
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace, ItemPlace
+from postern.frontends.ews.thing_settling import is_photo, settled
 from postern.model import properties
 from postern.model.ids import ChangeNumber, Uid
 from postern.model.items import Columns, FolderClass, ItemClass, SpecialUse
-from postern.protocols.ews import contact_fields, task_fields
 from postern.protocols.ews.attachment_requests import NewAttachment
 from postern.protocols.ews.item_requests import NewItem
 from postern.protocols.ews.thing_drafting import ThingDraft
@@ -66,40 +66,6 @@ async def create(call: Call, item: NewItem, saved: FolderPlace | None) -> str:
     place.box.wrote(folders=True)
     identity = await identities.identity(place.box, place.folder, uid)
     return identities.items_of(identity, item.element)
-
-
-def settled(call: Call, draft: ThingDraft, owner: str) -> dict[str, Any] | None:
-    """Make what follows from what was set; of a task the one that was done, if it goes on. Raises EwsViolation."""
-    values = draft.properties
-    if draft.element == "Contact":
-        filed = contact_fields.filed_as(values)
-        if filed is not None and contact_fields.FILE_AS not in draft.set:
-            draft.put({contact_fields.FILE_AS: filed or None})
-        name = values.get("PidTagDisplayName")
-        if "PidTagSubject" not in draft.set:
-            shown = name or draft.properties.get(contact_fields.FILE_AS)
-            draft.put({"PidTagSubject": shown or values.get("PidTagSubject")})
-        photo = [one for one in draft.attachments if is_photo(one)]
-        if photo:
-            draft.put({contact_fields.PHOTO: True})
-    elif draft.element == "DistributionList":
-        name = values.get("PidLidDistributionListName")
-        if name and "PidTagSubject" not in draft.set:
-            draft.put({"PidTagSubject": name})
-    elif draft.element == "Task":
-        draft.reminder()
-        whole = draft.properties
-        whole.setdefault("PidLidTaskOwner", owner)
-        whole[task_fields.VERSION] = int(draft.before.get(task_fields.VERSION, 0)) + 1
-        finished = task_fields.settle(whole, draft.set, call.services.clock.now().date())
-        draft.put({key: whole.get(key) for key in whole.keys() | draft.before.keys()})
-        return finished
-    return None
-
-
-def is_photo(one: NewAttachment) -> bool:
-    """Outlook's and EWS's mark of a contact's picture."""
-    return one.photo or one.name.lower() == "contactphoto.jpg"
 
 
 async def _put(call: Call, place: FolderPlace, draft: ThingDraft) -> Uid:

@@ -49,13 +49,13 @@ _ATTRIBUTES: dict[bytes, tuple[Columns, bytes]] = {
     b"BODY": (Columns.BODYSTRUCTURE, b"BODY %b"),
     b"SAVEDATE": (Columns.SAVED_AT, b"SAVEDATE %b"),
     b"EMAILID": (Columns.ORIGIN, b"EMAILID (M%d)"),
-    b"THREADID": (Columns.UID, b"THREADID %b"),
+    b"THREADID": (Columns.CONVERSATION, b"THREADID %b"),
 }
 _CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {
     b"INTERNALDATE": internal_date,
     b"SAVEDATE": internal_date,
     b"BODY": body_of,
-    b"THREADID": lambda _uid: b"NIL",
+    b"THREADID": lambda number: b"(T%d)" % number if number else b"NIL",
 }
 
 

@@ -123,6 +123,8 @@ class Attachment(msgspec.Struct, frozen=True):
     content_type: str = "application/octet-stream"
     content: bytes = b""
     uri: str = ""
+    more: tuple[tuple[str, str | bool], ...] = ()
+    """Further properties that it is stored with."""
 
 
 class Appointment(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from lxml.etree import _Element as Element
 
 from postern.protocols.ews import paths
 from postern.protocols.ews.folder_requests import Page, page
-from postern.protocols.ews.paths import PATH_ELEMENTS, Path
+from postern.protocols.ews.paths import PATH_ELEMENTS, Field, Path
 from postern.protocols.ews.places import AnyFolder, ItemRef, folders, item, listed, target
 from postern.protocols.ews.reading import (
     attribute,
@@ -83,6 +83,11 @@ def _direction(element: Element) -> bool:
     return choice(attribute(element, "Order"), ("Ascending", "Descending"), "Order") == "Descending"
 
 
+def orders(element: Element) -> tuple[Order, ...]:
+    """SortOrder, if it is there. Raises EwsViolation."""
+    return tuple(Order(_path(one), _direction(one)) for one in listed(element, "SortOrder"))
+
+
 def _path(element: Element) -> Path:
     for name, one in children(element):
         if name in PATH_ELEMENTS:
@@ -96,6 +101,12 @@ def _group(element: Element) -> Grouping:
     return Grouping(_path(element), _direction(element), _path(aggregate), which == "Maximum")
 
 
+def _standard(element: Element) -> Grouping:
+    """DistinguishedGroupBy: by conversation topic, the one with the latest message counts (MS-OXWSSRCH 2.2.4.5)."""
+    choice(text(need(element, "StandardGroupBy")), ("ConversationTopic",), "StandardGroupBy")
+    return Grouping(Field("message:ConversationTopic"), _direction(element), Field("item:DateTimeReceived"), True)
+
+
 def find_item(element: Element) -> FindItem:
     """Raises EwsViolation."""
     found = dict(children(element))
@@ -104,8 +115,11 @@ def find_item(element: Element) -> FindItem:
         view = found.get(name, view)
     if "SeekToConditionPageItemView" in found:
         raise EwsViolation("ErrorUnsupportedQueryFilter", "Pages that begin at a condition are not supported.")
-    if "DistinguishedGroupBy" in found:
-        raise EwsViolation("ErrorUnsupportedQueryFilter", "Standard groupings are not supported.")
+    group = None
+    if "GroupBy" in found:
+        group = _group(found["GroupBy"])
+    elif "DistinguishedGroupBy" in found:
+        group = _standard(found["DistinguishedGroupBy"])
     calendar = None
     if "CalendarView" in found:
         calendar = (attribute(found["CalendarView"], "StartDate"), attribute(found["CalendarView"], "EndDate"))
@@ -117,8 +131,8 @@ def find_item(element: Element) -> FindItem:
                 raise EwsViolation("ErrorInvalidPagingMaxRows", "MaxEntriesReturned is at least 1.")
     if "ContactsView" in found:
         names = (found["ContactsView"].get("InitialName", ""), found["ContactsView"].get("FinalName", ""))
-    orders = tuple(Order(_path(one), _direction(one)) for one in listed(element, "SortOrder"))
-    if len(orders) > MAX_SORT:
+    order = orders(element)
+    if len(order) > MAX_SORT:
         raise EwsViolation(
             "ErrorSortByPropertyNotFoundOrNotSupported", f"Up to {MAX_SORT} properties can be sorted by."
         )
@@ -128,8 +142,8 @@ def find_item(element: Element) -> FindItem:
         choice(attribute(element, "Traversal"), ("Shallow", "SoftDeleted", "Associated"), "Traversal"),
         page(view) if calendar is None else None,
         restriction(found["Restriction"]) if "Restriction" in found else None,
-        orders,
-        _group(found["GroupBy"]) if "GroupBy" in found else None,
+        order,
+        group,
         text(found["QueryString"]).strip() if "QueryString" in found else "",
         calendar,
         limit,

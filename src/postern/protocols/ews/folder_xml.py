@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from postern.protocols.ews import extended
+from postern.protocols.ews.effective_rights import Rights
 from postern.protocols.ews.paths import Extended, Field, Path
 from postern.protocols.ews.shapes import FolderShape
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.soap.writing import text
-
-
-class Rights(msgspec.Struct, frozen=True):
-    """EffectiveRights."""
-
-    create: bool
-    create_folders: bool
-    delete: bool
-    modify: bool
-    read: bool
-    private: bool = True
-
-    def xml(self, version: Version) -> str:
-        """MS-OXWSCDATA 2.2.4.29."""
-        flags = (self.create, self.create, self.create_folders, self.delete, self.modify, self.read)
-        names = ("CreateAssociated", "CreateContents", "CreateHierarchy", "Delete", "Modify", "Read")
-        inner = "".join(f"<t:{name}>{_BOOL[flag]}</t:{name}>" for name, flag in zip(names, flags, strict=True))
-        if version >= Version.EXCHANGE_2007_SP1:
-            inner += f"<t:ViewPrivateItems>{_BOOL[self.private]}</t:ViewPrivateItems>"
-        return f"<t:EffectiveRights>{inner}</t:EffectiveRights>"
 
 
 class FolderFacts(msgspec.Struct, frozen=True):
@@ -57,8 +40,8 @@ class FolderFacts(msgspec.Struct, frozen=True):
     hidden: bool = False
     sharing: str = ""
     """SharingEffectiveRights of somebody else's calendar."""
-    extended: Callable[[Extended], str | None] | None = None
-    """The value of a stored property as XML (`<t:Value>` or `<t:Values>`)."""
+    properties: Mapping[str, Any] = {}
+    """What clients have put there."""
 
 
 _BOOL = {True: "true", False: "false"}
@@ -153,6 +136,7 @@ _FIXED: dict[int, Callable[[FolderFacts], str]] = {
     0x10F4: lambda facts: _BOOL[facts.hidden],
     0x3601: lambda facts: "2" if facts.element == "SearchFolder" else ("1" if facts.parent_id else "0"),
 }
+READ_ONLY = frozenset(_FIXED) - {0x3001, 0x3613, 0x10F4}
 """PidTagDisplayName, ContainerClass, ContentCount, ContentUnreadCount, Subfolders, FolderChildCount, MessageSize,
 AttributeHidden, FolderType (MS-OXPROPS)."""
 
@@ -185,11 +169,8 @@ class FolderWriter:
 
 
 def _extended(facts: FolderFacts, path: Extended) -> str:
-    value = extended_value(facts, path)
-    if value is not None:
-        return f"<t:ExtendedProperty>{path.xml()}<t:Value>{text(value)}</t:Value></t:ExtendedProperty>"
-    stored = facts.extended(path) if facts.extended is not None else None
-    return f"<t:ExtendedProperty>{path.xml()}{stored}</t:ExtendedProperty>" if stored else ""
+    found: str | list[str] | None = extended_value(facts, path)
+    return extended.property_xml(path, extended.stored_text(facts.properties, path) if found is None else found)
 
 
 def extended_value(facts: FolderFacts, path: Extended) -> str | None:
@@ -209,7 +190,9 @@ def check(paths: Sequence[Path]) -> None:
 def value(facts: FolderFacts, path: Path) -> str | None:
     """A property as a restriction compares it; None: the folder has none."""
     if isinstance(path, Extended):
-        return extended_value(facts, path)
+        found = extended_value(facts, path)
+        stored = extended.stored_text(facts.properties, path) if found is None else found
+        return "\0".join(stored) if isinstance(stored, list) else stored
     simple: dict[str, str] = {
         "folder:DisplayName": facts.name,
         "folder:FolderClass": facts.container,

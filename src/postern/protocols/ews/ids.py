@@ -64,6 +64,14 @@ class AttachmentKey(msgspec.Struct, frozen=True):
         return ItemKey(self.mailbox, self.folder, self.item)
 
 
+class ConversationKey(msgspec.Struct, frozen=True):
+    """A conversation of a mailbox."""
+
+    mailbox: MailboxId
+    number: int
+    """Columns.CONVERSATION of its items."""
+
+
 Key = Union[FolderKey, ItemKey, AttachmentKey]  # noqa: UP007 - msgspec's form
 
 
@@ -73,7 +81,8 @@ def _seal(kind: int, raw: bytes) -> str:
 
 
 def _place(mailbox: MailboxId, folder: FolderId) -> bytes:
-    return bytes.fromhex(mailbox) + folder.to_bytes(6, "big")
+    # associated items lie under the negated number of their folder
+    return bytes.fromhex(mailbox) + (folder % (1 << 48)).to_bytes(6, "big")
 
 
 def folder_id(key: FolderKey) -> str:
@@ -98,9 +107,9 @@ def persona_id(key: ItemKey) -> str:
     return _seal(_PERSONA, _place(key.mailbox, key.folder) + key.item.to_bytes(6, "big"))
 
 
-def conversation_id(mailbox: str, root: bytes) -> str:
-    """A ConversationId's Id: `root` is what its messages share."""
-    return _seal(_CONVERSATION, bytes.fromhex(mailbox) + root)
+def conversation_id(key: ConversationKey) -> str:
+    """A ConversationId's Id."""
+    return _seal(_CONVERSATION, bytes.fromhex(key.mailbox) + key.number.to_bytes(8, "big"))
 
 
 class ItemIds:
@@ -117,11 +126,21 @@ class ItemIds:
         return binascii.b2a_base64(self._head + tail + check.to_bytes(2, "big"), newline=False).decode("ascii")
 
 
+def read_conversation(text: str) -> ConversationKey:
+    """A conversation's id. Raises EwsViolation."""
+    kind, raw = _unseal(text)
+    if kind != _CONVERSATION or len(raw) != 24:
+        raise EwsViolation("ErrorInvalidIdMalformed", "The id is no conversation's.")
+    return ConversationKey(MailboxId(raw[:16].hex()), int.from_bytes(raw[16:], "big"))
+
+
 def read(text: str) -> Key:
     """What an id names. Raises EwsViolation(ErrorInvalidIdMalformed, ErrorInvalidIdEmpty)."""
     kind, raw = _unseal(text)
     mailbox, folder = MailboxId(raw[:16].hex()), FolderId(int.from_bytes(raw[16:22], "big"))
     rest = raw[22:]
+    if kind != _FOLDER and folder >= 1 << 47:
+        folder = FolderId(folder - (1 << 48))
     if kind == _FOLDER and not rest:
         return FolderKey(mailbox, folder)
     if kind == _ITEM and len(rest) == 6:

@@ -23,9 +23,10 @@ _ANSWERS = {"pos": "Accept", "tent": "Tentative", "neg": "Decline"}
 
 
 def element_of(message_class: object) -> str:
-    """What a message of a class is called; Message for one that is about no meeting."""
+    """What a message of a class is called; Message for one that is about no meeting and no post."""
     if not isinstance(message_class, str) or not message_class.lower().startswith(_CLASS):
-        return "Message"
+        posted = isinstance(message_class, str) and f"{message_class.lower()}.".startswith("ipm.post.")
+        return "PostItem" if posted else "Message"
     kind = message_class.lower()[len(_CLASS) :].partition(".")[0]
     kinds = {"request": "MeetingRequest", "resp": "MeetingResponse", "canceled": "MeetingCancellation"}
     return kinds.get(kind, "MeetingMessage")

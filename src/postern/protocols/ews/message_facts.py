@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from postern.formats.mime import anatomy, date, header
+from postern.formats.mime import anatomy, conversation, date, header
 from postern.formats.mime.address import Address
 from postern.formats.mime.anatomy import Anatomy, Part
 from postern.model.items import Flag
-from postern.protocols.ews.folder_xml import Rights
+from postern.protocols.ews.effective_rights import Rights
 
 CLASSES = {
     "CalendarItem": "IPM.Appointment",
@@ -87,6 +84,8 @@ class MessageFacts(msgspec.Struct):
     """Address of the mailbox's owner."""
     conversation_prefix: bytes = b""
     """The mailbox's GUID, for ConversationId."""
+    conversation: int = 0
+    """Number of its conversation; 0: it has none, or it was not read."""
     instance: bytes = b""
     calendar: Any = None
     """calendar_xml.CalendarFacts of a calendar item."""
@@ -179,25 +178,13 @@ class MessageFacts(msgspec.Struct):
         return (self.text(b"thread-topic") or _PREFIX.sub("", self.subject, count=1)).strip()
 
     @property
-    def root(self) -> bytes:
-        """16 octets that all messages of a conversation share."""
-        index = self.thread_index
-        return index[6:22]
-
-    @property
     def thread_index(self) -> bytes:
         """PidTagConversationIndex (MS-OXOMSG 2.2.1.3): the field's, or one made of the first message's id."""
-        given = self.field(b"thread-index")
+        given = conversation.thread_index(self.field(b"thread-index") or b"")
         if given:
-            try:
-                raw = base64.b64decode(given[:4000] + b"==", validate=False)
-            except (binascii.Error, ValueError):
-                raw = b""
-            if len(raw) >= 22 and raw[0] == 1:
-                return raw
-        first = (self.field(b"references") or self.field(b"in-reply-to") or self.field(b"message-id") or b"").split()
-        seed = first[0] if first else self.topic.encode("utf-8", "replace")
-        digest = hashlib.sha256(seed).digest()[:16]
+            return given
+        references, answered, own = (self.field(name) for name in (b"references", b"in-reply-to", b"message-id"))
+        digest = conversation.digest(references, answered, own, topic=self.topic.encode("utf-8", "replace"))
         ticks = ((self.sent_at or self.received_at) + _FILETIME_EPOCH) * 10_000_000
         return b"\x01" + max(0, ticks).to_bytes(8, "big")[1:6] + digest
 

@@ -9,11 +9,12 @@ from datetime import datetime
 
 from postern.formats.mime import header
 from postern.formats.mime.anatomy import Part
+from postern.model.ids import MailboxId
 from postern.protocols.ews import calendar_xml, extended, meeting_xml
 from postern.protocols.ews.calendar_xml import CALENDAR
 from postern.protocols.ews.contact_fields import CONTACT, LIST
 from postern.protocols.ews.folder_xml import identity
-from postern.protocols.ews.ids import conversation_id
+from postern.protocols.ews.ids import ConversationKey, conversation_id
 from postern.protocols.ews.item_table import Maker, Property, Wish
 from postern.protocols.ews.message_facts import Kept, MessageFacts, Person, body_of, instant
 from postern.protocols.ews.paths import Extended, Field, Indexed, Path
@@ -184,6 +185,8 @@ def _responses(facts: MessageFacts, wish: Wish) -> str:
         return calendar_xml.responses_xml(facts, wish.version)
     if facts.draft:
         return ""
+    if facts.element == "PostItem":
+        return "<t:ResponseObjects><t:PostReplyItem/><t:ReplyToItem/><t:ForwardItem/></t:ResponseObjects>"
     own = meeting_xml.responses_of(facts, wish.version)
     return f"<t:ResponseObjects>{own}<t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
 
@@ -193,9 +196,10 @@ def _effective(facts: MessageFacts, wish: Wish) -> str:
 
 
 def _conversation(facts: MessageFacts, wish: Wish) -> str:
-    if not facts.conversation_prefix:
+    if not facts.conversation or not facts.conversation_prefix:
         return ""
-    return f'<t:ConversationId Id="{conversation_id(facts.conversation_prefix.hex(), facts.root)}"/>'
+    key = ConversationKey(MailboxId(facts.conversation_prefix.hex()), facts.conversation)
+    return f'<t:ConversationId Id="{conversation_id(key)}"/>'
 
 
 def _flag_xml(facts: MessageFacts, wish: Wish) -> str:
@@ -319,7 +323,7 @@ AFTER_EXTENDED: tuple[Property, ...] = (
     Property("item:LastModifiedName", _simple("LastModifiedName", lambda f: f.owner), _07, _A),
     Property("item:LastModifiedTime", _simple("LastModifiedTime", lambda f: instant(f.saved_at)), _07, _A),
     Property("item:IsAssociated", _flag("IsAssociated", lambda f: f.associated), _10, _A),
-    Property("item:ConversationId", _conversation, _10, _A, HEADER),
+    Property("item:ConversationId", _conversation, _10, _A),
     Property("item:UniqueBody", _body("UniqueBody", lambda shape: shape.unique_body), _10, _X, CONTENT),
     Property("item:Flag", _flag_xml, _13, _A),
     Property("item:InstanceKey", _instance, _13, _A),
@@ -380,6 +384,18 @@ _NEIGHBOURS = frozenset(
 )
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
+_POSTED = Property(
+    "postitem:PostedTime",
+    _simple("PostedTime", lambda f: instant(f.sent_at if f.sent_at is not None else f.received_at)),
+    _07, _D,
+)  # fmt: skip
+_POST = (
+    *(_TABLE[f"message:{name}"] for name in
+      ("ConversationIndex", "ConversationTopic", "From", "InternetMessageId", "IsRead")),
+    _POSTED,
+    *(_TABLE[f"message:{name}"] for name in ("References", "Sender")),
+)  # fmt: skip
+"""What a post has beside every item's properties, in the schema's order (MS-OXWSPOST 2.2.4.1)."""
 _ONLY_WHOLE = frozenset(
     row.uri for row in _TABLE.values() if row.needs == CONTENT and not row.uri.startswith("message:")
 )
@@ -420,6 +436,8 @@ class MessageWriter:
         plain = [row.make for row in last if row.uri.startswith("item:") and row.uri not in _NOT_OF_THINGS]
         before = [row.make for row in first if row.uri not in _NOT_OF_THINGS]
         self._things = {name: (before, plain + [row.make for row in chosen(rows)]) for name, rows in THINGS.items()}
+        plain_post = [row.make for row in last if row.uri.startswith("item:")]
+        self._post = plain_post + [row.make for row in chosen(_POST)]
         # what a message is about is in its calendar part
         self._meetings = {name: [row.make for row in chosen(rows)] for name, rows in meeting_xml.MEETING.items()}
         self.meetings = any(self._meetings.values())
@@ -440,6 +458,7 @@ class MessageWriter:
             needs |= HEADER
         self.content = bool(needs & CONTENT)
         self.header = bool(needs)
+        self.conversation = any(row.uri == "item:ConversationId" for row in last)
         self.structure = "item:HasAttachments" in {row.uri for row in first} or any(
             p.tag == 0x0E1B for p in self._extended
         )
@@ -456,6 +475,8 @@ class MessageWriter:
         wish = self._wish
         own = self._things.get(facts.element)
         before, after = (self._first, self._last) if own is None else own
+        if facts.element == "PostItem":
+            after = self._post
         inner = [make(facts, wish) for make in before]
         if self._extended:
             inner += [extended.xml(facts, path) for path in self._extended]

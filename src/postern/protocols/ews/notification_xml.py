@@ -24,15 +24,18 @@ class Event(NamedTuple):
     parent_change_key: str
     unread: int | None = None
     """Of a folder that was modified."""
+    old: tuple[str, str] | None = None
+    """Of what was moved or copied: its id before, or the original's, and that one's folder."""
 
 
 def event(one: Event, watermark: str, at: str) -> str:
     """`watermark` is left out if empty, as in streams; `at` is an xs:dateTime."""
     mark = f"<t:Watermark>{watermark}</t:Watermark>" if watermark else ""
     unread = "" if one.unread is None else f"<t:UnreadCount>{one.unread}</t:UnreadCount>"
+    old = "" if one.old is None else _id(f"Old{one.element}", one.old[0], "") + _id("OldParentFolderId", one.old[1], "")
     return (
         f"<t:{one.kind}>{mark}<t:TimeStamp>{at}</t:TimeStamp>{_id(one.element, one.id, one.change_key)}"
-        f"{_id('ParentFolderId', one.parent, one.parent_change_key)}{unread}</t:{one.kind}>"
+        f"{_id('ParentFolderId', one.parent, one.parent_change_key)}{old}{unread}</t:{one.kind}>"
     )
 
 

@@ -57,7 +57,8 @@ def get_mail_tips(element: Element) -> GetMailTips:
     listed = limited(list(children(need(element, "Recipients"))))
     if len(listed) > MAX_RECIPIENTS:
         raise EwsViolation("ErrorInvalidRequest", f"One request may ask about {MAX_RECIPIENTS} recipients at most.")
-    words = text(need(element, "MailTipsRequested")).split()
+    # exchangelib does not say which: that is all of them
+    words = text_of(element, "MailTipsRequested", "All").split()
     wanted = frozenset(choice(one, TIPS, "MailTipsRequested") for one in words)
     return GetMailTips(
         text_of(need(element, "SendingAs"), "EmailAddress").strip(),

@@ -418,10 +418,13 @@ class Agenda:
         extra: ItemUpdate,
         unchanged_since: ChangeNumber | None,
     ) -> Entry:
-        if messages and not item.attachments:
-            item_ = await self.entries.with_attachments(entry)
+        if messages:
+            # what was attached before goes out with what is new
+            kept = (await self.entries.with_attachments(entry)).attachments
             messages = [
-                msgspec.structs.replace(each, item=msgspec.structs.replace(each.item, attachments=item_.attachments))
+                msgspec.structs.replace(
+                    each, item=msgspec.structs.replace(each.item, attachments=(*kept, *each.item.attachments))
+                )
                 for each in messages
             ]
         ready = await self._prepare(messages, sending)

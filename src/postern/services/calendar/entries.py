@@ -199,11 +199,15 @@ def check(item: Appointment) -> None:
 
 def streams(item: Appointment) -> list[Stream]:
     """The attachments of an appointment and of its exceptions, as the store takes them."""
-    made = [Stream(each.content, {_NAME: each.name, _TYPE: each.content_type}) for each in item.attachments]
+    made = [_stream(each, {}) for each in item.attachments]
     for modified in item.modified:
         day = modified.day.toordinal()
-        made += [
-            Stream(each.content, {_NAME: each.name, _TYPE: each.content_type, EXCEPTION_DAY: day})
-            for each in modified.item.attachments
-        ]
+        made += [_stream(each, {EXCEPTION_DAY: day}) for each in modified.item.attachments]
     return made
+
+
+def _stream(attachment: Attachment, beside: Mapping[str, Any]) -> Stream:
+    return Stream(
+        attachment.content,
+        {**dict(attachment.more), **beside, _NAME: attachment.name, _TYPE: attachment.content_type},
+    )

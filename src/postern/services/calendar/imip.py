@@ -17,7 +17,7 @@ import msgspec
 
 from postern.convert.ical.writing import write_calendar
 from postern.formats.mime import date
-from postern.model.calendar.appointment import Person
+from postern.model.calendar.appointment import Attachment, Person
 from postern.services.calendar import wording
 from postern.services.calendar.outgoing import Method, Outgoing
 
@@ -26,7 +26,9 @@ _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,60}/[A-Za-z0-9!#$&^_.+-]{1,60}")
 
 
 def compose(message: Outgoing, now: datetime, message_id: str, boundary: str, language: str = "en") -> bytes:
-    """The whole mail, CRLF lines, 7 bit. `message_id`: without brackets; `boundary`: random, 20 letters or more.
+    """The whole mail, CRLF lines, 7 bit but for messages that are attached.
+
+    `message_id`: without brackets; `boundary`: random, 20 letters or more.
 
     A recipient whose address is none, or would break a line, is left out.
     """
@@ -61,14 +63,7 @@ def compose(message: Outgoing, now: datetime, message_id: str, boundary: str, la
     with_files = message.method is Method.REQUEST and not message.forwarded_to
     files = [each for each in item.attachments if each.content] if with_files else []
     if files:
-        attached = [
-            _part(
-                each.content_type if _TYPE.fullmatch(each.content_type) else "application/octet-stream",
-                each.content,
-                f"Content-Disposition: attachment;\r\n {_filename(each.name)}\r\n",
-            )
-            for each in files
-        ]
+        attached = [_attachment(each) for each in files]
         body = _multipart("mixed", boundary, [body, *attached])
     return "\r\n".join(each for each in head if each).encode("ascii", "replace") + b"\r\n" + body
 
@@ -82,6 +77,17 @@ def _multipart(kind: str, boundary: str, parts: Iterable[bytes]) -> bytes:
 def _part(content_type: str, content: bytes, more: str = "") -> bytes:
     head = f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: base64\r\n{more}\r\n"
     return head.encode() + base64.encodebytes(content).replace(b"\n", b"\r\n")
+
+
+def _attachment(attachment: Attachment) -> bytes:
+    kind = attachment.content_type if _TYPE.fullmatch(attachment.content_type) else "application/octet-stream"
+    more = f"Content-Disposition: attachment;\r\n {_filename(attachment.name)}\r\n"
+    if kind.lower() == "message/rfc822":
+        # a message may not be encoded (RFC 2046 5.2.1)
+        way = "7bit" if attachment.content.isascii() else "8bit"
+        head = f"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: {way}\r\n{more}\r\n"
+        return head.encode() + attachment.content
+    return _part(kind, attachment.content, more)
 
 
 def _header(name: str, value: str) -> str:

@@ -14,11 +14,13 @@ from postern.formats.sieve.evaluator import evaluate
 from postern.formats.sieve.message import Message
 from postern.formats.sieve.syntax import Program
 from postern.model.actions import KEEP, Decision, Redirect, Store, Target
+from postern.model.ids import FolderId
 from postern.model.items import SpecialUse
 from postern.services.rules import inbox_rules
 from postern.services.rules.junk import is_junk
 from postern.services.rules.loading import MailboxRules
 from postern.services.rules.placing import Folders
+from postern.services.rules.stored import ConversationRule
 
 THREAD_BYTES = 32_768
 """A script looks at a larger message in a thread."""
@@ -99,7 +101,28 @@ async def decide(
             rules.own,
         )  # fmt: skip
         decision = _joined(decision, inbox_rules.evaluate(rules.rules, facts))
+    wanted = rules.conversations.get(incoming.scan.conversation)
+    if wanted is not None:
+        decision = _of_conversation(decision, wanted)
     return _without_self(decision, rules.own)
+
+
+def _of_conversation(decision: Decision, wanted: ConversationRule) -> Decision:
+    """What is kept goes where the conversation's items go."""
+    target: Target | None = None
+    if wanted.delete:
+        target = Target("Deleted Items", SpecialUse.TRASH)
+    elif wanted.folder:
+        target = Target(folder=FolderId(wanted.folder))
+    actions = tuple(
+        msgspec.structs.replace(
+            one, target=target or one.target, flags=tuple(dict.fromkeys((*one.flags, *wanted.keywords)))
+        )
+        if isinstance(one, Store)
+        else one
+        for one in decision.actions
+    )
+    return msgspec.structs.replace(decision, actions=actions)
 
 
 def _joined(script: Decision, rules: Decision) -> Decision:

@@ -18,6 +18,7 @@ from postern.model.ids import MailboxId
 from postern.model.ports import Clock
 from postern.model.rules import InboxRule, Junk, Oof, OofState
 from postern.services.rules import stored
+from postern.services.rules.stored import ConversationRule
 from postern.store.interface import Mailbox, Store
 
 KEPT_S = 60.0
@@ -56,6 +57,7 @@ class MailboxRules(msgspec.Struct):
     oof: Oof | None
     oof_version: str
     junk: Junk | None
+    conversations: Mapping[int, ConversationRule] = {}
     programs: dict[str, Program] = {}
 
     @property
@@ -114,8 +116,9 @@ async def read_rules(mailbox: Mailbox, directory: Directory) -> MailboxRules | N
     rules = await mailbox.settings(stored.RULES)
     oof = await mailbox.settings(stored.OOF)
     junk = await mailbox.settings(stored.JUNK)
+    conversations = await mailbox.settings(stored.CONVERSATIONS)
     away = stored.decode_oof(oof[0].value) if oof else None
-    if not (active or rules or junk or (away is not None and away.state is not OofState.DISABLED)):
+    if not (active or rules or junk or conversations or (away is not None and away.state is not OofState.DISABLED)):
         return None
     account = await directory.account_of(mailbox.id)
     if account is None:
@@ -132,7 +135,9 @@ async def read_rules(mailbox: Mailbox, directory: Directory) -> MailboxRules | N
             problem = f"the active script {name!r} is not there any more"
         except SieveError as wrong:
             problem = f"{name}: {wrong.problems[0]}"
-    changed = max(one.changed for one in (*active, *rules, *oof, *junk, *await mailbox.settings(stored.SCRIPTS)))
+    changed = max(
+        one.changed for one in (*active, *rules, *oof, *junk, *conversations, *await mailbox.settings(stored.SCRIPTS))
+    )
     return MailboxRules(
         owner=account.address,
         name=account.display_name,
@@ -145,4 +150,5 @@ async def read_rules(mailbox: Mailbox, directory: Directory) -> MailboxRules | N
         oof=away,
         oof_version=str(oof[0].changed) if oof else "",
         junk=stored.decode_junk(junk[0].value) if junk else None,
+        conversations={int(one.key): stored.decode_conversation(one.value) for one in conversations},
     )

@@ -20,8 +20,10 @@ from postern.services.mailboxes import Mailboxes
 from postern.services.principal import Principal
 from postern.services.rules import stored
 from postern.services.rules.loading import Generation
+from postern.services.rules.stored import ConversationRule
 
 MAX_SCRIPTS = 64
+MAX_CONVERSATIONS = 1000
 MAX_NAME_CHARACTERS = 128
 _ACTIVE = "script"
 
@@ -146,6 +148,24 @@ class RuleBook:
             raise Refusal(Reason.TOO_MANY, f"a mailbox may have {MAX_RULES} rules")
         packed = {name: None if rule is None else stored.encode(rule) for name, rule in values.items()}
         return await self._set(stored.RULES, packed, unchanged_since)
+
+    # --- conversations
+
+    async def conversation(self, number: int) -> ConversationRule:
+        """What becomes of new items of a conversation."""
+        for one in await self._values.settings(stored.CONVERSATIONS):
+            if one.key == str(number):
+                return stored.decode_conversation(one.value)
+        return ConversationRule()
+
+    async def set_conversation(self, number: int, rule: ConversationRule) -> None:
+        """Raises Refusal(TOO_MANY)."""
+        known = {one.key for one in await self._values.settings(stored.CONVERSATIONS)}
+        if rule != ConversationRule() and str(number) not in known and len(known) >= MAX_CONVERSATIONS:
+            raise Refusal(Reason.TOO_MANY, f"{MAX_CONVERSATIONS} conversations may have actions")
+        value = None if rule == ConversationRule() else stored.encode(rule)
+        if value is not None or str(number) in known:
+            await self._set(stored.CONVERSATIONS, {str(number): value})
 
     # --- out of office and junk
 

@@ -18,6 +18,8 @@ OOF = "oof"
 JUNK = "junk"
 ONE = "settings"
 """The name of the single value of OOF and JUNK."""
+CONVERSATIONS = "conversation-actions"
+"""What becomes of new items of a conversation, by its number."""
 SEEN = "rules-seen"
 """Ids that `duplicate` has met."""
 ANSWERED = "rules-answered"
@@ -30,6 +32,19 @@ encode = msgspec.msgpack.Encoder().encode
 decode_rule = msgspec.msgpack.Decoder(InboxRule).decode
 decode_oof = msgspec.msgpack.Decoder(Oof).decode
 decode_junk = msgspec.msgpack.Decoder(Junk).decode
+
+
+class ConversationRule(msgspec.Struct, frozen=True, array_like=True):
+    """What becomes of new items of a conversation (MS-OXWSCONV 2.2.4.6, the actions that begin with Always)."""
+
+    folder: int = 0
+    """Where they go; 0: where they would."""
+    delete: bool = False
+    """They go to Deleted Items."""
+    keywords: tuple[str, ...] = ()
+
+
+decode_conversation = msgspec.msgpack.Decoder(ConversationRule).decode
 
 
 class Once(msgspec.Struct, frozen=True, array_like=True):

@@ -37,8 +37,8 @@ _RENDER = (
 )
 _EXPORT = (
     "SELECT i.uid, i.flags, i.received_at, i.segment, i.record, i.content, c.body_size, c.sent_at, c.class, c.envelope,"
-    " c.bodystructure, c.prefix, c.parts, c.subject, c.message_id, c.properties, c.header"
-    " FROM items i CROSS JOIN contents c ON c.id = i.content WHERE i.folder = ? AND i.uid = ?"
+    " c.bodystructure, c.prefix, c.parts, c.subject, c.message_id, c.properties, c.header,"
+    " i.conversation FROM items i CROSS JOIN contents c ON c.id = i.content WHERE i.folder = ? AND i.uid = ?"
 )
 
 
@@ -248,7 +248,7 @@ def export(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> list[N
         for uid, flags, received_at, segment, record, content, body_size, sent_at, class_, *rest in rows(
             db, _EXPORT, (folder, wanted)
         ):
-            envelope, bodystructure, prefix, parts, subject, message_id, properties, header = rest
+            envelope, bodystructure, prefix, parts, subject, message_id, properties, header, number = rest
             span = rows(db, "SELECT starts_at, ends_at FROM spans WHERE folder = ? AND uid = ?", (folder, uid))
             items.append(
                 NewItem(
@@ -269,6 +269,7 @@ def export(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> list[N
                     properties=properties,
                     attachments=tuple(NewAttachment(a.blob, a.size, a.properties) for a in _attachments(db, content)),
                     span=Span(*span[0]) if span else None,
+                    conversation=number,
                 )
             )
     return items

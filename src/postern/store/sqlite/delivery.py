@@ -16,7 +16,7 @@ from postern.store.sqlite.txn import Txn
 
 _ITEM = (
     "INSERT INTO items (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment,"
-    " record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " record, conversation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CONTENT = (
     "INSERT INTO contents (id, body_size, sent_at, class, envelope, bodystructure, prefix, parts, subject, message_id,"
@@ -62,7 +62,21 @@ def _insert(
     if item.attachments or item.span is not None:
         bodies.insert_beside(txn, folder, uid, item)
     lists[0].append(
-        (folder, uid, flags, change, change, item.received_at, size, txn.now, uid, uid, blob.segment, blob.record)
+        (
+            folder,
+            uid,
+            flags,
+            change,
+            change,
+            item.received_at,
+            size,
+            txn.now,
+            uid,
+            uid,
+            blob.segment,
+            blob.record,
+            item.conversation,
+        )
     )
     lists[1].append(
         (

@@ -8,9 +8,11 @@ import apsw
 import msgspec
 
 from postern.model.ids import ChangeNumber, FolderId, ItemId, Uid
+from postern.model.items import SpecialUse
 from postern.model.sync import ChangeKind, ItemChanges, ItemDelta, Phase, SyncPoint
 from postern.store.sqlite import folders
 from postern.store.sqlite.connection import rows
+from postern.store.sqlite.selection import numbers, special_id, uid_validity
 
 _ABOVE_ALL_UIDS = 2**32
 _NEAR = (
@@ -43,6 +45,10 @@ _DELETED = (
     " WHERE folder = ? AND (modseq, uid) > (?, ?) AND modseq <= ? AND item != -1"
     " AND CASE item WHEN 0 THEN uid ELSE item END < ? ORDER BY modseq, uid LIMIT ?"
 )
+_REMOVED = (
+    "SELECT json_group_array(uid) FROM (SELECT i.uid FROM items i WHERE i.folder = ?"
+    " AND EXISTS (SELECT 1 FROM tombstones t WHERE t.folder = ? AND t.modseq = i.created) ORDER BY i.uid)"
+)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,6 +65,13 @@ def locate(db: apsw.Connection, items: Sequence[ItemId], near: FolderId | None) 
             if not missing:
                 break
     return found
+
+
+def removed_from(db: apsw.Connection, folder: FolderId) -> list[Uid]:
+    """Recoverable items that a folder lost: both happened in one commit. Raises Refusal(NO_SUCH_FOLDER)."""
+    uid_validity(db, folder)
+    recoverable = special_id(db, SpecialUse.RECOVERABLE)
+    return [Uid(uid) for uid in numbers(db, _REMOVED, (recoverable, folder))]
 
 
 def _look(

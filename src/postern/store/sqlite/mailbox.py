@@ -27,10 +27,11 @@ from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
-from postern.store.sqlite import beside, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
+from postern.store.sqlite import beside, conversations, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
 from postern.store.sqlite.chunks import Chunks
 from postern.store.sqlite.connection import refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
+from postern.store.sqlite.mailbox_conversations import ConversationMethods, asks_for_conversation
 from postern.store.sqlite.mailbox_items import ItemMethods
 from postern.store.sqlite.schema import OlderLayout, UnknownLayout
 from postern.store.sqlite.search import running, sorting
@@ -45,7 +46,7 @@ BIG_FOLDER = 20_000
 PURGE_SLICE = 2000
 
 
-class SqliteMailbox(ItemMethods):
+class SqliteMailbox(ItemMethods, ConversationMethods):
     """Implements store.interface.Mailbox; one object a mailbox and process."""
 
     def __init__(self, host: Host, mailbox: MailboxId, path: Path) -> None:
@@ -103,7 +104,8 @@ class SqliteMailbox(ItemMethods):
             except UnknownLayout as error:
                 raise Refusal(Reason.CORRUPT, f"{self.path.name}: {error}") from error
 
-    async def _read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run a long read on a connection of its own."""
         try:
             return await self._host.with_own_connection(self.path, work)
         except apsw.Error as error:
@@ -221,7 +223,7 @@ class SqliteMailbox(ItemMethods):
             view = await self.write(partial(_claiming_view, folder=folder), bulk=big)
         else:
             look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
-            view = await (self._read_in_thread(look) if big else self.consult(look))
+            view = await (self.read_in_thread(look) if big else self.consult(look))
         views.keep(self.id, view, before)
         return view
 
@@ -233,7 +235,10 @@ class SqliteMailbox(ItemMethods):
         changed_since: ChangeNumber | None = None,
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in UID order, in chunks; each chunk is its own read transaction."""
-        return Chunks(self.consult, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since)
+        chunks = Chunks(
+            self.consult, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since
+        )
+        return self._numbered_first(chunks) if columns & Columns.CONVERSATION and not self._numbered else chunks
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""
@@ -250,6 +255,8 @@ class SqliteMailbox(ItemMethods):
 
     async def search(self, folder: FolderId, query: Query, within: Ranges | None = None) -> Sequence[Uid]:
         """UIDs that match, ascending."""
+        if asks_for_conversation(query):
+            await self.number_conversations()
         return await running.search(self._host, self.path, self.consult, folder, query, within)
 
     async def sort(self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]) -> Sequence[Uid]:
@@ -352,7 +359,7 @@ class SqliteMailbox(ItemMethods):
             total += count
             if count < PURGE_SLICE:
                 break
-        for tidy in (transfer.prune_tombstones, beside.forget_reads, outbox.forget_keys):
+        for tidy in (transfer.prune_tombstones, beside.forget_reads, outbox.forget_keys, conversations.tidy):
             await self.write(tidy, bulk=True)
         return total
 

@@ -13,9 +13,9 @@ import apsw
 from postern.model.ids import AccountId, ChangeNumber, FolderId, ItemId, Uid
 from postern.model.items import Attachment, Folder, FolderClass, NewItem, SpecialUse
 from postern.model.refusal import Reason, Refusal
-from postern.model.sync import FolderChanges, ItemChanges, OutboxEntry, Setting, SyncPoint
+from postern.model.sync import Came, FolderChanges, ItemChanges, OutboxEntry, Setting, SyncPoint, Went
 from postern.store.interface import ItemUpdate, Updated
-from postern.store.sqlite import beside, bodies, finding, folders, outbox, reading
+from postern.store.sqlite import beside, bodies, finding, folders, origins, outbox, reading
 from postern.store.sqlite.txn import Txn
 
 T = TypeVar("T")
@@ -24,6 +24,8 @@ MAX_PAGE = 512
 EXPORT_ITEMS = 500
 """In one call: the answer lies in memory."""
 EXPORT_SLICE = 32
+FEW_ORIGINS = 20
+"""Looked for on the loop: a seek a folder for each."""
 LOCATE_ITEMS = 500
 """Between two chances for the other connections."""
 
@@ -34,6 +36,10 @@ class ItemMethods(ABC):
     @abstractmethod
     async def consult(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run a short read."""
+
+    @abstractmethod
+    async def read_in_thread(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run a long read on a connection of its own."""
 
     @abstractmethod
     async def write(self, work: Callable[[Txn], T], *, bulk: bool = False) -> T:
@@ -59,6 +65,16 @@ class ItemMethods(ABC):
         )
         return await self.consult(partial(reading.snapshot, work=look))
 
+    async def came_from(self, folder: FolderId, uids: Sequence[Uid]) -> dict[Uid, Came]:
+        """Of items of a folder that were moved or copied there: from where."""
+        look = partial(reading.snapshot, work=partial(origins.came_from, folder=folder, uids=uids))
+        return await (self.read_in_thread(look) if len(uids) > FEW_ORIGINS else self.consult(look))
+
+    async def went_to(self, folder: FolderId, gone: Sequence[tuple[Uid, ChangeNumber]]) -> dict[Uid, Went]:
+        """Of items that a folder lost: where they are now."""
+        look = partial(reading.snapshot, work=partial(origins.went_to, folder=folder, gone=gone))
+        return await (self.read_in_thread(look) if len(gone) > FEW_ORIGINS else self.consult(look))
+
     async def folder_changes(self, since: ChangeNumber, incarnation: int = 0) -> FolderChanges:
         """Folders made, changed and removed after a change number."""
         look = partial(folders.changes, since=since, incarnation=incarnation)
@@ -71,6 +87,10 @@ class ItemMethods(ABC):
     async def overlapping(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[Uid]:
         """Calendar items whose span meets [starts_at, ends_at)."""
         return await self.consult(lambda db: bodies.overlapping(db, folder, starts_at, ends_at))
+
+    async def removed_from(self, folder: FolderId) -> Sequence[Uid]:
+        """UIDs in Recoverable Items of what was removed from a folder."""
+        return await self.consult(lambda db: finding.removed_from(db, folder))
 
     async def export(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[NewItem]:
         """Items as another mailbox of this data directory can `add` them."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import apsw
 
-from postern.model.ids import BlobRef, DeliveryKey, MailboxId
+from postern.model.ids import ORIGIN_SEGMENT, BlobRef, DeliveryKey, MailboxId, origin_key
 from postern.model.items import Placement
 from postern.model.sync import OutboxEntry
 from postern.store.interface import Delivery
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.txn import Txn
 
-OUTBOX_SEGMENT = -(1 << 62)
-"""Keys of what assistants write are in a segment a day, above this one."""
+OUTBOX_SEGMENT = ORIGIN_SEGMENT
 KEYS_KEPT_DAYS = 30
 """How long a mailbox remembers them; older work is not to be begun."""
 _DAY_S = 86_400
@@ -31,8 +29,7 @@ _FIRST = (
 
 def entry_key(mailbox: MailboxId, cause: DeliveryKey, number: int, day: int) -> DeliveryKey:
     """The key of the n-th thing that a delivery sets off in a mailbox: the same in every replay."""
-    name = f"{mailbox}/{cause.segment}/{cause.record}/{number}".encode()
-    return DeliveryKey(OUTBOX_SEGMENT + day, int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 1)
+    return origin_key(f"{mailbox}/{cause.segment}/{cause.record}/{number}", day)
 
 
 def put(txn: Txn, delivery: Delivery, placement: Placement) -> None:

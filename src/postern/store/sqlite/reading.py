@@ -37,6 +37,7 @@ _ITEM_COLUMNS: dict[Columns, str] = {
     Columns.ITEM_ID: "i.item",
     Columns.SAVED_AT: "i.saved_at",
     Columns.CHANGE_KEY: "max(i.created, i.altered)",
+    Columns.CONVERSATION: "i.conversation",
 }
 _CONTENT_COLUMNS: dict[Columns, str] = {
     Columns.ENVELOPE: "c.envelope",

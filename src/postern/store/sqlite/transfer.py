@@ -23,8 +23,9 @@ from postern.store.sqlite.txn import Txn
 
 _PLACE = (
     "INSERT INTO items"
-    " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record)"
-    " SELECT ?, ? + p.seq, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.seq, i.content, i.segment, i.record"
+    " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record,"
+    " conversation) SELECT ?, ? + p.seq, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.seq, i.content, i.segment,"
+    " i.record, i.conversation"
     " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid ORDER BY p.seq"
 )
 _PLACE_AS_IS = _PLACE.format(flags="i.flags")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from test_ews_hostile import fault
 from test_ews_messages import MIME
 
@@ -74,7 +77,7 @@ async def test_a_message_with_a_file_in_a_message(anna, element):
 )
 async def test_what_cannot_be_attached(anna):
     item = await anna.save("<t:Subject>x</t:Subject>")
-    wrong = "<t:ItemAttachment><t:Name>x</t:Name><t:CalendarItem><t:Subject>x</t:Subject></t:CalendarItem></t:ItemAttachment>"
+    wrong = "<t:ItemAttachment><t:Name>x</t:Name><t:MeetingRequest><t:Subject>x</t:Subject></t:MeetingRequest></t:ItemAttachment>"
     reply = await anna.ask(attach(item, wrong, FILE.format("a", "AQID")))
     assert reply.codes == ["ErrorInvalidItemForOperationCreateItemAttachment", "NoError"]
     none = "<t:ItemAttachment><t:Name>x</t:Name></t:ItemAttachment>"
@@ -82,6 +85,118 @@ async def test_what_cannot_be_attached(anna):
     assert await fault(anna, anna.envelope(attach(item, FILE.format("a", "%%%")))) == "ErrorSchemaValidation"
     gone = (item[0][:-8] + "AAAAAAAA", item[1])
     assert (await anna.ask(attach(gone, FILE.format("a", "AQID")))).codes == ["ErrorInvalidIdMalformed"]
+
+
+def item_attachment(element: str, inner: str, name: str = "enclosed") -> str:
+    return f"<t:ItemAttachment><t:Name>{name}</t:Name><t:{element}>{inner}</t:{element}></t:ItemAttachment>"
+
+
+ITEMS = {
+    "CalendarItem": (
+        "<t:Subject>Dinner</t:Subject><t:Start>2026-11-02T19:00:00Z</t:Start><t:End>2026-11-02T21:00:00Z</t:End>"
+        "<t:Location>Riga</t:Location>"
+    ),
+    "Contact": "<t:DisplayName>Olga Petrova</t:DisplayName><t:CompanyName>Acme</t:CompanyName>",
+    "Task": "<t:Subject>Shop</t:Subject><t:DueDate>2026-11-03T00:00:00Z</t:DueDate><t:Status>InProgress</t:Status>",
+    "PostItem": '<t:Subject>Notice</t:Subject><t:Body BodyType="Text">words</t:Body>',
+}
+TOLD = {
+    "CalendarItem": {"t:Subject": "Dinner", "t:Start": "2026-11-02T19:00:00Z", "t:Location": "Riga"},
+    "Contact": {"t:DisplayName": "Olga Petrova", "t:CompanyName": "Acme"},
+    "Task": {"t:Subject": "Shop", "t:Status": "InProgress"},
+    "PostItem": {"t:Subject": "Notice", "t:ItemClass": "IPM.Post", "t:Body": "words"},
+}
+CONTAINERS = {
+    "message": "",
+    "calendar": (
+        '<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items><t:CalendarItem><t:Subject>x</t:Subject>'
+        "<t:Start>2026-11-02T09:00:00Z</t:Start><t:End>2026-11-02T10:00:00Z</t:End></t:CalendarItem></m:Items>"
+        "</m:CreateItem>"
+    ),
+    "contact": "<m:CreateItem><m:Items><t:Contact><t:DisplayName>A</t:DisplayName></t:Contact></m:Items></m:CreateItem>",
+    "task": "<m:CreateItem><m:Items><t:Task><t:Subject>T</t:Subject></t:Task></m:Items></m:CreateItem>",
+}
+
+
+@pytest.mark.conformance(
+    "MSOXWSATT_S01_TC03_ProcessCalendarItemTypeItemAttachment", "MSOXWSATT_S01_TC04_ProcessContactItemTypeItemAttachment",
+    "MSOXWSATT_S01_TC05_ProcessTaskTypeItemAttachmentWithoutMIMEContent",
+    "MSOXWSATT_S01_TC06_ProcessPostItemTypeItemAttachment",
+)  # fmt: skip
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("element", sorted(TOLD))
+async def test_items_on_every_item(anna, element, container):
+    if container == "message":
+        parent = await anna.save("<t:Subject>outer</t:Subject>")
+    else:
+        parent = (await anna.ask(CONTAINERS[container])).ok().ids()[0]
+    reply = (await anna.ask(attach(parent, item_attachment(element, ITEMS[element]), FILE.format("a", "AQID")))).ok()
+    made = [one.get("Id") for one in reply.all("//t:AttachmentId")]
+    assert len(reply.all("//t:ItemAttachment")) == 1 == len(reply.all("//t:FileAttachment"))
+    got = (await anna.ask(f"<m:GetAttachment>{ids_of(made[0])}</m:GetAttachment>")).ok()
+    assert got.text("//t:ItemAttachment/t:Name") == "enclosed"
+    for path, value in TOLD[element].items():
+        assert got.text(f"//t:ItemAttachment/t:{element}/{path}") == value
+    assert not got.all(f"//t:{element}/t:Attachments")
+    whole = (await anna.get(parent[0])).ok()
+    assert len(whole.all("//t:Attachments/t:ItemAttachment")) == 1 == len(whole.all("//t:Attachments/t:FileAttachment"))
+    (await anna.ask(f"<m:DeleteAttachment>{ids_of(made[0])}</m:DeleteAttachment>")).ok()
+    assert not (await anna.get(parent[0])).ok().all("//t:Attachments/t:ItemAttachment")
+
+
+async def test_an_attached_item_survives_being_sent(anna, boris):
+    item = await anna.save(
+        "<t:Subject>outer</t:Subject><t:ToRecipients><t:Mailbox><t:EmailAddress>boris@example.org</t:EmailAddress>"
+        "</t:Mailbox></t:ToRecipients>"
+    )
+    ordered = (
+        "<t:Subject>Dinner</t:Subject>"
+        f"<t:Attachments>{FILE.format('menu', 'AQID')}</t:Attachments>"
+        "<t:Start>2026-11-02T19:00:00Z</t:Start><t:End>2026-11-02T21:00:00Z</t:End>"
+    )
+    reply = (await anna.ask(attach(item, item_attachment("CalendarItem", ordered)))).ok()
+    root = reply.one("//t:AttachmentId")
+    sent = (
+        f'<m:SendItem SaveItemToFolder="true"><m:ItemIds><t:ItemId Id="{root.get("RootItemId")}" '
+        f'ChangeKey="{root.get("RootItemChangeKey")}"/></m:ItemIds></m:SendItem>'
+    )
+    (await anna.ask(sent)).ok()
+    await anna.world.settled()
+    ((arrived, _),) = (await boris.find()).ids()
+    (attached,) = (await boris.get(arrived)).ok().all("//t:ItemAttachment/t:AttachmentId")
+    got = (await boris.ask(f"<m:GetAttachment>{ids_of(attached.get('Id'))}</m:GetAttachment>")).ok()
+    assert got.text("//t:CalendarItem/t:Subject") == "Dinner"
+    file = got.one("//t:CalendarItem//t:FileAttachment/t:AttachmentId").get("Id")
+    deep = (await boris.ask(f"<m:GetAttachment>{ids_of(file)}</m:GetAttachment>")).ok()
+    assert deep.text("//t:Content") == "AQID"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(element=st.sampled_from(["CalendarItem", "Contact", "Task", "DistributionList", "Other"]), data=st.data())
+async def test_somebody_elses_properties_are_shown_or_are_a_message(anna, element, data):
+    """What claims to be an item of ours may have been written by anybody."""
+    plain = st.one_of(st.none(), st.booleans(), st.integers(-5, 2**40), st.text(max_size=5), st.binary(max_size=20))
+    value = st.one_of(plain, st.lists(plain, max_size=3), st.just([["a", 1], ["b"]]))
+    known = ["PidTagSubject", "PidTagBody", "PidTagImportance", "PidTagSensitivity", "PidNameKeywords",
+             "PidLidTaskDueDate", "PidLidTaskStatus", "PidLidPercentComplete", "PidLidDistributionListMembers",
+             "PidLidAppointmentStartWhole", "PidLidAppointmentEndWhole", "PidLidAppointmentRecur", "PidTagDisplayName",
+             "PidLidTimeZoneStruct", "PidLidAppointmentStateFlags", "PidLidResponseStatus", "PosternAttendees",
+             "PidTagMessageClass", "PidLidReminderDelta", "PidLidBusyStatus"]  # fmt: skip
+    values = data.draw(st.dictionaries(st.sampled_from(known), value, max_size=6))
+    parcel = base64.b64encode(msgspec.msgpack.encode([element, values])).decode()
+    mail = (
+        "From: x@example.net\r\nSubject: outer\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain\r\n\r\ntext\r\n--c\r\n"
+        f"Content-Type: application/x-postern-item\r\nContent-Transfer-Encoding: base64\r\n\r\n{parcel}\r\n--c--\r\n"
+        "--b--\r\n"
+    )
+    await anna.deliver(mail.encode())
+    (newest, _), *_ = (await anna.find()).ids()
+    (attached,) = (await anna.get(newest)).ok().all("//t:ItemAttachment/t:AttachmentId")
+    got = (await anna.ask(f"<m:GetAttachment>{ids_of(attached.get('Id'))}</m:GetAttachment>")).ok()
+    shown = got.one("//t:ItemAttachment/*[last()]").tag.rpartition("}")[2]
+    assert shown in (element, "Message")
 
 
 def resolve(entry: str, full: str = "false") -> str:

@@ -357,3 +357,43 @@ async def test_who_is_free_when_and_times_to_meet(anna, boris):
 )
 async def test_windows_that_nobody_answers_for(anna, end, code):
     assert (await anna.ask(availability("anna@example.org", end=end))).codes == [code]
+
+
+FILE = "<t:FileAttachment><t:Name>{}</t:Name><t:Content>{}</t:Content></t:FileAttachment>"
+BORIS = (
+    "<t:RequiredAttendees><t:Attendee><t:Mailbox><t:EmailAddress>boris@example.org</t:EmailAddress></t:Mailbox>"
+    "</t:Attendee></t:RequiredAttendees>"
+)
+
+
+async def attached_to_last(client) -> list[str]:
+    """Names of what is attached to the newest message; its calendar part has none."""
+    await client.world.settled()
+    (newest, _), *_ = (await client.find()).ids()
+    return sorted(name for name in (await client.get(newest)).ok().texts("//t:Attachments/*/t:Name") if name)
+
+
+async def test_attachments_go_out_with_an_invitation_and_with_its_update(anna, boris):
+    inner = (
+        f"<t:Subject>Plan</t:Subject><t:Attachments>{FILE.format('agenda.txt', 'AQID')}</t:Attachments>{TIMES}{BORIS}"
+    )
+    item = await made(anna, inner, "SendToAllAndSaveCopy")
+    assert await attached_to_last(boris) == ["agenda.txt"]
+    assert (await anna.get(item[0])).ok().texts("//t:FileAttachment/t:Name") == ["agenda.txt"]
+    added = (
+        f'<m:CreateAttachment><m:ParentItemId Id="{item[0]}"/><m:Attachments>{FILE.format("map.png", "AQID")}'
+        "<t:ItemAttachment><t:Name>note</t:Name><t:Message><t:Subject>note</t:Subject></t:Message></t:ItemAttachment>"
+        "</m:Attachments></m:CreateAttachment>"
+    )
+    (await anna.ask(added)).ok()
+    change = set_("CalendarItem", "calendar:Location", "<t:Location>Riga</t:Location>")
+    all_ = ' SendMeetingInvitationsOrCancellations="SendToAllAndSaveCopy"'
+    item = (await anna.ask(update(item, change, more=all_))).ok().ids()[0]
+    assert await attached_to_last(boris) == ["agenda.txt", "map.png", "note"]
+    files = f"<t:Attachments>{FILE.format('menu.txt', 'AQID')}</t:Attachments>"
+    more = set_("CalendarItem", "item:Attachments", files)
+    (await anna.ask(update(item, more, more=all_))).ok()
+    assert await attached_to_last(boris) == ["agenda.txt", "map.png", "menu.txt", "note"]
+    kept = (await anna.get(item[0])).ok().texts("//t:Attachments/*/t:Name")
+    assert sorted(kept) == ["agenda.txt", "map.png", "menu.txt", "note"]
+    assert len((await anna.get(item[0])).ok().all("//t:ItemAttachment")) == 1

@@ -430,3 +430,110 @@ async def test_old_versions_see_no_new_elements(anna):
     assert not reply.all("//t:DistinguishedFolderId")
     assert (await anna.ask('<m:EmptyFolder DeleteType="HardDelete" DeleteSubFolders="false"><m:FolderIds>'
                            f"{named('inbox')}</m:FolderIds></m:EmptyFolder>")).codes == ["ErrorInvalidOperation"]  # fmt: skip
+
+
+def custom(value: str, kind: str = "String") -> str:
+    return (
+        '<t:ExtendedProperty><t:ExtendedFieldURI PropertySetId="00020329-0000-0000-C000-000000000046" '
+        f'PropertyName="colour" PropertyType="{kind}"/>{value}</t:ExtendedProperty>'
+    )
+
+
+COLOUR = custom("").partition("<t:ExtendedProperty>")[2].removesuffix("</t:ExtendedProperty>")
+
+
+async def colours(client, folder: str) -> list[str]:
+    extra = f"<t:AdditionalProperties>{COLOUR}</t:AdditionalProperties>"
+    reply = await client.ask(
+        f"<m:GetFolder><m:FolderShape><t:BaseShape>AllProperties</t:BaseShape>{extra}</m:FolderShape><m:FolderIds>"
+        f'<t:FolderId Id="{folder}"/></m:FolderIds></m:GetFolder>'
+    )
+    return reply.ok().texts("//t:ExtendedProperty/t:Value")
+
+
+def change_folder(folder: str, inner: str) -> str:
+    return (
+        f'<m:UpdateFolder><m:FolderChanges><t:FolderChange><t:FolderId Id="{folder}"/><t:Updates>{inner}</t:Updates>'
+        "</t:FolderChange></m:FolderChanges></m:UpdateFolder>"
+    )
+
+
+def create_folder(inner: str, element: str = "Folder") -> str:
+    return (
+        f"<m:CreateFolder><m:ParentFolderId>{named('msgfolderroot')}</m:ParentFolderId><m:Folders><t:{element}>{inner}"
+        f"</t:{element}></m:Folders></m:CreateFolder>"
+    )
+
+
+async def test_folders_keep_extended_properties(anna, world):
+    red = custom("<t:Value>red</t:Value>")
+    made = await anna.ask(create_folder(f"<t:DisplayName>Wine</t:DisplayName>{red}"))
+    folder = made.ok().one("//t:FolderId").get("Id")
+    assert await colours(anna, folder) == ["red"]
+    state = (await anna.ask(SYNC.format(""))).ok().text("//m:SyncState")
+    blue = custom("<t:Value>blue</t:Value>")
+    set_ = f"<t:SetFolderField>{COLOUR}<t:Folder>{blue}</t:Folder></t:SetFolderField>"
+    (await anna.ask(change_folder(folder, set_))).ok()
+    assert await colours(anna, folder) == ["blue"]
+    told = (await anna.ask(SYNC.format(f"<m:SyncState>{state}</m:SyncState>"))).ok()
+    assert [one.get("Id") for one in told.all("//t:Update//t:FolderId")] == [folder]
+    restriction = (
+        f'<m:Restriction><t:IsEqualTo>{COLOUR}<t:FieldURIOrConstant><t:Constant Value="BLUE"/>'
+        "</t:FieldURIOrConstant></t:IsEqualTo></m:Restriction>"
+    )
+    found = await anna.ask(
+        '<m:FindFolder Traversal="Deep"><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape>'
+        f"{restriction}<m:ParentFolderIds>{named('msgfolderroot')}</m:ParentFolderIds></m:FindFolder>"
+    )
+    assert [one.get("Id") for one in found.ok().all("//t:FolderId")] == [folder]
+    (await anna.ask(change_folder(folder, f"<t:DeleteFolderField>{COLOUR}</t:DeleteFolderField>"))).ok()
+    assert await colours(anna, folder) == []
+    count = '<t:ExtendedFieldURI PropertyTag="0x3602" PropertyType="Integer"/>'
+    many = f"<t:ExtendedProperty>{count}<t:Value>7</t:Value></t:ExtendedProperty>"
+    wrong = f"<t:SetFolderField>{count}<t:Folder>{many}</t:Folder></t:SetFolderField>"
+    assert (await anna.ask(change_folder(folder, wrong))).codes == ["ErrorInvalidPropertySet"]
+    mismatch = f"<t:SetFolderField>{COLOUR}<t:Folder>{many}</t:Folder></t:SetFolderField>"
+    assert (await anna.ask(change_folder(folder, mismatch))).codes == ["ErrorUpdatePropertyMismatch"]
+    kept = custom("<t:Value>nothing</t:Value>", "Integer")
+    assert (await anna.ask(create_folder(f"<t:DisplayName>Bad</t:DisplayName>{kept}"))).codes == [
+        "ErrorInvalidExtendedPropertyValue"
+    ]
+
+
+SYNC = (
+    "<m:SyncFolderHierarchy><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape>{}</m:SyncFolderHierarchy>"
+)
+
+
+async def test_folders_keep_their_class(anna):
+    async def class_of(folder: str) -> str:
+        reply = await anna.ask(
+            "<m:GetFolder><m:FolderShape><t:BaseShape>AllProperties</t:BaseShape></m:FolderShape><m:FolderIds>"
+            f'<t:FolderId Id="{folder}"/></m:FolderIds></m:GetFolder>'
+        )
+        return reply.ok().text("//t:FolderClass")
+
+    for number, (said, element) in enumerate(
+        [("IPF.Note.Invoices", "Folder"), ("IPF.Own", "Folder"), ("IPF.Contact.Company", "ContactsFolder")]
+    ):
+        inner = f"<t:FolderClass>{said}</t:FolderClass><t:DisplayName>own {number}</t:DisplayName>"
+        made = (await anna.ask(create_folder(inner, element))).ok()
+        folder = made.one("//t:FolderId").get("Id")
+        assert await class_of(folder) == said
+    inner = "<t:FolderClass>IPF.Note.Old</t:FolderClass><t:DisplayName>plain</t:DisplayName>"
+    folder = (await anna.ask(create_folder(inner))).ok().one("//t:FolderId").get("Id")
+
+    def to(said: str) -> str:
+        return change_folder(
+            folder,
+            '<t:SetFolderField><t:FieldURI FieldURI="folder:FolderClass"/><t:Folder>'
+            f"<t:FolderClass>{said}</t:FolderClass></t:Folder></t:SetFolderField>",
+        )
+
+    (await anna.ask(to("IPF.Note.New"))).ok()
+    assert await class_of(folder) == "IPF.Note.New"
+    (await anna.ask(to("IPF.Note"))).ok()
+    assert await class_of(folder) == "IPF.Note"
+    assert (await anna.ask(to("IPF.Appointment"))).codes == ["ErrorNoFolderClassOverride"]
+    fits = create_folder("<t:FolderClass>IPF.Note</t:FolderClass><t:DisplayName>no</t:DisplayName>", "CalendarFolder")
+    assert (await anna.ask(fits)).codes == ["ErrorNoFolderClassOverride"]

@@ -187,9 +187,3 @@ async def test_a_list_has_no_bodies(full):
     body = '<t:AdditionalProperties><t:FieldURI FieldURI="item:Body"/></t:AdditionalProperties>'
     assert (await full.find(extra=body)).codes == ["ErrorInvalidPropertyRequest"]
     assert not (await full.find(shape="AllProperties")).ok().all("//t:Body")
-    query = "<m:QueryString>subject:x</m:QueryString>"
-    whole = (
-        '<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>'
-        f"<m:ParentFolderIds>{named('inbox')}</m:ParentFolderIds>{query}</m:FindItem>"
-    )
-    assert (await full.ask(whole)).codes == ["ErrorContentIndexingNotEnabled"]

@@ -76,7 +76,7 @@ async def test_requests_of_another_world(anna):
     assert await fault(anna, anna.envelope(INBOX)) == "ErrorInvalidServerVersion"
 
 
-@pytest.mark.parametrize("probe", ["GetImItemList", "GetImItems", "GetClientExtension", "GetEncryptionConfiguration"])
+@pytest.mark.parametrize("probe", ["GetImItemList", "StartSearchSession", "SetOMEConfiguration", "NobodyHasHeardOf"])
 async def test_probes_get_a_fault_and_no_password_prompt(anna, probe):
     assert await fault(anna, anna.envelope(f"<m:{probe}/>")) == "ErrorInvalidOperation"
 

@@ -227,3 +227,73 @@ async def test_streams_of_what_is_not_there(anna, boris):
     assert reply.codes == ["ErrorSubscriptionAccessDenied"]
     assert reply.texts("//m:ErrorSubscriptionIds/*") == [subscription]
     await refused.leave()
+
+
+def transfer(operation: str, folder: str, *items: str) -> str:
+    inner = "".join(f'<t:ItemId Id="{one}"/>' for one in items)
+    return f"<m:{operation}><m:ToFolderId>{named(folder)}</m:ToFolderId><m:ItemIds>{inner}</m:ItemIds></m:{operation}>"
+
+
+ALL = (*EVENTS, "MovedEvent", "CopiedEvent", "FreeBusyChangedEvent")
+
+
+@pytest.mark.parametrize("folders", [(), ("inbox", "drafts"), ("drafts",), ("inbox",)])
+async def test_a_move_is_one_event(anna, folders):
+    await anna.deliver(MIME)
+    await anna.deliver(MIME)
+    (old, _), _ = (await anna.find()).ids()
+    subscription, mark = await pull(anna, folders=folders, events=ALL)
+    new = (await anna.ask(transfer("MoveItem", "drafts", old))).ok().ids()[0][0]
+    reply = (await anna.ask(get_events(subscription, mark))).ok()
+    assert [kind for kind in kinds(reply) if kind != "ModifiedEvent"] == ["MovedEvent"]
+    assert reply.one("//t:MovedEvent/t:ItemId").get("Id") == new
+    assert reply.one("//t:MovedEvent/t:OldItemId").get("Id") == old
+    parents = [reply.one(f"//t:MovedEvent/t:{name}").get("Id") for name in ("ParentFolderId", "OldParentFolderId")]
+    assert len(set(parents)) == 2
+
+
+async def test_a_copy_names_its_original(anna):
+    await anna.deliver(MIME)
+    ((old, _),) = (await anna.find()).ids()
+    subscription, mark = await pull(anna, folders=(), events=ALL)
+    new = (await anna.ask(transfer("CopyItem", "drafts", old))).ok().ids()[0][0]
+    reply = (await anna.ask(get_events(subscription, mark))).ok()
+    assert [kind for kind in kinds(reply) if kind != "ModifiedEvent"] == ["CopiedEvent"]
+    assert reply.one("//t:CopiedEvent/t:ItemId").get("Id") == new
+    assert reply.one("//t:CopiedEvent/t:OldItemId").get("Id") == old
+
+
+async def test_what_was_moved_on_is_told_as_far_as_it_can_be(anna):
+    for _ in range(2):
+        await anna.deliver(MIME)
+    ids = [one for one, _ in (await anna.find()).ids()]
+    subscription, mark = await pull(anna, folders=(), events=ALL)
+    moved = [one for one, _ in (await anna.ask(transfer("MoveItem", "drafts", *ids))).ok().ids()]
+    (await anna.ask(transfer("MoveItem", "sentitems", moved[0]))).ok()
+    reply = (await anna.ask(get_events(subscription, mark))).ok()
+    told = [kind for kind in kinds(reply) if kind != "ModifiedEvent"]
+    # each of the two that left the inbox is told once, and both are told where they are now
+    assert told.count("MovedEvent") >= 1 and "NewMailEvent" not in told
+
+
+async def test_without_moved_events_a_move_is_two(anna):
+    await anna.deliver(MIME)
+    ((old, _),) = (await anna.find()).ids()
+    subscription, mark = await pull(anna, folders=())
+    (await anna.ask(transfer("MoveItem", "drafts", old))).ok()
+    reply = (await anna.ask(get_events(subscription, mark))).ok()
+    assert sorted(kind for kind in kinds(reply) if kind != "ModifiedEvent") == ["CreatedEvent", "DeletedEvent"]
+
+
+async def test_the_calendar_tells_that_free_and_busy_have_changed(anna):
+    subscription, mark = await pull(anna, folders=("calendar", "inbox"), events=("FreeBusyChangedEvent",))
+    reply = await anna.ask(
+        '<m:CreateItem SendMeetingInvitations="SendToNone"><m:Items><t:CalendarItem><t:Subject>x</t:Subject>'
+        "<t:Start>2026-11-02T09:00:00Z</t:Start><t:End>2026-11-02T10:00:00Z</t:End></t:CalendarItem></m:Items>"
+        "</m:CreateItem>"
+    )
+    item = reply.ok().ids()[0][0]
+    await anna.deliver(MIME)
+    events = (await anna.ask(get_events(subscription, mark))).ok()
+    assert kinds(events) == ["FreeBusyChangedEvent"]
+    assert events.one("//t:FreeBusyChangedEvent/t:ItemId").get("Id") == item

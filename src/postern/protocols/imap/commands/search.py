@@ -18,6 +18,7 @@ from postern.model.query import (
     HasFlags,
     HasKeyword,
     HeaderContains,
+    InConversation,
     ModseqFrom,
     Not,
     Or,
@@ -122,6 +123,7 @@ _SAVED_DATES = frozenset({b"SAVEDBEFORE", b"SAVEDON", b"SAVEDSINCE"})
 _RETURNS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE", b"PARTIAL", b"UPDATE", b"CONTEXT"})
 _RESULTS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE", b"PARTIAL"})
 _EMAIL_ID = re.compile(rb"M([0-9]{1,15})")
+_THREAD_ID = re.compile(rb"T([0-9]{1,19})")
 _OBJECT_ID = re.compile(rb"[A-Za-z0-9_\-]{1,255}")
 
 
@@ -206,8 +208,8 @@ class _Reader:
             found = _EMAIL_ID.fullmatch(scanner.match(_OBJECT_ID, "an object id"))
             return OriginIs(int(found[1]) if found else -1)
         if name == b"THREADID":
-            scanner.match(_OBJECT_ID, "an object id")
-            return Not(All())
+            found = _THREAD_ID.fullmatch(scanner.match(_OBJECT_ID, "an object id"))
+            return InConversation(int(found[1]) if found else -1)
         if name == b"LARGER":
             return SizeAbove(scanner.number(MAX_MODSEQ))
         if name == b"SMALLER":

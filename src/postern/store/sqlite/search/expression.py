@@ -19,6 +19,7 @@ from postern.model.query import (
     HasFlags,
     HasKeyword,
     HeaderContains,
+    InConversation,
     ModseqFrom,
     Not,
     Or,
@@ -112,6 +113,8 @@ class Expression:
             case OriginIs(origin):
                 self.needs.add("c")
                 return f"(coalesce(nullif(c.origin, 0), c.id) = {_number(origin)})"
+            case InConversation(number):
+                return f"(i.conversation = {_number(number)})"
             case ModseqFrom(modseq):
                 return f"(i.modseq >= {_number(modseq)})"
             case SentBetween(start, end):

@@ -19,12 +19,15 @@ from postern.convert.zones.rules import rules_of
 from postern.formats import global_object_id, recurrence_blob, timezones
 from postern.formats.recurrence_blob import Blob, ExceptionInfo
 from postern.model.calendar.appointment import (
+    NOT_ONLINE,
     Appointment,
     Attendee,
     Busy,
+    Conferencing,
     Importance,
     ModifiedOccurrence,
     Person,
+    Reminded,
     Response,
     Role,
     Sensitivity,
@@ -72,6 +75,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     categories: tuple[str, ...] = _named("PidNameKeywords", ())
     reminder: bool = _named("PidLidReminderSet", default=False)
     reminder_minutes: int = _named("PidLidReminderDelta", 15)
+    reminded: tuple[datetime, datetime] | None = _named("PosternReminded", None)
     organizer: _Person | None = _named("PosternOrganizer", None)
     attendees: tuple[_Who, ...] = _named("PosternAttendees", ())
     state: int = _named("PidLidAppointmentStateFlags", 0)
@@ -84,6 +88,9 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     response_requested: bool = _named("PidTagResponseRequested", default=True)
     counter_refused: bool = _named("PidLidAppointmentNotAllowPropose", default=False)
     url: str = _named(_URL, "")
+    conference_type: int | None = _named("PidLidConferencingType", None)
+    workspace_url: str = _named("PidLidMeetingWorkspaceUrl", "")
+    net_show_url: str = _named("PidLidNetShowUrl", "")
     instance_of: datetime | None = _named("PidLidExceptionReplaceTime", None)
     recurrence: _Pattern | None = _named("PosternRecurrence", None)
     clock: int | None = _named("PosternClock", None)
@@ -166,6 +173,7 @@ def _stored(item: Appointment) -> _Stored:
         categories=item.categories,
         reminder=item.reminder_minutes is not None,
         reminder_minutes=15 if item.reminder_minutes is None else item.reminder_minutes,
+        reminded=None if item.reminded is None else (item.reminded.start, item.reminded.at),
         organizer=None if item.organizer is None else (item.organizer.address, item.organizer.name),
         attendees=tuple(_who(each) for each in item.attendees),
         state=int(item.state),
@@ -178,6 +186,9 @@ def _stored(item: Appointment) -> _Stored:
         response_requested=item.response_requested,
         counter_refused=not item.counter_allowed,
         url=item.url,
+        conference_type=item.conferencing.kind,
+        workspace_url=item.conferencing.workspace_url,
+        net_show_url=item.conferencing.net_show_url,
         instance_of=item.instance_of,
         recurrence=None if recurrence is None else _pattern(recurrence),
         clock=None if item.clock is None else item.clock.hour * 3600 + item.clock.minute * 60 + item.clock.second,
@@ -238,6 +249,7 @@ def _appointment(found: _Stored, *, brief: bool = False) -> Appointment:
         importance=Importance(found.importance),
         categories=found.categories,
         reminder_minutes=found.reminder_minutes if found.reminder else None,
+        reminded=Reminded(*found.reminded) if found.reminded is not None else None,
         organizer=Person(*found.organizer) if found.organizer is not None else None,
         attendees=tuple(_attendee(each) for each in found.attendees),
         state=State(found.state & 7) if found.state else State.NONE,
@@ -250,12 +262,19 @@ def _appointment(found: _Stored, *, brief: bool = False) -> Appointment:
         response_requested=found.response_requested,
         counter_allowed=not found.counter_refused,
         url=found.url,
+        conferencing=_conferencing(found),
         instance_of=found.instance_of,
         recurrence=None if found.recurrence is None else _recurrence(found.recurrence),
         clock=None if found.clock is None else _clock(found.clock),
         deleted=tuple(date.fromordinal(day) for day in found.deleted),
         modified=tuple(ModifiedOccurrence(date.fromordinal(day), _appointment(each)) for day, each in found.modified),
     )
+
+
+def _conferencing(found: _Stored) -> Conferencing:
+    if found.conference_type is None and not found.workspace_url and not found.net_show_url:
+        return NOT_ONLINE
+    return Conferencing(found.conference_type, found.workspace_url, found.net_show_url)
 
 
 _BUSY = {int(each): each for each in Busy}
@@ -305,8 +324,9 @@ def mapi(item: Appointment, viewer: Zone = UTC_ZONE) -> dict[str, Any]:
         "PidLidFInvited": item.is_meeting and item.response is Response.ORGANIZED,
     }
     if item.reminder_minutes is not None:
-        made["PidLidReminderTime"] = item.start
-        made["PidLidReminderSignalTime"] = item.start - timedelta(minutes=item.reminder_minutes)
+        usual = Reminded(item.start, item.start - timedelta(minutes=item.reminder_minutes))
+        made["PidLidReminderTime"] = (item.reminded or usual).start
+        made["PidLidReminderSignalTime"] = (item.reminded or usual).at
     if not item.zone.floating:
         made |= _zone_values(item.zone, item.start.year, recurring=item.recurrence is not None)
     if item.recurrence is not None:

@@ -23,19 +23,26 @@ from postern.model.items import (
     SpecialUse,
 )
 from postern.model.ordering import SortKey
+from postern.model.properties import pack, unpack
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
+from postern.services.accepted import Beside
 from postern.services.authentication import Principal
 from postern.services.mailbox_access import MailboxAccess
 from postern.services.permissions import Permissions
 from postern.store.interface import CopyResult, FlagChange, FlagResult, Ranges
 
+CREATOR = "PosternCreator"
+"""Stored property: the account that made an item in another's mailbox."""
+MAX_OWNED = 1000
+_OWNED = {FolderRight.EDIT_ANY: FolderRight.EDIT_OWNED, FolderRight.DELETE_ANY: FolderRight.DELETE_OWNED}
+
 
 class DelegateAccess(MailboxAccess):
     """A mailbox for somebody with rights on some folders (MS-OXCPERM).
 
-    The store does not know who made an item, so rights on one's own items alone give nothing here.
+    Items that somebody makes here carry their maker's account, which is what rights on one's own items go by.
     """
 
     principal: Principal
@@ -53,6 +60,27 @@ class DelegateAccess(MailboxAccess):
         if folder is not None and not held & (FolderRight.VISIBLE | FolderRight.READ_ANY):
             raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
         raise Refusal(Reason.NOT_PERMITTED, f"{self.principal.address} lacks {right!r} on {folder}")
+
+    async def need_items(self, right: FolderRight, folder: FolderId, ranges: Ranges | None) -> None:
+        """Raises Refusal(NO_SUCH_FOLDER, NOT_PERMITTED). More than MAX_OWNED items at once need the whole right."""
+        visible = FolderId(abs(folder))
+        held = await self._rights(visible)
+        if held & right != right and held & _OWNED[right] and await self._made(folder, ranges):
+            return
+        await self.need(right, visible)
+
+    async def _made(self, folder: FolderId, ranges: Ranges | None) -> bool:
+        if ranges is None or sum(last - first + 1 for first, last in ranges) > MAX_OWNED:
+            return False
+        me = str(self.principal.account)
+        async for rows in self._mailbox.items(folder, Columns.PROPERTIES, ranges):
+            if any(unpack(stored or b"").get(CREATOR) != me for (stored,) in rows):
+                return False
+        return True
+
+    def signature(self) -> dict[str, str]:
+        """The principal's account."""
+        return {CREATOR: str(self.principal.account)}
 
     def need_all(self) -> None:
         """Raises Refusal(NOT_PERMITTED)."""
@@ -135,7 +163,8 @@ class DelegateAccess(MailboxAccess):
     ) -> Placement:
         """Put a message into a folder; durable on return."""
         await self.need(FolderRight.CREATE, folder)
-        return await self.mailflow.append(self.id, folder, content, flags, keywords, received_at)
+        beside = Beside(pack(self.signature()))
+        return await self.mailflow.append(self.id, folder, content, flags, keywords, received_at, beside)
 
     async def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
@@ -144,12 +173,11 @@ class DelegateAccess(MailboxAccess):
         touched = change.add | change.remove
         if self.own_read_state:
             touched &= ~Flag.SEEN
-        right = FolderRight(0)
+        await self.need(FolderRight.READ_ANY, folder)
         if touched & Flag.DELETED or change.replace:
-            right |= FolderRight.DELETE_ANY
+            await self.need_items(FolderRight.DELETE_ANY, folder, ranges)
         if touched & ~Flag.DELETED or change.replace or change.add_keywords or change.remove_keywords:
-            right |= FolderRight.EDIT_ANY
-        await self.need(right | FolderRight.READ_ANY, folder)
+            await self.need_items(FolderRight.EDIT_ANY, folder, ranges)
         return await self._mailbox.set_flags(folder, ranges, change, unchanged_since)
 
     async def copy(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
@@ -160,13 +188,14 @@ class DelegateAccess(MailboxAccess):
 
     async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
         """Move items within the mailbox."""
-        await self.need(FolderRight.READ_ANY | FolderRight.DELETE_ANY, folder)
+        await self.need(FolderRight.READ_ANY, folder)
+        await self.need_items(FolderRight.DELETE_ANY, folder, ranges)
         await self.need(FolderRight.CREATE, target)
         return await self._mailbox.move(folder, ranges, target)
 
     async def expunge(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True) -> Sequence[Uid]:
         """Remove items into Recoverable Items."""
-        await self.need(FolderRight.DELETE_ANY, folder)
+        await self.need_items(FolderRight.DELETE_ANY, folder, ranges)
         return await self._mailbox.expunge(folder, ranges, only_deleted=only_deleted)
 
     async def create_folder(

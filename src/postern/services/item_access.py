@@ -193,7 +193,7 @@ class ItemAccess:
                 flags=new.flags,
                 keywords=new.keywords,
                 item_class=new.item_class,
-                properties=pack(new.properties),
+                properties=pack({**new.properties, **self.access.signature()}),
                 attachments=_attachments(new.attachments, refs),
                 span=new.span,
             )
@@ -213,7 +213,7 @@ class ItemAccess:
     ) -> Placement:
         """Put a message into a folder. `properties`: what its MIME cannot say."""
         await self._need(FolderRight.CREATE, folder)
-        beside = Beside(pack(properties or {}))
+        beside = Beside(pack({**(properties or {}), **self.access.signature()}))
         return await self.access.mailflow.append(self.id, folder, content, flags, keywords, received_at, beside)
 
     async def replace_message(
@@ -224,7 +224,7 @@ class ItemAccess:
         Raises Refusal(NO_SUCH_ITEM, CONFLICT).
         """
         folder, uid = await self._one(item)
-        await self._need(FolderRight.EDIT_ANY, folder)
+        await self.access.need_items(FolderRight.EDIT_ANY, folder, ((uid, uid),))
         found = await self._mailbox.export(folder, [uid])
         if not found:
             raise Refusal(Reason.NO_SUCH_ITEM, str(item))
@@ -252,8 +252,9 @@ class ItemAccess:
     ) -> Updated:
         """Change an item in place. Raises Refusal(NO_SUCH_ITEM, CONFLICT, OVER_QUOTA, TOO_LARGE, TOO_MANY)."""
         own = self.access.own_read_state and not attach and update == ItemUpdate(flags=update.flags)
-        reading = own and is_own(update.flags)
-        await self._need(FolderRight.READ_ANY | (FolderRight(0) if reading else FolderRight.EDIT_ANY), folder)
+        await self._need(FolderRight.READ_ANY, folder)
+        if not (own and is_own(update.flags)):
+            await self.access.need_items(FolderRight.EDIT_ANY, folder, ((uid, uid),))
         if not attach:
             return await self._mailbox.update(folder, uid, update, unchanged_since)
 
@@ -265,8 +266,8 @@ class ItemAccess:
 
     async def delete(self, folder: FolderId, uids: Sequence[Uid], disposal: Disposal) -> Sequence[Uid]:
         """Remove items; the UIDs of those that were there."""
-        await self._need(FolderRight.DELETE_ANY, folder)
         ranges = normalise((uid, uid) for uid in uids)
+        await self.access.need_items(FolderRight.DELETE_ANY, folder, ranges)
         if disposal is Disposal.TO_DELETED_ITEMS:
             trash = (await self._mailbox.special(SpecialUse.TRASH)).id
             # whoever may delete may do it this way too, in whatever folder it ends
@@ -277,7 +278,8 @@ class ItemAccess:
         self, folder: FolderId, uids: Sequence[Uid], target: FolderId, into: ItemAccess | None = None
     ) -> dict[Uid, Placement]:
         """Move items, also `into` another mailbox: there before they leave here, so that nothing is ever lost."""
-        await self._need(FolderRight.READ_ANY | FolderRight.DELETE_ANY, folder)
+        await self._need(FolderRight.READ_ANY, folder)
+        await self.access.need_items(FolderRight.DELETE_ANY, folder, normalise((uid, uid) for uid in uids))
         if into is None or into.id == self.id:
             return await self._within(folder, uids, target, moving=True)
         placed = await self._across(folder, uids, target, into)

@@ -72,6 +72,13 @@ class MailboxAccess:
     async def need(self, right: FolderRight, folder: FolderId | None) -> None:
         """Refuses who lacks a right on a folder (None: the root). Raises Refusal(NO_SUCH_FOLDER, NOT_PERMITTED)."""
 
+    async def need_items(self, right: FolderRight, folder: FolderId, ranges: Ranges | None) -> None:
+        """The same for EDIT_ANY or DELETE_ANY, where the right to one's own items will do if they all are."""
+
+    def signature(self) -> dict[str, str]:
+        """Properties that tell who made an item, for those whose rights may depend on it."""
+        return {}
+
     def need_all(self) -> None:
         """Refuses who may not do everything in this mailbox. Raises Refusal(NOT_PERMITTED)."""
 

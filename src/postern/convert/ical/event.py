@@ -13,10 +13,12 @@ from postern.convert.ical.rules import read_rule
 from postern.convert.ical.syntax import Component, Property, split_list
 from postern.convert.ical.times import Moment, read_duration, read_time
 from postern.model.calendar.appointment import (
+    NOT_ONLINE,
     Appointment,
     Attachment,
     Attendee,
     Busy,
+    Conferencing,
     Importance,
     Person,
     State,
@@ -29,6 +31,7 @@ from postern.model.refusal import ProtocolViolation
 MAX_ATTENDEES = 5000
 MAX_ATTACHMENTS = 100
 MAX_TEXT = 2 * 1024 * 1024
+MAX_URL = 2000
 MAX_SUBJECT = 255
 """Characters, as Outlook has them (MS-OXCICAL 2.1.3.1.1.20.25)."""
 _DAY = timedelta(days=1)
@@ -75,6 +78,7 @@ def read_event(component: Component, uid: str, zones: Mapping[str, Zone]) -> tup
         or not attendees,
         counter_allowed=component.text("X-MICROSOFT-DISALLOW-COUNTER").upper() != "TRUE",
         url=_line(component.text("URL"))[:2000],
+        conferencing=_conferencing(component),
         attachments=_attachments(component),
     )
     return item, start
@@ -134,6 +138,16 @@ def read_task(component: Component, zones: Mapping[str, Zone]) -> Task:
         recurrence=recurrence,
         modified_at=_at(component, "LAST-MODIFIED"),
     )
+
+
+def _conferencing(component: Component) -> Conferencing:
+    """MS-OXCICAL 2.1.3.1.1.20.52 and its neighbours."""
+    kind = component.text("X-MS-OLK-CONFTYPE").strip()
+    workspace, show = component.text("X-MS-OLK-MWSURL"), component.text("X-MS-OLK-NETSHOWURL")
+    known = int(kind) if kind in ("0", "1", "2") else None
+    if known is None and not workspace and not show:
+        return NOT_ONLINE
+    return Conferencing(known, _line(workspace)[:MAX_URL], _line(show)[:MAX_URL])
 
 
 def _line(text: str) -> str:

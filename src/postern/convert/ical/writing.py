@@ -188,6 +188,13 @@ def _microsoft(item: Appointment) -> list[str]:
         line("X-MICROSOFT-CDO-ALLDAYEVENT", "TRUE" if item.all_day else "FALSE"),
         line("X-MICROSOFT-DISALLOW-COUNTER", "FALSE" if item.counter_allowed else "TRUE"),
     ]
+    online = item.conferencing
+    if online.kind is not None:
+        lines.append(line("X-MS-OLK-CONFTYPE", str(online.kind)))
+    if online.workspace_url:
+        lines.append(line("X-MS-OLK-MWSURL", escape(online.workspace_url)))
+    if online.net_show_url:
+        lines.append(line("X-MS-OLK-NETSHOWURL", escape(online.net_show_url)))
     if item.is_meeting and item.stamp is not None:
         lines.append(write_utc("X-MICROSOFT-CDO-OWNER-CRITICAL-CHANGE", item.stamp))
     return lines

@@ -57,6 +57,11 @@ _ELEMENTS = {
     FolderClass.CONTACTS: "ContactsFolder",
     FolderClass.TASKS: "TasksFolder",
 }
+_SHARING = (
+    (FolderRight.READ_ANY, "FullDetails"),
+    (FolderRight.FREEBUSY_DETAILED, "TimeAndSubjectAndLocation"),
+    (FolderRight.FREEBUSY_SIMPLE, "TimeOnly"),
+)
 _HIDDEN = properties.tagged(0x10F4, 0x000B)
 """PidTagAttributeHidden as clients put it there: such folders are listed all the same."""
 _OWNER = Rights(True, True, True, True, True)
@@ -187,6 +192,7 @@ class Box:
             permissions,
             found.size_bytes,
             hidden=is_hidden(found, every) or bool(stored.get(_HIDDEN)),
+            sharing=await self._sharing(folder),
             properties=stored,
         )
 
@@ -194,6 +200,13 @@ class Box:
         if not top:
             return "Root"
         return "Public Folders" if self.access.own_read_state else "Top of Information Store"
+
+    async def _sharing(self, folder: FolderId) -> str:
+        """SharingEffectiveRights (MS-OXWSMTGS 2.2.4.9); of one's own calendar there is none."""
+        if not isinstance(self.access, DelegateAccess):
+            return ""
+        held = await self.rights(folder)
+        return next((name for right, name in _SHARING if held & right), "None")
 
     def parent_of(self, folder: Folder) -> FolderId:
         """The folder above, in EWS's tree."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from postern.convert.appointments import NAMES, from_properties, to_properties
-from postern.formats.mime.scan import scan
-from postern.frontends.ews import calendar_reading, identities, places, thing_making, thing_values
+from postern.frontends.ews import calendar_reading, identities, meeting_reading, places, thing_making, thing_values
+from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace, ItemPlace
 from postern.model.calendar.appointment import Appointment, Attachment, Response, State
@@ -16,6 +16,7 @@ from postern.model.items import Columns, ItemClass
 from postern.model.properties import unpack
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import ids
+from postern.protocols.ews.calendar_xml import WHEN
 from postern.protocols.ews.ids import ItemKey
 from postern.protocols.ews.item_requests import CreateItem, NewItem, UpdateItem
 from postern.protocols.ews.meeting_xml import REPRESENTING
@@ -33,7 +34,6 @@ from postern.services.calendar.agenda import (
     Sending,
 )
 from postern.services.calendar.entries import Entry, check
-from postern.services.calendar.meeting_mail import calendar_part, read
 from postern.services.mailboxes import Disposal, ItemUpdate
 
 _INVITATIONS = {"SendToNone": NOBODY, "SendOnlyToAll": TO_ALL, "SendToAllAndSaveCopy": TO_ALL_AND_SAVE}
@@ -85,9 +85,9 @@ async def create(call: Call, item: NewItem, request: CreateItem, saved: FolderPl
     agenda = await call.agenda(place.box)
     draft = ThingDraft("CalendarItem")
     draft.create(item)
-    now = call.services.clock.now()
+    start, end = calendar_reading.next_slot(call.services.clock.now())
     stored = {"PidLidReminderSet": True, **draft.set} if item.first("ReminderIsSet") is None else draft.set
-    base = msgspec.structs.replace(from_properties(stored), start=now, end=now, uid="")
+    base = msgspec.structs.replace(from_properties(stored), start=start, end=end, uid="")
     made = calendar_reading.applied(draft, base, zone_for(call, agenda), new=True)
     extra = {key: value for key, value in draft.set.items() if key not in NAMES}
     try:
@@ -154,6 +154,10 @@ def _changed(call: Call, agenda: Agenda, item: Appointment, draft: ThingDraft) -
     for key in draft.removed:
         stored.pop(key, None)
     stored.update({key: value for key, value in draft.set.items() if key in NAMES})
+    if draft.set.keys() & {"PidLidReminderSet", "PidLidReminderDelta"}:
+        stored.pop("PosternReminded", None)  # a reminder that is set anew rings again
+    if draft.calendar.keys() & {"Start", "End", "Recurrence"} and WHEN not in draft.set:
+        draft.put({WHEN: None})  # words about another time
     made = calendar_reading.applied(draft, from_properties(stored), zone_for(call, agenda), new=False)
     return msgspec.structs.replace(made, attachments=_attached(call, draft))
 
@@ -221,7 +225,7 @@ async def respond(call: Call, item: NewItem, request: CreateItem) -> str:
     said = text(comment) if comment is not None else ""
     message = place if kind is ItemClass.MESSAGE else None
     if message is not None:
-        agenda, entry = await _invited(call, message)
+        agenda, entry, place = await _invited(call, message, answering=item.element in _ANSWERS)
     elif kind is ItemClass.APPOINTMENT:
         agenda, entry = await _entry(call, place)
     else:
@@ -238,33 +242,43 @@ async def respond(call: Call, item: NewItem, request: CreateItem) -> str:
     if message is not None and item.element != "CancelCalendarItem":
         # what was answered is done with (MS-OXWSMTGS 3.1.4.2.3)
         await message.box.items.delete(message.folder, [message.uid], Disposal.TO_DELETED_ITEMS)
+        message.box.wrote(folders=True)
     place.box.wrote(folders=True)
     return answer
 
 
-async def _invited(call: Call, place: ItemPlace) -> tuple[Agenda, Entry]:
-    """The calendar item of a meeting message. Raises EwsViolation."""
-    content = await place.box.access.read(place.folder, place.uid)
-    uid = meeting_uid(content)
-    if uid is None:
+async def _invited(call: Call, message: ItemPlace, *, answering: bool) -> tuple[Agenda, Entry, ItemPlace]:
+    """The calendar item of a meeting message, and where it is: with a copy for a delegate in the principal's calendar.
+
+    `answering`: a request that is in no calendar comes into it. Raises EwsViolation, Refusal.
+    """
+    content = await message.box.access.read(message.folder, message.uid)
+    found = meeting_reading.brought(content)
+    if found is None:
         raise EwsViolation("ErrorInvalidItemForOperationCreateItem", "The message is about no meeting.")
-    agenda = await _whose(call, place)
-    found = await agenda.find(uid)
-    if not found:
-        raise EwsViolation("ErrorItemNotFound", "The meeting is not in the calendar.")
-    return agenda, found[0]
-
-
-async def _whose(call: Call, place: ItemPlace) -> Agenda:
-    """The calendar that a meeting message is about: that of the mailbox, or of who the reader acts for."""
-    rows = await place.box.rows(place.folder, Columns.PROPERTIES, [place.uid])
+    rows = await message.box.rows(message.folder, Columns.PROPERTIES, [message.uid])
     represented = str(unpack(rows[0][0] or b"").get(REPRESENTING) or "") if rows else ""
-    if represented:
-        try:
-            return await call.agenda(await call.box_of(represented))
-        except Refusal:
-            pass  # no delegate of theirs, or not any more: one's own calendar may have it
-    return await call.agenda(place.box)
+    principals = await _box_of(call, represented)
+    box = message.box if principals is None else principals
+    agenda = await call.agenda(box)
+    method, item = found
+    entry = await meeting_reading.concerned(agenda, item)
+    foreign = represented and principals is None
+    if entry is None and method == "REQUEST" and answering and not foreign:
+        entry = await agenda.take(item)  # somebody passed it on
+    if entry is None:
+        raise EwsViolation("ErrorItemNotFound", "The meeting is not in the calendar.")
+    return agenda, entry, ItemPlace(box, entry.folder, entry.id, entry.uid, meeting_reading.day_in(entry, item))
+
+
+async def _box_of(call: Call, represented: str) -> Box | None:
+    """The mailbox of who the reader acts for. None: of nobody, or no delegate of theirs any more."""
+    if not represented:
+        return None
+    try:
+        return await call.box_of(represented)
+    except Refusal:
+        return None
 
 
 async def _remove(place: ItemPlace, agenda: Agenda, entry: Entry) -> str:
@@ -302,20 +316,8 @@ async def _answer(
     done = await agenda.respond(entry, _ANSWERS[item.element], sending, day=place.day, comment=said, proposed=proposed)
     if done is None:
         return _NONE
-    whole = place._replace(day=None) if place.item != entry.id else place
-    whole = whole._replace(box=await call.box(agenda.entries.items.id))
-    return identities.items_of(_identity(whole, done), "CalendarItem")
+    return identities.items_of(_identity(place, done), "CalendarItem")
 
 
 def _organizer(element: str) -> str:
     return {"AcceptItem": "Accept", "DeclineItem": "Decline"}.get(element, "Tentative")
-
-
-def meeting_uid(content: bytes) -> str | None:
-    """Of the calendar part of a message; None: there is none, or it cannot be read."""
-    part = calendar_part(content, scan(content))
-    if part is None:
-        return None
-    method, calendar, named = part
-    found = read(calendar, named, method)
-    return found.appointments[0].uid if found is not None and found.appointments else None

@@ -9,18 +9,19 @@ import msgspec
 from lxml.etree import _Element as Element
 
 from postern.frontends.ews import zone_xml
-from postern.model.calendar.appointment import Appointment, Attendee, Busy, Person, Role
+from postern.model.calendar.appointment import Appointment, Attendee, Busy, Conferencing, Person, Role
 from postern.model.calendar.series import first_day
 from postern.model.calendar.zones import Zone, to_utc, to_wall
 from postern.protocols.ews import drafting, recurrence_xml
 from postern.protocols.ews.calendar_xml import BUSY
-from postern.protocols.ews.reading import boolean, child, children, choice, date_time, need, text
+from postern.protocols.ews.reading import boolean, child, children, choice, date_time, integer, need, text
 from postern.protocols.ews.thing_drafting import ThingDraft
 from postern.protocols.ews.violation import EwsViolation
 
-HALF_AN_HOUR = timedelta(minutes=30)
 MAX_LENGTH = timedelta(days=5 * 366)
 MAX_UID = 300
+MAX_URL = 2000
+USUAL_LENGTH = timedelta(minutes=30)
 MAX_LOCATION = 1000
 _TRUTHS = {
     "IsAllDayEvent": "all_day",
@@ -68,16 +69,17 @@ def _times(draft: ThingDraft, item: Appointment, zone: Zone, *, new: bool) -> di
     for name, field in (("Start", "start"), ("End", "end")):
         if name in values:
             changes[field] = moment(text(values[name]), name, zone)
-    if new and "start" not in changes:
-        changes["start"] = _next_half_hour(item.start)
-    if new and "end" not in changes:
-        changes["end"] = changes["start"] + HALF_AN_HOUR
+    if new and "start" in changes and "end" not in changes:
+        changes["end"] = changes["start"] + USUAL_LENGTH
     return changes
 
 
-def _next_half_hour(now: datetime) -> datetime:
-    """When an item begins that does not say when."""
-    return now.replace(minute=0 if now.minute < 30 else 30, second=0, microsecond=0) + HALF_AN_HOUR
+def next_slot(now: datetime) -> tuple[datetime, datetime]:
+    """Of an item without Start and End: the next half hour that begins, as in Exchange."""
+    start = now.replace(minute=now.minute // 30 * 30, second=0, microsecond=0)
+    if start < now:
+        start += USUAL_LENGTH
+    return start, start + USUAL_LENGTH
 
 
 def _simple(draft: ThingDraft, item: Appointment, *, new: bool) -> dict[str, object]:
@@ -96,12 +98,30 @@ def _simple(draft: ThingDraft, item: Appointment, *, new: bool) -> dict[str, obj
             changes[key] = Busy.FREE
     if "Location" in values or "Location" in removed:
         changes["location"] = text(values["Location"])[:MAX_LOCATION] if "Location" in values else ""
+    online = _conferencing(draft, item.conferencing)
+    if online != item.conferencing:
+        changes["conferencing"] = online
     if "UID" in values and new:
         uid = text(values["UID"]).strip()
         if len(uid) > MAX_UID:
             raise EwsViolation("ErrorInvalidArgument", f"UID has {MAX_UID} characters at most.")
         changes["uid"] = uid
     return changes
+
+
+def _conferencing(draft: ThingDraft, before: Conferencing) -> Conferencing:
+    values, removed = draft.calendar, draft.calendar_removed
+    made = before
+    if "ConferenceType" in values:
+        made = msgspec.structs.replace(made, kind=integer(text(values["ConferenceType"]), "ConferenceType", 0, 2))
+    elif "ConferenceType" in removed:
+        made = msgspec.structs.replace(made, kind=None)
+    for name, field in (("MeetingWorkspaceUrl", "workspace_url"), ("NetShowUrl", "net_show_url")):
+        if name in values:
+            made = msgspec.structs.replace(made, **{field: text(values[name]).strip()[:MAX_URL]})
+        elif name in removed:
+            made = msgspec.structs.replace(made, **{field: ""})
+    return made
 
 
 def _zone(values: Mapping[str, Element], default: Zone) -> Zone:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from postern.frontends.ews import folder_properties, places, transferring
 from postern.frontends.ews.box import Box, distinguished, shown_name
 from postern.frontends.ews.call import Call
@@ -15,6 +17,7 @@ from postern.model.rights import FolderRight
 from postern.protocols.ews import responses
 from postern.protocols.ews.folder_requests import (
     CreateFolder,
+    CreateManagedFolder,
     DeleteFolder,
     EmptyFolder,
     FieldChange,
@@ -24,7 +27,7 @@ from postern.protocols.ews.folder_requests import (
     TransferFolder,
     UpdateFolder,
 )
-from postern.protocols.ews.folder_xml import FolderWriter
+from postern.protocols.ews.folder_xml import FolderWriter, identity
 from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.paths import Extended, Field
 from postern.protocols.ews.places import AnyFolder
@@ -43,7 +46,7 @@ _CLASSES = {
     "TasksFolder": FolderClass.TASKS,
 }
 _READ_ONLY = ("FolderId", "ParentFolderId", "TotalCount", "ChildFolderCount", "UnreadCount", "EffectiveRights",
-              "DistinguishedFolderId", "ManagedFolderInformation")  # fmt: skip
+              "DistinguishedFolderId", "ManagedFolderInformation", "SharingEffectiveRights")  # fmt: skip
 
 
 async def _identity(box: Box, folder: FolderId, call: Call) -> str:
@@ -95,10 +98,31 @@ async def create_folder(call: Call, request: CreateFolder) -> str:
         if kept:
             await parent.box.items.set_folder(made.id, kept)
         await _set_permissions(call, parent.box, made.id, new)
-        return await _identity(parent.box, made.id, call)
+        try:
+            return await _identity(parent.box, made.id, call)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_SUCH_FOLDER:
+                raise
+            # who may make folders and not see them: an error would make it be made again
+            named = identity("FolderId", parent.box.folder_id(made.id), "")
+            return f"<m:Folders><t:{new.element}>{named}</t:{new.element}></m:Folders>"
 
     message = "CreateFolderResponseMessage"
     return responses.response("CreateFolder", await call.each(message, request.folders, one, empty=_EMPTY))
+
+
+async def create_managed_folder(call: Call, request: CreateManagedFolder) -> str:
+    """CreateManagedFolder (MS-OXWSFOLD 3.1.4.3): nobody defines such folders here, so there is none to make."""
+    counted = Counter(name.casefold() for name in request.names)
+
+    async def one(name: str) -> str:
+        await call.box_of(request.address)
+        if counted[name.casefold()] > 1:
+            raise EwsViolation("ErrorDuplicateInputFolderNames", "A folder is named twice.")
+        raise EwsViolation("ErrorManagedFolderNotFound", "There are no managed folders.")
+
+    message = "CreateManagedFolderResponseMessage"
+    return responses.response("CreateManagedFolder", await call.each(message, request.names, one, empty=_EMPTY))
 
 
 def checked_name(name: str) -> str:

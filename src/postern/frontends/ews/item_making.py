@@ -8,6 +8,7 @@ from postern.frontends.ews import (
     answering,
     calendar_making,
     identities,
+    meeting_forwarding,
     places,
     post_making,
     saving,
@@ -50,17 +51,26 @@ async def create_item(call: Call, request: CreateItem) -> str:
             return await post_making.create(call, item, saved)
         if item.element == "PostReplyItem":
             return await post_making.reply(call, item, saved)
-        draft, after = await _drafted(call, item)
-        if draft is None:
-            return _EMPTY
-        if not request.disposition and item.element != "Item":
-            raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
-        answer = await _finish(call, draft, request.disposition or "SaveOnly", saved, item.element)
-        if after is not None and request.disposition != "SaveOnly":
-            await after()
-        return answer
+        return await _composed(call, item, request, saved)
 
     return responses.response("CreateItem", await call.each(_MESSAGE, request.items, one, empty=_EMPTY))
+
+
+async def _composed(call: Call, item: NewItem, request: CreateItem, saved: FolderPlace | None) -> str:
+    """Mail: a new one, a reply, a forward, a suppressed receipt."""
+    if item.element == "ForwardItem":
+        forwarded = await meeting_forwarding.forward(call, item, request)
+        if forwarded is not None:
+            return forwarded
+    draft, after = await _drafted(call, item)
+    if draft is None:
+        return _EMPTY
+    if not request.disposition and item.element != "Item":
+        raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
+    answer = await _finish(call, draft, request.disposition or "SaveOnly", saved, item.element)
+    if after is not None and request.disposition != "SaveOnly":
+        await after()
+    return answer
 
 
 async def _drafted(call: Call, item: NewItem) -> tuple[Draft | None, answering.After | None]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from postern.frontends.ews import places, ranges, slices, thing_mime, thing_values
+from postern.frontends.ews import meeting_reading, places, ranges, slices, thing_mime, thing_values
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.calendar_making import zone_for
 from postern.frontends.ews.call import Call
@@ -25,7 +25,8 @@ from postern.protocols.ews.violation import EwsViolation
 
 def wanted(writer: MessageWriter) -> Wanted:
     """What a writer needs."""
-    return Wanted(not writer.only_ids, writer.header, writer.content, writer.structure, writer.conversation)
+    needs = (writer.header, writer.content, writer.structure, writer.conversation, writer.meetings)
+    return Wanted(not writer.only_ids, *needs)
 
 
 class Reader:
@@ -49,6 +50,8 @@ class Reader:
         loader = await self._loader(box, folder)
         places = await box.locate(folder, items)
         by_uid = await loader.by_uid(list(places.values()))
+        if self._needs.meetings:
+            await meeting_reading.tell(self._call, box, by_uid.values())
         for item, uid in places.items():
             if uid in by_uid:
                 loader.attachment_ids(by_uid[uid], item)
@@ -61,6 +64,8 @@ class Reader:
         if found is None:
             raise EwsViolation("ErrorItemNotFound", "There is no such item.")
         loader.attachment_ids(found, place.item)
+        if self._needs.meetings:
+            await meeting_reading.tell(self._call, place.box, [found])
         if place.day is None:
             return found
         if found.calendar is None or found.calendar.item.recurrence is None:
@@ -118,6 +123,8 @@ async def get_item(call: Call, request: GetItem) -> str:
         facts = read.get(ref.id)
         if facts is None or ref.occurrence is not None or ref.master_of or ref.ranges:
             facts = await reader.facts(await places.item(call, ref, occurrences=True), series=bool(ref.ranges))
+        if writer.neighbours and facts.calendar is not None and facts.calendar.told is None:
+            await meeting_reading.look_around(call, facts)
         told = [facts]
         if ref.ranges:
             zone = zone_for(call, await call.agenda(await call.box(ids.read_item(ref.id).mailbox)))

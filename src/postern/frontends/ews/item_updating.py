@@ -51,6 +51,8 @@ async def update_item(call: Call, request: UpdateItem) -> str:
             raise EwsViolation("ErrorInvalidPropertyUpdateSentMessage", "Items of that class cannot be changed here.")
         if place.day is not None:
             raise EwsViolation("ErrorCalendarCannotUseIdForOccurrenceId", "The item is no series.")
+        if not request.disposition:
+            raise EwsViolation("ErrorMessageDispositionRequired", "MessageDisposition is missing.")
         draft = await _draft(place, flags, change)
         before = (int(draft.flags), frozenset(draft.keywords))
         for each in change.changes:

@@ -7,6 +7,8 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from postern.formats.mime.anatomy import anatomy
 from postern.formats.mime.scan import scan
 from postern.frontends.ews import thing_values
@@ -94,6 +96,8 @@ class Wanted(NamedTuple):
     content: bool = False
     structure: bool = False
     conversation: bool = False
+    meetings: bool = False
+    """What messages about meetings bring."""
 
 
 class Loader:
@@ -230,6 +234,10 @@ class Loader:
                 parts = anatomy(facts.content, packed, len(prefix))
             else:
                 parts = await asyncio.to_thread(anatomy, facts.content, packed, len(prefix))
+            if facts.element.startswith("Meeting"):
+                # its calendar is what the message says, not a file that came with it
+                files = tuple(one for one in parts.attachments if one.name or one.content_type != "text/calendar")
+                parts = msgspec.structs.replace(parts, attachments=files)
             facts.anatomy = parts
             facts.has_attachments = any(not one.inline or not one.content_id for one in parts.attachments)
             if head is None:

@@ -36,6 +36,7 @@ from postern.frontends.ews import (
     photos,
     probes,
     pulling,
+    reminding,
     rooms,
     sending,
     streaming,
@@ -62,6 +63,7 @@ from postern.protocols.ews import (
     notification_requests,
     oof_requests,
     people_requests,
+    reminder_requests,
     rule_requests,
     tip_requests,
 )
@@ -88,6 +90,7 @@ OPERATIONS: dict[str, Operation] = {
     "DeleteFolder": Operation(folder_requests.delete_folder, folder_changing.delete_folder),
     "MoveFolder": Operation(folder_requests.transfer_folder, folder_changing.move_folder),
     "CopyFolder": Operation(folder_requests.transfer_folder, folder_changing.copy_folder),
+    "CreateManagedFolder": Operation(folder_requests.create_managed_folder, folder_changing.create_managed_folder),
     "EmptyFolder": Operation(folder_requests.empty_folder, folder_changing.empty_folder, _10SP1),
     "SyncFolderHierarchy": Operation(folder_requests.sync_folder_hierarchy, hierarchy.sync_folder_hierarchy),
     "MarkAllItemsAsRead": Operation(
@@ -135,6 +138,11 @@ OPERATIONS: dict[str, Operation] = {
     # free/busy (MS-OXWSAVAIL)
     "GetUserAvailabilityRequest": Operation(
         availability_requests.get_user_availability, availability.get_user_availability
+    ),
+    # reminders (MS-OXWSMTGS)
+    "GetReminders": Operation(reminder_requests.get_reminders, reminding.get_reminders, _13),
+    "PerformReminderAction": Operation(
+        reminder_requests.perform_reminder_action, reminding.perform_reminder_action, _13
     ),
     # bulk transfer (MS-OXWSBTRF)
     "ExportItems": Operation(bulk_requests.export_items, bulk.export_items, _10SP1),

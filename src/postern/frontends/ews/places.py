@@ -87,9 +87,9 @@ async def item(call: Call, ref: ItemRef, *, occurrences: bool = False) -> ItemPl
     """Where an item is. `occurrences`: one of a series will do too. Raises EwsViolation, Refusal."""
     key = ids.read_item(ref.id)
     if ref.master_of and not key.day:
-        raise EwsViolation("ErrorCalendarCannotUseIdForRecurringMasterId", "The id is no occurrence's.")
+        raise EwsViolation("ErrorCalendarCannotUseIdForOccurrenceId", "The id is no occurrence's.")
     if ref.occurrence is not None and key.day:
-        raise EwsViolation("ErrorCalendarCannotUseIdForOccurrenceId", "The id is no series'.")
+        raise EwsViolation("ErrorCalendarCannotUseIdForRecurringMasterId", "The id is no series'.")
     try:
         box = await call.box(key.mailbox)
         place = ItemPlace(box, key.folder, key.item, await box.uid(key.folder, key.item))
@@ -114,7 +114,7 @@ async def _numbered(place: ItemPlace, number: int) -> date:
         if item_class == ItemClass.APPOINTMENT:
             series = from_properties(stored or b"", brief=True).recurrence
     if series is None:
-        raise EwsViolation("ErrorCalendarCannotUseIdForOccurrenceId", "The id is no series'.")
+        raise EwsViolation("ErrorCalendarCannotUseIdForRecurringMasterId", "The id is no series'.")
     day = day_of(series, number - 1) if 0 < number < 1 << 24 else None
     beyond = day is None or (series.count is not None and number > series.count)
     if day is None or beyond or (series.until is not None and day > series.until):

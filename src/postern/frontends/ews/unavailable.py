@@ -21,8 +21,6 @@ class Answer(NamedTuple):
     since: Version
     listed: bool = False
     """The answer is a list with one message in it."""
-    empty: str = ""
-    """What the schema wants in an error too."""
 
 
 _PHONE = "Nobody is called from here."
@@ -50,13 +48,6 @@ ANSWERS: dict[str, Answer] = {
     "GetSharingMetadata": Answer("ErrorOrganizationNotFederated", _SHARING, _10),
     "GetSharingFolder": Answer("ErrorOrganizationNotFederated", _SHARING, _10),
     "RefreshSharingFolder": Answer("ErrorOrganizationNotFederated", _SHARING, _10),
-    "CreateManagedFolder": Answer(
-        "ErrorManagedFolderNotFound",
-        "There are no managed folders here.",
-        Version.EXCHANGE_2007,
-        listed=True,
-        empty="<m:Folders/>",
-    ),
 }
 
 
@@ -66,8 +57,8 @@ def answering(operation: str) -> Callable[[Call, None], Awaitable[str]]:
 
     async def answer(call: Call, request: None) -> str:
         if row.listed:
-            message = responses.error(f"{operation}ResponseMessage", row.code, row.text, row.empty)
+            message = responses.error(f"{operation}ResponseMessage", row.code, row.text)
             return responses.response(operation, message)
-        return responses.alone(responses.error(f"{operation}Response", row.code, row.text, row.empty))
+        return responses.alone(responses.error(f"{operation}Response", row.code, row.text))
 
     return answer

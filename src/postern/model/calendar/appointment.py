@@ -93,6 +93,29 @@ class Attendee(msgspec.Struct, frozen=True):
     proposed_end: datetime | None = None
 
 
+class Conferencing(msgspec.Struct, frozen=True):
+    """How people meet who are not in one room (MS-OXOCAL 2.2.1.56)."""
+
+    kind: int | None = None
+    """PidLidConferencingType: 0 video, 1 presentation, 2 chat."""
+    workspace_url: str = ""
+    """PidLidMeetingWorkspaceUrl."""
+    net_show_url: str = ""
+    """PidLidNetShowUrl."""
+
+
+NOT_ONLINE = Conferencing()
+
+
+class Reminded(msgspec.Struct, frozen=True):
+    """How far somebody has got with reminders (MS-OXORMDR 2.2.1): aware UTC."""
+
+    start: datetime
+    """Of the time that is reminded of next; times of a series before it are done with."""
+    at: datetime
+    """When it rings."""
+
+
 class Attachment(msgspec.Struct, frozen=True):
     """A file, or where one is to be had."""
 
@@ -129,6 +152,8 @@ class Appointment(msgspec.Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...] = ()
     reminder_minutes: int | None = None
     """Before the start; None is without."""
+    reminded: Reminded | None = None
+    """None: nothing was put off or done with."""
     organizer: Person | None = None
     attendees: tuple[Attendee, ...] = ()
     state: State = State.NONE
@@ -143,6 +168,7 @@ class Appointment(msgspec.Struct, frozen=True, kw_only=True):
     response_requested: bool = True
     counter_allowed: bool = True
     url: str = ""
+    conferencing: Conferencing = NOT_ONLINE
     attachments: tuple[Attachment, ...] = ()
     instance_of: datetime | None = None
     """Aware UTC: when this one occurrence of a series was to begin, if the series itself is not here."""

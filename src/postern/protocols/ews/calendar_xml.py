@@ -4,28 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
-from postern.model.calendar.appointment import Appointment, Attendee, Role, State
+from postern.model.calendar.appointment import Appointment, Attendee, Busy, Response, Role, State
 from postern.model.calendar.appointment import Person as Somebody
 from postern.model.calendar.series import first_day, last_day
 from postern.model.calendar.views import Occurrence, occurrence_on
 from postern.model.calendar.zones import UTC_ZONE, Zone, to_wall
 from postern.protocols.ews import recurrence_xml
-from postern.protocols.ews.item_table import ALL, DEFAULT, Maker, Property, Wish
+from postern.protocols.ews.item_table import ALL, DEFAULT, NAMED, Maker, Property, Wish
 from postern.protocols.ews.message_facts import MessageFacts, instant
 from postern.protocols.ews.versions import Version
 from postern.protocols.soap.writing import text
 
 BUSY = ("Free", "Tentative", "Busy", "OOF", "WorkingElsewhere")
 RESPONSES = ("Unknown", "Organizer", "Tentative", "Accept", "Decline", "NoResponseReceived")
+WHEN = "PosternWhen"
+"""Stored property: what a client says about the time in words."""
 _MAX_OCCURRENCES = 1000
 """Told in ModifiedOccurrences and DeletedOccurrences."""
 
 
+class Neighbour(NamedTuple):
+    """Another item of the same calendar, at the time of this one or next to it."""
+
+    id: str
+    change_key: str
+    subject: str
+    start: datetime
+    end: datetime
+    busy: Busy
+    location: str
+
+
+class Neighbours(NamedTuple):
+    """What else the calendar has."""
+
+    conflicting: tuple[Neighbour, ...] = ()
+    adjacent: tuple[Neighbour, ...] = ()
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a meeting message has beside the appointment that it brings."""
+
+    calendar_id: str = ""
+    """Of the item in the calendar that it is about; empty: there is none."""
+    calendar_key: str = ""
+    response: Response = Response.NONE
+    """Of the mailbox's owner, as the calendar has it."""
+    responded_at: datetime | None = None
+    out_of_date: bool = False
+    organizer: bool = False
+    """The mailbox's owner organizes the meeting."""
+    proposed: tuple[datetime, datetime] | None = None
+    """By a counter proposal."""
+
+
 class CalendarFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a calendar item, or of one occurrence of a series."""
+    """What is known of a calendar item, of one occurrence of a series, or of what a meeting message brings."""
 
     item: Appointment
     """The single item, the series, or of an occurrence what describes it."""
@@ -44,10 +82,21 @@ class CalendarFacts(msgspec.Struct, frozen=True, kw_only=True):
     change_key: str = ""
     ical: Callable[[], bytes] = lambda: b""
     """Its MimeContent: iCalendar, a series with its exceptions behind it."""
+    neighbours: Neighbours | None = None
+    """None where nobody looked."""
+    told: Told | None = None
+    """Of a meeting message."""
+
+    @property
+    def recurring(self) -> bool:
+        """A series, or part of one."""
+        return self.item.recurrence is not None or self.day is not None or self.item.instance_of is not None
 
     @property
     def kind(self) -> str:
         """CalendarItemType."""
+        if self.told is not None and self.item.instance_of is not None:
+            return "Exception"
         if self.item.recurrence is not None and self.day is None:
             return "RecurringMaster"
         if self.day is None:
@@ -133,14 +182,57 @@ def duration(length: timedelta) -> str:
     return f"{whole}T{clock}" if clock else (whole if days else "PT0S")
 
 
-def _when(facts: CalendarFacts) -> str:
+def _when(facts: MessageFacts, wish: Wish) -> str:
+    if facts.calendar is None:
+        return ""
+    said = facts.properties.get(WHEN) if facts.calendar.day is None else None
+    shown = said if isinstance(said, str) else _clock(facts.calendar)
+    return f"<t:When>{text(shown)}</t:When>" if shown else ""
+
+
+def _clock(facts: CalendarFacts) -> str:
     start, end = (to_wall(one, facts.item.zone) for one in (facts.start, facts.end))
     return f"{start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}" if start.year > 1 else ""
 
 
+def _count(name: str, *, adjacent: bool) -> Callable[[CalendarFacts], str]:
+    def value(facts: CalendarFacts) -> str:
+        if facts.neighbours is None:
+            return ""
+        return f"<t:{name}>{len(facts.neighbours[adjacent])}</t:{name}>"
+
+    return value
+
+
+def _neighbours(name: str, *, adjacent: bool) -> Callable[[CalendarFacts], str]:
+    def value(facts: CalendarFacts) -> str:
+        rows = facts.neighbours[adjacent] if facts.neighbours is not None else ()
+        return f"<t:{name}>{''.join(_neighbour(each) for each in rows)}</t:{name}>" if rows else ""
+
+    return value
+
+
+def _neighbour(each: Neighbour) -> str:
+    place = f"<t:Location>{text(each.location)}</t:Location>" if each.location else ""
+    return (
+        f'<t:CalendarItem><t:ItemId Id="{each.id}" ChangeKey="{each.change_key}"/><t:Subject>{text(each.subject)}'
+        f"</t:Subject><t:Start>{at(each.start)}</t:Start><t:End>{at(each.end)}</t:End><t:LegacyFreeBusyStatus>"
+        f"{BUSY[each.busy]}</t:LegacyFreeBusyStatus>{place}</t:CalendarItem>"
+    )
+
+
+def _intended(facts: CalendarFacts) -> str:
+    return BUSY[facts.item.intended_busy if facts.item.is_meeting else facts.item.busy]
+
+
+def _online(facts: CalendarFacts) -> str | None:
+    kind = facts.item.conferencing.kind
+    return None if kind is None else str(kind)
+
+
 def _occurrence(name: str, facts: CalendarFacts, found: Occurrence | None) -> str:
-    if found is None or found.day is None:
-        return ""
+    if found is None or found.day is None or not facts.id_of_day(found.day):
+        return ""  # the schema wants its id, and a meeting that is in no calendar has none
     original = occurrence_on(_plain(facts.item), found.day, facts.viewer)
     begun = found.start if original is None else original.start
     return (
@@ -226,10 +318,10 @@ CALENDAR: tuple[Property, ...] = (
     _truth("calendar:IsAllDayEvent", lambda f: f.item.all_day),
     _row("calendar:LegacyFreeBusyStatus", lambda f: BUSY[f.item.busy], DEFAULT),
     _row("calendar:Location", lambda f: f.item.location, DEFAULT),
-    _row("calendar:When", _when),
+    Property("calendar:When", _when, _07, ALL),
     _truth("calendar:IsMeeting", lambda f: f.item.is_meeting),
     _truth("calendar:IsCancelled", lambda f: f.item.is_canceled),
-    _truth("calendar:IsRecurring", lambda f: f.day is not None),
+    _truth("calendar:IsRecurring", lambda f: f.recurring),
     _truth("calendar:MeetingRequestWasSent", lambda f: f.item.is_meeting and f.item.stamp is not None),
     _truth("calendar:IsResponseRequested", lambda f: f.item.response_requested),
     _row("calendar:CalendarItemType", lambda f: f.kind, DEFAULT),
@@ -238,6 +330,10 @@ CALENDAR: tuple[Property, ...] = (
     Property("calendar:RequiredAttendees", _attendees("RequiredAttendees", Role.REQUIRED), _07, ALL),
     Property("calendar:OptionalAttendees", _attendees("OptionalAttendees", Role.OPTIONAL), _07, ALL),
     Property("calendar:Resources", _attendees("Resources", Role.RESOURCE), _07, ALL),
+    _xml("calendar:ConflictingMeetingCount", _count("ConflictingMeetingCount", adjacent=False), NAMED),
+    _xml("calendar:AdjacentMeetingCount", _count("AdjacentMeetingCount", adjacent=True), NAMED),
+    _xml("calendar:ConflictingMeetings", _neighbours("ConflictingMeetings", adjacent=False), NAMED),
+    _xml("calendar:AdjacentMeetings", _neighbours("AdjacentMeetings", adjacent=True), NAMED),
     _row("calendar:Duration", lambda f: duration(f.end - f.start)),
     _row("calendar:TimeZone", lambda f: f.zone_name),
     _row("calendar:AppointmentReplyTime", _reply),
@@ -250,16 +346,21 @@ CALENDAR: tuple[Property, ...] = (
     _xml("calendar:DeletedOccurrences", _deleted),
     _xml("calendar:StartTimeZone", lambda f: f"<t:StartTimeZone {f.zone_xml}</t:StartTimeZone>", ALL, _10),
     _xml("calendar:EndTimeZone", lambda f: f"<t:EndTimeZone {f.zone_xml}</t:EndTimeZone>", ALL, _10),
+    _row("calendar:ConferenceType", _online),
     _truth("calendar:AllowNewTimeProposal", lambda f: f.item.counter_allowed),
+    _truth("calendar:IsOnlineMeeting", lambda f: False),
+    _row("calendar:MeetingWorkspaceUrl", lambda f: f.item.conferencing.workspace_url),
+    _row("calendar:NetShowUrl", lambda f: f.item.conferencing.net_show_url),
     _row("calendar:StartWallClock", lambda f: _wall(f.start, f), ALL, _13),
     _row("calendar:EndWallClock", lambda f: _wall(f.end, f), ALL, _13),
     _row("calendar:StartTimeZoneId", lambda f: f.zone_name, ALL, _13),
     _row("calendar:EndTimeZoneId", lambda f: f.zone_name, ALL, _13),
+    _row("calendar:IntendedFreeBusyStatus", _intended, ALL, _13),
     _row("calendar:IsOrganizer", lambda f: "false" if f.item.state & State.RECEIVED else "true", ALL, _13),
 )
 
 
-def responses_xml(facts: MessageFacts) -> str:
+def responses_xml(facts: MessageFacts, version: Version) -> str:
     """ResponseObjects of a calendar item: what may be done with it (MS-OXWSCDATA 2.2.4.44)."""
     calendar = facts.calendar
     if calendar is None:
@@ -272,7 +373,7 @@ def responses_xml(facts: MessageFacts) -> str:
             names.append("CancelCalendarItem")
         elif not item.is_canceled:
             names = ["AcceptItem", "TentativelyAcceptItem", "DeclineItem", *names]
-            if item.counter_allowed:
+            if item.counter_allowed and version >= _13:
                 names.append("ProposeNewTime")
         else:
             names.append("RemoveItem")

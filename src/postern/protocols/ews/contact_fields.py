@@ -38,7 +38,7 @@ MAPPING = "PidLidFileUnderId"
 MEMBERS = "PosternMembers"
 PHOTO = "PidLidHasPicture"
 MAPPINGS = {
-    "None": 0, "LastCommaFirst": 0x8017, "FirstSpaceLast": 0x8037, "Company": 0x3A16, "LastCommaFirstCompany": 0x8019,
+    "None": -1, "LastCommaFirst": 0x8017, "FirstSpaceLast": 0x8037, "Company": 0x3A16, "LastCommaFirstCompany": 0x8019,
     "CompanyLastFirst": 0x8032, "LastFirst": 0x8030, "LastFirstCompany": 0x8034, "CompanyLastCommaFirst": 0x8018,
     "LastFirstSuffix": 0x8036, "LastSpaceFirstCompany": 0x8035, "CompanyLastSpaceFirst": 0x8033,
     "LastSpaceFirst": 0x8031, "DisplayName": 0x3001, "FirstName": 0x3A06, "LastFirstMiddleSuffix": 0x8038,
@@ -185,8 +185,13 @@ def _complete_name(facts: MessageFacts, wish: Wish) -> str:
 
 
 def _mapping(facts: MessageFacts, wish: Wish) -> str:
-    name = _MAPPING_NAMES.get(facts.properties.get(MAPPING, 0), "None")
-    return f"<t:FileAsMapping>{'None' if name == 'Empty' else name}</t:FileAsMapping>"
+    return f"<t:FileAsMapping>{_mapped(facts.properties)}</t:FileAsMapping>"
+
+
+def _mapped(properties: Mapping[str, Any]) -> str:
+    """FileAsMappingType; with a FileAs 0 is none, which it stood for once."""
+    name = _MAPPING_NAMES.get(properties.get(MAPPING, -1), "None")
+    return "None" if name == "Empty" and properties.get(FILE_AS) else name
 
 
 def _read_mapping(element: Element) -> Mapping[str, Any]:
@@ -223,8 +228,9 @@ def filed_as(properties: Mapping[str, Any]) -> str | None:
         "FirstName": given,
         "LastFirstMiddleSuffix": " ".join(filter(None, (last + given, middle, suffix))),
         "LastName": last,
+        "Empty": "",
     }
-    return forms.get(_MAPPING_NAMES.get(properties.get(MAPPING, 0), ""))
+    return forms.get(_mapped(properties))
 
 
 CONTACT: tuple[Property, ...] = (

@@ -20,6 +20,7 @@ from postern.protocols.ews.reading import (
     need,
     some,
     text,
+    text_of,
 )
 from postern.protocols.ews.restrictions import Restriction, restriction
 from postern.protocols.ews.shapes import FolderShape, folder_shape
@@ -136,6 +137,14 @@ class SyncFolderHierarchy(msgspec.Struct, frozen=True):
     shape: FolderShape
     folder: AnyFolder | None
     state: str
+
+
+class CreateManagedFolder(msgspec.Struct, frozen=True):
+    """CreateManagedFolder."""
+
+    names: tuple[str, ...]
+    address: str
+    """Whose mailbox; empty: one's own."""
 
 
 class MarkAllItemsAsRead(msgspec.Struct, frozen=True):
@@ -260,6 +269,13 @@ def sync_folder_hierarchy(element: Element) -> SyncFolderHierarchy:
         optional_target(element, "SyncFolderId"),
         "" if state is None else text(state).strip(),
     )
+
+
+def create_managed_folder(element: Element) -> CreateManagedFolder:
+    """CreateManagedFolder."""
+    names = tuple(text(one).strip() for _, one in limited(some(element, "FolderNames")))
+    box = child(element, "Mailbox")
+    return CreateManagedFolder(names, "" if box is None else text_of(box, "EmailAddress").strip())
 
 
 def mark_all_items_as_read(element: Element) -> MarkAllItemsAsRead:

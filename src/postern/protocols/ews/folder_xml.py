@@ -38,6 +38,8 @@ class FolderFacts(msgspec.Struct, frozen=True):
     """PermissionSet, rendered; only where it was asked for."""
     size_bytes: int = 0
     hidden: bool = False
+    sharing: str = ""
+    """SharingEffectiveRights of somebody else's calendar."""
     properties: Mapping[str, Any] = {}
     """What clients have put there."""
 
@@ -83,6 +85,11 @@ def _distinguished(facts: FolderFacts, version: Version) -> str:
     return f"<t:DistinguishedFolderId>{name}</t:DistinguishedFolderId>" if name else ""
 
 
+def _sharing(facts: FolderFacts, version: Version) -> str:
+    shown = facts.sharing if facts.element == "CalendarFolder" else ""
+    return f"<t:SharingEffectiveRights>{shown}</t:SharingEffectiveRights>" if shown else ""
+
+
 def _permissions(facts: FolderFacts, version: Version) -> str:
     return facts.permissions
 
@@ -103,6 +110,7 @@ _PROPERTIES: tuple[tuple[str, Maker, Version, str], ...] = (
     ("folder:ChildFolderCount", _children, Version.EXCHANGE_2007, "Default"),
     ("folder:EffectiveRights", _rights, Version.EXCHANGE_2007, "AllProperties"),
     ("folder:DistinguishedFolderId", _distinguished, Version.EXCHANGE_2013, "AllProperties"),
+    ("folder:SharingEffectiveRights", _sharing, Version.EXCHANGE_2010, "AllProperties"),
     ("folder:PermissionSet", _permissions, Version.EXCHANGE_2007_SP1, ""),
     ("folder:UnreadCount", _unread, Version.EXCHANGE_2007, "Default"),
 )
@@ -112,7 +120,6 @@ _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _KNOWN = frozenset(uri for uri, *_ in _PROPERTIES) | {
     "folder:ManagedFolderInformation",
     "folder:SearchParameters",
-    "folder:SharingEffectiveRights",
     "folder:PolicyTag",
     "folder:ArchiveTag",
     "folder:ReplicaList",

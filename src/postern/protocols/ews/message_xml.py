@@ -216,14 +216,12 @@ def _headers(facts: MessageFacts, wish: Wish) -> str:
 
 def _responses(facts: MessageFacts, wish: Wish) -> str:
     if facts.element in THINGS:
-        return calendar_xml.responses_xml(facts)
+        return calendar_xml.responses_xml(facts, wish.version)
     if facts.draft:
         return ""
     if facts.element == "PostItem":
         return "<t:ResponseObjects><t:PostReplyItem/><t:ReplyToItem/><t:ForwardItem/></t:ResponseObjects>"
-    own = meeting_xml.responses_of(facts)
-    if facts.element == "MeetingRequest" and wish.version >= Version.EXCHANGE_2013_SP1:
-        own += "<t:ProposeNewTime/>"
+    own = meeting_xml.responses_of(facts, wish.version)
     return f"<t:ResponseObjects>{own}<t:ReplyToItem/><t:ReplyAllToItem/><t:ForwardItem/></t:ResponseObjects>"
 
 
@@ -324,8 +322,13 @@ def _received_by(facts: MessageFacts) -> Person | None:
 
 
 def _represented(facts: MessageFacts) -> Person | None:
-    whose = str(facts.properties.get(meeting_xml.REPRESENTING) or "")
-    return Person(whose, whose) if whose and not facts.draft else _received_by(facts)
+    other = "" if facts.draft else meeting_xml.delegated_for(facts)
+    return Person(other, other) if other else _received_by(facts)
+
+
+def _answer_wanted(facts: MessageFacts) -> bool:
+    request = facts.element == "MeetingRequest" and facts.calendar is not None
+    return request and bool(facts.calendar.item.response_requested)
 
 
 _07, _SP1, _10, _13 = Version.EXCHANGE_2007, Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2013
@@ -407,7 +410,7 @@ AFTER_EXTENDED: tuple[Property, ...] = (
     Property("message:From", _one("From", lambda f: _first(f, b"from", b"sender")), _07, _D, HEADER),
     Property("message:InternetMessageId", _simple("InternetMessageId", _message_id), _07, _D, HEADER),
     Property("message:IsRead", _flag("IsRead", lambda f: f.read), _07, _D),
-    Property("message:IsResponseRequested", _flag("IsResponseRequested", lambda f: False), _07, _A),
+    Property("message:IsResponseRequested", _flag("IsResponseRequested", _answer_wanted), _07, _A),
     Property("message:References", _simple("References", lambda f: f.text(b"references")), _07, _A, HEADER),
     Property("message:ReplyTo", _reply_to, _07, _A, CONTENT),
     Property("message:ReceivedBy", _one("ReceivedBy", _received_by), _SP1, _A),
@@ -438,6 +441,9 @@ _DICTIONARIES = {
 """Whoever names an entry is told the whole dictionary."""
 _TREE = 32
 """Times that an octet costs more when its HTML is taken apart."""
+_NEIGHBOURS = frozenset(
+    f"calendar:{kind}Meeting{what}" for kind in ("Conflicting", "Adjacent") for what in ("s", "Count")
+)
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _TABLE = {row.uri: row for row in (*BEFORE_EXTENDED, *AFTER_EXTENDED)}
 _POSTED = Property(
@@ -494,10 +500,13 @@ class MessageWriter:
         self._things = {name: (before, plain + [row.make for row in chosen(rows)]) for name, rows in THINGS.items()}
         plain_post = [row.make for row in last if row.uri.startswith("item:")]
         self._post = plain_post + [row.make for row in chosen(_POST)]
+        # what a message is about is in its calendar part
         self._meetings = {name: [row.make for row in chosen(rows)] for name, rows in meeting_xml.MEETING.items()}
         trees = shape.filter_html or shape.block_images or shape.blank_targets
         self._cost = _TREE if trees else 1
         self.mime = "item:MimeContent" in {row.uri for row in first}
+        self.meetings = any(self._meetings.values())
+        self.neighbours = bool(named & _NEIGHBOURS)
         self.attachments = "item:Attachments" in {row.uri for row in first}
         self._first = [row.make for row in first]
         self._last = [row.make for row in last]
@@ -519,7 +528,11 @@ class MessageWriter:
             p.tag == 0x0E1B for p in self._extended
         )
         self.only_ids = not (
-            self._last or any(len(one[1]) for one in self._things.values()) or self._extended or self._indexed
+            self._last
+            or any(len(one[1]) for one in self._things.values())
+            or self._extended
+            or self._indexed
+            or self.meetings
         ) and [r.uri for r in first] == ["item:ItemId"]
 
     def size(self, facts: MessageFacts) -> int:

@@ -43,6 +43,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _RANGES = ("NoEndRecurrence", "EndDateRecurrence", "NumberedRecurrence")
 _DATE = re.compile(r"\s*(\d{4})-(\d\d)-(\d\d)(?:Z|[+-]\d\d:\d\d)?\s*", re.ASCII).fullmatch
 INVALID = "ErrorCalendarInvalidRecurrence"
+_NO_DAY = "ErrorCalendarInvalidDayForWeeklyRecurrence"
 
 
 def day(value: str, what: str) -> date:
@@ -83,7 +84,7 @@ def read(element: Element, *, task: bool = False) -> Recurrence:
 def _pattern(kind: Kind, element: Element) -> Pattern:
     interval = integer_of(element, "Interval", 1)
     if kind is Kind.WEEKLY:
-        days = _days(text_of(element, "DaysOfWeek"))
+        days = _weekly(text_of(element, "DaysOfWeek"))
         first = text_of(element, "FirstDayOfWeek", "Sunday").strip()
         return Pattern(kind, interval, days, first_day=_index(DAYS, first, "FirstDayOfWeek"))
     if kind in (Kind.RELATIVE_MONTHLY, Kind.RELATIVE_YEARLY):
@@ -106,12 +107,19 @@ def _index(words: tuple[str, ...], value: str, what: str) -> int:
     return words.index(value)
 
 
+def _weekly(value: str) -> Weekday:
+    """Single days alone: Day, Weekday and WeekendDay go with relative patterns (MS-OXWSMTGS 3.1.4.2.3)."""
+    if any(one not in DAYS for one in value.split()):
+        raise EwsViolation(_NO_DAY, "A weekly recurrence names days of the week one by one.")
+    return _days(value)
+
+
 def _days(value: str) -> Weekday:
     found = Weekday(0)
     for one in value.split()[:20]:
         found |= _SETS[one] if one in _SETS else Weekday(1 << _index(DAYS, one, "DaysOfWeek"))
     if not found:
-        raise EwsViolation("ErrorCalendarInvalidDayForWeeklyRecurrence", "The recurrence names no day of the week.")
+        raise EwsViolation(_NO_DAY, "The recurrence names no day of the week.")
     return found
 
 

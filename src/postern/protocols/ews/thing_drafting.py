@@ -11,6 +11,7 @@ from lxml.etree import _Element as Element
 from postern.model.contact import MAX_MEMBERS
 from postern.protocols.ews import contact_fields, extended
 from postern.protocols.ews.attachment_requests import NewAttachment, new_attachment
+from postern.protocols.ews.calendar_xml import WHEN
 from postern.protocols.ews.contact_fields import CONTACT, LIST
 from postern.protocols.ews.drafting import IGNORED, IMPORTANCE, READ_ONLY, SENSITIVITY
 from postern.protocols.ews.folder_requests import extended_of
@@ -81,8 +82,7 @@ _COMMON: dict[str, tuple[Callable[[Element], Mapping[str, Any]], tuple[str, ...]
 }
 _CALENDAR_READ_ONLY = frozenset(
     {
-        "IsOnlineMeeting",
-        "When", "IsMeeting", "IsCancelled", "IsRecurring", "MeetingRequestWasSent", "CalendarItemType",
+        "IsOnlineMeeting", "IsMeeting", "IsCancelled", "IsRecurring", "MeetingRequestWasSent", "CalendarItemType",
         "MyResponseType", "Organizer", "ConflictingMeetingCount", "AdjacentMeetingCount", "ConflictingMeetings",
         "AdjacentMeetings", "Duration", "AppointmentReplyTime", "AppointmentSequenceNumber", "AppointmentState",
         "FirstOccurrence", "LastOccurrence", "ModifiedOccurrences", "DeletedOccurrences", "OriginalStart",
@@ -90,13 +90,14 @@ _CALENDAR_READ_ONLY = frozenset(
     }
 )  # fmt: skip
 _CALENDAR_IGNORED = frozenset(
-    {"ConferenceType", "MeetingWorkspaceUrl", "NetShowUrl", "InboxReminders", "EnhancedLocation",
-     "JoinOnlineMeetingUrl", "OnlineMeetingSettings", "DoNotForwardMeeting", "CalendarActivityData"}
+    {"InboxReminders", "EnhancedLocation", "JoinOnlineMeetingUrl",
+     "OnlineMeetingSettings", "DoNotForwardMeeting", "CalendarActivityData"}
 )  # fmt: skip
 _CALENDAR_SET = frozenset(
     {
         "UID", "Start", "End", "IsAllDayEvent", "LegacyFreeBusyStatus", "Location", "IsResponseRequested",
         "RequiredAttendees", "OptionalAttendees", "Resources", "Recurrence", "MeetingTimeZone", "StartTimeZone",
+        "ConferenceType", "MeetingWorkspaceUrl", "NetShowUrl",
         "EndTimeZone", "AllowNewTimeProposal", "StartTimeZoneId", "EndTimeZoneId", "IntendedFreeBusyStatus",
     }
 )  # fmt: skip
@@ -179,6 +180,8 @@ class ThingDraft:
             self.put(row.read(element))
         elif name in _COMMON:
             self.put(_COMMON[name][0](element))
+        elif self.element == "CalendarItem" and name == "When":
+            self.put({WHEN: text(element)[:MAX_SUBJECT] or None})
         elif self.element == "CalendarItem" and name in _CALENDAR_SET:
             self.calendar[name] = element
             self.calendar_removed.discard(name)
@@ -218,6 +221,8 @@ class ThingDraft:
             self.put(dict.fromkeys(row.keys))
         elif row is None and name in _COMMON:
             self.put(dict.fromkeys(_COMMON[name][1]))
+        elif self.element == "CalendarItem" and name == "When":
+            self.put({WHEN: None})
         elif self.element == "CalendarItem" and name in _CALENDAR_SET:
             if name in ("Start", "End", "UID"):
                 raise EwsViolation("ErrorInvalidPropertyDelete", f"{name} cannot be removed.")
@@ -285,6 +290,8 @@ class ThingDraft:
 
     def reminder(self) -> None:
         """Of a task: a reminder needs a time, by default the start of its day."""
+        if self.set.keys() & {"PidLidReminderTime", "PidLidReminderSet"}:
+            self.put({"PidLidReminderSignalTime": None})  # it was put off, and is set anew
         values = self.properties
         if values.get("PidLidReminderSet") and "PidLidReminderTime" not in values:
             due = values.get("PidLidTaskDueDate")

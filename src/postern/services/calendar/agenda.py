@@ -5,6 +5,7 @@ Changes are durable before anything is sent, and what may not be sent is refused
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -25,9 +26,10 @@ from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
 from postern.services.calendar import attendee, organizer
 from postern.services.calendar.entries import Entries, Entry, Shown, streams
-from postern.services.calendar.meeting_mail import message_class
-from postern.services.calendar.outgoing import Outgoing
+from postern.services.calendar.meeting_mail import described, message_class
+from postern.services.calendar.outgoing import Method, Outgoing
 from postern.services.calendar.posting import LOCAL, Post, Ready
+from postern.services.calendar.reminders import Ring, of_calendar
 from postern.services.calendar.settings import CalendarSettings, load_settings
 from postern.services.calendar.shelf import Shelf
 from postern.services.delegate_access import DelegateAccess
@@ -53,6 +55,8 @@ TO_ALL_AND_SAVE = Sending(send=True, save_copy=True)
 TO_CHANGED = Sending(send=True, only_changed=True)
 TO_CHANGED_AND_SAVE = Sending(send=True, save_copy=True, only_changed=True)
 NOTHING_MORE = ItemUpdate()
+_ROWS = 200
+"""Appointments whose reminders are looked for before others have their turn."""
 
 
 class Agendas:
@@ -158,6 +162,22 @@ class Agenda:
         rows = book.find(uid)
         found = await self.entries.get([row.id for row in rows], folder)
         return [found[row.id] for row in rows if row.id in found]
+
+    async def rings(self, begin: datetime, end: datetime) -> list[Ring]:
+        """Reminders of the default calendar that ring in [begin, end], by time."""
+        folder = await self.entries.calendar()
+        await self.entries.items.access.need(FolderRight.READ_ANY, folder)
+        book = await self._agendas.shelf.book(self._mailbox, folder)
+        rows = list(book.rows.values())
+        found: list[Ring] = []
+        for first in range(0, len(rows), _ROWS):
+            found += of_calendar(rows[first : first + _ROWS], begin, end, self.zone)
+            await asyncio.sleep(0)
+        return sorted(found, key=lambda each: (each.at, each.item))
+
+    async def keep(self, entry: Entry, item: Appointment) -> Entry:
+        """Write what concerns the calendar's owner alone, and tells nobody. Raises Refusal(CONFLICT)."""
+        return await self.entries.put(entry, item, NOTHING_MORE, entry.change_key)
 
     # --- appointments and meetings of one's own
 
@@ -326,6 +346,30 @@ class Agenda:
         await self._send(ready, sending)
         return None
 
+    async def forward(
+        self, item: Appointment, to: Sequence[Person], sending: Sending = TO_ALL, *, comment: str = ""
+    ) -> None:
+        """Pass somebody's request on; who organizes the meeting is told (RFC 5546 3.2.2.6, MS-OXOCAL 2.2.8).
+
+        It goes out in the name of who passes it on, so a calendar takes it only when its owner does.
+        Raises Refusal as `create`.
+        """
+        messages = [Outgoing(Method.REQUEST, item, tuple(to), comment=comment, sender=self.owner, forwarded=True)]
+        if item.organizer is not None:
+            notice = Outgoing(Method.REQUEST, item, (item.organizer,), sender=self.owner, forwarded_to=tuple(to))
+            messages.append(notice)
+        await self._send(await self._prepare(messages, sending), sending)
+
+    async def take(self, item: Appointment) -> Entry:
+        """Put a request that the owner was not sent by its organizer into the calendar, to be answered.
+
+        Raises Refusal(BAD_VALUE) for one of the owner's own.
+        """
+        received = attendee.receive_request(None, item, await self.owner_keys(item))
+        if received.item is None or received.effect is not attendee.Effect.NEW:
+            raise Refusal(Reason.BAD_VALUE, "there is no invitation to answer")
+        return await self.entries.add(received.item, await self.entries.calendar(), {})
+
     async def owner_keys(self, item: Appointment) -> frozenset[str]:
         """The owner's addresses among those that an item names, aliases too."""
         people = [each.person for each in item.attendees]
@@ -346,6 +390,15 @@ class Agenda:
     def is_organizer(self, item: Appointment) -> bool:
         """Whether it is the owner's own meeting or appointment."""
         return not item.state & State.RECEIVED
+
+    async def organizes(self, item: Appointment) -> bool:
+        """Whether the owner is who a message names as organizer, by any of their addresses."""
+        if item.organizer is None:
+            return False
+        if item.organizer.key == self.account.address.lower():
+            return True
+        found = await self._agendas.directory.resolve(item.organizer.address)
+        return found.account is not None and found.account.id == self.account.id
 
     def occurrence_day(self, entry: Entry, original_start: datetime) -> date:
         """Which occurrence an original start means."""
@@ -392,8 +445,10 @@ class Agenda:
         own = await self._agendas.own_items(self.principal)
         sent = (await own.special(SpecialUse.SENT)).id
         for message, _envelope, _routes, content in ready:
+            if message.forwarded_to:
+                continue  # nobody wrote it
             kind = message_class(message.method.value, message.response)
-            await own.create_message(sent, content, Flag.SEEN, properties={"PidTagMessageClass": kind})
+            await own.create_message(sent, content, Flag.SEEN, properties=described(kind, message.item))
 
 
 __all__ = [

@@ -24,12 +24,14 @@ class Effect(Enum):
 
     NEW = "new"
     FULL_UPDATE = "full_update"
-    """The time changed: to be answered again."""
+    """To be answered: the time changed, or what was sent before has no answer yet."""
     INFORMATIONAL_UPDATE = "informational_update"
     CANCELED = "canceled"
     OUT_OF_DATE = "out_of_date"
     OWN = "own"
     """The owner of the calendar organized it; nothing to do."""
+    ANSWER = "answer"
+    """It answers what the owner organizes."""
     NOTHING = "nothing"
 
 
@@ -56,7 +58,13 @@ def receive_request(existing: Appointment | None, request: Appointment, owner: C
         return Received(Effect.OUT_OF_DATE, existing, invited)
     if existing.is_canceled or _moved(existing, request):
         return Received(Effect.FULL_UPDATE, _tentative(request, existing), invited)
-    return Received(Effect.INFORMATIONAL_UPDATE, _informed(request, existing), invited)
+    return Received(_news(existing), _informed(request, existing), invited)
+
+
+def _news(known: Appointment) -> Effect:
+    """Of an update that voids no answer (MS-OXWSMTGS 2.2.5.8 MeetingRequestTypeType)."""
+    waiting = known.response in (Response.NONE, Response.NOT_RESPONDED)
+    return Effect.FULL_UPDATE if waiting else Effect.INFORMATIONAL_UPDATE
 
 
 def receive_cancel(existing: Appointment | None, message: Appointment, owner: Collection[str]) -> Received:
@@ -156,6 +164,14 @@ def _moved(known: Appointment, request: Appointment) -> bool:
     )
 
 
+def intended(request: Appointment) -> Busy:
+    """What the organizer wants an accepted meeting to be shown as.
+
+    Outlook writes what it is to be until then, tentative, beside it (MS-OXCICAL 2.1.3.1.1.20.31).
+    """
+    return request.intended_busy if request.busy is Busy.TENTATIVE else request.busy
+
+
 def _tentative(request: Appointment, known: Appointment | None) -> Appointment:
     """As it comes into the calendar before it is answered (MS-OXOCAL 3.1.4.7.2)."""
     made = msgspec.structs.replace(
@@ -163,8 +179,8 @@ def _tentative(request: Appointment, known: Appointment | None) -> Appointment:
         state=State.MEETING | State.RECEIVED,
         response=Response.NOT_RESPONDED,
         responded_at=None,
-        intended_busy=request.busy,
-        busy=Busy.FREE if request.busy is Busy.FREE else Busy.TENTATIVE,
+        intended_busy=intended(request),
+        busy=Busy.FREE if intended(request) is Busy.FREE else Busy.TENTATIVE,
         modified=tuple(msgspec.structs.replace(each, item=_tentative(each.item, None)) for each in request.modified),
     )
     return _personal(made, known)
@@ -180,8 +196,8 @@ def _informed(request: Appointment, known: Appointment) -> Appointment:
         state=known.state,
         response=known.response,
         responded_at=known.responded_at,
-        intended_busy=request.busy,
-        busy=known.busy if known.response is not Response.ACCEPTED else request.busy,
+        intended_busy=intended(request),
+        busy=known.busy if known.response is not Response.ACCEPTED else intended(request),
         modified=tuple(sorted((*kept, *told), key=lambda each: each.day)),
         deleted=tuple(sorted({*known.deleted, *request.deleted} - {each.day for each in request.modified})),
     )
@@ -195,6 +211,7 @@ def _personal(made: Appointment, known: Appointment | None) -> Appointment:
     return msgspec.structs.replace(
         made,
         reminder_minutes=known.reminder_minutes,
+        reminded=known.reminded,
         categories=known.categories or made.categories,
         created_at=known.created_at or made.created_at,
     )
@@ -219,7 +236,7 @@ def _receive_occurrence(
     single = msgspec.structs.replace(request, instance_of=None)
     if found is None or known.is_canceled or _moved(known, single):
         return Received(Effect.FULL_UPDATE, with_modified(series, day, _tentative(single, known)), invited)
-    return Received(Effect.INFORMATIONAL_UPDATE, with_modified(series, day, _informed(single, known)), invited)
+    return Received(_news(known), with_modified(series, day, _informed(single, known)), invited)
 
 
 def _canceled(item: Appointment, message: Appointment) -> Appointment:

@@ -144,7 +144,13 @@ class Entries:
                 attachments=streams(item),
             ),
         )
-        return await self.one(placed.item, folder)
+        try:
+            return await self.one(placed.item, folder)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_SUCH_ITEM:
+                raise
+            # who may put things there and not look: an error would make it put it there again
+            return Entry(folder, placed.uid, placed.item, ChangeNumber(0), item, properties)
 
     async def put(
         self,

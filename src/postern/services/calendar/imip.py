@@ -50,16 +50,18 @@ def compose(message: Outgoing, now: datetime, message_id: str, boundary: str, la
     only = ""
     if message.method in (Method.REPLY, Method.COUNTER) and sender is not None:
         only = (message.on_behalf_of or sender).address
-    shown = msgspec.structs.replace(item, attachments=())
-    calendar = write_calendar([shown], method=message.method.value, only=only)
     inner = f"{boundary}-alt"
     parts = [
         _part("text/plain; charset=utf-8", _text(message, language).encode()),
         _part("text/html; charset=utf-8", _html(message, language).encode()),
-        _part(f"text/calendar; charset=utf-8; method={message.method.value}", calendar),
     ]
+    if not message.forwarded_to:
+        shown = msgspec.structs.replace(item, attachments=())
+        calendar = write_calendar([shown], method=message.method.value, only=only)
+        parts.append(_part(f"text/calendar; charset=utf-8; method={message.method.value}", calendar))
     body = _multipart("alternative", inner, parts)
-    files = [each for each in item.attachments if each.content] if message.method is Method.REQUEST else []
+    with_files = message.method is Method.REQUEST and not message.forwarded_to
+    files = [each for each in item.attachments if each.content] if with_files else []
     if files:
         attached = [_attachment(each) for each in files]
         body = _multipart("mixed", boundary, [body, *attached])
@@ -117,9 +119,17 @@ def _filename(name: str) -> str:
     return f"filename*=utf-8''{coded or 'attachment'}"
 
 
+def _said(message: Outgoing, language: str) -> str:
+    if message.forwarded_to:
+        return wording.forwarded(message, language)
+    if message.forwarded and message.comment and message.item.text:
+        return f"{message.comment}\n\n{message.item.text}"
+    return message.comment or (message.item.text if message.method is Method.REQUEST else "")
+
+
 def _text(message: Outgoing, language: str) -> str:
     rows = [f"{name}: {value}" for name, value in wording.summary(message.item, language)]
-    text = message.comment or (message.item.text if message.method is Method.REQUEST else "")
+    text = _said(message, language)
     return "\r\n".join([*rows, "", *text.splitlines(), ""])
 
 
@@ -128,6 +138,6 @@ def _html(message: Outgoing, language: str) -> str:
         f"<tr><th align='left'>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
         for name, value in wording.summary(message.item, language)
     )
-    said = message.comment or (message.item.text if message.method is Method.REQUEST else "")
+    said = _said(message, language)
     text = f"<p>{'<br>'.join(html.escape(each) for each in said.splitlines())}</p>" if said else ""
     return f"<!DOCTYPE html><html lang='{wording.known(language)}'><body><table>{rows}</table>{text}</body></html>"

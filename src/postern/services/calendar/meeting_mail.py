@@ -16,7 +16,7 @@ from postern.formats.mime import charset, header, parameters, transfer
 from postern.formats.mime.header import first
 from postern.formats.mime.parts import MESSAGE, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 from postern.formats.mime.scan import Scan
-from postern.model.calendar.appointment import Response
+from postern.model.calendar.appointment import Appointment, Response
 from postern.model.items import NewItem
 from postern.model.properties import MESSAGE_CLASS, changed
 from postern.model.refusal import ProtocolViolation
@@ -118,14 +118,7 @@ async def mark(
     author = author_of(content[: scanned.header_end])
     if not kind or not author or not meeting.uid:
         return item, ()
-    properties: dict[str, Any] = {
-        MESSAGE_CLASS: kind,
-        "PidLidGlobalObjectId": global_object_id.from_uid(meeting.uid),
-        "PidLidAppointmentStartWhole": meeting.start,
-        "PidLidAppointmentEndWhole": meeting.end,
-        "PidLidLocation": meeting.location,
-        "PidLidAppointmentSequence": meeting.sequence,
-    }
+    properties = described(kind, meeting)
     represented = first(content[: scanned.header_end], REPRESENTING.encode())
     if represented is not None and from_here:
         # somebody else's meeting, for a delegate to see: it is in that one's calendar already
@@ -134,6 +127,18 @@ async def mark(
     mail = MeetingMail(found.method, author, reverse_path, text, named)
     marked = msgspec.structs.replace(item, properties=changed(item.properties, properties))
     return marked, (SetOff(SET_OFF, encode(mail)),)
+
+
+def described(kind: str, meeting: Appointment) -> dict[str, Any]:
+    """What is stored beside a meeting message: its class, and what lists show of the meeting."""
+    return {
+        MESSAGE_CLASS: kind,
+        "PidLidGlobalObjectId": global_object_id.from_uid(meeting.uid),
+        "PidLidAppointmentStartWhole": meeting.start,
+        "PidLidAppointmentEndWhole": meeting.end,
+        "PidLidLocation": meeting.location,
+        "PidLidAppointmentSequence": meeting.sequence,
+    }
 
 
 def author_of(head: bytes) -> str:

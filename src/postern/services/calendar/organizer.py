@@ -7,7 +7,7 @@ changes are told to everybody, and old answers stand.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import Enum
 
 import msgspec
@@ -18,7 +18,9 @@ from postern.model.calendar.zones import UTC_ZONE, Zone
 from postern.services.calendar.outgoing import Method, Outgoing
 
 _TIME_FIELDS = ("start", "end", "zone", "all_day", "recurrence", "deleted")
-_TOLD_FIELDS = ("subject", "location", "text", "html", "busy", "importance", "sensitivity", "attachments", "url")
+_TOLD_FIELDS = (
+    "subject", "location", "text", "html", "busy", "importance", "sensitivity", "attachments", "url", "conferencing",
+)  # fmt: skip
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -52,6 +54,7 @@ def send(new: Appointment, now: datetime, old: Appointment | None = None, *, onl
     `only_changed`: to those who are new or removed alone (EWS SendToChangedAndSaveCopy); a change of the time is told
     to everybody all the same.
     """
+    now = _stamp(now, old)
     new = msgspec.structs.replace(
         new, state=new.state | State.MEETING, response=Response.ORGANIZED, intended_busy=new.busy, stamp=now
     )
@@ -78,7 +81,7 @@ def send(new: Appointment, now: datetime, old: Appointment | None = None, *, onl
 def cancel(item: Appointment, now: datetime, comment: str = "") -> Change:
     """The whole meeting is called off; the item may then be deleted."""
     gone = msgspec.structs.replace(
-        item, state=item.state | State.CANCELED, sequence=item.sequence + 1, stamp=now, busy=Busy.FREE
+        item, state=item.state | State.CANCELED, sequence=item.sequence + 1, stamp=_stamp(now, item), busy=Busy.FREE
     )
     return Change(gone, _cancel(gone, gone.attendees, comment) if item.is_meeting else ())
 
@@ -88,6 +91,7 @@ def cancel_occurrence(series: Appointment, day: date, now: datetime, comment: st
     found = occurrence_on(series, day, series.zone if not series.zone.floating else UTC_ZONE)
     if found is None:
         return Change(series)
+    now = _stamp(now, series)
     kept = msgspec.structs.replace(with_deleted(series, day), sequence=series.sequence + 1, stamp=now)
     if not series.is_meeting:
         return Change(kept)
@@ -207,6 +211,13 @@ def _original(series: Appointment, day: date) -> datetime:
 def _exceptions_moved(old: Appointment, new: Appointment) -> bool:
     before = {each.day: (each.item.start, each.item.end) for each in old.modified}
     return before != {each.day: (each.item.start, each.item.end) for each in new.modified}
+
+
+def _stamp(now: datetime, known: Appointment | None) -> datetime:
+    """Later than what was sent before, also within its second: attendees take what is not later for no news."""
+    if known is None or known.stamp is None or now > known.stamp:
+        return now
+    return known.stamp + timedelta(seconds=1)
 
 
 def _unanswered(each: Attendee) -> Attendee:

@@ -34,3 +34,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     sender: Person | None = None
     """From: None is the organizer, or for replies the attendee in `item`."""
     on_behalf_of: Person | None = None
+    forwarded: bool = False
+    """A REQUEST that somebody else than the organizer passes on (RFC 5546 3.2.2.6)."""
+    forwarded_to: tuple[Person, ...] = ()
+    """It brings no calendar: it tells the organizer that the request was passed on to these."""

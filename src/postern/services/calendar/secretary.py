@@ -47,6 +47,7 @@ _MEETING_TYPES = {
     Effect.INFORMATIONAL_UPDATE: 0x20000,
     Effect.OUT_OF_DATE: 0x80000,
 }
+_FOR_INFORMATION = 0x100000
 """PidLidMeetingType (MS-OXOCAL 2.2.6.5)."""
 
 
@@ -84,8 +85,9 @@ class Secretary:
         now = datetime.fromtimestamp(entry.at, tz=self._agendas.clock.now().tzinfo)
         case = _Case(agenda, account, policy, mail, entry, now, author.account is not None)
         effects = [await self._one(case, each) for each in found.appointments]
-        await self._tell_message(case, effects)
-        if mail.method in ("REQUEST", "CANCEL") and effects and effects[0] is not Effect.OWN:
+        await self._tell_message(case, effects, found.appointments[0])
+        about_others = mail.method in ("REQUEST", "CANCEL") and effects and effects[0] is not Effect.OWN
+        if about_others or Effect.ANSWER in effects:
             await self._to_delegates(case, mailbox, found.appointments[0])
 
     async def _one(self, case: _Case, message: Appointment) -> Effect:
@@ -249,11 +251,11 @@ class Secretary:
         changed, tracked = organizer.track(entry.item, reply, case.now)
         if tracked in (Tracked.APPLIED, Tracked.PARTY_CRASHER) and changed != entry.item:
             await self._keep(agenda, entry, changed)
-        return Effect.NOTHING
+        return Effect.ANSWER
 
     # --- the message itself, and those who act for its recipient
 
-    async def _tell_message(self, case: _Case, effects: Sequence[Effect]) -> None:
+    async def _tell_message(self, case: _Case, effects: Sequence[Effect], message: Appointment) -> None:
         """What kind of news it was, as clients show it; a room's mail is done with."""
         items = case.agenda.entries.items
         where = (await items.locate([case.entry.item], case.entry.folder)).get(case.entry.item)
@@ -262,6 +264,8 @@ class Secretary:
         folder, uid = where
         try:
             kind = next((_MEETING_TYPES[each] for each in effects if each in _MEETING_TYPES), None)
+            if kind is not None and kind != _MEETING_TYPES[Effect.OUT_OF_DATE] and _informs(case, message):
+                kind = _FOR_INFORMATION
             if kind is not None:
                 await items.update(folder, uid, ItemUpdate({"PidLidMeetingType": kind}))
             if case.policy.automation is Automation.ACCEPT:
@@ -293,6 +297,13 @@ class Secretary:
         except Refusal as refusal:
             if refusal.reason is not Reason.NO_SUCH_ITEM:
                 raise
+
+
+def _informs(case: _Case, message: Appointment) -> bool:
+    """Whether delegates answer the message, and its recipient only reads it."""
+    settings = case.agenda.settings
+    me = Person(case.account.address, case.account.display_name)
+    return any(each.informational for each in copies(message, me, settings.delegates, settings.delivery))
 
 
 def _concerned(found: Sequence[Entry], message: Appointment) -> Entry | None:

@@ -20,6 +20,8 @@ _SUBJECT = {
         Method.COUNTER: "New Time Proposed: ",
         Method.DECLINE_COUNTER: "Proposal Declined: ",
         "update": "Updated: ",
+        "forward": "FW: ",
+        "forwarded": "Meeting Forward Notification: ",
     },
     "ru": {
         Response.ACCEPTED: "Принято: ",
@@ -29,6 +31,8 @@ _SUBJECT = {
         Method.COUNTER: "Предложено новое время: ",
         Method.DECLINE_COUNTER: "Предложение отклонено: ",
         "update": "Обновлено: ",
+        "forward": "FW: ",
+        "forwarded": "Приглашение переслано: ",
     },
 }
 _WORDS = {
@@ -86,7 +90,9 @@ def cause(reason: Cause, language: str) -> str:
 def subject(message: Outgoing, language: str) -> str:
     """With the prefix of the kind, once."""
     table = _SUBJECT[known(language)]
-    if message.method is Method.REPLY:
+    if message.forwarded_to or message.forwarded:
+        prefix = table["forwarded" if message.forwarded_to else "forward"]
+    elif message.method is Method.REPLY:
         prefix = table.get(message.response, "")
     elif message.method is Method.REQUEST:
         prefix = table["update"] if message.update else ""
@@ -94,6 +100,18 @@ def subject(message: Outgoing, language: str) -> str:
         prefix = table.get(message.method, "")
     bare = message.item.subject
     return bare if bare.startswith(prefix) else prefix + bare
+
+
+def forwarded(message: Outgoing, language: str) -> str:
+    """What the organizer is told of a request that was passed on."""
+    who = (message.sender.name or message.sender.address) if message.sender is not None else ""
+    rows = [f"- {each.name} <{each.address}>" if each.name else f"- {each.address}" for each in message.forwarded_to]
+    said = (
+        f"{who} переслал(а) ваше приглашение на собрание:"
+        if known(language) == "ru"
+        else f"{who} has forwarded your meeting request to:"
+    )
+    return "\n".join([said, *rows])
 
 
 def when(item: Appointment, language: str) -> str:

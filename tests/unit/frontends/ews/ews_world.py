@@ -9,7 +9,7 @@ from ews_schema import check
 from lxml import etree
 
 from postern.config.settings import Authentication, Server, Settings
-from postern.directory.interface import Domain, NewAccount
+from postern.directory.interface import Domain, NewAccount, RecipientKind
 from postern.frontends.ews.call import Services
 from postern.frontends.ews.frontend import Ews
 from postern.frontends.ews.push_places import PushPlaces
@@ -21,6 +21,7 @@ from postern.roles.parts import Parts
 from postern.services.address_book import AddressBook
 from postern.services.assistants.runner import OutboxRunner
 from postern.services.calendar.availability import FreeBusy
+from postern.services.calendar.settings import save_settings
 from postern.services.delegation import Delegation
 from postern.services.folder_sharing import FolderSharing
 from postern.services.identities import Identities
@@ -265,12 +266,26 @@ class World:
         return Client(self, Principal(account.id, account.address, account.mailbox, account.slot, account.generation))
 
     async def settled(self) -> None:
-        """All that was accepted is where it goes."""
-        for _ in range(500):
-            if not self.mailflow.outstanding:
+        """All that was accepted is where it goes, and the calendar assistant has seen it."""
+        for _ in range(1000):
+            if self.mailflow.outstanding:
+                await asyncio.sleep(0.01)
+            elif self.runner._waiting:
+                await self.runner.settle_all()
+            else:
                 return
-            await asyncio.sleep(0.01)
         raise AssertionError("mail is still on its way")
+
+    async def calendar_settings(self, user: str, **values: object) -> None:
+        """Of somebody's calendar."""
+        await save_settings(await self.parts.store.mailbox(self.accounts[f"{user}@example.org"].mailbox), **values)
+
+    async def add_room(self) -> None:
+        """room@example.org, which books itself."""
+        new = NewAccount("room@example.org", display_name="Room", kind=RecipientKind.ROOM)
+        (made,) = await self.parts.directory.create_accounts([new])
+        await self.parts.store.create_mailbox(made.mailbox, made.slot, made.quota)
+        self.accounts[made.address] = made
 
     async def assisted(self) -> None:
         """The same, and the assistants have done what that set off."""

@@ -167,6 +167,22 @@ async def test_a_first_sign_of_life_then_news_with_watermarks(anna, calling, lis
     assert listener.texts("MoreEvents") == ["false", "false"]
 
 
+async def test_watermarks_hang_together_over_what_is_not_told(anna, calling, listener):
+    folder = (
+        '<m:CreateFolder><m:ParentFolderId><t:DistinguishedFolderId Id="msgfolderroot"/></m:ParentFolderId><m:Folders>'
+        "<t:Folder><t:DisplayName>Other</t:DisplayName></t:Folder></m:Folders></m:CreateFolder>"
+    )
+    async with sending(calling):
+        (await anna.ask(subscribe(listener.url))).ok()
+        await listener.until(lambda: listener.events())
+        (await anna.ask(folder)).ok()
+        await asyncio.sleep(0.3)  # looked at, and nothing of it to tell
+        await anna.deliver(MAIL)
+        await listener.until(lambda: "NewMailEvent" in listener.events())
+    first, second = listener.bodies
+    assert second.findtext(".//{*}PreviousWatermark") == first.findtext(".//{*}Watermark")
+
+
 async def test_exchangelib_reads_what_is_sent(anna, calling, listener):
     services = pytest.importorskip("exchangelib.services", exc_type=ImportError)
     await anna.ask(subscribe(listener.url))

@@ -40,7 +40,9 @@ class Wishes:
         """While lingering: until nothing is busy any more, or somebody asks again."""
         while busy() and not self.hurry.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.hurry.wait(), 0.2)
+                # not wait_for: in Python 3.11 it may lose a cancellation that comes with the event
+                async with asyncio.timeout(0.2):
+                    await self.hurry.wait()
 
 
 class Slot(msgspec.Struct):

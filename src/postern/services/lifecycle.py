@@ -136,7 +136,9 @@ class Sessions:
             self._generation = (await self._directory.life_changes()).generation
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                    # not wait_for: in Python 3.11 it may lose a cancellation that comes with the event
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._wake.wait()
                 self._wake.clear()
                 try:
                     await self.look()

@@ -80,7 +80,9 @@ class QueueRunner:
                     await self._parts.queue.renew(self._worker)
             if not found:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    # not wait_for: in Python 3.11 it may lose a cancellation that comes with the event
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
 
     async def stop(self, timeout_s: float = 30.0) -> None:
         """Finish the transfers that run, give back the rest."""

@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 
 import pytest
 from dateutil.rrule import rrulestr
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from postern.convert.ical.expanding import expand
@@ -196,7 +196,8 @@ def test_until_in_utc_means_the_day_in_the_zone() -> None:
 
 
 FREQUENCIES = st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"])
-NAMES = st.sampled_from(["MO", "TU", "WE", "TH", "FR", "SA", "SU"])
+WEEK = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+NAMES = st.sampled_from(WEEK)
 # not both kinds in one rule: the oracle takes a day that fits both then, RFC 5545 one that fits either
 DAYS = st.lists(NAMES, max_size=3, unique=True) | st.lists(
     st.builds(lambda n, d: f"{n}{d}", st.sampled_from(["1", "2", "-1", "5"]), NAMES), max_size=2, unique=True
@@ -237,6 +238,11 @@ def test_any_finite_rule_has_exactly_its_dates(
         "COUNT": str(count),
     }
     text = ";".join(f"{name}={value}" for name, value in parts.items() if value)
+    # The oracle cuts the days before the start off the first week and only then counts positions: on a Tuesday it
+    # takes that Tuesday for the first of MO,TU. RFC 5545 3.3.10 counts in the whole week, whose first is before it.
+    # Positions from the end are the same either way.
+    cut = any(WEEK.index(day) < start.weekday() for day in days) if frequency == "WEEKLY" else False
+    assume(not (cut and positions and positions[0] > 0))
     found = read_rule(text, start, FLOATING)
     bound = start + timedelta(days=1790)
     if not expand(parse(text.replace(f";COUNT={count}", ""), start, FLOATING))[0]:

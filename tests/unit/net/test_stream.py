@@ -151,19 +151,28 @@ async def test_implicit_tls_facts(context: ServerContext) -> None:
         client.close()
 
 
-async def starttls_server(stream: Stream, context: ServerContext) -> None:
+async def arrived(stream: Stream) -> None:
+    """Until there is something to read; reads nothing."""
+    async with asyncio.timeout(20):
+        while not stream.has_input:
+            await asyncio.sleep(0.001)
+
+
+async def starttls_server(stream: Stream, context: ServerContext, heard: asyncio.Event) -> None:
     await stream.read(5)
-    await asyncio.sleep(0.05)  # injected plain text arrives meanwhile
+    heard.set()
+    await arrived(stream)  # injected plain text: what comes only after the go-ahead is TLS, and no handshake
     stream.write(b"go\r\n")
     await stream.start_tls(context)
     await echo(stream)
 
 
 async def test_plain_text_before_starttls_is_dropped(context: ServerContext) -> None:
-    async with listening(lambda stream: starttls_server(stream, context)) as (_, port):
+    heard = asyncio.Event()
+    async with listening(lambda stream: starttls_server(stream, context, heard)) as (_, port):
         client = await connect("127.0.0.1", port, 5)
         client.write(b"STARTTLS\r\n")
-        await asyncio.sleep(0.02)
+        await heard.wait()
         client.write(b"injected\r\n")
         assert await client.read(5) == b"go\r\n"
         await client.start_tls(client_context(), server_side=False)
@@ -173,10 +182,12 @@ async def test_plain_text_before_starttls_is_dropped(context: ServerContext) -> 
 
 
 async def test_a_client_drops_what_a_server_said_before_tls(context: ServerContext) -> None:
+    heard = asyncio.Event()
+
     async def inject(stream: Stream) -> None:
         await stream.read(5)
         stream.write(b"go\r\n")
-        await asyncio.sleep(0.02)
+        await heard.wait()
         stream.write(b"injected\r\n")
         await stream.start_tls(context)
         await echo(stream)
@@ -185,7 +196,8 @@ async def test_a_client_drops_what_a_server_said_before_tls(context: ServerConte
         client = await connect("127.0.0.1", port, 5)
         client.write(b"STARTTLS\r\n")
         assert await client.read(5) == b"go\r\n"
-        await asyncio.sleep(0.1)
+        heard.set()
+        await arrived(client)
         await client.start_tls(client_context(), server_side=False)
         client.write(b"real")
         assert await read_exactly(client, 4) == b"real"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from postern.frontends.ews import happening, subscribing
@@ -89,16 +90,16 @@ class Pushing:
                 for mailbox in await self._register.all():
                     known = self._subscribers.get(mailbox)
                     if known is None or known.done():
-                        self._subscribers[mailbox] = asyncio.create_task(self._kept(self._subscriber(mailbox)))
+                        self._subscribers[mailbox] = asyncio.create_task(self._kept(partial(self._subscriber, mailbox)))
                 await asyncio.sleep(LOOK_S)
         finally:
             await _end(self._subscribers.values())
             self._election.give(_ELECTION)
 
-    async def _kept(self, work: Awaitable[None]) -> None:
+    async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
         """A mistake in one place stops no other."""
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -128,7 +129,7 @@ class Pushing:
                 for key, found in known.items():
                     if key not in lines or lines[key].done():
                         line = _Line(self, mailbox, key, found)
-                        lines[key] = asyncio.create_task(self._kept(line.run()))
+                        lines[key] = asyncio.create_task(self._kept(line.run))
                 if not known:
                     await self._register.remove(mailbox)
                     if not await subscribing.pushed(box):
@@ -174,6 +175,8 @@ class _Line:
         self._key = key
         self._found = found
         self._mark = watermarks.unpack(found.mark)
+        self._said = self._mark
+        """The last one that the client knows; rounds without an event get past it."""
         self._id = watermarks.subscription_id(mailbox, key)
         self._woken = asyncio.Event()
         self._stop: Callable[[], None] | None = None
@@ -209,6 +212,7 @@ class _Line:
                     await self._ended(call, said or "no answer")
                     return
                 due = loop.time() + self._found.minutes * MINUTE_S
+                self._said = told.mark
                 await subscribing.reached(call, self._key, watermarks.pack(told.mark))
             self._mark = told.mark
             if not told.more:
@@ -220,7 +224,7 @@ class _Line:
         box = await subscribing.watched(call, found)
         if self._stop is None:
             self._stop = box.access.subscribe_changes(self._woken.set)
-        before = watermarks.pack(self._mark)
+        before = watermarks.pack(self._said)
         try:
             happened = await happening.since(box, self._mark, found.folders, found.events)
         except Missed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from postern.formats import aqs
@@ -115,6 +115,7 @@ async def fill(client) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(text="plan AND NOT (kind:email)")
 @given(text=_QUERIES)
 async def test_query_strings_say_what_a_reading_of_all_messages_says(anna, text):
     mailbox = await anna.world.parts.store.mailbox(anna.principal.mailbox)

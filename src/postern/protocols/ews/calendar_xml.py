@@ -392,5 +392,5 @@ def reminder_xml(facts: MessageFacts, name: str) -> str:
             f"<t:ReminderDueBy>{instant(int(due.timestamp()))}</t:ReminderDueBy>" if isinstance(due, datetime) else ""
         )
     minutes = facts.properties.get("PidLidReminderDelta", 15 if facts.calendar is not None else 0)
-    shown = minutes if isinstance(minutes, int) and 0 <= minutes <= 2_629_800 else 0
+    shown = minutes if type(minutes) is int and 0 <= minutes <= 2_629_800 else 0
     return f"<t:ReminderMinutesBeforeStart>{shown}</t:ReminderMinutesBeforeStart>"

@@ -222,7 +222,8 @@ def offline_book():
             return []
         with sqlite3.connect(f"file:{place}?mode=ro", uri=True) as data:
             tables = [row[0] for row in data.execute("SELECT name FROM sqlite_master WHERE type='table'")]
-            return data.execute("SELECT * FROM ECacheObjects").fetchall() if "ECacheObjects" in tables else []
+            # its sort keys are no text
+            return data.execute("SELECT 1 FROM ECacheObjects").fetchall() if "ECacheObjects" in tables else []
 
     rows = wait(cached)
     _, contacts = client.get_contacts_sync('(contains "email" "example")', None)

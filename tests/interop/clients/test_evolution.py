@@ -56,6 +56,7 @@ def test_address_books_calendars_and_lists_are_made(seen):
 
 def test_the_offline_address_book_is_fetched_and_decoded(seen, mail_network):
     book = seen["offline_book"]
+    assert "problem" not in book, book
     assert book["cached"] == len(mail_network.listed), book
     assert ["anna", "anna@example.org"] in book["found"]
     assert ["emil", "emil@example.com"] in book["found"]

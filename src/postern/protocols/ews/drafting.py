@@ -55,7 +55,8 @@ READ_ONLY = frozenset(
 """What follows from other things (MS-OXWSCORE 2.2.4.24)."""
 IGNORED = frozenset({"StoreEntryId"})
 """What is read-only and passed over in a new item (MS-OXWSCORE appendix C, since Exchange 2013)."""
-_OTHER_CLASSES = ("ipm.appointment", "ipm.contact", "ipm.task", "ipm.distlist", "ipm.activity", "ipm.stickynote")
+_OTHER_CLASSES = ("ipm.appointment", "ipm.contact", "ipm.task", "ipm.distlist", "ipm.activity")
+"""A note is no other: Evolution makes its memos as messages of that class."""
 
 
 class Draft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 
 import apsw
@@ -23,6 +24,7 @@ from postern.services.calendar.booking import Automation, BookingPolicy
 from postern.services.calendar.delegates import Delegate
 from postern.services.calendar.freebusy import Detail
 from postern.services.calendar.outgoing import Method, Outgoing
+from postern.services.calendar.settings import load_settings, replace_delegates
 from postern.services.item_access import Disposal
 from postern.store.interface import FlagChange, ItemUpdate
 from postern.store.sqlite.engine import SqliteStore
@@ -278,3 +280,25 @@ async def test_items_of_which_nothing_is_kept_are_read(world):
         db.execute("UPDATE spans SET busy = x'' WHERE uid = (SELECT min(uid) FROM spans)")
     service = FreeBusy(world.store, world.directory)
     assert (await service.ask(boris, ["anna@example.org"], at(1, 8), at(1, 12), 60))[0].merged == "0202"
+
+
+async def test_no_delegate_is_lost_among_workers_that_add_at_once(world):
+    stores = [
+        SqliteStore(world.place, world.store.blobs, world.store._host.bus, world.clock, 1, reserve_bytes=0)
+        for _worker in range(3)
+    ]
+    guid = (await world.principal("anna")).mailbox
+    mailboxes = [await store.mailbox(guid) for store in stores]
+
+    async def add(mailbox, name):
+        async def added(known):
+            await asyncio.sleep(0)  # as looking names up in the directory does
+            return (*known, Delegate(Person(f"{name}@example.org")))
+
+        await replace_delegates(mailbox, added)
+
+    await asyncio.gather(*(add(mailboxes[n % 3], f"d{n}") for n in range(12)))
+    found = (await load_settings(mailboxes[0])).delegates
+    assert sorted(one.person.address for one in found) == sorted(f"d{n}@example.org" for n in range(12))
+    for store in stores:
+        await store.close()

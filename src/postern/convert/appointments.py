@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from postern.convert.busy_times import kept_of
+from postern.convert.recurrences import StoredRecurrence, recurrence_of, stored_recurrence
 from postern.convert.zones.names import named_zone, windows_name
 from postern.convert.zones.rules import rules_of
 from postern.formats import global_object_id, recurrence_blob, timezones
@@ -33,7 +35,7 @@ from postern.model.calendar.appointment import (
     Sensitivity,
     State,
 )
-from postern.model.calendar.recurrence import Kind, Nth, Pattern, Recurrence, Weekday
+from postern.model.calendar.recurrence import Recurrence
 from postern.model.calendar.views import bounds, wall_clock
 from postern.model.calendar.zones import UTC_ZONE, Zone, to_utc, to_wall
 from postern.model.items import FOREVER, Span
@@ -48,8 +50,6 @@ _LATE_S = 253_402_300_799
 
 _Person = tuple[str, str]
 _Who = tuple[str, str, int, int, datetime | None, int, datetime | None, datetime | None]
-_Pattern = tuple[str, int, int, int, int, int, int, int, int | None, int | None]
-"""Kind, interval, days, first day, day of month, nth, month; then start, count, until (ordinals)."""
 
 
 def _named(name: str, default: Any) -> Any:
@@ -92,7 +92,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workspace_url: str = _named("PidLidMeetingWorkspaceUrl", "")
     net_show_url: str = _named("PidLidNetShowUrl", "")
     instance_of: datetime | None = _named("PidLidExceptionReplaceTime", None)
-    recurrence: _Pattern | None = _named("PosternRecurrence", None)
+    recurrence: StoredRecurrence | None = _named("PosternRecurrence", None)
     clock: int | None = _named("PosternClock", None)
     deleted: tuple[int, ...] = _named("PosternDeletedDays", ())
     modified: tuple[tuple[int, _Stored], ...] = _named("PosternExceptions", ())
@@ -149,7 +149,8 @@ def span_of(item: Appointment, viewer: Zone) -> Span:
     if item.zone.floating:
         low, high = low - 86_400, high + 86_400
     endless = item.recurrence is not None and item.recurrence.count is None and item.recurrence.until is None
-    return Span(low, FOREVER if endless or high >= _LATE_S else max(high, low + 1))
+    ends_at = FOREVER if endless or high >= _LATE_S else max(high, low + 1)
+    return Span(low, ends_at, kept_of(item, low, ends_at))
 
 
 def _stored(item: Appointment) -> _Stored:
@@ -190,7 +191,7 @@ def _stored(item: Appointment) -> _Stored:
         workspace_url=item.conferencing.workspace_url,
         net_show_url=item.conferencing.net_show_url,
         instance_of=item.instance_of,
-        recurrence=None if recurrence is None else _pattern(recurrence),
+        recurrence=None if recurrence is None else stored_recurrence(recurrence),
         clock=None if item.clock is None else item.clock.hour * 3600 + item.clock.minute * 60 + item.clock.second,
         deleted=tuple(day.toordinal() for day in item.deleted),
         modified=tuple((each.day.toordinal(), _stored(each.item)) for each in item.modified),
@@ -213,22 +214,6 @@ def _who(each: Attendee) -> _Who:
         each.sequence,
         each.proposed_start,
         each.proposed_end,
-    )
-
-
-def _pattern(recurrence: Recurrence) -> _Pattern:
-    pattern, until = recurrence.pattern, recurrence.until
-    return (
-        pattern.kind.value,
-        pattern.interval,
-        int(pattern.days),
-        pattern.first_day,
-        pattern.day_of_month,
-        int(pattern.nth),
-        pattern.month,
-        recurrence.start.toordinal(),
-        recurrence.count,
-        None if until is None else until.toordinal(),
     )
 
 
@@ -264,7 +249,7 @@ def _appointment(found: _Stored, *, brief: bool = False) -> Appointment:
         url=found.url,
         conferencing=_conferencing(found),
         instance_of=found.instance_of,
-        recurrence=None if found.recurrence is None else _recurrence(found.recurrence),
+        recurrence=None if found.recurrence is None else recurrence_of(found.recurrence),
         clock=None if found.clock is None else _clock(found.clock),
         deleted=tuple(date.fromordinal(day) for day in found.deleted),
         modified=tuple(ModifiedOccurrence(date.fromordinal(day), _appointment(each)) for day, each in found.modified),
@@ -287,13 +272,6 @@ def _clock(second: int) -> time:
 def _attendee(each: _Who) -> Attendee:
     address, name, role, response, responded_at, sequence, start, end = each
     return Attendee(Person(address, name), Role(role), Response(response), responded_at, sequence, start, end)
-
-
-def _recurrence(stored: _Pattern) -> Recurrence:
-    kind, interval, days, first_day, day_of_month, nth, month, start, count, until = stored
-    pattern = Pattern(Kind(kind), interval, Weekday(days), first_day, day_of_month, Nth(nth), month)
-    last = None if until is None else date.fromordinal(until)
-    return Recurrence(pattern, date.fromordinal(start), count, last)
 
 
 # --- MAPI's forms

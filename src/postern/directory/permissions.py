@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from postern.directory.base import ACCOUNTS, DirectoryFile
+from postern.directory.base import ACCOUNTS, MAX_CACHED, DirectoryFile
 from postern.directory.objects import (
     ANONYMOUS_MEMBER,
     DEFAULT_MEMBER,
@@ -35,36 +35,64 @@ class PermissionTables(DirectoryFile):
     async def mailbox_rights(self, owner: MailboxId, account: AccountId) -> frozenset[MailboxRight]:
         """What was granted to an account, also by way of its groups."""
         self._refresh()
-        key = ("mailbox", owner, account)
-        if key not in self._rights:
-            rows = self._rows(
-                f"{GRANTEES} SELECT DISTINCT p.right_name FROM recipient_permissions p"  # noqa: S608
-                " JOIN accounts a ON a.id = p.owner WHERE a.mailbox = ?2 AND p.grantee IN (SELECT id FROM held)",
-                (account, owner),
-            )
-            self._rights[key] = frozenset(MailboxRight(name) for (name,) in rows)
-        rights: frozenset[MailboxRight] = self._rights[key]
-        return rights
+        held = self._held(account)
+        return frozenset(right for grantee, right in self._grants(owner) if grantee in held)
 
     async def folder_rights(self, owner: MailboxId, account: AccountId) -> Mapping[int, FolderRight]:
         """Folder -> rights; a row of one's own or of a group wins over Default, as MS-OXCPERM 3.2.5.1 has it."""
         self._refresh()
-        key = ("folder", owner, account)
+        held = self._held(account)
+        named: dict[int, FolderRight] = {}
+        default: dict[int, FolderRight] = {}
+        for row in self._table(owner):
+            folder, grantee, rights = row.folder, row.grantee, row.rights
+            if grantee == DEFAULT_MEMBER or grantee in held:
+                table = default if grantee == DEFAULT_MEMBER else named
+                table[folder] = table.get(folder, FolderRight(0)) | rights
+        return default | named
+
+    def _held(self, account: AccountId) -> frozenset[int]:
+        """The account and its groups; cached, as are both tables: who looks at many mailboxes asks about each."""
+        key = ("held", account)
+        if key not in self._rights:
+            rows = self._rows(f"{GRANTEES} SELECT id FROM held", (account,))  # noqa: S608
+            self._remember(key, frozenset(number for (number,) in rows))
+        found: frozenset[int] = self._rights[key]
+        return found
+
+    def _grants(self, owner: MailboxId) -> Sequence[tuple[int, MailboxRight]]:
+        key = ("grants", owner)
         if key not in self._rights:
             rows = self._rows(
-                f"{GRANTEES} SELECT p.folder, p.grantee, p.rights FROM folder_permissions p"  # noqa: S608
-                " JOIN accounts a ON a.id = p.owner"
-                " WHERE a.mailbox = ?2 AND (p.grantee = ?3 OR p.grantee IN (SELECT id FROM held))",
-                (account, owner, DEFAULT_MEMBER),
+                "SELECT p.grantee, p.right_name FROM accounts a JOIN recipient_permissions p ON p.owner = a.id"
+                " WHERE a.mailbox = ?",
+                (owner,),
             )
-            named: dict[int, FolderRight] = {}
-            default: dict[int, FolderRight] = {}
-            for folder, grantee, rights in rows:
-                table = default if grantee == DEFAULT_MEMBER else named
-                table[folder] = table.get(folder, FolderRight(0)) | FolderRight(rights)
-            self._rights[key] = default | named
-        found: Mapping[int, FolderRight] = self._rights[key]
+            self._remember(key, [(grantee, MailboxRight(name)) for grantee, name in rows])
+        found: Sequence[tuple[int, MailboxRight]] = self._rights[key]
         return found
+
+    def _table(self, owner: MailboxId) -> Sequence[FolderPermission]:
+        key = ("table", owner)
+        if key not in self._rights:
+            rows = self._rows(
+                "SELECT p.folder, p.grantee, o.address, p.rights FROM accounts a"
+                " JOIN folder_permissions p ON p.owner = a.id LEFT JOIN objects o ON o.id = p.grantee"
+                " WHERE a.mailbox = ? ORDER BY p.folder, o.address",
+                (owner,),
+            )
+            table = [
+                FolderPermission(folder, AccountId(grantee), address or _special(grantee), FolderRight(rights))
+                for folder, grantee, address, rights in rows
+            ]
+            self._remember(key, table)
+        found: Sequence[FolderPermission] = self._rights[key]
+        return found
+
+    def _remember(self, key: tuple[object, ...], value: object) -> None:
+        if len(self._rights) >= MAX_CACHED:
+            self._rights.clear()
+        self._rights[key] = value
 
     async def reachable(self, account: AccountId) -> Sequence[Account]:
         """Other accounts in whose mailboxes an account has FULL_ACCESS or any folder right of its own."""
@@ -106,16 +134,12 @@ class PermissionTables(DirectoryFile):
         return [MailboxPermission(AccountId(g), address, MailboxRight(name)) for g, address, name in rows]
 
     async def folder_permissions(self, owner: MailboxId) -> Sequence[FolderPermission]:
-        """The table as granted."""
-        rows = self._rows(
-            "SELECT p.folder, p.grantee, o.address, p.rights FROM folder_permissions p"
-            " LEFT JOIN objects o ON o.id = p.grantee WHERE p.owner = ? ORDER BY p.folder, o.address",
-            (self._owner_id(owner),),
-        )
-        return [
-            FolderPermission(folder, AccountId(grantee), address or _special(grantee), FolderRight(rights))
-            for folder, grantee, address, rights in rows
-        ]
+        """The table as granted. Raises Refusal(NO_SUCH_RECIPIENT)."""
+        self._refresh()
+        table = self._table(owner)
+        if not table and self._by_mailbox.get(owner) is None:
+            self._owner_id(owner)
+        return list(table)
 
     async def recipient_rights(self, on: AccountId, account: AccountId) -> frozenset[MailboxRight]:
         """What was granted to an account on a group or account, also by way of its groups."""

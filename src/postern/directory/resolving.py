@@ -35,6 +35,8 @@ class Resolving(PermissionTables):
             if len(self._resolved) >= MAX_CACHED:
                 self._resolved.clear()
             found = self._resolved[address] = self._resolve(address)
+            if found.account is not None and found.account.mailbox is not None:
+                self._by_mailbox[found.account.mailbox] = found.account  # who resolves mostly asks for rights next
         return found
 
     def _resolve(self, address: str) -> Resolution:

@@ -37,15 +37,15 @@ class Zone(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _table() -> dict[str, str]:
-    from babel.core import get_global  # imported where a client asks for zones
+    from tzlocal.windows_tz import win_tz  # imported where a client asks for zones
 
-    return {name: str(place) for name, place in get_global("windows_zone_mapping").items()}
+    return dict(win_tz)
 
 
 @lru_cache(maxsize=1)
-def known() -> tuple[str, ...]:
-    """Names of all zones."""
-    return tuple(sorted(name for name in _table() if _place(name) is not None))
+def names() -> tuple[str, ...]:
+    """Of all zones; IANA's data may lack one of them."""
+    return tuple(sorted(_table()))
 
 
 def _place(name: str) -> ZoneInfo | None:
@@ -81,16 +81,20 @@ def _changes(place: ZoneInfo, year: int) -> list[tuple[datetime, int, int]]:
     """(instant, offset before, offset after) in a year."""
     found = []
     at, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    before = _offset(place, at)
     while at < end:
-        step = at + timedelta(days=1)
-        if _offset(place, at) != _offset(place, step):
-            low, high = at, step
-            while high - low > timedelta(seconds=1):
-                middle = low + (high - low) // 2
-                low, high = (middle, high) if _offset(place, middle) == _offset(place, at) else (low, middle)
-            instant = (high + timedelta(milliseconds=500)).replace(microsecond=0)
-            found.append((instant, _offset(place, at), _offset(place, step)))
-        at = step
+        # no zone has two changes within a week, but for Ramadan's four weeks
+        step = min(at + timedelta(days=7), end)
+        after = _offset(place, step)
+        if after != before:
+            low, high = 0, int((step - at).total_seconds())
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (
+                    (middle, high) if _offset(place, at + timedelta(seconds=middle)) == before else (low, middle)
+                )
+            found.append((at + timedelta(seconds=high), before, after))
+        at, before = step, after
     return found
 
 

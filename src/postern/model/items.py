@@ -202,6 +202,8 @@ class Span(NamedTuple):
     starts_at: int
     ends_at: int
     """FOREVER for a recurrence without end."""
+    busy: bytes = b""
+    """What free/busy needs of the item (convert.busy_times), empty if the item has to be read for it."""
 
 
 FOREVER = 2**62

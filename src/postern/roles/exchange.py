@@ -58,7 +58,7 @@ class Exchange:
             entropy=parts.entropy,
             log=log.logger(part="ews"),
             agendas=mail.agendas,
-            availability=FreeBusy(parts.store, parts.directory, mail.agendas.shelf),
+            availability=FreeBusy(parts.store, parts.directory),
             rules=RuleBooks(mail.mailboxes, parts.bus),
             delegation=Delegation(mail.mailboxes, parts.store, parts.directory),
             rooms=Rooms(parts.directory),

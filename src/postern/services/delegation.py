@@ -17,7 +17,7 @@ from postern.model.items import SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight, MailboxRight
 from postern.services.calendar.delegates import Delegate, Delivery
-from postern.services.calendar.settings import load_settings, save_settings
+from postern.services.calendar.settings import load_settings, replace_delegates, save_settings
 from postern.services.delegate_access import DelegateAccess
 from postern.services.item_access import ItemAccess
 from postern.services.mailboxes import Mailboxes
@@ -139,53 +139,68 @@ class Delegates:
     async def add(self, address: str, change: Change) -> Acting:
         """Make somebody a delegate; durable on return. Raises Refusal(ALREADY_EXISTS, TOO_MANY) and as `account`."""
         account = await self.account(address)
-        known = (await load_settings(self._mailbox)).delegates
-        if await self._find(known, account) is not None:
-            raise Refusal(Reason.ALREADY_EXISTS, address)
-        if len(known) >= MAX_DELEGATES:
-            raise Refusal(Reason.TOO_MANY, f"a mailbox has {MAX_DELEGATES} delegates at most")
-        rights = dict.fromkeys(FOLDERS, FolderRight(0)) | dict(change.rights)
-        await self._grant(account, rights)
-        await self._on_behalf(account, granted=True)
         one = Delegate(
             Person(account.address, account.display_name),
             change.receives_copies is True,
             change.sees_private is True,
         )
-        await save_settings(self._mailbox, delegates=(*known, one))
+
+        async def added(known: Sequence[Delegate]) -> Sequence[Delegate]:
+            if await self._find(known, account) is not None:
+                raise Refusal(Reason.ALREADY_EXISTS, address)
+            if len(known) >= MAX_DELEGATES:
+                raise Refusal(Reason.TOO_MANY, f"a mailbox has {MAX_DELEGATES} delegates at most")
+            return (*known, one)
+
+        await added((await load_settings(self._mailbox)).delegates)
+        rights = dict.fromkeys(FOLDERS, FolderRight(0)) | dict(change.rights)
+        await self._grant(account, rights)
+        await self._on_behalf(account, granted=True)
+        await replace_delegates(self._mailbox, added)
         return await self._acting(account, one)
 
     async def update(self, address: str, change: Change) -> Acting:
         """Change what a delegate may; durable on return. Raises Refusal(NO_SUCH_ITEM: is none) and as `account`."""
-        account, known, old = await self._known(address)
+        account, _ = await self._known(address)
         await self._grant(account, change.rights)
-        one = Delegate(
-            Person(account.address, account.display_name),
-            old.receives_copies if change.receives_copies is None else change.receives_copies,
-            old.sees_private if change.sees_private is None else change.sees_private,
-        )
-        await save_settings(self._mailbox, delegates=tuple(one if each is old else each for each in known))
-        return await self._acting(account, one)
+
+        async def updated(known: Sequence[Delegate]) -> Sequence[Delegate]:
+            old = await self._among(known, account)
+            one = Delegate(
+                Person(account.address, account.display_name),
+                old.receives_copies if change.receives_copies is None else change.receives_copies,
+                old.sees_private if change.sees_private is None else change.sees_private,
+            )
+            return tuple(one if each is old else each for each in known)
+
+        await replace_delegates(self._mailbox, updated)
+        return await self.get(address)
 
     async def remove(self, address: str) -> None:
         """Take everything a delegate was given; durable on return. Raises as `update`."""
-        account, known, old = await self._known(address)
+        account, _ = await self._known(address)
         await self._grant(account, dict.fromkeys(FOLDERS, FolderRight(0)))
         await self._on_behalf(account, granted=False)
-        await save_settings(self._mailbox, delegates=tuple(each for each in known if each is not old))
+
+        async def without(known: Sequence[Delegate]) -> Sequence[Delegate]:
+            old = await self._among(known, account)
+            return tuple(each for each in known if each is not old)
+
+        await replace_delegates(self._mailbox, without)
 
     async def get(self, address: str) -> Acting:
         """One delegate. Raises as `update`."""
-        account, _, old = await self._known(address)
-        return await self._acting(account, old)
+        return await self._acting(*await self._known(address))
 
-    async def _known(self, address: str) -> tuple[Account, Sequence[Delegate], Delegate]:
+    async def _known(self, address: str) -> tuple[Account, Delegate]:
         account = await self.account(address)
-        known = (await load_settings(self._mailbox)).delegates
+        return account, await self._among((await load_settings(self._mailbox)).delegates, account)
+
+    async def _among(self, known: Sequence[Delegate], account: Account) -> Delegate:
         found = await self._find(known, account)
         if found is None:
-            raise Refusal(Reason.NO_SUCH_ITEM, f"{address} is no delegate")
-        return account, known, found
+            raise Refusal(Reason.NO_SUCH_ITEM, f"{account.address} is no delegate")
+        return found
 
     async def _find(self, known: Sequence[Delegate], account: Account) -> Delegate | None:
         for one in known:

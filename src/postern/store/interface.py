@@ -247,6 +247,13 @@ class Mailbox(Protocol):
         """Calendar items whose span meets [starts_at, ends_at), recurring ones among them, ascending by UID."""
         ...
 
+    async def spans(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[tuple[Uid, int, int, bytes]]:
+        """UID and Span (start, end, busy) of calendar items that meet [starts_at, ends_at), without reading the items.
+
+        `busy` is what was given with the item as it is now, empty if nothing was. In no order.
+        """
+        ...
+
     async def conversations(self, folder: FolderId) -> Sequence[Conversation]:
         """A folder's conversations, the one with the latest item first. Cost: a look at each item's narrow row."""
         ...

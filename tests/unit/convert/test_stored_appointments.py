@@ -122,7 +122,7 @@ def test_values_that_make_no_sense_are_left_out():
 
 def test_the_span_of_a_series_without_end_has_none():
     endless = msgspec.structs.replace(SERIES, recurrence=Recurrence(SERIES.recurrence.pattern, date(2026, 11, 2)))
-    assert span_of(endless, UTC_ZONE) == (int(START.timestamp()), FOREVER)
+    assert span_of(endless, UTC_ZONE)[:2] == (int(START.timestamp()), FOREVER)
     assert span_of(SERIES, UTC_ZONE).ends_at > int((START + timedelta(days=70)).timestamp())
 
 

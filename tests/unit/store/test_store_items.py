@@ -172,6 +172,29 @@ async def test_located_in_any_folder(world: World, mailbox: Mailbox, inbox: Fold
         }
 
 
+async def test_what_is_kept_for_free_busy_is_never_older_than_its_item(mailbox: Mailbox) -> None:
+    calendar = (await mailbox.special(SpecialUse.CALENDAR)).id
+    new = thing(ItemClass.APPOINTMENT, {}, span=Span(0, 10, b"two"))
+    first, second = [p.uid for p in await mailbox.add(calendar, [new, new])]
+
+    async def kept(folder: FolderId = calendar) -> dict[int, tuple[int, int, bytes]]:
+        return {uid: (start, end, busy) for uid, start, end, busy in await mailbox.spans(folder, 0, 100)}
+
+    assert await kept() == {first: (0, 10, b"two"), second: (0, 10, b"two")}
+    assert await mailbox.spans(calendar, 10, 100) == []
+    await mailbox.update(calendar, first, ItemUpdate(set={"PidLidBusyStatus": 3}))
+    assert (await kept())[first] == (0, 10, b"")
+    await mailbox.update(calendar, first, ItemUpdate(set={"PidLidBusyStatus": 1}, span=Span(5, 15, b"one")))
+    await mailbox.update(calendar, second, ItemUpdate(flags=FlagChange(add=1)))
+    assert await kept() == {first: (5, 15, b"one"), second: (0, 10, b"two")}
+    other = (await mailbox.create_folder(None, "Team", FolderClass.CALENDAR)).id
+    (copied,) = (await mailbox.copy(calendar, [(first, first)], other)).placements
+    assert await kept(other) == {copied: (5, 15, b"one")}
+    (exported,) = await mailbox.export(other, [copied])
+    assert exported.span == Span(5, 15, b"one")
+    await refused(Reason.NO_SUCH_FOLDER, mailbox.spans(FolderId(12345), 0, 1))
+
+
 async def test_calendar_view(mailbox: Mailbox) -> None:
     calendar = (await mailbox.special(SpecialUse.CALENDAR)).id
     spans = [(0, 10), (10, 20), (15, 15), (5, FOREVER), (30, 40), None]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from postern.formats.windows_zones import Zone, known, zone
+import asyncio
+from contextlib import suppress
+
+from postern.formats.windows_zones import Zone, names, zone
 from postern.frontends.ews.call import Call
 from postern.protocols.ews import responses
 from postern.protocols.ews.lookup_requests import GetServerTimeZones
@@ -14,11 +17,16 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 async def get_server_time_zones(call: Call, request: GetServerTimeZones) -> str:
     """GetServerTimeZones."""
     year = call.services.clock.now().year
-    wanted = known() if request.ids is None else [name for name in request.ids if name in set(known())]
+    every = await asyncio.to_thread(names)  # the first time, a module of tables is loaded
+    wanted = every if request.ids is None else request.ids
 
-    async def one(names: list[str]) -> str:
-        rows = "".join(definition(zone(name, year), full=request.full) for name in names)
-        return f"<m:TimeZoneDefinitions>{rows}</m:TimeZoneDefinitions>"
+    async def one(wanted: list[str]) -> str:
+        rows = []
+        for name in wanted:
+            with suppress(KeyError):
+                rows.append(definition(zone(name, year), full=request.full))
+            await asyncio.sleep(0)  # the first time, a zone's data are read and its rules looked for
+        return f"<m:TimeZoneDefinitions>{''.join(rows)}</m:TimeZoneDefinitions>"
 
     message = "GetServerTimeZonesResponseMessage"
     return responses.response("GetServerTimeZones", await call.each(message, [list(wanted)], one))

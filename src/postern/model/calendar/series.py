@@ -6,13 +6,16 @@ lies outside of them has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import lru_cache
+from itertools import islice, takewhile
 
 from postern.model.calendar.recurrence import Kind, Nth, Pattern, Recurrence, Weekday
 
 _LAST_ORDINAL = date.max.toordinal()
+_FEW_WEEKS = 60
 _LAST_MONTH = 9999 * 12 + 11
 _MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -52,19 +55,16 @@ def occurrence_count(recurrence: Recurrence) -> int | None:
     return _plan(recurrence.pattern, recurrence.start).number(recurrence.until.toordinal() + 1)
 
 
-def ordinals_between(recurrence: Recurrence, low: int, high: int) -> Iterator[int]:
+def ordinals_between(recurrence: Recurrence, low: int, high: int) -> Iterable[int]:
     """Ordinals of the occurrences from day `low` to day `high`, both included; costs what it yields."""
     plan = _plan(recurrence.pattern, recurrence.start)
     if recurrence.until is not None:
         high = min(high, recurrence.until.toordinal())
     number = plan.number(low)
-    end = recurrence.count
-    while end is None or number < end:
-        ordinal = plan.ordinal(number)
-        if ordinal is None or ordinal > high:
-            return
-        yield ordinal
-        number += 1
+    if recurrence.count is not None and number >= recurrence.count:
+        return ()
+    found = plan.between(number, min(high, _LAST_ORDINAL))
+    return found if recurrence.count is None else islice(found, recurrence.count - number)
 
 
 def days_between(recurrence: Recurrence, low: date, high: date) -> Iterator[date]:
@@ -88,17 +88,18 @@ def month_length(year: int, month: int) -> int:
 def nth_weekday(year: int, month: int, days: Weekday, nth: Nth) -> int:
     """The day of a month that is its nth among the days of the week in the mask."""
     length = month_length(year, month)
+    mask = int(days)
     if nth is Nth.LAST:
         weekday = date(year, month, length).toordinal() % 7
         day = length
-        while not days & (1 << weekday):
+        while not mask >> weekday & 1:
             weekday = (weekday - 1) % 7
             day -= 1
         return day
     weekday = date(year, month, 1).toordinal() % 7
     day, found = 1, 0
     while True:
-        if days & (1 << weekday):
+        if mask >> weekday & 1:
             found += 1
             if found == nth:
                 return day
@@ -117,12 +118,16 @@ class _Daily:
     def number(self, low: int) -> int:
         return max(0, -(-(low - self._start) // self._interval))
 
+    def between(self, number: int, high: int) -> Iterable[int]:
+        return range(self._start + number * self._interval, high + 1, self._interval)
+
 
 class _Weekly:
     """A week may begin before the year 1; only days on or after the start are ever named."""
 
     def __init__(self, start: int, pattern: Pattern) -> None:
-        self._offsets = sorted((day - pattern.first_day) % 7 for day in range(7) if pattern.days & (1 << day))
+        days = int(pattern.days)  # a flag's own operators cost a microsecond each
+        self._offsets = sorted((day - pattern.first_day) % 7 for day in range(7) if days >> day & 1)
         into_week = (start % 7 - pattern.first_day) % 7
         self._week = start - into_week
         self._skipped = sum(offset < into_week for offset in self._offsets)
@@ -137,6 +142,16 @@ class _Weekly:
         week, rest = divmod(low - self._week, self._step)
         before = sum(offset < rest for offset in self._offsets)
         return max(0, week * len(self._offsets) + before - self._skipped)
+
+    def between(self, number: int, high: int) -> Iterable[int]:
+        week, index = divmod(number + self._skipped, len(self._offsets))
+        first = self._week + week * self._step
+        weeks = range(first, high + 1, self._step)
+        if len(weeks) <= _FEW_WEEKS:
+            days = [at + offset for at in weeks for offset in self._offsets]
+            return days[index : bisect_right(days, high)]
+        every = (at + offset for at in weeks for offset in self._offsets)
+        return takewhile(high.__ge__, islice(every, index, None))
 
 
 class _Monthly:
@@ -173,6 +188,10 @@ class _Monthly:
         number = max(0, -(-(day.year * 12 + day.month - 1 - self._first) // self._step))
         month = self._first + number * self._step
         return number + (month <= _LAST_MONTH and self._day(month) < low)
+
+    def between(self, number: int, high: int) -> Iterable[int]:
+        months = range(self._first + number * self._step, _LAST_MONTH + 1, self._step)
+        return takewhile(high.__ge__, map(self._day, months))
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """Who is free when: many people's calendars by what each of them shows to who asks (MS-OXWAVLS 3.1.4.1).
 
-A calendar that has not changed since it was last asked for the same window is not looked at again; the work for many
-is done in slices between which the loop goes on.
+Times are found by what the store keeps of each item beside its span; items are read only where somebody may see what
+they are about. A calendar that has not changed since it was last asked for the same window is not looked at again; the
+work for many is done in slices between which the loop goes on.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from datetime import date, datetime
 from time import monotonic
 from typing import NamedTuple
 
+from postern.convert.appointments import from_properties
 from postern.directory.interface import DEFAULT_MEMBER, Account, Directory
 from postern.model.calendar.appointment import Role
+from postern.model.calendar.views import seconds
 from postern.model.calendar.zones import Zone
 from postern.model.ids import ChangeNumber, FolderId, MailboxId
-from postern.model.items import SpecialUse
+from postern.model.items import Columns, ItemClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
 from postern.services.calendar.freebusy import (
@@ -28,21 +31,25 @@ from postern.services.calendar.freebusy import (
     blocks,
     check_window,
     detail_of,
+    in_order,
     merged,
     no_data,
+    times,
 )
 from postern.services.calendar.settings import CalendarSettings, load_settings
-from postern.services.calendar.shelf import Shelf
 from postern.services.calendar.suggestions import Day, Invited, Options, suggest
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
-from postern.store.interface import Mailbox, Store
+from postern.store.interface import Mailbox, Store, normalise
 
 MAX_PEOPLE = 100
 """EWS: ErrorTooManyObjects... above it (Exchange's limit of mailboxes in one request)."""
 _SLICE_S = 0.003
+_COLUMNS = Columns.CLASS | Columns.PROPERTIES
+_KEPT_BLOCKS = 200_000
+"""Of all windows that are remembered (about 40 MB, more with subjects)."""
 _KEPT = 4000
-"""Calendars whose blocks are remembered for a window."""
+"""Calendars whose settings are remembered, and windows."""
 
 
 class Availability(NamedTuple):
@@ -76,12 +83,12 @@ class _Known(NamedTuple):
 class FreeBusy:
     """One per worker."""
 
-    def __init__(self, store: Store, directory: Directory, shelf: Shelf) -> None:
+    def __init__(self, store: Store, directory: Directory) -> None:
         self._store = store
         self._directory = directory
         self._permissions = Permissions(directory)
-        self._shelf = shelf
         self._kept: OrderedDict[_Key, _Known] = OrderedDict()
+        self._kept_blocks = 0
         self._facts: OrderedDict[MailboxId, tuple[ChangeNumber, FolderId, CalendarSettings]] = OrderedDict()
 
     async def ask(
@@ -140,8 +147,7 @@ class FreeBusy:
             key = _Key(account.mailbox, start, end, detail, interval)
             known = self._kept.get(key)
             if known is None or known.seen != seen:
-                book = await self._shelf.book(mailbox, folder)
-                made = blocks(book.items(), start, end, settings.zone, detail)
+                made = await self._blocks(mailbox, folder, start, end, settings.zone, detail)
                 known = _Known(seen, made, merged(made, start, end, interval), settings.working_hours)
                 self._keep(key, known)
             self._kept.move_to_end(key)
@@ -159,10 +165,28 @@ class FreeBusy:
                 self._facts.popitem(last=False)
         return known[1], known[2]
 
+    async def _blocks(
+        self, mailbox: Mailbox, folder: FolderId, start: datetime, end: datetime, zone: Zone, detail: Detail
+    ) -> list[Block]:
+        spans = await mailbox.spans(folder, seconds(start), max(seconds(end), seconds(start) + 1))
+        if detail is Detail.TIMES and all(kept for _uid, _starts_at, _ends_at, kept in spans):
+            return in_order(times(spans, start, end, zone))
+        kept_whole = detail is not Detail.TIMES
+        found = [] if kept_whole else times([row for row in spans if row[3]], start, end, zone)
+        wanted = normalise((row[0], row[0]) for row in spans if kept_whole or not row[3])
+        async for rows in mailbox.items(folder, _COLUMNS, wanted):
+            items = [
+                from_properties(stored or b"", brief=True) for kind, stored in rows if kind == ItemClass.APPOINTMENT
+            ]
+            found += blocks(items, start, end, zone, detail)
+        return in_order(found)
+
     def _keep(self, key: _Key, known: _Known) -> None:
+        old = self._kept.pop(key, None)
         self._kept[key] = known
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        self._kept_blocks += len(known.blocks) - (len(old.blocks) if old is not None else 0)
+        while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._kept_blocks > _KEPT_BLOCKS):
+            self._kept_blocks -= len(self._kept.popitem(last=False)[1].blocks)
 
     async def detail(self, principal: Principal, account: Account, folder: FolderId) -> Detail:
         """What an account's calendar shows to somebody: by its rights, and times alone where nobody has set Default."""

@@ -6,11 +6,15 @@ Values of kind `calendar` in the mailbox (store settings); one that cannot be re
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from postern.directory.interface import Account, RecipientKind
 from postern.model.calendar.zones import UTC_ZONE, Zone
+from postern.model.ids import ChangeNumber
+from postern.model.refusal import Reason, Refusal
+from postern.model.sync import Setting
 from postern.services.calendar.booking import Automation, BookingPolicy
 from postern.services.calendar.delegates import Delegate
 from postern.services.calendar.delegates import Delivery as DelegateDelivery
@@ -19,6 +23,8 @@ from postern.services.calendar.publishing import Level
 from postern.store.interface import Mailbox
 
 KIND = "calendar"
+_DELEGATES = "delegates"
+_MOST_ATTEMPTS = 100
 _log = logging.getLogger(__name__)
 
 
@@ -76,8 +82,12 @@ def policy_of(settings: CalendarSettings, account: Account) -> BookingPolicy:
 
 async def load_settings(mailbox: Mailbox) -> CalendarSettings:
     """A mailbox's; cheap: one seek."""
+    return _read(mailbox, await mailbox.settings(KIND))
+
+
+def _read(mailbox: Mailbox, stored: Sequence[Setting]) -> CalendarSettings:
     found = {}
-    for setting in await mailbox.settings(KIND):
+    for setting in stored:
         kind = _FIELDS.get(setting.key)
         if kind is None:
             continue
@@ -96,3 +106,25 @@ async def save_settings(mailbox: Mailbox, **values: object) -> None:
     assert packed.keys() <= _FIELDS.keys()
     await mailbox.set_settings(KIND, packed)
     await mailbox.durable()
+
+
+async def replace_delegates(
+    mailbox: Mailbox, change: Callable[[Sequence[Delegate]], Awaitable[Sequence[Delegate]]]
+) -> None:
+    """Change the list of delegates as a whole; durable on return. Raises what `change` raises, Refusal(TRY_LATER).
+
+    `change` is asked again if somebody else, in whatever process, has written the list meanwhile: nobody is lost.
+    """
+    for _attempt in range(_MOST_ATTEMPTS):
+        stored = await mailbox.settings(KIND)
+        since = next((one.changed for one in stored if one.key == _DELEGATES), ChangeNumber(0))
+        wanted = tuple(await change(_read(mailbox, stored).delegates))
+        try:
+            await mailbox.set_settings(KIND, {_DELEGATES: msgspec.json.encode(wanted)}, since)
+        except Refusal as refusal:
+            if refusal.reason is not Reason.CONFLICT:
+                raise
+            continue
+        await mailbox.durable()
+        return
+    raise Refusal(Reason.TRY_LATER, "the delegates are being changed by others")

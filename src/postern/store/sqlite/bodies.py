@@ -21,7 +21,9 @@ from postern.store.sqlite.txn import Txn
 MAX_ATTACHMENTS = 1000
 
 _ATTACH = "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)"
-_SPAN = "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?)"
+_SPAN = "INSERT OR REPLACE INTO spans (folder, uid, starts_at, ends_at, busy) VALUES (?, ?, ?, ?, ?)"
+_SPAN_ALONE = "UPDATE spans SET busy = x'' WHERE folder = ? AND uid = ?"
+"""Nobody said what free/busy needs of an item that was changed: it has to be read."""
 _ROW = (
     "SELECT i.item, i.flags, i.created, i.altered, i.size, i.content, i.segment, c.properties,"
     " coalesce((SELECT others FROM shared s WHERE s.content = i.content), 0)"
@@ -75,7 +77,7 @@ def _attach(txn: Txn, content: int, attachments: Sequence[NewAttachment]) -> lis
 
 def _set_span(txn: Txn, folder: FolderId, uid: int, span: Span) -> None:
     # an event without duration still is somewhere
-    txn.execute(_SPAN, (folder, uid, span.starts_at, max(span.ends_at, span.starts_at + 1)))
+    txn.execute(_SPAN, (folder, uid, span.starts_at, max(span.ends_at, span.starts_at + 1), span.busy))
 
 
 def insert_beside(txn: Txn, folder: FolderId, uid: int, item: NewItem) -> None:
@@ -153,6 +155,8 @@ def update(txn: Txn, folder: FolderId, uid: Uid, wanted: ItemUpdate, unchanged_s
         txn.execute("DELETE FROM spans WHERE folder = ? AND uid = ?", (folder, uid))
     elif wanted.span is not None:
         _set_span(txn, folder, uid, wanted.span)
+    elif properties != stored:
+        txn.execute(_SPAN_ALONE, (folder, uid))
     change = txn.change()
     if new_content or spanned or flags_after | 1 != flags | 1:
         altered = change_key = change
@@ -240,6 +244,19 @@ def overlapping(db: apsw.Connection, folder: FolderId, starts_at: int, ends_at: 
     return [row[0] for row in found]
 
 
+def spans(
+    db: apsw.Connection, folder: FolderId, starts_at: int, ends_at: int, limit: int
+) -> list[tuple[Uid, int, int, bytes]]:
+    """UID and span of what meets [starts_at, ends_at), at most so many. Raises Refusal(NO_SUCH_FOLDER)."""
+    uid_validity(db, folder)
+    return rows(
+        db,
+        "SELECT uid, starts_at, ends_at, busy FROM spans INDEXED BY spans_time"
+        " WHERE folder = ? AND ends_at > ? AND starts_at < ? LIMIT ?",
+        (folder, starts_at, ends_at, limit),
+    )
+
+
 def export(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> list[NewItem]:
     """Items as another mailbox can take them."""
     names = dict(rows(db, "SELECT bit, name FROM keywords"))
@@ -249,7 +266,7 @@ def export(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> list[N
             db, _EXPORT, (folder, wanted)
         ):
             envelope, bodystructure, prefix, parts, subject, message_id, properties, header, number = rest
-            span = rows(db, "SELECT starts_at, ends_at FROM spans WHERE folder = ? AND uid = ?", (folder, uid))
+            span = rows(db, "SELECT starts_at, ends_at, busy FROM spans WHERE folder = ? AND uid = ?", (folder, uid))
             items.append(
                 NewItem(
                     blob=BlobRef(segment, record),
@@ -275,4 +292,4 @@ def export(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> list[N
     return items
 
 
-__all__ = ["Rendering", "attachments", "export", "insert_beside", "overlapping", "size_of", "update"]
+__all__ = ["Rendering", "attachments", "export", "insert_beside", "overlapping", "size_of", "spans", "update"]

@@ -26,6 +26,9 @@ EXPORT_ITEMS = 500
 EXPORT_SLICE = 32
 FEW_ORIGINS = 20
 """Looked for on the loop: a seek a folder for each."""
+FEW_SPANS = 1000
+"""Read on the loop."""
+MAX_SPANS = 100_000
 LOCATE_ITEMS = 500
 """Between two chances for the other connections."""
 
@@ -87,6 +90,14 @@ class ItemMethods(ABC):
     async def overlapping(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[Uid]:
         """Calendar items whose span meets [starts_at, ends_at)."""
         return await self.consult(lambda db: bodies.overlapping(db, folder, starts_at, ends_at))
+
+    async def spans(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[tuple[Uid, int, int, bytes]]:
+        """UID, start, end, what is kept for free/busy, of calendar items whose span meets [starts_at, ends_at)."""
+        look = partial(bodies.spans, folder=folder, starts_at=starts_at, ends_at=ends_at)
+        found = await self.consult(partial(look, limit=FEW_SPANS))
+        if len(found) < FEW_SPANS:
+            return found
+        return await self.read_in_thread(partial(look, limit=MAX_SPANS))
 
     async def removed_from(self, folder: FolderId) -> Sequence[Uid]:
         """UIDs in Recoverable Items of what was removed from a folder."""

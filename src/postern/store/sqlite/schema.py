@@ -15,7 +15,7 @@ import apsw
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
 
-LAYOUT_VERSION = 4
+LAYOUT_VERSION = 5
 """`PRAGMA user_version` of a file written by this program."""
 
 BLOCK = 4096
@@ -181,7 +181,12 @@ CREATE TABLE conversations (
 CREATE TABLE conversed (folder INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
 """
 
-_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3, _LAYOUT_4)
+# What free/busy needs of an item, beside its span; rows of older layouts say nothing until their item is changed.
+_LAYOUT_5 = """
+ALTER TABLE spans ADD COLUMN busy BLOB NOT NULL DEFAULT x'';
+"""
+
+_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3, _LAYOUT_4, _LAYOUT_5)
 """Step n brings a file from layout n to n + 1."""
 
 

@@ -39,7 +39,8 @@ _BURY = (
     " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid"
 )
 _SPAN = (
-    "INSERT INTO spans SELECT ?, ? + p.seq, s.starts_at, s.ends_at"
+    "INSERT INTO spans (folder, uid, starts_at, ends_at, busy)"
+    " SELECT ?, ? + p.seq, s.starts_at, s.ends_at, s.busy"
     " FROM picked p CROSS JOIN spans s WHERE s.folder = ? AND s.uid = p.uid"
 )
 _REMOVE = "DELETE FROM items WHERE folder = ? AND uid IN (SELECT uid FROM picked)"

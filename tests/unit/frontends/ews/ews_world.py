@@ -244,7 +244,7 @@ class World:
         self.services = Services(
             mailboxes=mailboxes,
             agendas=agendas,
-            availability=FreeBusy(parts.store, parts.directory, agendas.shelf),
+            availability=FreeBusy(parts.store, parts.directory),
             rules=RuleBooks(mailboxes, parts.bus),
             delegation=Delegation(mailboxes, parts.store, parts.directory),
             rooms=Rooms(parts.directory),

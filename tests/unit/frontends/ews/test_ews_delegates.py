@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from test_ews_calendar import TIMES, ZONE, made
 from test_ews_folders import get, named
 from test_ews_hostile import fault
 from test_ews_permissions import ALL
 
+from postern.directory.interface import NewAccount
 from postern.model.rights import MailboxRight
 
 OWNER = "<m:Mailbox><t:EmailAddress>anna@example.org</t:EmailAddress></m:Mailbox>"
@@ -244,3 +247,11 @@ async def test_private_items_are_seen_by_who_may(anna, boris, private):
     assert got.text("//t:EffectiveRights/t:ViewPrivateItems") == private
     await anna.single(removed("boris"))
     assert (await boris.get(item)).codes == ["ErrorAccessDenied"]
+
+
+async def test_delegates_added_at_once_are_all_there(anna, world):
+    names = [f"helper{number}" for number in range(6)]
+    await world.parts.directory.create_accounts([NewAccount(f"{name}@example.org", name) for name in names])
+    told = await asyncio.gather(*(anna.single(change("AddDelegate", user(name))) for name in names))
+    assert [codes(one) for one in told] == [["NoError"]] * 6
+    assert len(codes(await anna.single(asked()))) == 6

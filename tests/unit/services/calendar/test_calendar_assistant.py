@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
+
+import apsw
 import msgspec
 import pytest
 
 from crash.organisation import PEER
+from postern.convert.appointments import span_of, to_properties
 from postern.model.calendar.appointment import Appointment, Attendee, Busy, Person, Response
+from postern.model.calendar.zones import UTC_ZONE
 from postern.model.envelope import Envelope, Recipient
 from postern.model.items import SpecialUse
 from postern.model.refusal import Reason
@@ -18,8 +24,10 @@ from postern.services.calendar.booking import Automation, BookingPolicy
 from postern.services.calendar.delegates import Delegate
 from postern.services.calendar.freebusy import Detail
 from postern.services.calendar.outgoing import Method, Outgoing
+from postern.services.calendar.settings import load_settings, replace_delegates
 from postern.services.item_access import Disposal
-from postern.store.interface import FlagChange
+from postern.store.interface import FlagChange, ItemUpdate
+from postern.store.sqlite.engine import SqliteStore
 from unit.services.calendar.agenda_world import World, at
 
 OUTSIDE = Person("outside@example.net", "Outside")
@@ -220,7 +228,7 @@ async def test_calendars_that_are_none_are_mere_mail(world):
 async def test_free_busy_shows_what_each_calendar_allows(world):
     anna = await world.agenda("anna")
     await anna.create(Appointment(uid="", start=at(1, 9), end=at(1, 10), subject="Secret plan"))
-    service = FreeBusy(world.store, world.directory, world.shelf)
+    service = FreeBusy(world.store, world.directory)
     boris = await world.principal("boris")
 
     async def ask():
@@ -240,3 +248,57 @@ async def test_free_busy_shows_what_each_calendar_allows(world):
     await world.directory.set_folder_rights(mailbox, 0, "boris@example.org", None)
     await world.directory.set_folder_rights(mailbox, 0, "default", ROLES["none"])
     assert (await ask())[0].refusal.reason is Reason.NOT_PERMITTED
+
+
+async def test_free_busy_follows_what_another_worker_writes(world):
+    boris = await world.principal("boris")
+    window = at(1, 8), at(1, 12)
+    service = FreeBusy(world.store, world.directory)
+
+    async def asked():
+        return (await service.ask(boris, ["anna@example.org"], *window, 60))[0].merged
+
+    assert await asked() == "0000"
+    anna = await world.agenda("anna")
+    entry = await anna.create(Appointment(uid="", start=at(1, 9), end=at(1, 10)))
+    assert await asked() == "0200"
+    other = SqliteStore(world.place, world.store.blobs, world.store._host.bus, world.clock, 1, reserve_bytes=0)
+    mailbox = await other.mailbox((await world.principal("anna")).mailbox)
+    moved = msgspec.structs.replace(entry.item, start=at(1, 10), end=at(1, 11))
+    change = ItemUpdate(set=to_properties(moved), span=span_of(moved, UTC_ZONE))
+    await mailbox.update(entry.folder, entry.uid, change)
+    assert await asked() == "0020"
+    await other.close()
+
+
+async def test_items_of_which_nothing_is_kept_are_read(world):
+    boris = await world.principal("boris")
+    anna = await world.agenda("anna")
+    await anna.create(Appointment(uid="", start=at(1, 9), end=at(1, 10)))
+    await anna.create(Appointment(uid="", start=at(1, 11), end=at(1, 12)))
+    with closing(apsw.Connection(str(world.store.path((await world.principal("anna")).mailbox)))) as db:
+        db.execute("UPDATE spans SET busy = x'' WHERE uid = (SELECT min(uid) FROM spans)")
+    service = FreeBusy(world.store, world.directory)
+    assert (await service.ask(boris, ["anna@example.org"], at(1, 8), at(1, 12), 60))[0].merged == "0202"
+
+
+async def test_no_delegate_is_lost_among_workers_that_add_at_once(world):
+    stores = [
+        SqliteStore(world.place, world.store.blobs, world.store._host.bus, world.clock, 1, reserve_bytes=0)
+        for _worker in range(3)
+    ]
+    guid = (await world.principal("anna")).mailbox
+    mailboxes = [await store.mailbox(guid) for store in stores]
+
+    async def add(mailbox, name):
+        async def added(known):
+            await asyncio.sleep(0)  # as looking names up in the directory does
+            return (*known, Delegate(Person(f"{name}@example.org")))
+
+        await replace_delegates(mailbox, added)
+
+    await asyncio.gather(*(add(mailboxes[n % 3], f"d{n}") for n in range(12)))
+    found = (await load_settings(mailboxes[0])).delegates
+    assert sorted(one.person.address for one in found) == sorted(f"d{n}@example.org" for n in range(12))
+    for store in stores:
+        await store.close()

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postern.convert.appointments import span_of
 from postern.model.calendar.appointment import Appointment, Attendee, Busy, Person, Role, Sensitivity, State
-from postern.model.calendar.recurrence import Kind, Pattern, Recurrence, Weekday
-from postern.model.calendar.zones import UTC_ZONE, Zone
+from postern.model.calendar.recurrence import Kind, Nth, Pattern, Recurrence, Weekday
+from postern.model.calendar.views import with_deleted, with_modified
+from postern.model.calendar.zones import FLOATING, UTC_ZONE, Zone
+from postern.model.ids import Uid
 from postern.model.refusal import Refusal
 from postern.model.rights import ROLES, FolderRight
 from postern.services.calendar.booking import Automation, BookingPolicy, Cause, Outcome, decide
@@ -22,8 +25,10 @@ from postern.services.calendar.freebusy import (
     blocks,
     check_window,
     detail_of,
+    in_order,
     joined,
     merged,
+    times,
 )
 from postern.services.calendar.suggestions import Invited, Options, Quality, suggest
 
@@ -181,3 +186,61 @@ def test_who_may_book_who_may_ask_and_delegates() -> None:
     chief = msgspec.structs.replace(long, organizer=Person("Chief@example.org"))
     assert decide(closed, chief, room(), NOW, BERLIN).outcome is Outcome.ACCEPT
     assert decide(closed, chief, room(block(9, 10)), NOW, BERLIN).outcome is Outcome.DECLINE
+
+
+ZONES = st.sampled_from([UTC_ZONE, BERLIN, Zone("America/New_York"), Zone("Asia/Kathmandu"), FLOATING])
+PATTERNS = st.one_of(
+    st.builds(Pattern, st.just(Kind.DAILY), st.integers(1, 9)),
+    st.builds(Pattern, st.just(Kind.WEEKLY), st.integers(1, 3), st.integers(1, 127).map(Weekday), st.integers(0, 6)),
+    st.builds(Pattern, st.just(Kind.ABSOLUTE_MONTHLY), st.integers(1, 2), day_of_month=st.integers(1, 31)),
+    st.builds(Pattern, st.just(Kind.RELATIVE_MONTHLY), days=st.integers(1, 127).map(Weekday), nth=st.sampled_from(Nth)),
+)
+
+
+@st.composite
+def appointments(draw: st.DrawFn) -> Appointment:
+    start = NOW + timedelta(minutes=draw(st.integers(-60 * 24 * 200, 60 * 24 * 60)))
+    item = Appointment(
+        uid="one",
+        start=start,
+        end=start + timedelta(minutes=draw(st.sampled_from([0, 30, 90, 1440, 4000]))),
+        zone=draw(ZONES),
+        busy=draw(st.sampled_from(Busy)),
+        state=draw(st.sampled_from([State.NONE, State.MEETING | State.CANCELED])),
+    )
+    if not draw(st.booleans()):
+        return item
+    ends = draw(st.sampled_from([{}, {"count": 5}, {"until": start.date() + timedelta(days=40)}]))
+    item = msgspec.structs.replace(item, recurrence=Recurrence(draw(PATTERNS), start.date(), **ends))
+    for days in draw(st.lists(st.integers(0, 30), max_size=3)):
+        item = with_deleted(item, start.date() + timedelta(days=days))
+    for days in draw(st.lists(st.integers(0, 30), max_size=2)):
+        moved = msgspec.structs.replace(
+            item, start=start + timedelta(days=days, hours=1), end=start + timedelta(days=days, hours=3),
+            busy=draw(st.sampled_from(Busy)), recurrence=None, deleted=(), modified=(),
+        )  # fmt: skip
+        item = with_modified(item, start.date() + timedelta(days=days), moved)
+    return item
+
+
+@settings(max_examples=300, deadline=None)
+@given(appointments(), ZONES.filter(lambda zone: not zone.floating), st.integers(-60, 60), st.integers(1, 62))
+def test_what_is_kept_for_free_busy_says_what_the_item_says(
+    item: Appointment, viewer: Zone, first: int, days: int
+) -> None:
+    start = NOW + timedelta(days=first)
+    end = start + timedelta(days=days)
+    span = span_of(item, BERLIN)
+    assert span.busy
+    met = span.starts_at < end.timestamp() and span.ends_at > start.timestamp()
+    rows = [(Uid(1), span.starts_at, span.ends_at, span.busy)] if met else []
+    expected = blocks([item], start, end, viewer)
+    assert in_order(times(rows, start, end, viewer)) == expected
+    assert merged(times(rows, start, end, viewer), start, end) == merged(expected, start, end)
+
+
+def test_what_lies_at_the_edges_of_the_calendar_is_read() -> None:
+    early = datetime(2, 1, 1, tzinfo=UTC)
+    assert span_of(Appointment(uid="x", start=early, end=early + timedelta(hours=1)), UTC_ZONE).busy == b""
+    with pytest.raises(ValueError):
+        times([(Uid(1), 0, 10**10, b"\xff\xff")], at(0), at(24), UTC_ZONE)

@@ -62,6 +62,7 @@ class DirectoryFile:
         self._ended = 0
         self._db = schema.connect(path)
         self._version = -1
+        self._state = 0
         self._fresh = False
         self._resolved: dict[str, Resolution] = {}
         self._logins: dict[str, Account | None] = {}
@@ -96,7 +97,13 @@ class DirectoryFile:
     def _turn_ended(self) -> None:
         self._fresh = False
 
+    async def state(self) -> int:
+        """Another number whenever anything was written, by whichever process."""
+        self._refresh()
+        return self._state
+
     def _forget(self) -> None:
+        self._state += 1
         self._resolved.clear()
         self._logins.clear()
         self._by_number.clear()

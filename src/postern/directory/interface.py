@@ -87,6 +87,10 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
     """Refusals: ALREADY_EXISTS, NO_SUCH_RECIPIENT, BAD_NAME, CONFLICT, READ_ONLY, DISK_FULL, TRY_LATER."""
 
     # --- reading
+    async def state(self) -> int:
+        """Another number whenever anything was written, by whichever process."""
+        ...
+
     async def resolve(self, address: str) -> Resolution:
         """What an address is; cached until the directory changes. Unknown is an answer, a malformed one too."""
         ...

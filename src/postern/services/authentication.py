@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
@@ -40,6 +40,22 @@ __all__ = ["Authentication", "AuthenticationSettings", "PasswordSource", "Princi
 
 USE_NOTED_EVERY_S = 300.0
 """How exactly the last use of an app password is known."""
+
+
+MAX_KNOWN = 5_000
+"""Sign-ins that are remembered whole; about a kilobyte each."""
+
+
+class _Known(NamedTuple):
+    """A password that let somebody in."""
+
+    account: Account
+    counters: Counters
+    principal: Principal
+    state: int
+    """Of the directory, before anything was looked at."""
+    until: float
+    """Monotonic: when the password has to be verified again."""
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True):
@@ -103,6 +119,7 @@ class Authentication:
         self._log = log
         self._secrets: dict[str, bytes] = {}
         self._uses: dict[int, float] = {}
+        self._known: dict[bytes, _Known] = {}
 
     @property
     def password_sources(self) -> PasswordSources:
@@ -139,6 +156,11 @@ class Authentication:
         PASSWORD_EXPIRED (only to someone who knows the password), NOT_PERMITTED (authzid), TRY_LATER (too many
         passwords wait, or the directory that knows this one does not answer); SecondFactorRequired if interactive.
         """
+        words = f"{peer_address} {protocol} {len(user)} {user}{password}"
+        tag = b"" if authzid or interactive else self._verifier.tag(words)
+        state = await self._directory.state()
+        if tag and (again := self._again(tag, state, peer_address, protocol)) is not None:
+            return again
         account = await self.login_names.find(user)
         counters = await self._open(account, user, peer_address, protocol)
         guards = await self._guards(account)
@@ -152,11 +174,11 @@ class Authentication:
         with self.limits.verifying(counters):
             try:
                 # where no password is accepted a right one must not be told from a wrong one: not by its speed either
-                right = await self._verifier.is_password(account, password, peer_address, cached=bar is None)
+                until = await self._verifier.right_until(account, password, peer_address, cached=bar is None)
             except Refusal as refusal:
                 await self._note_refusal(peer_address, protocol, account or user, refusal, "busy")
                 raise
-        if not right or account is None:
+        if not until or account is None:
             await self._fail(account or user, counters, password, peer_address, protocol, _WRONG)
         assert account is not None
         if bar is not None:
@@ -165,7 +187,32 @@ class Authentication:
         if interactive and guards.totp:
             raise SecondFactorRequired(account.address, await self.second_factor.ticket(account, authzid))
         self.limits.succeeded(counters)
-        return await self.admit(account, protocol, authzid, peer_address=peer_address, proof=proof)
+        principal = await self.admit(account, protocol, authzid, peer_address=peer_address, proof=proof)
+        if tag and not account.source and until > self._clock.monotonic():
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[tag] = _Known(account, counters, principal, state, until)
+        return principal
+
+    def _again(self, tag: bytes, state: int, peer_address: str, protocol: str) -> Principal | None:
+        """Whom the same words let in from the same place lately; None: all has to be looked at.
+
+        Everything but the locks and the time follows from the directory, in which nothing was written since.
+        """
+        known = self._known.get(tag)
+        if known is None:
+            return None
+        account, now = known.account, self._clock.timestamp()
+        old = account.password_expires_at is not None and account.password_expires_at <= now
+        if known.state != state or known.until <= self._clock.monotonic() or old or standing(account, protocol, now):
+            del self._known[tag]
+            return None
+        if self.limits.closed(known.counters):
+            return None
+        self.limits.succeeded(known.counters)
+        if self._log is not None:
+            self._log.accepted(attempts.current(peer_address, protocol), account)
+        return known.principal
 
     async def _by_app_password(
         self,

@@ -67,6 +67,10 @@ class Mailboxes:
 
         Raises Refusal(NO_SUCH_RECIPIENT) for one that is not there, NOT_PERMITTED, and the store's.
         """
+        return (await self._open(principal, owner))[0]
+
+    async def _open(self, principal: Principal, owner: MailboxId | None) -> tuple[MailboxAccess, Mailbox]:
+        """The access, and what it is to."""
         mailbox, slot, full = await self._reach(principal, owner)
         opened, mailflow = await self._opened(principal, mailbox)
         if full:
@@ -74,11 +78,11 @@ class Mailboxes:
                 self._sessions.opened(principal, owner)
             whole = MailboxAccess(opened, self._store, self._bus, slot, mailflow)
             whole.own_read_state = mailflow is not self._mailflow
-            return whole
+            return whole, opened
         access = DelegateAccess(opened, self._store, self._bus, slot, mailflow)
         access.principal, access.permissions = principal, self._permissions
         access.own_read_state = mailflow is not self._mailflow
-        return access
+        return access, opened
 
     async def _opened(self, principal: Principal, mailbox: MailboxId) -> tuple[Mailbox, Appender]:
         """The mailbox, and what appends to it; of public folders as the principal sees them."""
@@ -127,8 +131,7 @@ class Mailboxes:
 
     async def items(self, principal: Principal, owner: MailboxId | None = None) -> ItemAccess:
         """The items of a mailbox, by default the principal's own. Raises as `open`."""
-        access = await self.open(principal, owner)
-        return ItemAccess(access, (await self._opened(principal, access.id))[0], self._clock)
+        return ItemAccess(*await self._open(principal, owner), self._clock)
 
     async def full(self, principal: Principal) -> list[MailboxId]:
         """Mailboxes that a principal may do everything in, the own one first."""

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from postern.directory import app_passwords, totp
+from postern.directory import app_passwords, passwords, totp
 from postern.directory.failures import FailureLog, LockTimes
-from postern.directory.interface import Domain, NewAccount
+from postern.directory.interface import AccountChange, Domain, NewAccount
 from postern.directory.passwords import CHEAP, HashCost, new_credentials
 from postern.directory.safeguards import AccessRule, AppPassword, RuleAction
 from postern.directory.sqlite import SqliteDirectory
@@ -510,6 +510,67 @@ async def test_loop_lag_at_thirty_uncached_sign_ins_a_second(world):
     assert {one.reason for one in results} <= {Reason.BAD_CREDENTIALS, Reason.TRY_LATER}
     # a busy machine stalls a process now and then; blocking on one hash would show in every tenth turn
     assert statistics.quantiles(lags, n=20)[-1] < 0.02 + 2 * float(late), max(lags)
+
+
+async def test_a_remembered_sign_in_ends_with_what_it_rested_on(world):
+    """Another worker changes the directory, the failures or nothing but the time."""
+    elsewhere = SqliteDirectory(world.data / "directory.db", SystemEntropy(), world.clock)
+    auth, worker = world.open(), world.open(failures_per_account_and_address=3)
+    account = await elsewhere.login(ANNA)
+
+    async def let_in(**more) -> Reason | None:
+        await asyncio.sleep(0)  # each request comes in a turn of its own
+        try:
+            await sign_in(auth, protocol="http", **more)
+        except Refusal as refusal:
+            return refusal.reason
+        return None
+
+    try:
+        assert [await let_in() for _ in range(3)] == [None] * 3
+        assert await let_in(password="x" + PASSWORD) is Reason.BAD_CREDENTIALS
+        await elsewhere.put_access_rule(AccessRule("no", RuleAction.DENY, networks=(parse_network("192.0.2.0/24"),)))
+        assert await let_in() is Reason.BAD_CREDENTIALS
+        await elsewhere.delete_access_rule("no")
+        assert [await let_in() for _ in range(2)] == [None] * 2
+        await elsewhere.change_account(ANNA, AccountChange(enabled=False))
+        assert await let_in() is Reason.ACCOUNT_DISABLED
+        await elsewhere.change_account(ANNA, AccountChange(enabled=True))
+        assert [await let_in() for _ in range(2)] == [None] * 2
+        await elsewhere.change_account(ANNA, AccountChange(expires_at=world.clock.seconds + 5))
+        assert [await let_in() for _ in range(2)] == [None] * 2
+        world.clock.seconds += 6
+        assert await let_in() is Reason.ACCOUNT_EXPIRED
+        await elsewhere.change_account(ANNA, AccountChange(expires_at=world.clock.seconds + 50_000))
+        assert [await let_in(source=AWAY) for _ in range(2)] == [None] * 2
+        for number in range(3):
+            await refused(sign_in(worker, f"guess {number}", source=AWAY, protocol="http"))
+        assert await let_in(source=AWAY) is Reason.TOO_MANY_FAILURES
+        assert [await let_in() for _ in range(2)] == [None] * 2
+        hashed, keys = new_credentials("another one", SystemEntropy(), CHEAP)
+        await elsewhere.set_password(account.id, hashed, keys)
+        assert await let_in() is Reason.BAD_CREDENTIALS
+        assert [await let_in(password="another one") for _ in range(2)] == [None] * 2
+    finally:
+        await elsewhere.close()
+
+
+async def test_a_remembered_sign_in_is_verified_again_in_time(world, monkeypatch):
+    auth, asked = world.open(), []
+    verify = passwords.verify
+    monkeypatch.setattr(passwords, "verify", lambda *given: asked.append(given) or verify(*given))
+    for expected in (1, 1, 1):
+        await sign_in(auth)
+        assert len(asked) == expected
+    world.clock.seconds += 59
+    await world.directory.put_group("others@example.org")
+    for _ in range(2):
+        await sign_in(auth)
+    assert len(asked) == 1
+    world.clock.seconds += 2
+    for _ in range(2):
+        await sign_in(auth)
+    assert len(asked) == 2
 
 
 async def test_cached_sign_in_costs_microseconds(world):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from html import unescape
 
 import msgspec
@@ -18,6 +19,12 @@ _BREAKING = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "h5
 _SPACES = re.compile(r"[ \t\r\n\f]++")
 _MANY_LINES = re.compile(r"\n{3,}")
 _MAX_HTML = 4 << 20
+_CONTENT_FIELDS = re.compile(
+    rb"^(content-(?:type|disposition|id|location|transfer-encoding))[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+    re.MULTILINE | re.IGNORECASE,
+).findall
+_SHORT = 256
+"""Octets of the fields that describe a part up to which what they say is remembered: most parts are described alike."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -126,14 +133,20 @@ def _tree(content: bytes | memoryview, numbers: list[tuple[int, int, int, int, i
 def _part(content: bytes | memoryview, numbers: tuple[int, int, int, int, int], section: str) -> Part:
     kind, _, header_start, start, end = numbers
     block = bytes(content[header_start : min(start, header_start + PART_HEADER_LIMIT_BYTES)])
-    fields = {name.lower(): value for name, value in reversed(header.values(block))}
+    found = tuple(_CONTENT_FIELDS(block))
+    told = _described(found) if sum(len(value) for _, value in found) <= _SHORT else _describe(found)
+    return Part(section, *told, header_start, start, end, kind == MESSAGE)
+
+
+def _describe(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, str, str, str, str, bool, bytes]:
+    """A part's content_type, charset, name, content_id, location, inline and encoding, by its fields."""
+    fields = {name.lower(): value for name, value in reversed(found)}
     type_, type_values = parameters.parse(fields.get(b"content-type", b""))
     disposition, disposition_values = parameters.parse(fields.get(b"content-disposition", b""))
     name = _file_name(disposition_values, b"filename") or _file_name(type_values, b"name")
     named = parameters.get(type_values, b"charset") or b""
     content_type = (type_ or b"text/plain").lower().decode("ascii", "replace")
-    return Part(
-        section,
+    return (
         content_type,
         named.decode("ascii", "replace"),
         name,
@@ -141,11 +154,10 @@ def _part(content: bytes | memoryview, numbers: tuple[int, int, int, int, int], 
         header.unfold(fields.get(b"content-location", b"")).decode("utf-8", "replace"),
         (disposition or b"").lower() == b"inline",
         header.unfold(fields.get(b"content-transfer-encoding", b"")),
-        header_start,
-        start,
-        end,
-        kind == MESSAGE,
     )
+
+
+_described = lru_cache(maxsize=1024)(_describe)
 
 
 def _file_name(found: parameters.Parameters, name: bytes) -> str:

@@ -29,9 +29,10 @@ from postern.protocols.ews.attachment_requests import (
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.ids import AttachmentKey, ItemKey
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import THINGS, MessageWriter, attachment_xml
+from postern.protocols.ews.message_xml import THINGS, attachment_xml
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.writers import writer_of
 
 _EMPTY = "<m:Attachments/>"
 _SLASH = "/"
@@ -40,7 +41,7 @@ MAX_LEVELS = 10
 
 async def get_attachment(call: Call, request: GetAttachment) -> str:
     """GetAttachment."""
-    writer = MessageWriter(request.shape, call.version)
+    writer = writer_of(request.shape, call.version)
     reader = Reader(call, Wanted(content=True))
 
     async def one(text: str) -> str:

@@ -80,6 +80,7 @@ class Box:
         self.written = False
         """Something was changed that has to become durable before the answer."""
         self._folders: dict[FolderId, Folder] | None = None
+        self._singles: dict[FolderId, Folder] = {}
         self._rights: dict[FolderId, FolderRight] = {}
         self._keywords: dict[int, str] | None = None
 
@@ -93,6 +94,7 @@ class Box:
     async def folders(self, *, fresh: bool = False) -> dict[FolderId, Folder]:
         """All that may be seen, parents before children; `fresh`: as they are now."""
         if self._folders is None or fresh:
+            self._singles.clear()
             self._folders = {one.id: one for one in await self.access.folders()}
         return self._folders
 
@@ -101,12 +103,22 @@ class Box:
         self.written = True
         if folders:
             self._folders = None
+            self._singles.clear()
 
     async def folder(self, folder: FolderId) -> Folder:
         """One of the store's folders. Raises Refusal(NO_SUCH_FOLDER), also for the two roots."""
         found = (await self.folders()).get(folder)
         if found is None:
             raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
+        return found
+
+    async def single(self, folder: FolderId) -> Folder:
+        """The same, for whoever needs no other: reading one costs less than all of them. Raises as `folder`."""
+        if self._folders is not None or isinstance(self.access, DelegateAccess):
+            return await self.folder(folder)  # what a delegate may see of one follows from the others
+        found = self._singles.get(folder)
+        if found is None:
+            found = self._singles[folder] = await self.access.folder(folder)
         return found
 
     async def children(self, folder: FolderId, *, deep: bool = False) -> list[Folder]:

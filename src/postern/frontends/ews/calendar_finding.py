@@ -16,9 +16,10 @@ from postern.model.items import FolderClass
 from postern.protocols.ews import responses
 from postern.protocols.ews.find_requests import FindItem
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import BOOL, MessageWriter
+from postern.protocols.ews.message_xml import BOOL
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.writers import writer_of
 from postern.services.calendar.entries import MAX_SHOWN, Shown
 
 MAX_RANGE = timedelta(days=2 * 366)
@@ -31,7 +32,7 @@ async def view(call: Call, request: FindItem) -> str:
             "ErrorRestrictionTooComplex" if request.restriction is not None else "ErrorUnsupportedPathForSortGroup",
             "A calendar view goes with no restriction, order or group.",
         )
-    writer = MessageWriter(request.shape, call.version, listing=True, strict=True)
+    writer = writer_of(request.shape, call.version, listing=True, strict=True)
     assert request.calendar is not None
     since, until = request.calendar
 

@@ -14,6 +14,7 @@ from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.shapes import ItemShape
 from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.writers import writer_of
 from postern.protocols.soap.writing import attribute, text
 
 _NAMES = ("PidTagDisplayName", "PidTagGivenName", "PidTagSurname", "PidLidFileUnder", "PidTagNickname",
@@ -29,7 +30,7 @@ async def resolve(call: Call, entry: str, most: int, *, full: bool) -> list[str]
     box = await call.box()
     folder = (await box.items.special(SpecialUse.CONTACTS)).id
     loader = await Loader.open(box, folder, Wanted())
-    writer = MessageWriter(ItemShape("AllProperties"), call.version, listing=True)
+    writer = writer_of(ItemShape("AllProperties"), call.version, listing=True)
     found: list[str] = []
     count = 0
     async for _, facts in loader.all():

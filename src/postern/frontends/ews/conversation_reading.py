@@ -22,6 +22,7 @@ from postern.protocols.ews.ids import ConversationKey, conversation_id
 from postern.protocols.ews.message_facts import MessageFacts
 from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.writers import writer_of
 from postern.protocols.soap.writing import text
 from postern.services.mailboxes import normalise
 
@@ -48,7 +49,7 @@ async def get_conversation_items(call: Call, request: GetConversationItems) -> s
     """GetConversationItems."""
     if request.scope == "ArchiveOnly":
         raise EwsViolation("ErrorArchiveMailboxNotEnabled", "There is no archive mailbox.")
-    writer = MessageWriter(request.shape, call.version)
+    writer = writer_of(request.shape, call.version)
     ignored = [await places.folder(call, one) for one in request.ignored]
 
     async def one(wanted: ConversationRequest) -> str:

@@ -27,6 +27,7 @@ from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.paths import Extended, Field, Path
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.writers import writer_of
 from postern.services.mailboxes import normalise
 
 _NOT_SORTED = frozenset(
@@ -50,7 +51,7 @@ async def find_item(call: Call, request: FindItem) -> str:
     if request.query and (request.restriction is not None or request.group is not None):
         raise EwsViolation("ErrorInvalidArgument", "QueryString goes with neither Restriction nor GroupBy.")
     query = querying.parse(call, request.query) if request.query else None
-    writer = MessageWriter(request.shape, call.version, listing=True, strict=True)
+    writer = writer_of(request.shape, call.version, listing=True, strict=True)
     looked_at = _looked_at(request)
     message_xml.check(looked_at)
 

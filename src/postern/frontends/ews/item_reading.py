@@ -12,7 +12,7 @@ from postern.frontends.ews.calendar_making import zone_for
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.loading import Loader, Wanted
 from postern.frontends.ews.places import ItemPlace
-from postern.model.ids import FolderId, ItemId, MailboxId
+from postern.model.ids import FolderId, ItemId, MailboxId, Uid
 from postern.model.refusal import Refusal
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.ids import FolderKey, ItemKey
@@ -21,12 +21,13 @@ from postern.protocols.ews.message_facts import MessageFacts
 from postern.protocols.ews.message_xml import THINGS, MessageWriter
 from postern.protocols.ews.places import ItemRef
 from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.writers import writer_of
 
 
 def wanted(writer: MessageWriter) -> Wanted:
     """What a writer needs."""
     needs = (writer.header, writer.content, writer.structure, writer.conversation, writer.meetings)
-    return Wanted(not writer.only_ids, *needs)
+    return Wanted(not writer.only_ids, *needs, anatomy=writer.anatomy, parent=writer.parent)
 
 
 class Reader:
@@ -48,14 +49,18 @@ class Reader:
     async def several(self, box: Box, folder: FolderId, items: Sequence[ItemId]) -> dict[str, MessageFacts]:
         """Those of a folder's items that are there, by id. Raises Refusal."""
         loader = await self._loader(box, folder)
-        places = await box.locate(folder, items)
-        by_uid = await loader.by_uid(list(places.values()))
+        wanted = {loader.id_of(item): item for item in items}
+        # an item's id is its first UID: only mail that was edited has to be looked for
+        read = await loader.by_uid([Uid(item) for item in items])
+        found = {facts.id: facts for facts in read.values() if facts.id in wanted}
+        if len(found) < len(wanted):
+            places = await box.locate(folder, [item for id_, item in wanted.items() if id_ not in found])
+            found |= {facts.id: facts for facts in (await loader.by_uid(list(places.values()))).values()}
         if self._needs.meetings:
-            await meeting_reading.tell(self._call, box, by_uid.values())
-        for item, uid in places.items():
-            if uid in by_uid:
-                loader.attachment_ids(by_uid[uid], item)
-        return {facts.id: facts for facts in by_uid.values()}
+            await meeting_reading.tell(self._call, box, found.values())
+        for id_, facts in found.items():
+            loader.attachment_ids(facts, wanted[id_])
+        return found
 
     async def facts(self, place: ItemPlace, *, series: bool = False) -> MessageFacts:
         """`series`: its occurrences will be asked for. Raises EwsViolation, Refusal."""
@@ -96,8 +101,6 @@ async def _ahead(call: Call, reader: Reader, refs: Sequence[ItemRef]) -> dict[st
             groups.setdefault(FolderKey(key.mailbox, key.folder), []).append(key)
     found: dict[str, MessageFacts] = {}
     for folder, keys in groups.items():
-        if len(keys) == 1:
-            continue
         try:
             found |= await reader.several(await call.box(folder.mailbox), folder.folder, [key.item for key in keys])
         except Refusal:
@@ -107,7 +110,7 @@ async def _ahead(call: Call, reader: Reader, refs: Sequence[ItemRef]) -> dict[st
 
 async def get_item(call: Call, request: GetItem) -> str:
     """GetItem."""
-    writer = MessageWriter(request.shape, call.version)
+    writer = writer_of(request.shape, call.version)
     reader = Reader(call, wanted(writer))
     counted = [0, 0]
     together = _TOGETHER if writer.content or writer.header else _LIGHT_TOGETHER

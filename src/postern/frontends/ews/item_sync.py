@@ -16,10 +16,11 @@ from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.find_requests import SyncFolderItems
 from postern.protocols.ews.ids import ItemIds
-from postern.protocols.ews.message_xml import BOOL, THINGS, MessageWriter
+from postern.protocols.ews.message_xml import BOOL, THINGS
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
+from postern.protocols.ews.writers import writer_of
 
 _FORM = 1
 _STATE = struct.Struct(">B16sQQQQQQBQQ")
@@ -61,7 +62,7 @@ def _stale() -> EwsViolation:
 
 async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
     """SyncFolderItems."""
-    writer = MessageWriter(request.shape, call.version, listing=True)
+    writer = writer_of(request.shape, call.version, listing=True)
     read_flags = call.version >= Version.EXCHANGE_2007_SP1
 
     async def one(ref: AnyFolder) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,12 +31,14 @@ _NARROW = (
     | Columns.CLASS | Columns.CHANGE_KEY
 )  # fmt: skip
 _WIDE = Columns.SENT_AT | Columns.SUBJECT | Columns.PROPERTIES
-_HEADER = Columns.HEADER | Columns.PREFIX | Columns.BLOB | Columns.BODY_SIZE
+_BODY = Columns.PREFIX | Columns.BLOB | Columns.BODY_SIZE
 _ATTACHED = re.compile(rb'\("attachment" |"(?:file)?name\*?" |"message" "rfc822"', re.IGNORECASE).search
 _PRIVATE = 2
 _MAX_HEADER = 1 << 20
 _MANY_PARTS = 64 * 16
 """Octets of a part map that is walked in the loop."""
+_BODIES, _BODIES_BYTES = 32, 1 << 20
+"""Bodies that are read at once; a larger one is read alone."""
 ELEMENTS = {
     ItemClass.MESSAGE: "Message",
     ItemClass.APPOINTMENT: "CalendarItem",
@@ -98,45 +101,61 @@ class Wanted(NamedTuple):
     conversation: bool = False
     meetings: bool = False
     """What messages about meetings bring."""
+    anatomy: bool = True
+    """Of the content: what it is made of."""
+    parent: bool = True
+    """The folder's id and change key."""
+
+
+@lru_cache(maxsize=128)
+def _plan(wanted: Wanted) -> tuple[Columns, _Positions]:
+    """What is asked of the store, and where it is in a row."""
+    columns = _NARROW
+    if wanted.wide:
+        columns |= _WIDE
+    if wanted.header or wanted.content:
+        columns |= _BODY
+    if wanted.header or (wanted.content and wanted.anatomy):
+        columns |= Columns.HEADER
+    if wanted.content and wanted.anatomy:
+        columns |= Columns.PARTS
+    if wanted.structure:
+        columns |= Columns.BODYSTRUCTURE
+    if wanted.conversation:
+        columns |= Columns.CONVERSATION
+    return columns, _positions(columns)
 
 
 class Loader:
     """Reads messages of one folder."""
 
-    def __init__(self, box: Box, folder: Folder, rights: Rights, wanted: Wanted, *, associated: bool = False) -> None:
+    def __init__(self, box: Box, place: FolderId, folder: Folder | None, rights: Rights, wanted: Wanted) -> None:
+        """`place`: negative for associated items; `folder`: None where nothing is told of it."""
         self._box = box
-        self._folder = FolderId(-folder.id) if associated else folder.id
+        self._folder = place
         self._wanted = wanted
-        self._ids = ItemIds(box.id, self._folder)
-        self._parent_id = box.folder_id(folder.id)
-        self._parent_change = ids.folder_change(folder.changed)
+        self._ids = ItemIds(box.id, place)
+        self._parent_id = box.folder_id(folder.id) if folder is not None else ""
+        self._parent_change = ids.folder_change(folder.changed) if folder is not None else ""
         self._rights = rights
         self._owner = box.owner.address.lower()
         self._sees_private = box.sees_private
         self._mailbox = bytes.fromhex(box.id)
         self._words: dict[int, tuple[tuple[str, ...], frozenset[str]]] = {}
-        self._keywords: dict[int, str] = {}
-        columns = _NARROW
-        if wanted.wide:
-            columns |= _WIDE
-        if wanted.header or wanted.content:
-            columns |= _HEADER
-        if wanted.content:
-            columns |= Columns.PARTS
-        if wanted.structure:
-            columns |= Columns.BODYSTRUCTURE
-        if wanted.conversation:
-            columns |= Columns.CONVERSATION
-        self._columns = columns
-        self._at = _positions(columns)
+        self._keywords: dict[int, str] | None = None
+        """Read when the first item has any."""
+        self._columns, self._at = _plan(wanted)
 
     @classmethod
     async def open(cls, box: Box, folder: FolderId, wanted: Wanted) -> Loader:
-        """`folder`: negative for its associated items. Raises Refusal."""
+        """`folder`: negative for its associated items. Raises Refusal; a folder that is not there may have no items."""
         place = FolderId(abs(folder))
-        loader = cls(box, await box.folder(place), await box.effective(place), wanted, associated=folder < 0)
-        loader._keywords = await box.keywords()
-        return loader
+        parent = await box.single(place) if wanted.parent else None
+        return cls(box, folder, parent, await box.effective(place), wanted)
+
+    def id_of(self, item: ItemId) -> str:
+        """An ItemId's Id."""
+        return self._ids.of(item)
 
     async def by_uid(self, uids: Sequence[Uid]) -> dict[Uid, MessageFacts]:
         """Of some items; those that are gone are left out. Raises Refusal."""
@@ -147,14 +166,43 @@ class Loader:
         """Of a folder, by UID. Raises Refusal."""
         wanted = self._wanted
         async for rows in self._box.access.items(self._folder, self._columns, ranges):
-            for row in rows:
-                facts = self._facts(row)
-                if facts.element in CLASSES:
-                    if wanted.content or wanted.structure:
-                        await self._keep(facts, row[0], row[self._at.item])
-                elif wanted.header or wanted.content:
-                    await self._read(facts, row)
-                yield row[0], facts
+            if self._keywords is None and any(row[self._at.flags] >> FIRST_KEYWORD_BIT for row in rows):
+                self._keywords = await self._box.keywords()
+            for some in self._together(rows):
+                told = [self._facts(row) for row in some]
+                bodies = await self._bodies(some, told) if wanted.content else {}
+                for row, facts in zip(some, told, strict=True):
+                    if facts.element in CLASSES:
+                        if wanted.content or wanted.structure:
+                            await self._keep(facts, row[0], row[self._at.item])
+                    elif wanted.content:
+                        await self._take(facts, row, bodies.get(row[0], b""))
+                    elif wanted.header:
+                        await self._read_header(facts, row)
+                    yield row[0], facts
+
+    def _together(self, rows: list[Row]) -> Iterator[list[Row]]:
+        """Rows whose bodies may be in memory at a time."""
+        if not self._wanted.content:
+            yield rows
+            return
+        some: list[Row] = []
+        octets = 0
+        for row in rows:
+            if some and (octets + row[self._at.body_size] > _BODIES_BYTES or len(some) >= _BODIES):
+                yield some
+                some, octets = [], 0
+            some.append(row)
+            octets += row[self._at.body_size]
+        if some:
+            yield some
+
+    async def _bodies(self, rows: list[Row], told: list[MessageFacts]) -> dict[Uid, bytes]:
+        """Of the messages among them, by UID: read at once where they lie together."""
+        at = self._at
+        mail = [r for r, facts in zip(rows, told, strict=True) if facts.element not in CLASSES and r[at.body_size]]
+        read = await self._box.access.read_bodies([(row[at.blob], row[at.blob + 1]) for row in mail])
+        return {row[0]: body for row, body in zip(mail, read, strict=True)}
 
     def _facts(self, row: Row) -> MessageFacts:
         at = self._at
@@ -203,7 +251,7 @@ class Loader:
         bits = flags >> FIRST_KEYWORD_BIT
         found = self._words.get(bits)
         if found is None:
-            named = [word for bit, word in self._keywords.items() if flags >> bit & 1]
+            named = [word for bit, word in (self._keywords or {}).items() if flags >> bit & 1]
             found = self._words[bits] = categories(named), frozenset(word.lower() for word in named)
         return found
 
@@ -218,17 +266,14 @@ class Loader:
             facts.kept = thing_values.kept(held, self._box.id, self._folder, item)
             facts.has_attachments = bool(facts.kept)
 
-    async def _read(self, facts: MessageFacts, row: Row) -> None:
+    async def _take(self, facts: MessageFacts, row: Row, body: bytes) -> None:
+        """What its content tells. `body`: empty for an item without MIME; what stands for it is all prefix."""
         at = self._at
         prefix: bytes = row[at.prefix] or b""
-        size: int = row[at.body_size]
-        blob = (row[at.blob], row[at.blob + 1])
-        head: bytes | None = row[at.header]
-        if self._wanted.content:
-            (body,) = await self._box.access.read_bodies([blob]) if size else (b"",)
-            facts.content = prefix + body
+        facts.content = prefix + body
+        if self._wanted.anatomy:
             packed: bytes = row[at.parts]
-            if not size:  # an item without MIME: what stands for it is all prefix
+            if not body:
                 parts = anatomy(facts.content, scan(facts.content).parts)
             elif len(packed) <= _MANY_PARTS:
                 parts = anatomy(facts.content, packed, len(prefix))
@@ -240,13 +285,20 @@ class Loader:
                 parts = msgspec.structs.replace(parts, attachments=files)
             facts.anatomy = parts
             facts.has_attachments = any(not one.inline or not one.content_id for one in parts.attachments)
-            if head is None:
-                head = body[: min(_body_start(packed), _MAX_HEADER)]
-        elif head is None:
-            (body,) = await self._box.access.read_bodies([blob])
-            end = body.find(b"\r\n\r\n", 0, _MAX_HEADER)
-            head = body[: end + 4] if end >= 0 else body[:_MAX_HEADER]
-        facts.header = prefix + head
+            head: bytes | None = row[at.header]
+            facts.header = prefix + (body[: min(_body_start(packed), _MAX_HEADER)] if head is None else head)
+        elif self._wanted.header:
+            head = row[at.header]
+            facts.header = prefix + (_head_of(body) if head is None else head)
+
+    async def _read_header(self, facts: MessageFacts, row: Row) -> None:
+        """The header alone."""
+        at = self._at
+        head: bytes | None = row[at.header]
+        if head is None:
+            (body,) = await self._box.access.read_bodies([(row[at.blob], row[at.blob + 1])])
+            head = _head_of(body)
+        facts.header = (row[at.prefix] or b"") + head
 
     def attachment_ids(self, facts: MessageFacts, item: ItemId) -> None:
         """Give the attachments their ids."""
@@ -255,6 +307,12 @@ class Loader:
                 one.section: ids.attachment_id(AttachmentKey(self._box.id, self._folder, item, one.section))
                 for one in facts.anatomy.attachments
             }
+
+
+def _head_of(body: bytes) -> bytes:
+    """A message up to its empty line."""
+    end = body.find(b"\r\n\r\n", 0, _MAX_HEADER)
+    return body[: end + 4] if end >= 0 else body[:_MAX_HEADER]
 
 
 def _body_start(packed: bytes) -> int:

@@ -40,7 +40,7 @@ class Property(NamedTuple):
     base: str
     """The smallest shape that has it; empty: only when it is named."""
     needs: int = 0
-    """HEADER, CONTENT: what has to be read."""
+    """HEADER, CONTENT, MIME: what has to be read."""
     read: Setter | None = None
     """Stored properties of an element that a client sends; None as a value removes. Without: it cannot be set."""
     keys: tuple[str, ...] = ()

@@ -27,6 +27,9 @@ CLASSES = {
 _PREFIX = re.compile(r"\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv|r|отв|пер|на)(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 _FILETIME_EPOCH = 11_644_473_600
 FORWARDED = "$forwarded"
+_DRAFT, _SEEN, _FLAGGED = int(Flag.DRAFT), int(Flag.SEEN), int(Flag.FLAGGED)
+_SHORT = 256
+"""Octets of a field with addresses whose people are remembered: the same ones write again and again."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_PEOPLE = 5000
 
@@ -117,9 +120,7 @@ class MessageFacts(msgspec.Struct):
         """Addresses of a field, all of its occurrences."""
         found: list[Person] = []
         for value in self._all().get(name, ()):
-            found += [
-                person(one) for one in header.addresses(value) if one.mailbox is not None and one.host is not None
-            ]
+            found += _known_people(value) if len(value) <= _SHORT else _people(value)
             if len(found) > _MAX_PEOPLE:
                 return found[:_MAX_PEOPLE]
         return found
@@ -127,7 +128,7 @@ class MessageFacts(msgspec.Struct):
     @property
     def draft(self) -> bool:
         """Not sent yet."""
-        return bool(self.flags & Flag.DRAFT)
+        return bool(self.flags & _DRAFT)
 
     @property
     def from_owner(self) -> bool:
@@ -139,7 +140,7 @@ class MessageFacts(msgspec.Struct):
     @property
     def read(self) -> bool:
         """Seen."""
-        return bool(self.flags & Flag.SEEN)
+        return bool(self.flags & _SEEN)
 
     @property
     def message_class(self) -> str:
@@ -179,7 +180,7 @@ class MessageFacts(msgspec.Struct):
         stored = self.properties.get("PidTagFlagStatus")
         if stored == 1:
             return 1
-        return 2 if self.flags & Flag.FLAGGED else 0
+        return 2 if self.flags & _FLAGGED else 0
 
     @property
     def topic(self) -> str:
@@ -210,6 +211,14 @@ class MessageFacts(msgspec.Struct):
 
 _IMPORTANCE = {b"low": 0, b"normal": 1, b"high": 2}
 _SENSITIVITY = {b"personal": 1, b"private": 2, b"company-confidential": 3}
+
+
+def _people(value: bytes) -> tuple[Person, ...]:
+    """Of a field."""
+    return tuple(person(one) for one in header.addresses(value) if one.mailbox is not None and one.host is not None)
+
+
+_known_people = lru_cache(maxsize=2048)(_people)
 
 
 def person(one: Address) -> Person:

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from postern.formats import mail_html
 from postern.formats.mime import header
@@ -32,6 +33,9 @@ SENSITIVITY = ("Normal", "Personal", "Private", "Confidential")
 FLAG_STATUS = ("NotFlagged", "Complete", "Flagged")
 _MAX_FIELDS = 500
 _PREVIEW = 255
+_WORDS = _PREVIEW // 2 + 1
+"""So many words are that long at least."""
+_SHORT = 256
 
 
 def _simple(name: str, value: Callable[[MessageFacts], str]) -> Maker:
@@ -67,12 +71,19 @@ def _one(name: str, value: Callable[[MessageFacts], Person | None]) -> Maker:
 
 def person_xml(one: Person) -> str:
     """`<t:Mailbox>`."""
+    return _known_person(one) if len(one.name) + len(one.address) <= _SHORT else _person_xml(one)
+
+
+def _person_xml(one: Person) -> str:
     if not one.address:
         return f"<t:Mailbox><t:Name>{text(one.name)}</t:Name></t:Mailbox>"
     return (
         f"<t:Mailbox><t:Name>{text(one.name or one.address)}</t:Name><t:EmailAddress>{text(one.address)}"
         "</t:EmailAddress><t:RoutingType>SMTP</t:RoutingType></t:Mailbox>"
     )
+
+
+_known_person = lru_cache(maxsize=2048)(_person_xml)
 
 
 def _first(facts: MessageFacts, *fields: bytes) -> Person | None:
@@ -202,15 +213,22 @@ def _categories(facts: MessageFacts, wish: Wish) -> str:
     return f"<t:Categories>{''.join(f'<t:String>{text(one)}</t:String>' for one in facts.categories)}</t:Categories>"
 
 
+def _heading(name: bytes) -> str:
+    return _known_heading(name) if len(name) <= _SHORT else _open_heading(name)
+
+
+def _open_heading(name: bytes) -> str:
+    return f'<t:InternetMessageHeader HeaderName="{attribute(name.decode("latin-1"))}">'
+
+
+_known_heading = lru_cache(maxsize=512)(_open_heading)
+
+
 def _headers(facts: MessageFacts, wish: Wish) -> str:
     found = header.values(facts.header)[:_MAX_FIELDS]
     if not found:
         return ""
-    rows = "".join(
-        f'<t:InternetMessageHeader HeaderName="{attribute(name.decode("latin-1"))}">{text(header.decode(value))}'
-        "</t:InternetMessageHeader>"
-        for name, value in found
-    )
+    rows = "".join([f"{_heading(name)}{text(header.decode(value))}</t:InternetMessageHeader>" for name, value in found])
     return f"<t:InternetMessageHeaders>{rows}</t:InternetMessageHeaders>"
 
 
@@ -260,7 +278,7 @@ def _instance(facts: MessageFacts, wish: Wish) -> str:
 
 def preview(facts: MessageFacts) -> str:
     """The first words of the text."""
-    return " ".join(body_of(facts, "Text")[0][: _PREVIEW * 8].split())[:_PREVIEW]
+    return " ".join(body_of(facts, "Text")[0][: _PREVIEW * 8].split(None, _WORDS)[:_WORDS])[:_PREVIEW]
 
 
 def _reply_to(facts: MessageFacts, wish: Wish) -> str:
@@ -333,11 +351,12 @@ def _answer_wanted(facts: MessageFacts) -> bool:
 
 _07, _SP1, _10, _13 = Version.EXCHANGE_2007, Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2013
 _D, _A, _X = "Default", "AllProperties", ""
-HEADER, CONTENT = 1, 2
+HEADER, CONTENT, MIME = 1, 2, 4
+"""MIME: the content as it is; CONTENT: with what it is made of."""
 
 
 BEFORE_EXTENDED: tuple[Property, ...] = (
-    Property("item:MimeContent", _mime, _07, _X, CONTENT),
+    Property("item:MimeContent", _mime, _07, _X, MIME),
     Property("item:ItemId", _id, _07, "IdOnly"),
     Property("item:ParentFolderId", _parent, _07, _A),
     Property("item:ItemClass", _simple("ItemClass", lambda f: f.message_class), _07, _A),
@@ -459,7 +478,7 @@ _POST = (
 )  # fmt: skip
 """What a post has beside every item's properties, in the schema's order (MS-OXWSPOST 2.2.4.1)."""
 _ONLY_WHOLE = frozenset(
-    row.uri for row in _TABLE.values() if row.needs == CONTENT and not row.uri.startswith("message:")
+    row.uri for row in _TABLE.values() if row.needs in (CONTENT, MIME) and not row.uri.startswith("message:")
 )
 """Not in FindItem's answers (MS-OXWSSRCH 3.1.4.2)."""
 _FAMILIES = ("item:", "message:", "calendar:", "task:", "contacts:", "distributionlist:", "postitem:", "meeting:",
@@ -467,7 +486,7 @@ _FAMILIES = ("item:", "message:", "calendar:", "task:", "contacts:", "distributi
 
 
 class MessageWriter:
-    """Writes messages in one shape; made once for each request.
+    """Writes messages in one shape; remembers nothing of what it wrote.
 
     Raises EwsViolation(ErrorInvalidPropertyRequest) for paths that no item has.
     """
@@ -521,12 +540,14 @@ class MessageWriter:
             needs |= extended.needs(path)
         if self._indexed:
             needs |= HEADER
-        self.content = bool(needs & CONTENT)
-        self.header = bool(needs)
+        self.content = bool(needs & (CONTENT | MIME))
+        self.header = bool(needs & (HEADER | CONTENT))
         self.conversation = any(row.uri == "item:ConversationId" for row in last)
         self.structure = "item:HasAttachments" in {row.uri for row in first} or any(
             p.tag == 0x0E1B for p in self._extended
         )
+        self.parent = "item:ParentFolderId" in {row.uri for row in first}
+        self.anatomy = bool(needs & CONTENT) or self.structure
         self.only_ids = not (
             self._last
             or any(len(one[1]) for one in self._things.values())

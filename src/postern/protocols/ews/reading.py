@@ -14,6 +14,9 @@ from postern.protocols.ews.names import MESSAGES, TYPES
 from postern.protocols.ews.violation import SchemaViolation
 
 _OURS = (f"{{{MESSAGES}}}", f"{{{TYPES}}}")
+_known: dict[str, str] = {}
+"""Tag -> name, of the schema's few hundred."""
+_MAX_KNOWN, _MAX_TAG = 2048, 160
 _DATE_TIME = re.compile(
     r"\s*(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?\s*", re.ASCII
 ).fullmatch
@@ -23,24 +26,40 @@ _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 def local(element: Element) -> str:
     """An element's name without its namespace. Raises SchemaViolation for one that is in neither of EWS's."""
     tag = str(element.tag)
+    return _known.get(tag) or _name(tag)
+
+
+def _name(tag: str) -> str:
     for prefix in _OURS:
         if tag.startswith(prefix):
-            return tag[len(prefix) :]
+            name = tag[len(prefix) :]
+            if len(_known) < _MAX_KNOWN and len(tag) <= _MAX_TAG:  # clients may send what names they like
+                _known[tag] = name
+            return name
     raise SchemaViolation(f"The element {tag[:120]} is not of this schema.")
 
 
 def children(element: Element) -> Iterator[tuple[str, Element]]:
     """Names and child elements."""
     for child in element:
-        yield local(child), child
+        tag = str(child.tag)
+        yield _known.get(tag) or _name(tag), child
 
 
 def child(element: Element, name: str) -> Element | None:
     """The first child of a name."""
-    for found, one in children(element):
-        if found == name:
+    for one in element:
+        if local(one) == name:
             return one
     return None
+
+
+def named(element: Element) -> dict[str, Element]:
+    """The first child of each name, for whoever asks for many of them."""
+    found: dict[str, Element] = {}
+    for name, one in children(element):
+        found.setdefault(name, one)
+    return found
 
 
 def need(element: Element, name: str) -> Element:

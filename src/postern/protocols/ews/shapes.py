@@ -7,11 +7,24 @@ from lxml.etree import _Element as Element
 
 from postern.protocols.ews import paths
 from postern.protocols.ews.paths import Path
-from postern.protocols.ews.reading import boolean_of, child, children, choice, integer_of, need, text, text_of
+from postern.protocols.ews.reading import (
+    boolean,
+    boolean_of,
+    child,
+    children,
+    choice,
+    integer_of,
+    named,
+    need,
+    text,
+    text_of,
+)
 
 BASE = ("IdOnly", "Default", "AllProperties", "PcxPeopleSearch")
 BODY_TYPES = ("Best", "HTML", "Text")
 MAX_ADDITIONAL = 500
+_COMMON = frozenset({"BaseShape", "IncludeMimeContent", "AdditionalProperties"})
+"""What most shapes have no more than."""
 
 
 class FolderShape(msgspec.Struct, frozen=True):
@@ -47,6 +60,11 @@ def folder_shape(element: Element) -> FolderShape:
 
 def item_shape(element: Element) -> ItemShape:
     """ItemShape. Raises EwsViolation."""
+    given = named(element)
+    if "BaseShape" in given and not given.keys() - _COMMON:
+        mime = given.get("IncludeMimeContent")
+        wanted = mime is not None and boolean(text(mime), "IncludeMimeContent")
+        return ItemShape(_base(element), _additional(element), wanted)
     body = _body(element, "BodyType")
     return ItemShape(
         _base(element),

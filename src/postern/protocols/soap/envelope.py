@@ -7,6 +7,7 @@ UTF-8 likewise, so that the text that was looked at is the text that is parsed.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 from lxml import etree
@@ -74,7 +75,21 @@ def document(data: bytes, limits: Limits) -> etree._Element:
     named = _ENCODING(prolog[1]) if prolog[1] else None
     if named is not None and named[1].lower() not in _ENCODINGS:
         raise SoapViolation("The request has to be in UTF-8.")
-    parser = etree.XMLParser(
+    try:
+        root = etree.fromstring(data, _parser(len(data) > _SMALL_BYTES))
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise SoapViolation("The request is no well-formed XML, or nests too deeply.") from error
+    # elements and attributes there can be no more of than these octets: most requests need no look at each of them
+    elements = data.count(b"<") - data.count(b"</")
+    if elements > min(limits.depth, limits.elements) or data.count(b"=") > limits.attributes:
+        _check(root, limits, elements)
+    return root
+
+
+@lru_cache(maxsize=2)
+def _parser(huge: bool) -> etree.XMLParser:
+    """Making one costs as much as a small document. Threads that use it at once wait for each other (lxml's lock)."""
+    return etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
         load_dtd=False,
@@ -82,17 +97,25 @@ def document(data: bytes, limits: Limits) -> etree._Element:
         remove_comments=True,
         remove_pis=True,
         collect_ids=False,
-        huge_tree=len(data) > _SMALL_BYTES,
+        huge_tree=huge,
     )
-    try:
-        root = etree.fromstring(data, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise SoapViolation("The request is no well-formed XML, or nests too deeply.") from error
-    _check(root, limits)
-    return root
 
 
-def _check(root: etree._Element, limits: Limits) -> None:
+@lru_cache(maxsize=8)
+def _wrong(depth: int, attributes: int) -> tuple[etree.XPath, etree.XPath]:
+    """What finds an element that is too deep, and one with too many attributes."""
+    return etree.XPath(f"boolean({'/*' * (depth + 1)})"), etree.XPath(f"boolean(//*[@*[{attributes + 1}]])")
+
+
+def _check(root: etree._Element, limits: Limits, at_most: int) -> None:
+    """`at_most`: there are no more elements than these."""
+    if at_most <= limits.elements:
+        deep, many = _wrong(limits.depth, limits.attributes)
+        if deep(root):
+            raise SoapViolation(f"Elements nest deeper than {limits.depth}.")
+        if many(root):
+            raise SoapViolation(f"An element has more than {limits.attributes} attributes.")
+        return
     depth = count = 0
     for event, element in etree.iterwalk(root, events=("start", "end")):
         if event == "end":

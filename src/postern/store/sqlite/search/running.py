@@ -289,7 +289,7 @@ async def _by_text(scan: Scan, session: Session) -> list[Uid]:
             if not unknown:
                 break
             await fill(scan.folder, unknown)
-            again = [(uid, uid) for uid in unknown]
+            again = normalise([(uid, uid) for uid in unknown])
             more, unknown, rest = await session.run(partial(scan.step, ranges=again, limit=TEXTS_AT_A_TIME))
             assert not rest or len(again) > reading.MANY_RANGES
             while rest:

@@ -99,8 +99,8 @@ def open_beside(mailbox_file: Path, *, private: bool = False) -> apsw.Connection
     """
     db = connect(mailbox_file, busy_ms=BUSY_MS)
     try:
-        # cells of large pages are looked at each time a page is taken up: half of what reading a text costs. The mailbox
-        # is only read here, and a search file that is damaged is made anew
+        # all cells of a large page are looked at each time it is taken up: half of what reading a text costs. The
+        # mailbox is only read here, and a search file that is damaged is made anew
         db.execute("PRAGMA cell_size_check = OFF")
         db.create_scalar_function("has_field", cast("Any", has_field), 3, deterministic=True)
         if not private:

@@ -20,7 +20,8 @@ def letter(subject: str, *attachments: tuple[str, str, bytes]) -> bytes:
     head = f"From: a@example.org\r\nSubject: {subject}\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
     parts = "--b\r\nContent-Type: text/plain\r\n\r\nThe text.\r\n"
     for content_type, name, content in attachments:
-        coded = base64.encodebytes(content).decode()
+        marked = b"%PDF-1.7 " + content if content_type == "application/pdf" else content
+        coded = base64.encodebytes(marked).decode()
         parts += (
             f'--b\r\nContent-Type: {content_type}\r\nContent-Disposition: attachment; filename="{name}"\r\n'
             f"Content-Transfer-Encoding: base64\r\n\r\n{coded}\r\n"
@@ -97,6 +98,36 @@ async def test_much_is_read_in_several_runs(world: World, mailbox: Mailbox, inbo
         runs.append(await index(world, reader, seconds=-1))
     assert runs == [(1, 0, True)] * 5 + [(0, 0, False)]
     assert list(await mailbox.search(inbox, AttachmentContains("number3"))) == [uids[3]]
+
+
+async def test_what_only_has_the_name_is_not_handed_to_a_reader(
+    world: World, mailbox: Mailbox, inbox: FolderId
+) -> None:
+    office = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    pretending = letter("one", ("application/octet-stream", "a.pdf", b"rubbish"), (office, "b.docx", b"rubbish"))
+    (placed,) = await mailbox.add(inbox, [item(world.blobs, pretending)])
+    await mailbox.search(inbox, BodyContains("x"))
+    reader = Reader()
+    assert await index(world, reader) == (0, 2, False)
+    assert reader.asked == []
+    assert list(await mailbox.search(inbox, AttachmentContains("b.docx"))) == [placed.uid]
+
+
+async def test_the_words_of_attachments_do_not_index_a_message_anew(
+    world: World, mailbox: Mailbox, inbox: FolderId
+) -> None:
+    (placed,) = await mailbox.add(inbox, [item(world.blobs, letter("one", ("application/pdf", "a.pdf", b"plans")))])
+    await mailbox.search(inbox, BodyContains("x"))
+    assert await world.store.index_mailbox(MAILBOX) == 1
+    await world.store.read_attachments(MAILBOX, Reader().read, 100)
+    assert list(await mailbox.search(inbox, AttachmentContains("plans"))) == [placed.uid]
+    assert await world.store.index_mailbox(MAILBOX) == 1
+    db = apsw.Connection(str(world.data / "search" / MAILBOX[:2] / f"{MAILBOX}.db"))
+    assert db.execute("SELECT batch FROM facts").fetchall() == [(3,)]
+    assert db.execute("SELECT h.indexed, a.indexed FROM heads h, attached a").fetchall() == [(2, 3)]
+    db.close()
+    assert list(await mailbox.search(inbox, AttachmentContains("plans"))) == [placed.uid]
+    assert list(await mailbox.search(inbox, AttachmentContains("planet"))) == []
 
 
 async def test_what_is_gone_goes(world: World, mailbox: Mailbox, inbox: FolderId, tmp_path: Path) -> None:

@@ -288,3 +288,38 @@ async def test_sorting_and_links(mailbox: Mailbox, inbox: FolderId, uids: list[i
     assert by_size[:2] == [uids[5], uids[3]]
     assert await mailbox.sort(inbox, [], [SortKey(SortBy.DATE)]) == ()
     assert [one.uid for one in await mailbox.links(inbox, [*uids, 10**6])] == uids
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_subjects_are_ordered_alike_with_and_without_a_search_file(
+    world: World, mailbox: Mailbox, inbox: FolderId, descending: bool
+) -> None:
+    subjects = [
+        "beta",
+        "Re: Alpha",
+        "alpha",
+        "=?utf-8?Q?=C3=84ther?=",
+        "[list] fwd: beta",
+        "",
+        "x" * 300 + "a",
+        "x" * 300,
+    ]
+    placed = await mailbox.add(
+        inbox,
+        [item(world.blobs, message(n % 3, "text", subject)) for n, subject in enumerate(subjects)]
+        + [item(world.blobs, b"From: a@example.org\r\n\r\nno subject\r\n")],
+    )
+    uids = [one.uid for one in placed]
+    orders = [
+        [SortKey(SortBy.SUBJECT, descending)],
+        [SortKey(SortBy.SUBJECT), SortKey(SortBy.DATE, descending)],
+        [SortKey(SortBy.SIZE, descending), SortKey(SortBy.SUBJECT)],
+        [SortKey(SortBy.DATE, descending)],
+        [SortKey(SortBy.DATE), SortKey(SortBy.ARRIVAL), SortKey(SortBy.SIZE, descending)],
+    ]
+    before = [list(await mailbox.sort(inbox, uids, keys)) for keys in orders]
+    await mailbox.links(inbox, uids)  # fills the search file
+    assert [list(await mailbox.sort(inbox, uids, keys)) for keys in orders] == before
+    with_from = [list(await mailbox.sort(inbox, uids, [*keys, SortKey(SortBy.FROM)])) for keys in orders]
+    assert all(sorted(order) == uids for order in with_from)
+    assert before[0] != before[3]

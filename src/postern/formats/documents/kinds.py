@@ -65,3 +65,10 @@ def kind(content_type: str, name: str) -> str | None:
     if by_name is None and content_type.startswith("text/"):
         return PLAIN
     return by_name
+
+
+def may_be(kind: str, data: bytes) -> bool:
+    """Whether it looks like one at all: what only has the name need not be handed to a reader."""
+    if kind == PDF:
+        return b"%PDF-" in data[:1024]
+    return kind not in (OOXML, ODF) or b"PK" in data[:1024]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 
 from postern.formats.documents import packages
-from postern.formats.documents.kinds import HTML, MAX_TEXT, ODF, OOXML, PDF, PLAIN, UnreadableError
+from postern.formats.documents.kinds import HTML, MAX_TEXT, ODF, OOXML, PDF, PLAIN, UnreadableError, may_be
 from postern.formats.mime import charset
 from postern.formats.mime.anatomy import to_text
 
@@ -47,7 +47,7 @@ def _html(data: bytes) -> Iterator[str]:
 
 
 def _pdf(data: bytes) -> Iterator[str]:
-    if b"%PDF-" not in data[:1024]:
+    if not may_be(PDF, data):
         raise UnreadableError("no PDF")  # what only has its name would be searched for objects for long
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError

@@ -13,7 +13,8 @@ from postern.formats.mime.subject import base_subject
 from postern.model.ids import BlobRef
 from postern.model.items import HEADER_LIMIT_BYTES, NewItem
 
-_SUBJECT_LIMIT_BYTES = 4096
+SUBJECT_LIMIT_BYTES = 4096
+"""Of a raw subject; what follows says nothing about order or kin."""
 _MESSAGE_ID_LIMIT_BYTES = 998
 
 
@@ -57,7 +58,7 @@ def scan(content: bytes | memoryview) -> Scan:
         envelope.render(fields),
         structure,
         parts.pack(walker.numbers),
-        decode(subject[:_SUBJECT_LIMIT_BYTES]) if subject else "",
+        decode(subject[:SUBJECT_LIMIT_BYTES]) if subject else "",
         when[0] if when is not None else None,
         identifier(message_id) if message_id else "",
         walker.attachment,
@@ -70,7 +71,7 @@ def conversation_of(fields: Mapping[bytes, bytes]) -> bytes:
     message_id = fields.get(b"message-id")
     topic = b""
     if not message_id:
-        subject, _ = base_subject(decode(fields.get(b"subject", b"")[:_SUBJECT_LIMIT_BYTES]))
+        subject, _ = base_subject(decode(fields.get(b"subject", b"")[:SUBJECT_LIMIT_BYTES]))
         topic = subject.encode("utf-8", "replace") or b"\0".join(fields.get(name, b"") for name in (b"date", b"from"))
     return conversation.digest(
         fields.get(b"references"), fields.get(b"in-reply-to"), message_id, fields.get(b"thread-index"), topic
@@ -115,4 +116,4 @@ def new_item(
     )
 
 
-__all__ = ["Scan", "conversation_of", "envelope", "identifier", "new_item", "scan"]
+__all__ = ["SUBJECT_LIMIT_BYTES", "Scan", "conversation_of", "envelope", "identifier", "new_item", "scan"]

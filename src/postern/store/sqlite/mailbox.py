@@ -261,7 +261,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def sort(self, folder: FolderId, uids: Sequence[Uid], keys: Sequence[SortKey]) -> Sequence[Uid]:
         """Items in order."""
-        return await sorting.order(self._host, self.path, self.consult, folder, uids, keys)
+        return await sorting.order(self._host, self.path, self.consult, self.read_in_thread, folder, uids, keys)
 
     async def links(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[Linked]:
         """What threads are made of."""

@@ -1,7 +1,8 @@
 """The words of attachments: read in the background only, and by somebody who can be broken by what is in them.
 
 `to_read` lists the contents whose attachments nobody has read yet; it grows with `bodies`. What was read goes into
-`attached`, and the content is indexed once more.
+`attached` and is indexed from there. Some messages are looked at before anything is written: a transaction for each
+would cost more than to find that most attachments have no words.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import apsw
 
-from postern.formats.documents.kinds import MAX_TEXT
+from postern.formats.documents.kinds import MAX_TEXT, may_be
 from postern.model.collation import fold
 from postern.model.ids import BlobRef
 from postern.model.ports import Clock
@@ -20,15 +21,16 @@ from postern.model.refusal import Refusal
 from postern.store.interface import ReadDocument
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.host import Host
-from postern.store.sqlite.search import texts
+from postern.store.sqlite.search import filling, texts
 from postern.store.sqlite.search.running import Session, with_session
 
 MAX_ATTACHMENTS = 50
 """Of a message; the others are not read."""
-_AT_A_TIME = 20
+_AT_A_TIME = 50
+_BYTES_AT_A_TIME = 4 << 20
 
 _WAITING = (
-    "SELECT w.content, w.stamp, c.parts FROM s.to_read w JOIN main.contents c ON c.id = w.content"
+    "SELECT w.content, w.stamp, c.parts, c.body_size FROM s.to_read w JOIN main.contents c ON c.id = w.content"
     " ORDER BY w.content LIMIT ?"
 )
 
@@ -48,6 +50,7 @@ class _Waiting(NamedTuple):
     content: int
     stamp: int
     parts: bytes
+    size: int
 
     @property
     def blob(self) -> BlobRef:
@@ -59,7 +62,7 @@ class _Words(NamedTuple):
 
     read: int
     failed: int
-    text: bytes
+    pieces: list[str]
 
 
 async def read_some(host: Host, path: Path, read: ReadDocument, seconds: float) -> Progress:
@@ -76,54 +79,77 @@ async def _read_some(session: Session, *, read: ReadDocument, seconds: float, cl
         waiting = [_Waiting._make(row) for row in await session.run(_next)]
         if not waiting:
             return Progress(done, failed, False)
-        for one in waiting:
-            words = await _words(session, one, read)
-            await session.run(partial(_put, one=one, words=words))
-            done, failed = done + words.read, failed + words.failed
+        for batch in filling.batches(waiting, _BYTES_AT_A_TIME):
+            found = await _taken_out(session, batch)
+            words: list[_Words] = []
+            for attached in found:
+                words.append(await _words(attached, read))
+                if clock.monotonic() > until:
+                    break
+            await session.run(partial(_put, found=list(zip(batch, words, strict=False))))
+            done += sum(one.read for one in words)
+            failed += sum(one.failed for one in words)
             if clock.monotonic() > until:
                 return Progress(done, failed, True)
 
 
-async def _words(session: Session, one: _Waiting, read: ReadDocument) -> _Words:
+async def _taken_out(session: Session, batch: list[_Waiting]) -> list[list[texts.Attached]]:
+    contents: list[bytes | memoryview | None] = []
     try:
-        content = await session.blobs.read(one.blob)
-    except Refusal:  # gone in the meantime
-        return _Words(0, 0, b"")
-    attached = await session.run(lambda _: texts.attachments(one.parts, content, MAX_ATTACHMENTS))
+        contents += await session.blobs.read_views([one.blob for one in batch])
+    except Refusal:  # one of them is gone in the meantime
+        for one in batch:
+            try:
+                contents.append(await session.blobs.read(one.blob))
+            except Refusal:
+                contents.append(None)
+
+    def take(_: apsw.Connection) -> list[list[texts.Attached]]:
+        found = []
+        for one, content in zip(batch, contents, strict=True):
+            filling.yield_lock()
+            found.append([] if content is None else texts.attachments(one.parts, bytes(content), MAX_ATTACHMENTS))
+        return found
+
+    return await session.run(take)
+
+
+async def _words(attached: list[texts.Attached], read: ReadDocument) -> _Words:
     pieces: list[str] = []
     done = failed = length = 0
     for each in attached:
         pieces.append(each.name)
         if each.kind is None or length > MAX_TEXT:
             continue
-        text = await read(each.kind, each.data)
+        text = await read(each.kind, each.data) if may_be(each.kind, each.data) else None
         if text is None:
             failed += 1
             continue
         done += 1
         length += len(text)
         pieces.append(text)
-    folded = await session.run(lambda _: "\n".join(fold(piece) for piece in pieces if piece).encode())
-    return _Words(done, failed, folded)
+    return _Words(done, failed, pieces)
 
 
 def _next(db: apsw.Connection) -> list[tuple[int, int, bytes]]:
     return rows(db, _WAITING, (_AT_A_TIME,))
 
 
-def _put(db: apsw.Connection, *, one: _Waiting, words: _Words) -> None:
-    db.execute("BEGIN")
-    try:
-        if words.text or words.failed:
-            db.execute(
-                "INSERT OR REPLACE INTO s.attached VALUES (?, ?, ?, ?)",
-                (one.content, one.stamp, words.failed, words.text),
-            )
-        if words.text:
-            db.execute("UPDATE s.heads SET indexed = 0 WHERE content = ?", (one.content,))
-        db.execute("DELETE FROM s.to_read WHERE content = ? AND stamp = ?", (one.content, one.stamp))
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+def _put(db: apsw.Connection, *, found: list[tuple[_Waiting, _Words]]) -> None:
+    attached: list[tuple[object, ...]] = []
+    for one, words in found:
+        filling.yield_lock()
+        text = "\n".join(fold(piece) for piece in words.pieces if piece).encode()
+        if text or words.failed:
+            # without words there is nothing to index
+            attached.append((one.content, one.stamp, 0 if text else -1, words.failed, text))
+    filling.write(
+        db,
+        (
+            ("INSERT OR REPLACE INTO s.attached VALUES (?, ?, ?, ?, ?)", attached),
+            (
+                "DELETE FROM s.to_read WHERE content = ? AND stamp = ?",
+                [(one.content, one.stamp) for one, _ in found],
+            ),
+        ),
+    )

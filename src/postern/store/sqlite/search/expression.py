@@ -59,7 +59,11 @@ class Read(NamedTuple):
 
     wanted: bytes
     header: bool
-    """In the header too."""
+    """In the header."""
+    body: bool
+    """In the text parts."""
+    start: bytes = b""
+    """How the field begins that has to have it, as `headers.text` has fields."""
 
 
 class Expression:
@@ -70,7 +74,8 @@ class Expression:
         self._keywords = keywords
         self.bindings: list[object] = []
         self.needs: set[str] = set()
-        """Of h, t, b, a, i, c: heads, headers, bodies, attached, the index, the mailbox's own contents."""
+        """Of h, t, b, a, i, j, c: heads, headers, bodies, attached, the index, heads that may be missing, the mailbox's
+        own contents."""
         self.candidates: list[str] = []
         """Index queries; their rows are expected in tables `temp.candidates_<n>`."""
         self.read: Read | None = None
@@ -82,14 +87,13 @@ class Expression:
         """All of them have to be true."""
         if parts:
             last = parts[-1]
-            is_text = isinstance(last, BodyContains | TextContains) and fold(last.text)
-            self.parts.append(self._readable(last) if is_text else self._compile(last))
+            self.parts.append(self._readable(last) if _is_read(last) else self._compile(last))
         self.parts = self.parts or ["1"]
 
     def joins(self) -> str:
         """What follows `FROM items i`."""
         sql = ""
-        if self.needs & {"h", "i"}:
+        if self.needs & {"h", "i", "j"}:
             sql += f" LEFT JOIN s.heads h ON h.content = i.content AND h.stamp = ({STAMP})"
         if "c" in self.needs:
             sql += " JOIN contents c ON c.id = i.content"
@@ -159,19 +163,19 @@ class Expression:
         )
 
     def _header(self, name: str, text: str) -> str:
-        column = _FIELDS.get(name)
-        if column is not None:
-            self.needs.add("h")
-            return f"(instr({column}, {self._bind(text.encode())}) > 0)" if text else f"(length({column}) > 0)"
         if not _FIELD_NAME(name):
             return "0"
         self.needs.add("t")
-        raw_name = name.encode("ascii")
+        start = self._bind(_start(name))
         if not text:
-            start = self._bind(b"\n%b:" % raw_name)
             return f"({_of('headers', f'instr(x.text, {start}) > 0')})"
-        wanted, field = self._bind(text.encode()), self._bind(raw_name)
-        return f"({_of('headers', f'instr(x.text, {wanted}) > 0 AND has_field(x.text, {field}, {wanted})')})"
+        wanted = self._bind(text.encode())
+        found = _of("headers", f"instr(x.text, {wanted}) > 0 AND has_field(x.text, {start}, {wanted})")
+        column = _FIELDS.get(name)
+        if column is None:
+            return f"({found})"
+        self.needs.add("j")
+        return f"(CASE WHEN h.content IS NULL THEN {found} ELSE instr({column}, {wanted}) > 0 END)"
 
     def _text(self, text: str, *, header: bool) -> str:
         """The index says which rows may match, the text says which do; what is not indexed is read."""
@@ -182,41 +186,55 @@ class Expression:
         place = f"instr(x.text, {wanted}) > 0"
         steps = self._not_indexed(text)
         if header:
-            self.needs |= {"h", "t"}
-            steps += "WHEN h.content IS NULL THEN NULL "
-            return f"(CASE {steps}WHEN {_of('headers', place)} THEN 1 ELSE {_of('bodies', place)} END)"
+            self.needs.add("t")
+            steps += f"WHEN {_of('headers', place)} THEN 1 "
+            return f"(CASE {steps}ELSE ({_of('headers', place)} OR {_of('bodies', place)}) END)"
         found = _of("bodies", place)
         return f"(CASE {steps}ELSE {found} END)" if steps else f"({found})"
 
     def _readable(self, query: Query) -> str:
         """1 if the texts are there and may contain what is wanted, 0 if they do not, NULL if they are not there."""
+        if isinstance(query, HeaderContains):
+            return self._readable_field(query.name.lower(), fold(query.text).encode())
         assert isinstance(query, BodyContains | TextContains)
         text = fold(query.text)
         self.needs.add("b")
-        self.read = Read(text.encode(), isinstance(query, TextContains))
+        self.read = Read(text.encode(), isinstance(query, TextContains), body=True)
         there = _of("bodies", "1")
         if self.read.header:
-            self.needs |= {"h", "t"}
+            self.needs.add("t")
             there = f"{there} AND {_of('headers', '1')}"
         return f"(CASE {self._not_indexed(text)}WHEN 1 THEN {there} END)"
+
+    def _readable_field(self, name: str, wanted: bytes) -> str:
+        self.needs.add("t")
+        self.read = Read(wanted, header=True, body=False, start=_start(name))
+        there = _of("headers", "1")
+        column = _FIELDS.get(name)
+        if column is None:
+            return there
+        self.needs.add("j")
+        return (
+            f"(CASE WHEN h.content IS NOT NULL AND instr({column}, {self._bind(wanted)}) = 0 THEN 0 ELSE {there} END)"
+        )
 
     def _attached(self, text: str) -> str:
         """What nobody has read yet is not found: it is read in the background only."""
         if not text:
             return "1"
         self.needs.add("a")
-        steps = self._not_indexed(text)
-        found = f"coalesce({_of('attached', f'instr(x.text, {self._bind(text.encode())}) > 0')}, 0)"
-        return f"(CASE {steps}ELSE {found} END)" if steps else found
+        steps = self._not_indexed(text, "x.indexed", "-i.content")
+        place = f"instr(x.text, {self._bind(text.encode())}) > 0"
+        return f"coalesce({_of('attached', f'(CASE {steps}ELSE {place} END)' if steps else place)}, 0)"
 
-    def _not_indexed(self, text: str) -> str:
+    def _not_indexed(self, text: str, indexed: str = "h.indexed", number: str = "i.content") -> str:
         """A step of CASE: what was indexed and is not among the candidates does not contain the text."""
         if len(text) < TRIGRAM:
             return ""
         self.needs.add("i")
         table = f"temp.candidates_{len(self.candidates)}"
         self.candidates.append(index_query(text))
-        return f"WHEN h.indexed BETWEEN 1 AND {BATCH} AND i.content NOT IN {table} THEN 0 "
+        return f"WHEN {indexed} BETWEEN 1 AND {BATCH} AND {number} NOT IN {table} THEN 0 "
 
 
 def _of(table: str, expression: str) -> str:
@@ -230,6 +248,17 @@ def index_query(text: str) -> str:
     places = sorted({round(n * last / (MAX_TRIGRAMS - 1)) for n in range(MAX_TRIGRAMS)})
     trigrams = dict.fromkeys(text[at : at + TRIGRAM] for at in places)
     return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in trigrams)
+
+
+def _start(name: str) -> bytes:
+    return b"\n%b:" % name.encode("ascii")
+
+
+def _is_read(query: Query) -> bool:
+    """Whether a condition is looked for outside of SQL."""
+    if isinstance(query, HeaderContains):
+        return bool(_FIELD_NAME(query.name)) and bool(fold(query.text))
+    return isinstance(query, BodyContains | TextContains) and bool(fold(query.text))
 
 
 def _cost(query: Query) -> int:

@@ -20,8 +20,8 @@ from postern.model.collation import UNICODE_VERSION
 from postern.store.sqlite.connection import connect, rows, wal_path
 
 APPLICATION_ID = 0x504F5353
-LAYOUT_VERSION = 2
-PAGE_BYTES = 8192
+LAYOUT_VERSION = 3
+PAGE_BYTES = 16384
 BUSY_MS = 2000
 CACHE_KIB = 4096
 LOG_BYTES = 256 << 10
@@ -58,8 +58,9 @@ CREATE INDEX {s}.heads_to_index ON heads (content) WHERE indexed = 0;
 CREATE TABLE {s}.headers (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, text BLOB NOT NULL);
 CREATE TABLE {s}.bodies (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, text BLOB NOT NULL);
 CREATE TABLE {s}.to_read (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
-CREATE TABLE {s}.attached (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, failed INTEGER NOT NULL,
-    text BLOB NOT NULL);
+CREATE TABLE {s}.attached (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, indexed INTEGER NOT NULL,
+    failed INTEGER NOT NULL, text BLOB NOT NULL);
+CREATE INDEX {s}.attached_to_index ON attached (content) WHERE indexed = 0;
 CREATE VIRTUAL TABLE {s}.trigrams USING fts5(text, content='', contentless_delete=1, detail=none,
     tokenize='trigram case_sensitive 1');
 PRAGMA {s}.application_id = {application};
@@ -98,6 +99,9 @@ def open_beside(mailbox_file: Path, *, private: bool = False) -> apsw.Connection
     """
     db = connect(mailbox_file, busy_ms=BUSY_MS)
     try:
+        # all cells of a large page are looked at each time it is taken up: half of what reading a text costs. The
+        # mailbox is only read here, and a search file that is damaged is made anew
+        db.execute("PRAGMA cell_size_check = OFF")
         db.create_scalar_function("has_field", cast("Any", has_field), 3, deterministic=True)
         if not private:
             private = not _attach(db, path_beside(mailbox_file))
@@ -219,9 +223,8 @@ def fits(db: apsw.Connection) -> bool:
     )
 
 
-def has_field(header: bytes, name: bytes, text: bytes) -> bool:
-    """Whether a field with the folded name has the folded text, in the form of `headers.text`."""
-    start = b"\n" + name + b":"
+def has_field(header: bytes, start: bytes, text: bytes) -> bool:
+    """Whether a field has the folded text, in the form of `headers.text`; it begins with `start`: LF, name, colon."""
     at = header.find(start)
     while at >= 0:
         end = header.find(b"\n", at + 1)

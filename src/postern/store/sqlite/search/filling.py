@@ -6,9 +6,9 @@ writing are transactions of their own, so that neither the mailbox nor the searc
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from typing import NamedTuple
+import select
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import apsw
 import msgspec
@@ -19,7 +19,7 @@ from postern.store.sqlite.connection import rows
 from postern.store.sqlite.search import texts
 from postern.store.sqlite.search.file import STAMP
 
-HEADS_AT_A_TIME = 200
+HEADS_AT_A_TIME = 500
 BODIES_AT_A_TIME = 48
 BODY_BYTES_AT_A_TIME = 2 << 20
 
@@ -30,7 +30,10 @@ _TEXTLESS = (
     " WHERE i.folder = ? AND i.uid = r.value AND x.content IS NULL"
 )
 _NO_HEAD = _TEXTLESS.format(stamp=STAMP, table="heads")
+_NO_HEADER = _TEXTLESS.format(stamp=STAMP, table="headers")
 _NO_BODY = _TEXTLESS.format(stamp=STAMP, table="bodies").replace("c.header", "NULL")
+_COMPUTED_AT_A_TIME = 16
+"""Rows between two moments at which the loop may have the interpreter."""
 _HEAD_COLUMNS = 3 + len(texts.Head._fields)
 _PUT_HEAD = f"INSERT OR REPLACE INTO s.heads VALUES ({', '.join('?' * _HEAD_COLUMNS)})"
 _PUT_HEADER = "INSERT OR REPLACE INTO s.headers VALUES (?, ?, ?)"
@@ -63,9 +66,34 @@ class Missing(NamedTuple):
         return found[1] if found else 0
 
 
-def without_head(db: apsw.Connection, folder: int, uids: Sequence[int]) -> list[Missing]:
-    """Of these items, the ones without a row in `heads`."""
-    return [Missing._make(row) for row in rows(db, _NO_HEAD, (msgspec.json.encode(uids).decode(), folder))]
+class Table(NamedTuple):
+    """A table that is filled from headers."""
+
+    missing: str
+    put: str
+    row: Callable[[Missing, bytes], tuple[object, ...]]
+    """Of a content and its header block, its own lines included."""
+
+
+HEADS = Table(_NO_HEAD, _PUT_HEAD, lambda one, block: (one.content, one.stamp, 0, *texts.head(block)))
+HEADERS = Table(_NO_HEADER, _PUT_HEADER, lambda one, block: (one.content, one.stamp, texts.header_lines(block)))
+
+
+def fill_from_rows(db: apsw.Connection, table: Table, folder: int, uids: Sequence[int]) -> list[Missing]:
+    """Fill a table for these items; those are left whose header is too long for the mailbox's row."""
+    missing = [Missing._make(row) for row in rows(db, table.missing, (msgspec.json.encode(uids).decode(), folder))]
+    put_headers(db, table, [(one, one.header) for one in missing if one.header is not None])
+    return [one for one in missing if one.header is None]
+
+
+def put_headers(db: apsw.Connection, table: Table, contents: Sequence[tuple[Missing, bytes]]) -> None:
+    """Write rows of contents with their header blocks."""
+    values: list[tuple[object, ...]] = []
+    for number, (missing, header) in enumerate(contents):
+        values.append(table.row(missing, missing.prefix + header))
+        if number % _COMPUTED_AT_A_TIME == 0:
+            yield_lock()
+    write(db, ((table.put, values),))
 
 
 def without_body(db: apsw.Connection, folder: int, uids: Sequence[int]) -> list[Missing]:
@@ -73,36 +101,30 @@ def without_body(db: apsw.Connection, folder: int, uids: Sequence[int]) -> list[
     return [Missing._make(row) for row in rows(db, _NO_BODY, (msgspec.json.encode(uids).decode(), folder))]
 
 
-def put_heads(db: apsw.Connection, contents: Sequence[tuple[Missing, bytes]]) -> None:
-    """Write the rows of contents with their header blocks."""
-    heads: list[tuple[object, ...]] = []
-    headers: list[tuple[object, ...]] = []
-    for missing, header in contents:
-        head, lines = texts.header(missing.prefix + header)
-        heads.append((missing.content, missing.stamp, 0, *head))
-        headers.append((missing.content, missing.stamp, lines))
-        yield_lock()
-    _write(db, ((_PUT_HEAD, heads), (_PUT_HEADER, headers)))
-
-
 def put_bodies(db: apsw.Connection, contents: Sequence[tuple[Missing, bytes | memoryview]]) -> None:
     """Write the rows of contents with their bodies, and note whose attachments are to be read."""
     bodies: list[tuple[object, ...]] = []
     to_read: list[tuple[object, ...]] = []
     for missing, content in contents:
+        yield_lock()
         bodies.append((missing.content, missing.stamp, texts.body_text(missing.parts, content)))
         if missing.segment and texts.has_attachments(missing.parts):
             to_read.append((missing.content, missing.stamp))
-        yield_lock()
-    _write(db, ((_PUT_BODY, bodies), (_PUT_TO_READ, to_read)))
+    write(db, ((_PUT_BODY, bodies), (_PUT_TO_READ, to_read)))
 
 
 def yield_lock() -> None:
-    """Let the loop have the interpreter: a thread that computes keeps it for longer than a slice otherwise."""
-    time.sleep(0)
+    """Let the loop have the interpreter: a thread that computes keeps it for longer than a slice otherwise.
+
+    2 us; `time.sleep(0)` sleeps for 60.
+    """
+    select.select((), (), (), 0)
 
 
-def _write(db: apsw.Connection, work: Sequence[tuple[str, list[tuple[object, ...]]]]) -> None:
+def write(db: apsw.Connection, work: Sequence[tuple[str, list[tuple[object, ...]]]]) -> None:
+    """Run each statement for its rows, in one transaction."""
+    if not any(values for _, values in work):
+        return
     # the first statement writes, so that there is no read snapshot that somebody's commit could make too old
     db.execute("BEGIN")
     try:
@@ -116,12 +138,24 @@ def _write(db: apsw.Connection, work: Sequence[tuple[str, list[tuple[object, ...
         raise
 
 
-def batches(missing: Sequence[Missing]) -> list[list[Missing]]:
+class Sized(Protocol):
+    """Something that is read."""
+
+    @property
+    def size(self) -> int:
+        """Octets."""
+        ...
+
+
+S = TypeVar("S", bound=Sized)
+
+
+def batches(missing: Sequence[S], octets: int = BODY_BYTES_AT_A_TIME) -> list[list[S]]:
     """Bodies to be read at once, bounded in number and size."""
-    found: list[list[Missing]] = []
+    found: list[list[S]] = []
     size = 0
     for one in missing:
-        if not found or len(found[-1]) >= BODIES_AT_A_TIME or size + one.size > BODY_BYTES_AT_A_TIME:
+        if not found or len(found[-1]) >= BODIES_AT_A_TIME or size + one.size > octets:
             found.append([])
             size = 0
         found[-1].append(one)

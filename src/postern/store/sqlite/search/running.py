@@ -24,7 +24,6 @@ from postern.store.sqlite.host import Host
 from postern.store.sqlite.search import filling, reading_texts
 from postern.store.sqlite.search.expression import BATCH, Expression
 from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
-from postern.store.sqlite.search.sieve import Sieve
 
 T = TypeVar("T")
 
@@ -73,18 +72,20 @@ class Session:
         return self._db is not None and is_private(self._db)
 
     async def fill_heads(self, folder: FolderId, uids: Sequence[int]) -> None:
-        """Make rows of `heads` and `headers` where they are missing."""
+        """Make rows of `heads` where they are missing."""
+        await self._fill_from_headers(filling.HEADS, folder, uids)
+
+    async def fill_headers(self, folder: FolderId, uids: Sequence[int]) -> None:
+        """Make rows of `headers` where they are missing."""
+        await self._fill_from_headers(filling.HEADERS, folder, uids)
+
+    async def _fill_from_headers(self, table: filling.Table, folder: FolderId, uids: Sequence[int]) -> None:
         for start in range(0, len(uids), filling.HEADS_AT_A_TIME):
             part = uids[start : start + filling.HEADS_AT_A_TIME]
-            missing = await self.run(partial(filling.without_head, folder=folder, uids=part))
-            headers = []
-            for one in missing:
-                header = one.header
-                if header is None:  # too long for the row
-                    header = await self.blobs.read(one.blob, 0, one.header_end())
-                headers.append((one, header))
-            if headers:
-                await self.run(partial(filling.put_heads, contents=headers))
+            long = await self.run(partial(filling.fill_from_rows, table=table, folder=folder, uids=part))
+            if long:
+                headers = [(one, await self.blobs.read(one.blob, 0, one.header_end())) for one in long]
+                await self.run(partial(filling.put_headers, table=table, contents=headers))
 
     async def fill_bodies(self, folder: FolderId, uids: Sequence[int]) -> None:
         """Make rows of `bodies` where they are missing."""
@@ -95,10 +96,10 @@ class Session:
                 contents = await self.blobs.read_views([one.blob for one in batch])
                 await self.run(partial(filling.put_bodies, contents=list(zip(batch, contents, strict=True))))
 
-    async def forget_bodies(self) -> None:
+    async def forget_texts(self) -> None:
         """Of a file in memory."""
         if self.private:
-            await self.run(lambda db: db.execute("DELETE FROM s.bodies"))
+            await self.run(lambda db: db.execute("DELETE FROM s.bodies; DELETE FROM s.headers"))
 
 
 async def finished(work: Awaitable[T]) -> T:
@@ -170,7 +171,6 @@ class Scan:
         self.expression = Expression(query, folder, keywords)
         found = bounds(query, within)
         self.ranges: Ranges = reading.ALL_UIDS if found is None else found
-        self.sieve = Sieve.of(query)
         self._batch = 0
 
     def prepare(self, db: apsw.Connection) -> None:
@@ -203,13 +203,19 @@ class Scan:
         if not ranges:
             return [], [], ranges
         now, left = _slice(db, self.folder, ranges, limit)
-        answers = self._ask(db, now)
-        found = [uid for uid in answers if uid > 0]
+        answers, sizes = self._ask(db, now)
+        found, unknown = answers, []
+        if self.expression.needs - {"c"}:
+            unknown = [-uid for uid in answers if uid < 0]
+            if unknown:
+                known = [(uid, size) for uid, size in zip(answers, sizes or answers, strict=True) if uid > 0]
+                found, sizes = [uid for uid, _ in known], [size for _, size in known]
         if self.expression.read is not None:
-            found = reading_texts.containing(db, self.folder, found, self.expression.read)
-        return found, [-uid for uid in answers if uid < 0], left
+            found = reading_texts.containing(db, self.folder, found, sizes, self.expression.read)
+        return found, unknown, left
 
-    def _ask(self, db: apsw.Connection, ranges: Ranges) -> list[int]:
+    def _ask(self, db: apsw.Connection, ranges: Ranges) -> tuple[list[int], list[int]]:
+        """UIDs that may match, with a minus if it cannot be told yet; their sizes if texts are to be read."""
         expression = self.expression
         parts = [part.replace(BATCH, str(self._batch)) for part in expression.parts]
         unknown = " OR ".join(f"({part}) IS NULL" for part in parts) if expression.needs - {"c"} else "0"
@@ -225,9 +231,10 @@ class Scan:
                 f"json_each(?{len(bindings)}) r CROSS JOIN items i{expression.joins()}"
                 f" WHERE i.folder = {self.folder} AND i.uid BETWEEN r.value ->> 0 AND r.value ->> 1"
             )
-        sql = f"SELECT json_group_array(CASE WHEN {unknown} THEN -i.uid ELSE i.uid END) FROM {source} AND {passes}"
-        ((text,),) = rows(db, sql, bindings)
-        return _decode(text)
+        uid = "i.uid" if unknown == "0" else f"CASE WHEN {unknown} THEN -i.uid ELSE i.uid END"
+        sizes = "json_group_array(i.size)" if expression.read is not None else "'[]'"
+        ((text, also),) = rows(db, f"SELECT json_group_array({uid}), {sizes} FROM {source} AND {passes}", bindings)
+        return _decode(text), _decode(also)
 
 
 def _slice(db: apsw.Connection, folder: FolderId, ranges: Ranges, limit: int) -> tuple[Ranges, Ranges]:
@@ -270,20 +277,19 @@ async def search(
 async def _by_text(scan: Scan, session: Session) -> list[Uid]:
     matched: list[int] = []
     needs = scan.expression.needs
-    fills = [session.fill_heads] if needs & {"h", "t"} else []
+    fills = [session.fill_heads] if "h" in needs else []
+    fills += [session.fill_headers] if "t" in needs else []
     fills += [session.fill_bodies] if "b" in needs else []
     left = scan.ranges
     step = scan.first_step
     while left:
         found, unknown, left = await session.run(partial(step, ranges=left, limit=TEXTS_AT_A_TIME))
         step = scan.step
-        if unknown and scan.sieve is not None:
-            unknown = await session.run(partial(scan.sieve.passing, folder=scan.folder, uids=unknown))
         for fill in fills:
             if not unknown:
                 break
             await fill(scan.folder, unknown)
-            again = [(uid, uid) for uid in unknown]
+            again = normalise([(uid, uid) for uid in unknown])
             more, unknown, rest = await session.run(partial(scan.step, ranges=again, limit=TEXTS_AT_A_TIME))
             assert not rest or len(again) > reading.MANY_RANGES
             while rest:
@@ -292,5 +298,5 @@ async def _by_text(scan: Scan, session: Session) -> list[Uid]:
                 unknown += open_
             found += more
         matched += sorted(found)
-        await session.forget_bodies()
+        await session.forget_texts()
     return [Uid(uid) for uid in matched]

@@ -12,18 +12,28 @@ from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
 from postern.formats.mime.address import Address
 from postern.formats.mime.parts import LEAF, MESSAGE, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
+from postern.formats.mime.scan import SUBJECT_LIMIT_BYTES
 from postern.formats.mime.subject import base_subject
 from postern.model.collation import fold, fold_utf8, sort_key
 from postern.store.sqlite.search.file import NO_DATE
 
 MAX_KEY_BYTES = 255
 """Of a key to sort by."""
+MAX_LIST_BYTES = 4096
+"""Of an address field, for its keys."""
+REMEMBERED_BYTES = 256
 MAX_LINKS = 200
 """References of one message; the first and the last ones count."""
 _CODING = re.compile(
     rb"^content-(type|transfer-encoding)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE
 ).findall
 _ASCII = bytes(range(128))
+_SMALL = bytes.maketrans(bytes(range(0x41, 0x5B)) + b"\t", bytes(range(0x61, 0x7B)) + b" ")
+"""ASCII in small letters, tabs as spaces."""
+_ODD = b"\0\v\f\r\x1c\x1d\x1e\x1f"
+"""White space that is no white space of a header, and NUL: fields with these are looked at one by one."""
+_FLAT_FIELDS = re.compile(rb"^([!-9;-~]++) ?: ?([^\n]*+)", re.MULTILINE).findall
+_SEARCHED = re.compile(rb"\n(from|to|cc|bcc|subject):([^\n]*+)").findall
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,500})>")
 
 
@@ -117,7 +127,7 @@ def _folded(data: bytes, named: str) -> bytes:
     """Octets in a charset, folded; where they are UTF-8 or ASCII nothing is decoded."""
     name = charset.codec(named[:64]) if named else None
     if (name in (None, "ascii", "utf-8") and charset.is_utf8(data)) or (
-        data.isascii() and _is_superset_of_ascii(str(name))
+        data.isascii() and b"\x1b" not in data and _is_superset_of_ascii(str(name))
     ):
         return fold_utf8(data)
     return fold_utf8(charset.text(data, named).encode("utf-8", "surrogatepass"))
@@ -131,33 +141,44 @@ def _is_superset_of_ascii(codec: str) -> bool:
         return False
 
 
-def header(raw: bytes) -> tuple[Head, bytes]:
-    """What is searched and sorted by of a header block; all fields as `headers.text` has them.
+def header_lines(raw: bytes) -> bytes:
+    """A header block as `headers.text` has it: a line each with a line end before it.
 
-    A line each with a line end before it: `name:value`, names in small letters, values folded.
+    `name:value`, names in small letters, values decoded and folded. Most blocks need no decoding and are folded at
+    once.
     """
-    first: dict[bytes, bytes] = {}
+    if b"=?" not in raw and raw.isascii():
+        flat = _single_spaced(raw.replace(b"\r\n", b"\n").translate(_SMALL))
+        if len(flat.translate(None, _ODD)) == len(flat) and b"\n :" not in flat:
+            flat = _single_spaced(flat.replace(b"\n ", b" ")).replace(b" \n", b"\n").rstrip(b" ")
+            return b"".join([b"\n%b:%b" % field for field in _FLAT_FIELDS(flat)])
     lines: list[bytes] = []
-    folded: dict[bytes, list[bytes]] = {b"from": [], b"to": [], b"cc": [], b"bcc": [], b"subject": []}
-    for written, value in mime_header.values(raw):
-        name = written.lower()
-        if name not in first:
-            first[name] = value
-        # what is ASCII and no encoded word needs no decoding: white space is folded as `unfold` would leave it
+    for name, value in mime_header.values(raw):
         plain = b"=?" not in value and value.isascii()
         text = fold_utf8(value) if plain else fold(mime_header.decode(value)).encode()
-        lines.append(b"\n%b:%b" % (name, text))
-        if name in folded:
-            folded[name].append(text + b"\n")
-    return _head(first, {name: b"".join(values) for name, values in folded.items()}), b"".join(lines)
+        lines.append(b"\n%b:%b" % (name.lower(), text))
+    return b"".join(lines)
 
 
-def _head(first: dict[bytes, bytes], folded: dict[bytes, bytes]) -> Head:
+def _single_spaced(data: bytes) -> bytes:
+    while b"  " in data:  # each time runs of spaces are half as long
+        data = data.replace(b"  ", b" ")
+    return data
+
+
+def head(raw: bytes) -> Head:
+    """What is searched and sorted by of a header block."""
+    first: dict[bytes, bytes] = {}
+    for name, value in mime_header.values(raw):
+        first.setdefault(name.lower(), value)
+    folded = {b"from": b"", b"to": b"", b"cc": b"", b"bcc": b"", b"subject": b""}
+    for name, value in _SEARCHED(header_lines(raw)):
+        folded[name] += value + b"\n"
     date = mime_date.parse(mime_header.unfold(first.get(b"date", b"")))
-    subject, is_reply = base_subject(mime_header.decode(first.get(b"subject", b"")))
-    senders = _addresses(first.get(b"from", b""))
-    recipients = _addresses(first.get(b"to", b""))
-    copied = _addresses(first.get(b"cc", b""))
+    subject, is_reply = subject_key(mime_header.decode(first.get(b"subject", b"")[:SUBJECT_LIMIT_BYTES]))
+    from_key, display_from = _address_keys(first.get(b"from", b"")[:MAX_LIST_BYTES])
+    to_key, display_to = _address_keys(first.get(b"to", b"")[:MAX_LIST_BYTES])
+    cc_key, _ = _address_keys(first.get(b"cc", b"")[:MAX_LIST_BYTES])
     return Head(
         NO_DATE if date is None else sum(date),
         None if date is None else date[0],
@@ -166,19 +187,34 @@ def _head(first: dict[bytes, bytes], folded: dict[bytes, bytes]) -> Head:
         folded[b"cc"],
         folded[b"bcc"],
         folded[b"subject"],
-        _mailbox_key(senders),
-        _mailbox_key(recipients),
-        _mailbox_key(copied),
-        sort_key(subject)[:MAX_KEY_BYTES],
-        int(is_reply),
-        _display_key(senders),
-        _display_key(recipients),
+        from_key,
+        to_key,
+        cc_key,
+        subject,
+        is_reply,
+        display_from,
+        display_to,
         _links(first),
     )
 
 
-def _addresses(value: bytes) -> list[Address]:
-    return mime_header.addresses(value[:4096]) if value else []
+def subject_key(decoded: str) -> tuple[bytes, int]:
+    """(key of the base subject, whether it is a reply's or forward's) of a decoded subject (RFC 5256 2.1)."""
+    subject, is_reply = base_subject(decoded)
+    return sort_key(subject)[:MAX_KEY_BYTES], int(is_reply)
+
+
+def _keys_of(value: bytes) -> tuple[bytes, bytes]:
+    found = mime_header.addresses(value) if value else []
+    return _mailbox_key(found), _display_key(found)
+
+
+_remembered = lru_cache(maxsize=1024)(_keys_of)
+"""The same people write to the same people."""
+
+
+def _address_keys(value: bytes) -> tuple[bytes, bytes]:
+    return _remembered(value) if len(value) <= REMEMBERED_BYTES else _keys_of(value)
 
 
 def _mailbox_key(addresses: list[Address]) -> bytes:

@@ -14,8 +14,10 @@ MMAP_BYTES = 1 << 30
 CACHE_KIB = 1024
 LOG_KEPT_BYTES = 1 << 20
 """What a log keeps of its blocks when it starts anew: rewriting them is cheap, but there are many mailboxes."""
-SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS picked (seq INTEGER PRIMARY KEY, uid INTEGER NOT NULL)"
-"""Where set operations keep the UIDs that they work on; in memory, one a connection."""
+SCRATCH = (
+    "CREATE TEMP TABLE IF NOT EXISTS picked (low INTEGER PRIMARY KEY, high INTEGER NOT NULL, shift INTEGER NOT NULL)"
+)
+"""Where set operations keep the runs of UIDs that they work on; in memory, one a connection."""
 
 
 class DurabilityLost(SystemError):  # noqa: N818 - the condition, not a kind of mistake

@@ -31,23 +31,15 @@ _PLACE = (
 )
 _PLACE_AS_IS = _PLACE.format(flags="i.flags")
 _PLACE_UNDELETED = _PLACE.format(flags="i.flags & ~8")
-_SHARE = (
-    f"INSERT INTO shared SELECT i.content, 1 FROM {PICKED}"
-    " ON CONFLICT (content) DO UPDATE SET others = others + 1"
-)
-_BURY = (
-    "INSERT INTO tombstones SELECT i.folder, ?, i.uid, CASE i.item WHEN i.uid THEN 0 ELSE i.item END"
-    f" FROM {PICKED}"
-)
+_SHARE = f"INSERT INTO shared SELECT i.content, 1 FROM {PICKED} ON CONFLICT (content) DO UPDATE SET others = others + 1"
+_BURY = f"INSERT INTO tombstones SELECT i.folder, ?, i.uid, CASE i.item WHEN i.uid THEN 0 ELSE i.item END FROM {PICKED}"
 _SPAN = (
     "INSERT INTO spans SELECT ?, ? + p.shift + s.uid, s.starts_at, s.ends_at"
     " FROM picked p CROSS JOIN spans s WHERE s.folder = ? AND s.uid BETWEEN p.low AND p.high"
 )
 
 _SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS dropped (content INTEGER PRIMARY KEY, times INTEGER NOT NULL)"
-_COUNT_DROPPED = (
-    f"INSERT INTO dropped SELECT i.content, count(*) FROM {PICKED} GROUP BY i.content"
-)
+_COUNT_DROPPED = f"INSERT INTO dropped SELECT i.content, count(*) FROM {PICKED} GROUP BY i.content"
 _UNSHARED = (
     "SELECT d.content FROM dropped d LEFT JOIN shared s ON s.content = d.content WHERE coalesce(s.others, 0) < d.times"
 )

@@ -67,6 +67,18 @@ class Stream(Protocol):
         """At least one octet; empty at the end. Raises TimeoutError, ConnectionError."""
         ...
 
+    async def read_unless_nudged(self, timeout_s: float) -> bytes | None:
+        """As `read`, or None if nothing is there and `nudge` was called since the last `calm`."""
+        ...
+
+    def nudge(self) -> None:
+        """Have `read_unless_nudged` return."""
+        ...
+
+    def calm(self) -> None:
+        """What it was nudged for is about to be done."""
+        ...
+
     def write(self, data: bytes | list[bytes] | list[bytes | memoryview]) -> None:
         """Queue octets."""
         ...

@@ -73,6 +73,8 @@ class Stream(asyncio.BufferedProtocol):
         "_incoming",
         "_loop",
         "_notice",
+        "_nudged",
+        "_nudging",
         "_on_lost",
         "_on_made",
         "_outgoing",
@@ -109,6 +111,7 @@ class Stream(asyncio.BufferedProtocol):
         self._closed = False
         self._stop = False
         self._notice: Ended | None = None
+        self._nudged = self._nudging = False
         self._reading = True
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -145,6 +148,29 @@ class Stream(asyncio.BufferedProtocol):
             assert self._transport is not None
             self._transport.resume_reading()
         return data
+
+    async def read_unless_nudged(self, timeout_s: float) -> bytes | None:
+        """As `read`, or None if nothing is there and `nudge` was called since the last `calm`. Makes no task."""
+        if not self.has_input and self._notice is None:
+            if not self._nudged:
+                self._nudging = True
+                try:
+                    await self._wait(timeout_s)
+                finally:
+                    self._nudging = False
+            if not self.has_input:
+                return None
+        return await self.read(timeout_s)
+
+    def nudge(self) -> None:
+        """Have `read_unless_nudged` return: its caller has something to do besides."""
+        self._nudged = True
+        if self._nudging:
+            self._wake()
+
+    def calm(self) -> None:
+        """What there was to do is about to be done."""
+        self._nudged = False
 
     def write(self, data: bytes | list[bytes] | list[bytes | memoryview]) -> None:
         """Queue bytes; nothing happens on a connection that is gone (the next `drain` says so)."""

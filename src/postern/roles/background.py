@@ -29,6 +29,8 @@ from postern.telemetry import daily, log
 from postern.transport import tracking
 
 NICENESS = 10
+MAX_OPEN_MAILBOXES = 32
+"""It visits one after the other, and keeps hardly any of them busy."""
 HOUR_S = 3600.0
 DAY_S = 86400.0
 EXPIRY_EVERY_S = HOUR_S
@@ -64,7 +66,9 @@ class Background:
         """Work until asked to stop; the exit status."""
         os.nice(NICENESS)
         failpoints.configure_from_environment()
-        parts = Parts.open(self._settings, self._slot.name, self._slot.process, self._epoch)
+        parts = Parts.open(
+            self._settings, self._slot.name, self._slot.process, self._epoch, max_open=MAX_OPEN_MAILBOXES
+        )
         await parts.bus.start()
         pulse = Pulse(self._metrics)
         served = await self._serve(pages, parts)

@@ -25,7 +25,9 @@ from postern.services.signin_log import SignInLog
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.claims import Claims
+from postern.store.sqlite.connection import configure
 from postern.store.sqlite.engine import SqliteStore
+from postern.store.sqlite.host import MAX_OPEN
 from postern.telemetry.daily import DailyLines
 from postern.transport.queue import QueueStore
 from postern.transport.tracking import Tracker
@@ -72,11 +74,12 @@ class Parts(msgspec.Struct):
     """Its name in logs."""
 
     @classmethod
-    def open(cls, settings: Settings, name: str, process: int | None, epoch: int) -> Self:
+    def open(cls, settings: Settings, name: str, process: int | None, epoch: int, *, max_open: int = MAX_OPEN) -> Self:
         """In the loop of the process that uses them. `name` is the process's in tracking and claims.
 
-        Raises Refusal, OSError.
+        At most `max_open` mailbox files stay open. Raises Refusal, OSError.
         """
+        configure()
         data = settings.data_dir
         clock, entropy = SystemClock(), SystemEntropy()
         bus = SharedBus(data / BUS_FILE, process)
@@ -86,7 +89,8 @@ class Parts(msgspec.Struct):
         directory = SqliteDirectory(
             data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
         )
-        store = SqliteStore(data, blobs, bus, clock, epoch, max_items=settings.store.max_messages or None)
+        limit = settings.store.max_messages or None
+        store = SqliteStore(data, blobs, bus, clock, epoch, max_open=max_open, max_items=limit)
 
         async def mirrored(mailbox: MailboxId) -> tuple[int, Quota] | None:
             """A source may have more accounts than ever get mail: their mailboxes are made at first use."""

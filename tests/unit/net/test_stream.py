@@ -55,6 +55,27 @@ async def test_end_of_input_is_empty() -> None:
             await client.drain()
 
 
+async def test_a_nudged_read_returns_without_octets_and_loses_none() -> None:
+    async with listening(echo) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        waiting = asyncio.ensure_future(client.read_unless_nudged(5))
+        await asyncio.sleep(0)
+        client.nudge()
+        assert await waiting is None
+        assert await client.read_unless_nudged(5) is None, "nobody has calmed it"
+        client.calm()
+        client.write(b"here")
+        assert await client.read_unless_nudged(5) == b"here"
+        client.nudge()
+        client.write(b"again")
+        assert await client.read(5) == b"again", "a plain read cares for octets only"
+        client.calm()
+        with pytest.raises(TimeoutError):
+            await client.read_unless_nudged(0.05)
+        client.close()
+        assert await client.read_unless_nudged(5) == b""
+
+
 async def test_a_silent_peer_times_out_by_the_last_deadline() -> None:
     async with listening(echo) as (_, port):
         client = await connect("127.0.0.1", port, 5)

@@ -272,6 +272,25 @@ async def test_few_files_are_open_however_many_mailboxes(world: World) -> None:
     await store.close()
 
 
+async def test_files_that_nobody_uses_are_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "UNUSED_S", 0.1)
+    monkeypatch.setattr(host, "WORTH_TRIMMING", 1)
+    names = [MailboxId(f"{n:032x}") for n in range(6)]
+    store = SqliteStore(world.data, world.blobs, world.bus, world.clock, 1)
+    for n, name in enumerate(names):
+        await store.create_mailbox(name, n + 1, Quota(None, None, None))
+    await store.deliver([delivery(world.blobs, 0, name) for name in names])
+    boxes = [await store.mailbox(name) for name in names]
+    while store._host.open_files() != 1:
+        assert (await boxes[1].special(SpecialUse.INBOX)).messages == 1
+        await asyncio.sleep(0.02)
+    await store.deliver([delivery(world.blobs, 1, names[0])])
+    assert [(await box.special(SpecialUse.INBOX)).messages for box in boxes] == [2, 1, 1, 1, 1, 1]
+    while store._host.open_files():
+        await asyncio.sleep(0.02)
+    await store.close()
+
+
 async def test_the_log_is_checkpointed_off_the_loop(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
     new = [item(world.blobs, message(n, subject="z" * 3000)) for n in range(100)]
     for _ in range(60):

@@ -77,20 +77,41 @@ class DeflatedStream:
             data = self._waiting or await self._stream.read(timeout_s)
             if not data:
                 return b""
-            self._received += 0 if self._waiting else len(data)
-            try:
-                text = self._inflate.decompress(data, SLICE_BYTES)
-            except zlib.error:
-                return b""
-            self._waiting = self._inflate.unconsumed_tail
-            self._inflated += len(text)
-            if self._inflated > BOMB_BYTES and self._inflated > BOMB_RATIO * max(1, self._received):
-                self._stream.end(Reason.TOO_LARGE)
-                return await self._stream.read(timeout_s)
-            if text:
+            text = await self._text(data, timeout_s)
+            if text is not None:
                 return text
-            if self._inflate.eof:
-                return b""
+
+    async def _text(self, data: bytes, timeout_s: float) -> bytes | None:
+        """What is inflated of it; empty at the end, None if that needs more octets. Raises as beneath."""
+        self._received += 0 if self._waiting else len(data)
+        try:
+            text = self._inflate.decompress(data, SLICE_BYTES)
+        except zlib.error:
+            return b""
+        self._waiting = self._inflate.unconsumed_tail
+        self._inflated += len(text)
+        if self._inflated > BOMB_BYTES and self._inflated > BOMB_RATIO * max(1, self._received):
+            self._stream.end(Reason.TOO_LARGE)
+            return await self._stream.read(timeout_s)
+        return text if text or self._inflate.eof else None
+
+    async def read_unless_nudged(self, timeout_s: float) -> bytes | None:
+        """As beneath."""
+        while True:
+            data = self._waiting or await self._stream.read_unless_nudged(timeout_s)
+            if not data:
+                return data
+            text = await self._text(data, timeout_s)
+            if text is not None:
+                return text
+
+    def nudge(self) -> None:
+        """As beneath."""
+        self._stream.nudge()
+
+    def calm(self) -> None:
+        """As beneath."""
+        self._stream.calm()
 
     def write(self, data: bytes | list[bytes] | list[bytes | memoryview]) -> None:
         """Deflate and queue octets, all of them readable at the other end."""

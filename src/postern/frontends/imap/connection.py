@@ -325,19 +325,3 @@ class Connection:
 def _reads(command: Command) -> bool:
     """Whether an APPEND may read what those before it store (CATENATE)."""
     return b"CATENATE" in command.text.upper()
-
-
-async def wait_for_input(stream: Stream, wake: asyncio.Event, timeout_s: float) -> bytes | None:
-    """Octets from the client, or None when `wake` came first. Raises TimeoutError."""
-    read = asyncio.ensure_future(stream.read(timeout_s))
-    woken = asyncio.ensure_future(wake.wait())
-    try:
-        await asyncio.wait((read, woken), return_when=asyncio.FIRST_COMPLETED)
-        if read.done():
-            return read.result()
-        return None
-    finally:
-        woken.cancel()
-        if not read.done():
-            read.cancel()
-            await asyncio.wait((read,))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from postern.frontends.imap.connection import Connection, wait_for_input
+from postern.frontends.imap.connection import Connection
 from postern.model.refusal import ProtocolViolation
 
 
 async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
     """Lasts until the client says DONE."""
     connection.out.append(b"+ idling\r\n")
-    wake = asyncio.Event()
+    for site in (connection.own, *connection.others.values(), *connection.visited.values()):
+        site.forget()  # who waits for hours keeps no folder names meanwhile
+    stream = connection.stream
     # subscribed before the first look: nothing can slip between
     selected = connection.selected
     mailbox = connection.own.mailbox if selected is None else selected.mailbox
-    unsubscribe = mailbox.subscribe_changes(wake.set)
+    unsubscribe = mailbox.subscribe_changes(stream.nudge)
     stops = [unsubscribe]
     if connection.watch is not None and mailbox is not connection.own.mailbox:
-        stops.append(connection.own.mailbox.subscribe_changes(wake.set))
+        stops.append(connection.own.mailbox.subscribe_changes(stream.nudge))
     try:
         while True:
             line = connection.session.next_line()
@@ -26,24 +26,24 @@ async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
                 if line.upper() != b"DONE":
                     raise ProtocolViolation("expected DONE")
                 return b"OK IDLE completed"
-            wake.clear()
+            stream.calm()
             if connection.selected is not None:
                 await connection.selected.sync(connection.out, expunge=True)
             if connection.watch is not None:
                 await connection.watch.tell(connection)
             await connection.flush()
-            await _wait(connection, wake)
+            await _wait(connection)
     finally:
         for stop in stops:
             stop()
 
 
-async def _wait(connection: Connection, wake: asyncio.Event) -> None:
+async def _wait(connection: Connection) -> None:
     """Until the client or the store says something."""
     keepalive_s = connection.shared.settings.keepalive_s
     timeout_s = min(keepalive_s, connection.timeout_s) if keepalive_s else connection.timeout_s
     try:
-        data = await wait_for_input(connection.stream, wake, timeout_s)
+        data = await connection.stream.read_unless_nudged(timeout_s)
     except TimeoutError:
         if not keepalive_s:
             raise

@@ -6,12 +6,11 @@ sessions that do not ask, and nothing is looked at before the mailbox's change n
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from postern.frontends.imap import fetch, metadata
-from postern.frontends.imap.connection import Connection, wait_for_input
+from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.listing import status_of
 from postern.frontends.imap.mailboxes import means
 from postern.frontends.imap.selected import SelectedWatch
@@ -54,7 +53,7 @@ async def notify(connection: Connection, arguments: Notify, _uid: bool) -> bytes
 class Watch:
     """What one session wants to know."""
 
-    __slots__ = ("_annotated", "_annotations", "_groups", "_known", "_number", "_own", "_unsubscribe", "_wake")
+    __slots__ = ("_annotated", "_annotations", "_groups", "_known", "_number", "_own", "_unsubscribe")
 
     def __init__(self, connection: Connection, groups: tuple[Group, ...]) -> None:
         self._own = next((group for group in groups if group.mailboxes.kind.startswith(b"SELECTED")), None)
@@ -63,12 +62,11 @@ class Watch:
         self._annotated = frozenset(event for group in self._groups for event in group.events) & _METADATA
         self._annotations: dict[FolderId, dict[str, bytes]] = {}
         self._number = ChangeNumber(0)
-        self._wake = asyncio.Event()
         self._unsubscribe: Callable[[], None] = lambda: None
 
     async def begin(self, connection: Connection, *, status: bool) -> None:
         """Look at everything once; with `status` tell it (RFC 5465 3.1)."""
-        self._unsubscribe = connection.own.mailbox.subscribe_changes(self._wake.set)
+        self._unsubscribe = connection.own.mailbox.subscribe_changes(connection.stream.nudge)
         connection.watch = self
         self.selected(connection)
         self._number = await connection.own.mailbox.change_number()
@@ -100,10 +98,10 @@ class Watch:
     async def input(self, connection: Connection) -> bytes:
         """What the client says next; until then news are told. Raises TimeoutError, ConnectionError."""
         while True:
-            self._wake.clear()
+            connection.stream.calm()
             await self.tell(connection)
             await connection.flush()
-            data = await wait_for_input(connection.stream, self._wake, connection.timeout_s)
+            data = await connection.stream.read_unless_nudged(connection.timeout_s)
             if data is not None:
                 return data
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -26,9 +27,16 @@ T = TypeVar("T")
 
 MAX_OPEN = 256
 """Mailbox files open at a time in a process; each takes three descriptors and up to about 1 MiB of cache."""
+UNUSED_S = 15.0
+"""A file that nobody has used for so long (to twice as long) is closed: an idle session needs none, and what it takes
+is a good part of an idle server's memory. To open it again costs a third of a millisecond."""
+WORTH_TRIMMING = 16
+"""After so many files were closed, the C library is asked to give back what they took."""
 EVICTED_LOG_PAGES = 256
 """A file that is closed with more than this in its log is checkpointed: opening reads the whole log."""
 BUSY_LIMIT_S = 10.0
+_trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""Of the GNU C library; others give memory back by themselves."""
 
 
 class Kept(Protocol):
@@ -77,6 +85,10 @@ class Host:
         """Files whose log is being restarted: writers wait for the event."""
         self._max_open = max_open
         self._open: OrderedDict[Path, apsw.Connection] = OrderedDict()
+        """Those used last at the end."""
+        self._unused: set[Path] = set()
+        """Files open at the last look that have not been used since."""
+        self._looking: asyncio.TimerHandle | None = None
         self._pages: dict[Path, int] = {}
         self._due_at: dict[Path, int] = {}
         self._running: set[Path] = set()
@@ -92,6 +104,7 @@ class Host:
         db = self._open.get(path)
         if db is not None:
             self._open.move_to_end(path)
+            self._unused.discard(path)
             return db
         if self.broken is not None:
             raise self.broken
@@ -99,7 +112,20 @@ class Host:
         self._open[path] = db
         while len(self._open) > self._max_open:
             self.forget(next(iter(self._open)))
+        if self._looking is None:
+            with contextlib.suppress(RuntimeError):  # without a loop nobody is idle
+                self._looking = asyncio.get_running_loop().call_later(UNUSED_S, self._look)
         return db
+
+    def _look(self) -> None:
+        """Close what nobody has used since the last look."""
+        unused, self._unused, self._looking = self._unused, set(), None
+        closed = sum(map(self.forget, unused))
+        if closed >= WORTH_TRIMMING and _trim is not None:
+            self.spawn(self.in_thread(partial(_trim, 0)))
+        self._unused.update(self._open)
+        if self._open:
+            self._looking = asyncio.get_running_loop().call_later(UNUSED_S, self._look)
 
     def _connect(self, path: Path, busy_ms: int = 0) -> apsw.Connection:
         db = connect(path, busy_ms=busy_ms)
@@ -111,14 +137,15 @@ class Host:
             raise
         return db
 
-    def forget(self, path: Path) -> None:
-        """Close a file; what it holds stays. Its next use opens it again."""
+    def forget(self, path: Path) -> bool:
+        """Close a file, if it is open; what it holds stays. Its next use opens it again."""
         db = self._open.pop(path, None)
         if db is None:
-            return
+            return False
         db.close()
         if self._pages.pop(path, 0) > EVICTED_LOG_PAGES and path.exists():
             self.checkpoint_soon(path)
+        return True
 
     def open_files(self) -> int:
         """How many files are open."""
@@ -217,6 +244,8 @@ class Host:
     async def close(self) -> None:
         """Wait for background work, close all files and threads."""
         self.closing = True
+        if self._looking is not None:
+            self._looking.cancel()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         self.searched.close()

@@ -38,6 +38,7 @@ class MemoryStream:
         self._input = bytearray()
         self._eof = False
         self._news = asyncio.Event()
+        self._nudged = False
         self.wrote = asyncio.Event()
 
     def send(self, data: bytes) -> None:
@@ -49,12 +50,25 @@ class MemoryStream:
         self._news.set()
 
     async def read(self, timeout_s: float) -> bytes:
-        if not self._input and not self._eof:
+        while not self._input and not self._eof:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), timeout_s)
         data = bytes(self._input)
         self._input.clear()
         return data
+
+    async def read_unless_nudged(self, timeout_s: float) -> bytes | None:
+        if not self._input and not self._eof and not self._nudged:
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), timeout_s)
+        return await self.read(timeout_s) if self._input or self._eof else None
+
+    def nudge(self) -> None:
+        self._nudged = True
+        self._news.set()
+
+    def calm(self) -> None:
+        self._nudged = False
 
     def write(self, data) -> None:
         self.writes += 1

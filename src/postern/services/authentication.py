@@ -156,9 +156,10 @@ class Authentication:
         PASSWORD_EXPIRED (only to someone who knows the password), NOT_PERMITTED (authzid), TRY_LATER (too many
         passwords wait, or the directory that knows this one does not answer); SecondFactorRequired if interactive.
         """
-        words = f"{peer_address} {protocol} {len(user)} {user}{password}"
-        tag = b"" if authzid or interactive else self._verifier.tag(words)
-        state = await self._directory.state()
+        tag, state = b"", 0
+        if self._verifier.remembers and not authzid and not interactive:
+            tag = self._verifier.tag(f"{peer_address} {protocol} {len(user)} {user}{password}")
+            state = await self._directory.state()
         if tag and (again := self._again(tag, state, peer_address, protocol)) is not None:
             return again
         account = await self.login_names.find(user)

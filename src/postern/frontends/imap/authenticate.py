@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from postern.frontends.imap.connection import Connection
@@ -36,15 +37,37 @@ def mechanisms(connection: Connection) -> tuple[str, ...]:
 
 def capabilities(connection: Connection) -> bytes:
     """What is offered in this state."""
-    limit = connection.shared.limits.append_bytes
-    names = offered(BEFORE, connection.without, limit)
+    limit, without = connection.shared.limits.append_bytes, frozenset(connection.without)
     if connection.session.state is not State.NOT_AUTHENTICATED:
-        return b" ".join(names + offered(AFTER, connection.without, limit))
-    if connection.stream.tls is None and connection.shared.tls() is not None:
+        return _listed(limit, without, True)
+    return _listed(
+        limit,
+        without,
+        False,
+        connection.stream.tls is None and connection.shared.tls() is not None,
+        password_allowed(connection),
+        mechanisms(connection),
+    )
+
+
+@lru_cache(64)
+def _listed(
+    limit: int,
+    without: frozenset[bytes],
+    signed_in: bool,
+    starttls: bool = False,
+    passwords: bool = True,
+    mechanisms: tuple[str, ...] = (),
+) -> bytes:
+    """Asked twice a sign-in, and nearly always the same."""
+    names = offered(BEFORE, without, limit)
+    if signed_in:
+        names += offered(AFTER, without, limit)
+    if starttls:
         names.append(b"STARTTLS")
-    if not password_allowed(connection):
+    if not passwords:
         names.append(b"LOGINDISABLED")
-    names += [b"AUTH=" + name.encode("ascii") for name in mechanisms(connection)]
+    names += [b"AUTH=" + name.encode("ascii") for name in mechanisms]
     return b" ".join(names)
 
 

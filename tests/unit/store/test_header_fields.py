@@ -13,7 +13,7 @@ from store_world import MAILBOX, World, item
 from postern.model.ids import FolderId
 from postern.model.items import HEADER_LIMIT_BYTES
 from postern.model.ordering import SortBy, SortKey
-from postern.model.query import And, HasFlags, HeaderContains, Not, Query
+from postern.model.query import And, BodyContains, HasFlags, HeaderContains, Not, Or, Query
 from postern.store.interface import Mailbox
 from postern.store.sqlite.search import filling, header_fields
 
@@ -52,6 +52,9 @@ async def test_a_field_is_found_as_by_reading_every_message(
     names = ["from", "Subject", "to", "x-from", "return-path", "from-", "no field", "fr.m"]
     queries: list[Query] = [HeaderContains(name, text) for name in names for text in WANTED]
     queries += [And((HasFlags(1), Not(HeaderContains("from", "a")), HeaderContains("subject", "anna")))]
+    for name, text in (("subject", "anna"), ("to", "\u00e4"), ("x-from", "n"), ("from-x", "")):
+        both = HeaderContains("from", "a"), HeaderContains(name, text)
+        queries += [And(both), Or(both), And((Or(both), BodyContains("anna"))), And((Or(both), Or(both), *both))]
     matched = 0
     for stage in range(3):
         if stage == 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -103,10 +103,27 @@ def blocks(db: apsw.Connection, folder: int, uids: Sequence[int]) -> Iterator[Bl
         yield Blocks(listed, without, raw, raw.lower() if raw.isascii() else raw.translate(_SMALL), ends)
 
 
-def containing(
-    db: apsw.Connection, folder: int, uids: Sequence[int], sizes: Sequence[int], read: Read
+def containing_any(
+    db: apsw.Connection, folder: int, uids: Sequence[int], octets: Mapping[int, int], fields: Sequence[Read]
 ) -> tuple[list[int], list[int]]:
-    """Of these items, with their sizes in octets: (those with a field that has the text, those that need a row).
+    """Of these items, with their sizes: (those with one of the fields and its text, those that need a row)."""
+    found: set[int] = set()
+    missing: set[int] = set()
+    left = uids
+    for field in fields:
+        some, hard = containing(db, folder, left, octets, field)
+        if len(fields) == 1:
+            return some, hard
+        found.update(some)
+        missing.update(hard)
+        left = [uid for uid in left if uid not in found]
+    return sorted(found), sorted(missing - found)
+
+
+def containing(
+    db: apsw.Connection, folder: int, uids: Sequence[int], octets: Mapping[int, int], read: Read
+) -> tuple[list[int], list[int]]:
+    """Of these items, with their sizes: (those with a field that has the text, those that need a row).
 
     A row of `headers` is needed where the field has to be decoded, or is not in the mailbox's row.
     """
@@ -128,7 +145,6 @@ def containing(
     if hard:
         hard.sort()
         missing = set(_numbers(str(rows(db, _NO_ROW, (msgspec.json.encode(hard).decode(), folder))[0][0])))
-        octets = dict(zip(uids, sizes, strict=True))
         there = [uid for uid in hard if uid not in missing]
         found += reading_texts.containing(db, folder, there, [octets[uid] for uid in there], read)
         hard = [uid for uid in hard if uid in missing]

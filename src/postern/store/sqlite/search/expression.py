@@ -50,6 +50,8 @@ MAX_TRIGRAMS = 24
 TRIGRAM = 3
 MAX_PARTS = 100
 """Conditions that are asked one after the other; further ones are one: SQLite bounds the depth of an expression."""
+MAX_FIELDS = 4
+"""Header conditions that are looked for outside of SQL, each in a way through all header blocks."""
 BATCH = ":batch"
 """Stands for the last indexed batch that the candidates were taken from."""
 
@@ -80,14 +82,22 @@ class Expression:
         """Index queries; their rows are expected in tables `temp.candidates_<n>`."""
         self.read: Read | None = None
         """What is left to be looked for in the texts of those for which all parts are true."""
+        self.fields: list[tuple[Read, ...]] = []
+        """Of each at least one has to be found in the header, before `read` is looked for."""
         parts = sorted(query.of if isinstance(query, And) else (query,), key=_cost)
-        self.parts = [self._compile(part) for part in parts[:-1]]
+        self.parts: list[str] = []
+        """All of them have to be true."""
+        for number, part in enumerate(parts, 1):
+            fields = _fields(part)
+            if fields and sum(map(len, self.fields)) + len(fields) <= MAX_FIELDS:
+                self.needs.add("t")
+                self.fields.append(fields)
+            elif number == len(parts) and _is_read(part):
+                self.parts.append(self._readable(part))
+            else:
+                self.parts.append(self._compile(part))
         if len(self.parts) > MAX_PARTS:
             self.parts[MAX_PARTS:] = [_joined(self.parts[MAX_PARTS:], "AND")]
-        """All of them have to be true."""
-        if parts:
-            last = parts[-1]
-            self.parts.append(self._readable(last) if _is_read(last) else self._compile(last))
         self.parts = self.parts or ["1"]
 
     def joins(self) -> str:
@@ -194,8 +204,6 @@ class Expression:
 
     def _readable(self, query: Query) -> str:
         """1 if the texts are there and may contain what is wanted, 0 if they do not, NULL if they are not there."""
-        if isinstance(query, HeaderContains):
-            return self._readable_field(query.name.lower(), fold(query.text).encode())
         assert isinstance(query, BodyContains | TextContains)
         text = fold(query.text)
         self.needs.add("b")
@@ -205,18 +213,6 @@ class Expression:
             self.needs.add("t")
             there = f"{there} AND {_of('headers', '1')}"
         return f"(CASE {self._not_indexed(text)}WHEN 1 THEN {there} END)"
-
-    def _readable_field(self, name: str, wanted: bytes) -> str:
-        self.needs.add("t")
-        self.read = Read(wanted, header=True, body=False, start=_start(name))
-        there = _of("headers", "1")
-        column = _FIELDS.get(name)
-        if column is None:
-            return there
-        self.needs.add("j")
-        return (
-            f"(CASE WHEN h.content IS NOT NULL AND instr({column}, {self._bind(wanted)}) = 0 THEN 0 ELSE {there} END)"
-        )
 
     def _attached(self, text: str) -> str:
         """What nobody has read yet is not found: it is read in the background only."""
@@ -254,10 +250,19 @@ def _start(name: str) -> bytes:
     return b"\n%b:" % name.encode("ascii")
 
 
+def _fields(query: Query) -> tuple[Read, ...]:
+    """The header fields of which one has to have a text, if that is all that the condition says."""
+    parts = query.of if isinstance(query, Or) else (query,)
+    found = [
+        Read(wanted, header=True, body=False, start=_start(part.name.lower()))
+        for part in parts
+        if isinstance(part, HeaderContains) and _FIELD_NAME(part.name) and (wanted := fold(part.text).encode())
+    ]
+    return tuple(found) if len(found) == len(parts) else ()
+
+
 def _is_read(query: Query) -> bool:
     """Whether a condition is looked for outside of SQL."""
-    if isinstance(query, HeaderContains):
-        return bool(_FIELD_NAME(query.name)) and bool(fold(query.text))
     return isinstance(query, BodyContains | TextContains) and bool(fold(query.text))
 
 

@@ -21,7 +21,7 @@ from postern.store.interface import Blobs, Ranges, normalise
 from postern.store.sqlite import reading
 from postern.store.sqlite.connection import refusal, rows
 from postern.store.sqlite.host import Host
-from postern.store.sqlite.search import filling, reading_texts
+from postern.store.sqlite.search import filling, header_fields, reading_texts
 from postern.store.sqlite.search.expression import BATCH, Expression
 from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
 
@@ -210,8 +210,14 @@ class Scan:
             if unknown:
                 known = [(uid, size) for uid, size in zip(answers, sizes or answers, strict=True) if uid > 0]
                 found, sizes = [uid for uid, _ in known], [size for _, size in known]
-        if self.expression.read is not None:
-            found = reading_texts.containing(db, self.folder, found, sizes, self.expression.read)
+        octets = dict(zip(found, sizes, strict=True)) if sizes else {}
+        for fields in self.expression.fields:
+            found, missing = header_fields.containing_any(db, self.folder, found, octets, fields)
+            unknown += missing
+        read = self.expression.read
+        if read is not None:
+            sizes = [octets[uid] for uid in found]
+            found = reading_texts.containing(db, self.folder, found, sizes, read)
         return found, unknown, left
 
     def _ask(self, db: apsw.Connection, ranges: Ranges) -> tuple[list[int], list[int]]:
@@ -232,7 +238,7 @@ class Scan:
                 f" WHERE i.folder = {self.folder} AND i.uid BETWEEN r.value ->> 0 AND r.value ->> 1"
             )
         uid = "i.uid" if unknown == "0" else f"CASE WHEN {unknown} THEN -i.uid ELSE i.uid END"
-        sizes = "json_group_array(i.size)" if expression.read is not None else "'[]'"
+        sizes = "json_group_array(i.size)" if expression.read is not None or expression.fields else "'[]'"
         ((text, also),) = rows(db, f"SELECT json_group_array({uid}), {sizes} FROM {source} AND {passes}", bindings)
         return _decode(text), _decode(also)
 

@@ -176,9 +176,9 @@ def head(raw: bytes) -> Head:
         folded[name] += value + b"\n"
     date = mime_date.parse(mime_header.unfold(first.get(b"date", b"")))
     subject, is_reply = subject_key(mime_header.decode(first.get(b"subject", b"")[:SUBJECT_LIMIT_BYTES]))
-    from_key, display_from = _address_keys(first.get(b"from", b"")[:MAX_LIST_BYTES])
-    to_key, display_to = _address_keys(first.get(b"to", b"")[:MAX_LIST_BYTES])
-    cc_key, _ = _address_keys(first.get(b"cc", b"")[:MAX_LIST_BYTES])
+    from_key, display_from = _address_keys(first.get(b"from", b""))
+    to_key, display_to = _address_keys(first.get(b"to", b""))
+    cc_key, _ = _address_keys(first.get(b"cc", b""))
     return Head(
         NO_DATE if date is None else sum(date),
         None if date is None else date[0],
@@ -214,7 +214,24 @@ _remembered = lru_cache(maxsize=1024)(_keys_of)
 
 
 def _address_keys(value: bytes) -> tuple[bytes, bytes]:
-    return _remembered(value) if len(value) <= REMEMBERED_BYTES else _keys_of(value)
+    return _remembered(value) if len(value) <= REMEMBERED_BYTES else _keys_of(value[:MAX_LIST_BYTES])
+
+
+def mailbox_key(value: bytes) -> bytes:
+    """Key of the first address of an address field's raw value (RFC 5256 3)."""
+    return _mailbox_remembered(value) if len(value) <= REMEMBERED_BYTES else _mailbox_of(value[:MAX_LIST_BYTES])
+
+
+def display_key(value: bytes) -> bytes:
+    """Key of how the first address of an address field's raw value is displayed (RFC 5957 3)."""
+    return _address_keys(value)[1]
+
+
+def _mailbox_of(value: bytes) -> bytes:
+    return _mailbox_key(mime_header.addresses(value))
+
+
+_mailbox_remembered = lru_cache(maxsize=1024)(_mailbox_of)
 
 
 def _mailbox_key(addresses: list[Address]) -> bytes:

@@ -94,6 +94,52 @@ async def test_copy_move_expunge(world: World, mailbox: Mailbox, inbox: FolderId
     assert await world.store.live([1]) == {}  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("count", [40, 1200])
+async def test_sets_with_holes(world: World, mailbox: Mailbox, inbox: FolderId, count: int) -> None:
+    """Every third message is gone, so that a set is many runs; each copy has to be of its own message."""
+    uids = await fill(world, count)
+    archive = (await mailbox.special(SpecialUse.ARCHIVE)).id
+    there = Columns.ENVELOPE | Columns.BLOB | Columns.FLAGS | Columns.SIZE
+    gone = uids[::3]
+    await mailbox.set_flags(inbox, [(uid, uid) for uid in gone], FlagChange(add=Flag.DELETED))
+    assert (await mailbox.folder(inbox)).deleted == len(gone)
+    assert list(await mailbox.expunge(inbox, None)) == gone
+    left = [uid for uid in uids if uid not in set(gone)]
+    await mailbox.set_flags(inbox, [(uid, uid) for uid in left[::2]], FlagChange(add=Flag.SEEN, add_keywords=("$x",)))
+    assert (await mailbox.folder(inbox)).unseen == len(left) // 2
+    rows = await all_rows(mailbox, inbox, there)
+
+    copied = await mailbox.copy(inbox, ALL, archive)
+    assert list(copied.sources) == left
+    assert list(copied.placements) == list(range(copied.placements[0], copied.placements[0] + len(left)))
+    assert await all_rows(mailbox, archive, there) == rows
+    folder = await mailbox.folder(archive)
+    assert (folder.messages, folder.unseen, folder.deleted) == (len(left), len(left) // 2, 0)
+
+    then = await mailbox.change_number()
+    wanted = [(uid, uid) for uid in left[1::2]]
+    moved = await mailbox.move(inbox, wanted, archive)
+    assert list(moved.sources) == left[1::2]
+    assert list((await mailbox.changes(inbox, then)).vanished) == left[1::2]
+    assert [change.uid for change in (await mailbox.changes(archive, then)).changed] == list(moved.placements)
+    assert await all_rows(mailbox, archive, there) == rows + rows[1::2]
+    assert await all_rows(mailbox, inbox, there) == rows[::2]
+    assert (await mailbox.folder(inbox)).unseen == 0
+    changed = await mailbox.set_flags(inbox, ALL, FlagChange(remove=Flag.SEEN))
+    assert [change.uid for change in changed.changed] == left[::2]
+    assert (await mailbox.folder(inbox)).unseen == len(left[::2])
+    assert await mailbox.changes(archive, changed.change_number - 1) == (changed.change_number, (), (), True)
+
+
+async def test_more_copies_than_numbers_are_reserved(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
+    await fill(world, 1500)
+    seen = [row[0] for row in await all_rows(mailbox, inbox, Columns.UID)]
+    for _ in range(3):
+        seen += (await mailbox.copy(inbox, ALL, inbox)).placements
+    assert len(seen) == len(set(seen)) == 12_000
+    assert [row[0] for row in await all_rows(mailbox, inbox, Columns.UID)] == seen
+
+
 async def test_move_within_a_folder_gives_new_uids(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
     uids = await fill(world, 3)
     moved = await mailbox.move(inbox, [(uids[0], uids[1])], inbox)

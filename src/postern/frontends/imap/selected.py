@@ -22,6 +22,9 @@ from postern.protocols.imap.flags import RECENT, FlagTexts
 from postern.protocols.imap.sequence import render
 from postern.services.mailboxes import FlagResult
 
+FEW_OF = 16
+"""Up to this share of a view is looked up one by one; of more, going through the view costs less."""
+
 
 class SelectedWatch:
     """What NOTIFY wants to know of the selected folder."""
@@ -163,8 +166,32 @@ class SelectedFolder:
         the client knows the flags only if nobody came between its last news and this commit; a STORE of nothing made
         no commit, and the number it carries may be that of a change which the client has to be told.
         """
-        if not silent or (result.wrote and result.change_number == self.checked + 1):
+        if result.wrote and self.passed(result.change_number):
+            return
+        if not silent:
             self.told.update({item[0]: item[2] for item in result.changed})
+
+    def passed(self, commit: ChangeNumber) -> bool:
+        """A commit of this session after which its client knows the folder as it is, unless somebody came between.
+
+        If nobody did, the commit is taken as told and nothing has to be asked. `commit`: its change number.
+        """
+        if commit != self.checked + 1 or self.told or self.contexts is not None:
+            return False
+        self.since = self.checked = commit
+        return True
+
+    def left(self, gone: Sequence[int], commit: ChangeNumber) -> None:
+        """The session itself took messages out of the folder: if nobody came between, that is all there is to tell."""
+        if self.passed(commit):
+            self._vanish(gone)
+
+    def _vanish(self, gone: Sequence[int]) -> None:
+        """Note what has to be told as expunged."""
+        if len(gone) * FEW_OF < len(self.uids):
+            self.vanished.update(uid for uid in gone if self.number(uid))
+        else:
+            self.vanished.update(set(gone).intersection(self.uids))
 
     async def sync(self, out: list[bytes | memoryview], *, expunge: bool) -> None:
         """Tell what has happened since the last time. EXPUNGE is held back unless it is allowed."""
@@ -188,7 +215,7 @@ class SelectedFolder:
         since, self.since = self.since, changes.upto
         self.checked = max(number, changes.upto)
         if changes.vanished:
-            self.vanished.update(uid for uid in changes.vanished if self.number(uid))
+            self._vanish(changes.vanished)
         told = self.told
         if told:
             self.told = {}
@@ -250,7 +277,10 @@ class SelectedFolder:
         uids, vanished = self.uids, self.vanished
         if self.contexts:
             out.extend(removals(self, vanished))
-        indices = sorted((bisect_left(uids, uid) for uid in vanished), reverse=True)
+        if len(vanished) * FEW_OF < len(uids):
+            indices = sorted((bisect_left(uids, uid) for uid in vanished), reverse=True)
+        else:
+            indices = [index for index in range(len(uids) - 1, -1, -1) if uids[index] in vanished]
         if self.vanishing:
             out.append(b"* VANISHED %b\r\n" % render(sorted(vanished)))
         else:

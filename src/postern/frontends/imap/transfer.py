@@ -41,6 +41,8 @@ async def copy(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         return b"OK COPY completed, no message found"
     if target.mailbox is selected.mailbox:
         result = await selected.mailbox.copy(selected.folder, ranges, target.folder.id)
+        if result.sources and target.folder.id != selected.folder:
+            selected.passed(result.change_number)
     else:
         result = await _copy_across(selected, ranges, target)
     if not result.sources:
@@ -62,6 +64,8 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         return b"OK MOVE completed, no message found"
     if here:
         result = await selected.mailbox.move(selected.folder, ranges, target.folder.id)
+        if result.sources:
+            selected.left(result.sources, result.change_number)
     else:
         result = await _copy_across(selected, ranges, target)
         await _leave(selected, result, target)

@@ -7,10 +7,14 @@ UIDs; the message sequence number of an entry is its index plus one.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from postern.model.refusal import ProtocolViolation
+
+MANY = 64
+"""More numbers than this are first looked at as a whole: they often are one run."""
 
 STAR = 0
 """`*`, the largest number in use. 0 is no valid number, so the two never meet."""
@@ -100,8 +104,12 @@ def render(numbers: Sequence[int]) -> bytes:
     return ordered(numbers)
 
 
-def ordered(numbers: Iterable[int]) -> bytes:
+def ordered(numbers: Sequence[int]) -> bytes:
     """Numbers in the order given, runs of successors folded, as COPYUID needs it (RFC 4315 3)."""
+    if len(numbers) > MANY and numbers[-1] - numbers[0] == len(numbers) - 1:
+        first, last = numbers[0], numbers[-1]
+        if array("I", numbers) == array("I", range(first, last + 1)):
+            return b"%d:%d" % (first, last)
     pieces: list[bytes] = []
     start = last = -1
     for number in numbers:

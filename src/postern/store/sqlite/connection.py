@@ -21,8 +21,10 @@ _SPARING = "PRAGMA cache_size = 1; PRAGMA shrink_memory"
 """A cache that begins with fewer than three pages does not take room for twenty at once (88 KB), and gives back what it
 took to read this: most open mailboxes are only looked at, through the memory map."""
 _configured = False
-SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS picked (seq INTEGER PRIMARY KEY, uid INTEGER NOT NULL)"
-"""Where set operations keep the UIDs that they work on; in memory, one a connection."""
+SCRATCH = (
+    "CREATE TEMP TABLE IF NOT EXISTS picked (low INTEGER PRIMARY KEY, high INTEGER NOT NULL, shift INTEGER NOT NULL)"
+)
+"""Where set operations keep the runs of UIDs that they work on; in memory, one a connection."""
 
 
 class DurabilityLost(SystemError):  # noqa: N818 - the condition, not a kind of mistake

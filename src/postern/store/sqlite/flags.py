@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from postern.model.ids import ChangeNumber, FolderId, Uid
-from postern.model.items import FIRST_KEYWORD_BIT, LAST_KEYWORD_BIT, ItemFlags
+from postern.model.items import FIRST_KEYWORD_BIT, LAST_KEYWORD_BIT, Flag, ItemFlags
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import FlagChange, FlagResult, Ranges
 from postern.store.sqlite.connection import rows
-from postern.store.sqlite.selection import Totals, adjust, numbers, pick, totals, uid_validity
+from postern.store.sqlite.selection import PICKED, Totals, adjust, chosen, on_each, pick, uid_validity
 from postern.store.sqlite.txn import Txn
 
 _ALL_BITS = (1 << (LAST_KEYWORD_BIT + 1)) - 1
@@ -18,25 +20,10 @@ _FEW = 64
 _UPDATE = (
     "UPDATE items SET flags = (flags & ?1) | ?2, modseq = ?3,"
     " altered = CASE WHEN flags | 1 != (flags & ?1) | ?2 | 1 THEN ?3 ELSE altered END"
-    " WHERE folder = ?4 AND uid IN (SELECT uid FROM picked)"
-    " AND (flags & ?1) | ?2 != flags"
+    " WHERE folder = ?4 AND (flags & ?1) | ?2 != flags AND uid"
 )
-_PENDING = (
-    "SELECT 1 FROM picked p CROSS JOIN items i"
-    " WHERE i.folder = ? AND i.uid = p.uid AND (i.flags & ?) | ? != i.flags LIMIT 1"
-)
-_LATER = (
-    "SELECT json_group_array(uid) FROM (SELECT p.uid FROM picked p CROSS JOIN items i"
-    " WHERE i.folder = ? AND i.uid = p.uid AND i.modseq > ? ORDER BY p.seq)"
-)
-_DROP_LATER = (
-    "DELETE FROM picked WHERE uid IN"
-    " (SELECT p.uid FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid AND i.modseq > ?)"
-)
-_AFTER = (
-    "SELECT i.uid, i.flags, i.modseq, i.created FROM picked p CROSS JOIN items i"
-    " WHERE i.folder = ? AND i.uid = p.uid ORDER BY p.seq"
-)
+_PENDING = f"SELECT 1 FROM {PICKED} AND (i.flags & ?) | ? != i.flags LIMIT 1"
+_AFTER = f"SELECT i.uid, i.flags, i.modseq, i.created FROM {PICKED} ORDER BY p.low, i.uid"
 _AFTER_JSON = f"SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM ({_AFTER})"
 _FEW_ITEMS = "SELECT uid, flags, modseq, created FROM items WHERE folder = ? AND uid BETWEEN ? AND ? ORDER BY uid"
 _UPDATE_ONE = "UPDATE items SET flags = ?1, modseq = ?2 WHERE folder = ?3 AND uid = ?4"
@@ -79,19 +66,27 @@ def set_flags(
     keep = 0 if change.replace else _ALL_BITS & ~remove
     if len(ranges) <= _FEW and sum(high - low + 1 for low, high in ranges) <= _FEW:
         return _set_few(txn, folder, ranges, (keep, add), unchanged_since)
-    pick(txn, folder, ranges)
-    failed: list[int] = []
-    if unchanged_since is not None:
-        failed = numbers(txn.db, _LATER, (folder, unchanged_since))
-        if failed:
-            txn.execute(_DROP_LATER, (folder, unchanged_since))
+    failed: Sequence[int] = ()
+    if unchanged_since is None:
+        picked = pick(txn, folder, ranges)
+    else:
+        picked = pick(txn, folder, ranges, "AND modseq <= ?", (unchanged_since,))
+        failed, _ = chosen(txn, folder, ranges, "AND modseq > ?", (unchanged_since,))
     if txn.execute(_PENDING, (folder, keep, add)).fetchall():
-        before = totals(txn, folder)
-        txn.execute(_UPDATE, (keep, add, txn.change(), folder))
-        after = totals(txn, folder)
-        adjust(txn, folder, Totals(0, 0, after.unseen - before.unseen, after.deleted - before.deleted))
+        on_each(txn, folder, picked, _UPDATE, (keep, add, txn.change(), folder))
+        adjust(txn, folder, _difference(picked.totals, keep, add))
     ((text,),) = txn.execute(_AFTER_JSON, (folder,)).fetchall()
     return _result(txn, _DECODE.decode(text), [Uid(uid) for uid in failed])
+
+
+def _difference(before: Totals, keep: int, add: int) -> Totals:
+    """What a change of flags makes of a set's unseen and deleted items."""
+    messages, _, unseen, deleted = before
+    if (keep & ~add) & Flag.SEEN.value == 0:
+        unseen = 0 if add & Flag.SEEN.value else messages
+    if (keep & ~add) & Flag.DELETED.value == 0:
+        deleted = messages if add & Flag.DELETED.value else 0
+    return Totals(0, 0, unseen - before.unseen, deleted - before.deleted)
 
 
 def _set_few(

@@ -53,6 +53,11 @@ _CONTENT_COLUMNS: dict[Columns, str] = {
     Columns.ORIGIN: "coalesce(nullif(c.origin, 0), c.id)",
     Columns.MESSAGE_ID: "c.message_id",
 }
+_STATE = (
+    "SELECT c.changed, s.horizon, s.deleted, EXISTS (SELECT 1 FROM gaps WHERE low < ?1 AND high > ?1), f.changed"
+    " FROM state s, counters c, counters f WHERE c.id = 0 AND f.id = ?2 AND f.id != 0"
+)
+"""The mailbox's and a folder's last change numbers, and what a number that somebody was told is worth."""
 _DECODE_FLAGS = msgspec.json.Decoder(list[ItemFlags])
 
 
@@ -185,13 +190,15 @@ def change_number(db: apsw.Connection) -> ChangeNumber:
 
 def changes(db: apsw.Connection, folder: FolderId, since: int) -> Changes:
     """What happened after a number; runs inside the caller's transaction. Raises Refusal(NO_SUCH_FOLDER)."""
-    folders.one(db, folder)
-    ((upto, horizon, deleted),) = rows(db, "SELECT changed, horizon, s.deleted FROM state s, counters c WHERE c.id = 0")
+    found = rows(db, _STATE, (since, folder))
+    if not found:
+        raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
+    ((upto, horizon, deleted, lost, here),) = found
     if deleted:
         raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
-    if since == upto:
+    complete = horizon <= since <= upto and not lost
+    if since == upto or (complete and here <= since):
         return Changes(upto, (), (), True)
-    lost = rows(db, "SELECT 1 FROM gaps WHERE low < ? AND high > ? LIMIT 1", (since, since))
     few = rows(
         db,
         "SELECT uid, flags, modseq, created FROM items INDEXED BY items_changed"
@@ -214,8 +221,7 @@ def changes(db: apsw.Connection, folder: FolderId, since: int) -> Changes:
         "SELECT json_group_array(uid) FROM (SELECT uid FROM tombstones WHERE folder = ? AND modseq > ? ORDER BY uid)",
         (folder, since),
     )
-    complete = horizon <= since <= upto and not lost
-    return Changes(upto, changed, [Uid(uid) for uid in vanished], complete)
+    return Changes(upto, changed, vanished, complete)  # type: ignore[arg-type]
 
 
 def live_records(db: apsw.Connection, segments: frozenset[int]) -> dict[int, set[int]]:

@@ -9,13 +9,15 @@ from postern.model.items import SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import CopyResult, Ranges
 from postern.store.sqlite.selection import (
-    Totals,
+    DELETED_ONLY,
+    PICKED,
+    Picked,
     adjust,
+    expect_numbers,
+    on_each,
     pick,
-    picked_uids,
     special_id,
     target_validity,
-    totals,
     uid_validity,
     uids_from,
 )
@@ -24,32 +26,21 @@ from postern.store.sqlite.txn import Txn
 _PLACE = (
     "INSERT INTO items"
     " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record,"
-    " conversation) SELECT ?, ? + p.seq, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.seq, i.content, i.segment,"
-    " i.record, i.conversation"
-    " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid ORDER BY p.seq"
+    " conversation) SELECT ?, ? + p.shift + i.uid, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.shift + i.uid,"
+    f" i.content, i.segment, i.record, i.conversation FROM {PICKED} ORDER BY p.low, i.uid"
 )
 _PLACE_AS_IS = _PLACE.format(flags="i.flags")
 _PLACE_UNDELETED = _PLACE.format(flags="i.flags & ~8")
-_SHARE = (
-    "INSERT INTO shared SELECT i.content, 1 FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid"
-    " ON CONFLICT (content) DO UPDATE SET others = others + 1"
-)
-_BURY = (
-    "INSERT INTO tombstones SELECT i.folder, ?, i.uid, CASE i.item WHEN i.uid THEN 0 ELSE i.item END"
-    " FROM picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid = p.uid"
-)
+_SHARE = f"INSERT INTO shared SELECT i.content, 1 FROM {PICKED} ON CONFLICT (content) DO UPDATE SET others = others + 1"
+_BURY = f"INSERT INTO tombstones SELECT i.folder, ?, i.uid, CASE i.item WHEN i.uid THEN 0 ELSE i.item END FROM {PICKED}"
 _SPAN = (
     "INSERT INTO spans (folder, uid, starts_at, ends_at, busy)"
-    " SELECT ?, ? + p.seq, s.starts_at, s.ends_at, s.busy"
-    " FROM picked p CROSS JOIN spans s WHERE s.folder = ? AND s.uid = p.uid"
+    " SELECT ?, ? + p.shift + s.uid, s.starts_at, s.ends_at, s.busy"
+    " FROM picked p CROSS JOIN spans s WHERE s.folder = ? AND s.uid BETWEEN p.low AND p.high"
 )
-_REMOVE = "DELETE FROM items WHERE folder = ? AND uid IN (SELECT uid FROM picked)"
 
 _SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS dropped (content INTEGER PRIMARY KEY, times INTEGER NOT NULL)"
-_COUNT_DROPPED = (
-    "INSERT INTO dropped SELECT i.content, count(*) FROM picked p CROSS JOIN items i"
-    " WHERE i.folder = ? AND i.uid = p.uid GROUP BY i.content"
-)
+_COUNT_DROPPED = f"INSERT INTO dropped SELECT i.content, count(*) FROM {PICKED} GROUP BY i.content"
 _UNSHARED = (
     "SELECT d.content FROM dropped d LEFT JOIN shared s ON s.content = d.content WHERE coalesce(s.others, 0) < d.times"
 )
@@ -63,28 +54,29 @@ def _has_spans(txn: Txn, folder: FolderId) -> bool:
     return bool(txn.execute("SELECT 1 FROM spans WHERE folder = ? LIMIT 1", (folder,)).fetchall())
 
 
-def _place(txn: Txn, folder: FolderId, target: FolderId, moved: Totals, *, undelete: bool = False) -> int:
+def _place(txn: Txn, folder: FolderId, target: FolderId, picked: Picked, *, undelete: bool = False) -> int:
     """Give the picked items new rows in the target; the first of their new UIDs."""
+    moved = picked.totals
     first = txn.take(moved.messages)
     change = txn.change()
     txn.execute(
         _PLACE_UNDELETED if undelete else _PLACE_AS_IS,
-        (target, first - 1, change, change, txn.now, first - 1, folder),
+        (target, first, change, change, txn.now, first, folder),
     )
     if _has_spans(txn, folder):
-        txn.execute(_SPAN, (target, first - 1, folder))
+        txn.execute(_SPAN, (target, first, folder))
     gained = moved._replace(deleted=0) if undelete else moved
     adjust(txn, target, gained, first + moved.messages)
     return first
 
 
-def leave(txn: Txn, folder: FolderId, lost: Totals) -> None:
+def leave(txn: Txn, folder: FolderId, picked: Picked) -> None:
     """Take the picked items out of their folder and remember that they were there."""
     txn.execute(_BURY, (txn.change(), folder))
-    txn.execute(_REMOVE, (folder,))
     if _has_spans(txn, folder):
-        txn.execute("DELETE FROM spans WHERE folder = ? AND uid IN (SELECT uid FROM picked)", (folder,))
-    adjust(txn, folder, lost.negative())
+        on_each(txn, folder, picked, "DELETE FROM spans WHERE folder = ? AND uid", (folder,))
+    on_each(txn, folder, picked, "DELETE FROM items WHERE folder = ? AND uid", (folder,))
+    adjust(txn, folder, picked.totals.negative())
 
 
 def drop_contents(txn: Txn, folder: FolderId) -> None:
@@ -101,58 +93,57 @@ def drop_contents(txn: Txn, folder: FolderId) -> None:
 
 def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
     """Copy items; contents are shared. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
-    uid_validity(txn.db, folder)
+    expect_numbers(txn, folder, ranges)
     validity = target_validity(txn, target)
-    pick(txn, folder, ranges)
-    copied = totals(txn, folder)
+    picked = pick(txn, folder, ranges)
+    copied = picked.totals
     if not copied.messages:
         return CopyResult([], [], validity, txn.last)
     if txn.no_receive_bytes is not None and txn.used_bytes + copied.size_bytes > txn.no_receive_bytes:
         raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {copied.size_bytes} > {txn.no_receive_bytes} octets")
     txn.need_room(copied.messages)
-    sources = picked_uids(txn)
-    first = _place(txn, folder, target, copied)
+    first = _place(txn, folder, target, picked)
     txn.execute(_SHARE, (folder,))
     txn.used_bytes += copied.size_bytes
-    return CopyResult(sources, uids_from(first, copied.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
+    return CopyResult(picked.uids, uids_from(first, copied.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
 
 
 def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
     """Move items (also within one folder: they get new UIDs). Raises Refusal(NO_SUCH_FOLDER)."""
-    uid_validity(txn.db, folder)
+    expect_numbers(txn, folder, ranges)
     validity = target_validity(txn, target)
-    pick(txn, folder, ranges)
-    moved = totals(txn, folder)
+    picked = pick(txn, folder, ranges)
+    moved = picked.totals
     if not moved.messages:
         return CopyResult([], [], validity, txn.last)
-    sources = picked_uids(txn)
-    first = _place(txn, folder, target, moved)
-    leave(txn, folder, moved)
+    first = _place(txn, folder, target, picked)
+    leave(txn, folder, picked)
     recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
     if recoverable == folder != target:
         txn.used_bytes += moved.size_bytes
     elif recoverable == target != folder:
         txn.used_bytes -= moved.size_bytes
-    return CopyResult(sources, uids_from(first, moved.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
+    return CopyResult(picked.uids, uids_from(first, moved.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
 
 
 def expunge(txn: Txn, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool, purge: bool) -> Sequence[Uid]:
     """Remove items into Recoverable Items; from there, associated ones, or with `purge` (a full disk), for good."""
     uid_validity(txn.db, folder)
-    pick(txn, folder, ranges, only_deleted=only_deleted)
-    gone = totals(txn, folder)
-    if not gone.messages:
-        return []
-    sources = picked_uids(txn)
     recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
-    if purge or folder == recoverable or folder < 0:
+    for_good = purge or folder == recoverable or folder < 0
+    if not for_good:
+        expect_numbers(txn, folder, ranges, only_deleted=only_deleted)
+    picked = pick(txn, folder, ranges, DELETED_ONLY if only_deleted else "")
+    if not picked.uids:
+        return []
+    if for_good:
         drop_contents(txn, folder)
     else:
-        _place(txn, folder, recoverable, gone, undelete=True)
-    leave(txn, folder, gone)
+        _place(txn, folder, recoverable, picked, undelete=True)
+    leave(txn, folder, picked)
     if folder != recoverable:
-        txn.used_bytes -= gone.size_bytes
-    return sources  # type: ignore[return-value]
+        txn.used_bytes -= picked.totals.size_bytes
+    return picked.uids  # type: ignore[return-value]
 
 
 def purge_recoverable(txn: Txn, older_than: float, limit: int) -> int:

@@ -119,6 +119,12 @@ class Txn:
             self.changed = self._start + 1
         return ChangeNumber(self.changed)
 
+    def expect(self, count: int) -> None:
+        """Up to so many numbers will be taken. Raises NeedsReservation if they are not reserved."""
+        last = self.next_id + count - 1
+        if self._id_safe < last < MAX_UID:
+            raise NeedsReservation(count)
+
     def take(self, count: int) -> int:
         """First of `count` consecutive numbers that nobody had before. Raises NeedsReservation, Refusal(TOO_MANY)."""
         self.change()
@@ -181,7 +187,8 @@ def reserve(db: apsw.Connection, epoch: int, count: int) -> tuple[int, int]:
         else:
             ceilings = (
                 max(change_pending, change + BLOCK),
-                min(max(id_pending, next_id + BLOCK + count), MAX_UID),
+                # who copies thousands does it again: not a sync for each of them
+                min(max(id_pending, next_id + BLOCK + 4 * count), MAX_UID),
             )
             db.execute(_RESERVE, ceilings)
         db.execute("COMMIT")

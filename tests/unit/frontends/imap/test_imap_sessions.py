@@ -186,6 +186,33 @@ async def test_silent_store_does_not_hide_what_another_did(world):
     assert await two.cmd(b"NOOP") == b"OK NOOP completed\r\n"
 
 
+async def test_own_commits_are_not_asked_for(world):
+    """What a session did itself costs no look at the store, unless somebody came between."""
+    world.fill(40)
+    one, two = await world.inbox(), await world.inbox()
+    asked = []
+    changes = world.mailbox.changes
+    world.mailbox.changes = lambda folder, since: asked.append(since) or changes(folder, since)
+    assert b"\\Flagged" in await one.cmd(b"STORE 1 +FLAGS (\\Flagged)")
+    assert await one.cmd(b"STORE 1 -FLAGS.SILENT (\\Flagged)") == b"OK STORE completed\r\n"
+    assert b"COPYUID" in await one.cmd(b'COPY 2 "Sent Items"')
+    answer = await one.cmd(b'MOVE 3,5 "Deleted Items"')
+    assert answer.endswith(b"Moved\r\n* 5 EXPUNGE\r\n* 3 EXPUNGE\r\nOK MOVE completed\r\n")
+    assert await one.cmd(b"NOOP") == b"OK NOOP completed\r\n"
+    assert asked == []
+
+    answer = await two.cmd(b"NOOP")
+    assert b"* 5 EXPUNGE\r\n* 3 EXPUNGE\r\n" in answer
+    assert len(asked) == 1
+    await two.cmd(b"STORE 1 +FLAGS (\\Answered)")
+    answer = await one.cmd(b'MOVE 2:30 "Deleted Items"')
+    assert answer.count(b" EXPUNGE\r\n") == 29
+    assert b"* 1 FETCH (FLAGS (\\Answered \\Recent))" in answer
+    assert b"* SEARCH 1 2 3 4 5 6 7 8 9\r\n" in await one.cmd(b"SEARCH ALL")
+    assert b"* 1 EXPUNGE" in await two.cmd(b'MOVE 1 "Deleted Items"')
+    assert await one.cmd(b"NOOP") == b"* 1 EXPUNGE\r\nOK NOOP completed\r\n"
+
+
 async def test_conditional_store(world):
     world.fill(2)
     client = await world.inbox(b"SELECT INBOX (CONDSTORE)")

@@ -205,3 +205,12 @@ def test_flags_render_and_name_what_is_unknown():
 def test_parsers_raise_nothing_else(name, text):
     with contextlib.suppress(ProtocolViolation):
         parse(name, text.replace(b"\0", b""))
+
+
+def test_many_numbers_in_order():
+    """What begins and ends as a run need not be one."""
+    run = list(range(5, 205))
+    assert sequence.ordered(run) == b"5:204"
+    run[40], run[90] = run[90], run[40]
+    assert sequence.ordered(run) == b"5:44,95,46:94,45,96:204"
+    assert sequence.ordered(run[::-1]).startswith(b"204,203,")

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from postern.model.ids import BlobRef, ChangeNumber, FolderId, ItemId, MailboxId, Uid
-from postern.model.items import Changes, Columns, Flag, Folder, FolderView, ItemFlags, NewItem, Placement, SpecialUse
+from postern.model.items import (
+    Changes,
+    Columns,
+    Conversation,
+    Flag,
+    Folder,
+    FolderView,
+    ItemFlags,
+    NewItem,
+    Placement,
+    SpecialUse,
+)
 from postern.model.query import And, HasFlags, Query, UidIn, replaced
 from postern.services.accepted import NOTHING_BESIDE, Beside
 from postern.store.interface import CopyResult, FlagChange, FlagResult, ItemUpdate, Mailbox, Ranges, Updated, normalise
@@ -145,6 +156,10 @@ class ReaderMailbox:
             seen = UidIn(tuple(normalise((uid, uid) for uid, held in flags.items() if held & SEEN)))
             query = replaced(query, lambda one: _by_uid(one, seen))
         return await self._mailbox.search(folder, query, within)
+
+    async def conversations(self, folder: FolderId) -> Sequence[Conversation]:
+        """A folder's conversations, with what the reader has not read of them."""
+        return await self._mailbox.conversations(folder, self._reader)
 
     async def export(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[NewItem]:
         """Items as another mailbox can `add` them."""

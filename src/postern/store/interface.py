@@ -254,8 +254,11 @@ class Mailbox(Protocol):
         """
         ...
 
-    async def conversations(self, folder: FolderId) -> Sequence[Conversation]:
-        """A folder's conversations, the one with the latest item first. Cost: a look at each item's narrow row."""
+    async def conversations(self, folder: FolderId, reader: AccountId | None = None) -> Sequence[Conversation]:
+        """A folder's conversations, the one with the latest item first. Cost: a look at each item's narrow row.
+
+        `reader`: `unread` is what that one has not read (`read_by`), a seek an item more.
+        """
         ...
 
     async def in_conversations(self, wanted: Sequence[int]) -> Sequence[tuple[int, FolderId, Uid]]:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_world import MAILBOX, World, all_rows, item, message
 
-from postern.model.ids import FolderId
+from postern.model.ids import AccountId, FolderId, ItemId
 from postern.model.items import Columns, SpecialUse
 from postern.model.query import InConversation, Not
 from postern.model.refusal import Reason, Refusal
@@ -50,6 +50,26 @@ async def test_copies_and_moves_stay_in_their_conversation(world: World, mailbox
     assert [folder for _, folder, _ in await mailbox.in_conversations([first, third])] == [inbox, inbox]
     assert await mailbox.search(inbox, InConversation(first)) == [uids[0]]
     assert await mailbox.search(inbox, Not(InConversation(first))) == [uids[2]]
+
+
+async def test_what_a_reader_has_read_of_them(world: World, mailbox: Mailbox) -> None:
+    inbox = await put(world, mailbox, message(1), message(3), reply(2, 1))
+    uids = [row[0] for row in await all_rows(mailbox, inbox, Columns.UID)]
+    await mailbox.set_flags(inbox, [(uids[1], uids[1])], FlagChange(add=1))
+    anna, boris = AccountId(7), AccountId(8)
+    await mailbox.set_read_by(anna, inbox, [ItemId(uids[2])], True)
+    archive = (await mailbox.special(SpecialUse.ARCHIVE)).id
+    await mailbox.set_read_by(anna, archive, [ItemId(uids[0])], True)  # another folder's
+    first, third = (await numbers(mailbox, inbox))[:2]
+
+    async def unread(reader: AccountId | None = None) -> dict[int, int]:
+        return {one.number: one.unread for one in await mailbox.conversations(inbox, reader)}
+
+    assert await unread() == {first: 2, third: 0}
+    assert await unread(anna) == {first: 1, third: 1}
+    assert await unread(boris) == {first: 2, third: 1}
+    await mailbox.set_read_by(anna, inbox, [ItemId(uids[2])], False)
+    assert await unread(anna) == {first: 2, third: 1}
 
 
 async def test_the_list_of_a_folder(world: World, mailbox: Mailbox) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from html import unescape
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from postern.formats.mime import charset, header, parameters, transfer
 from postern.formats.mime.parts import LEAF, MESSAGE, MULTIPART, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 
-_INLINE_TEXT = (b"text/plain", b"text/html", b"text/enriched")
+_INLINE_TEXT = ("text/plain", "text/html", "text/enriched")
 _TAG = re.compile(r"<(?:!--|(/?)([a-zA-Z][a-zA-Z0-9]{0,20}+)?[^<>]*+>?)").finditer
 _UNSEEN = frozenset({"script", "style", "head", "title"})
 _BREAKING = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote"})
@@ -71,6 +72,45 @@ class Anatomy(msgspec.Struct, frozen=True):
     html: Part | None
     attachments: tuple[Part, ...]
 
+    @property
+    def has_attachments(self) -> bool:
+        """Whether anything hangs on the message that is not drawn within its text."""
+        return any(not drawn_in(one) for one in self.attachments)
+
+
+class Described(Protocol):
+    """What has to be known of a part to tell whether it is read or hangs on the message."""
+
+    @property
+    def content_type(self) -> str:
+        """Small letters, without parameters."""
+
+    @property
+    def name(self) -> str:
+        """File name; may be empty."""
+
+    @property
+    def content_id(self) -> str:
+        """Without brackets; may be empty."""
+
+    @property
+    def inline(self) -> bool:
+        """Content-Disposition says so."""
+
+
+P = TypeVar("P", bound=Described)
+
+
+def drawn_in(part: Described) -> bool:
+    """Whether a part belongs to the text that refers to it."""
+    return part.inline and bool(part.content_id)
+
+
+def without_calendar(attachments: Sequence[P]) -> tuple[P, ...]:
+    """Of a message about a meeting: without the calendar that it consists of, the first one, whatever its name."""
+    own = next((number for number, one in enumerate(attachments) if one.content_type == "text/calendar"), None)
+    return tuple(one for number, one in enumerate(attachments) if number != own)
+
 
 class _Node(msgspec.Struct):
     part: Part
@@ -91,10 +131,20 @@ def anatomy(content: bytes | memoryview, packed: bytes, ahead: int = 0) -> Anato
     if ahead:
         numbers = [(kind, depth, at + ahead, body + ahead, end + ahead) for kind, depth, at, body, end in numbers]
     root = _tree(content, numbers)
-    found = _Finder()
-    found.visit(root, alternative=False, related=False)
-    attachments = tuple(found.attachments)
-    return Anatomy(found.plain, found.html, attachments)
+    found: Reading[Part] = Reading()
+    _visit(found, root, alternative=False)
+    return Anatomy(found.plain, found.html, tuple(found.attachments))
+
+
+def _visit(found: Reading[Part], node: _Node, *, alternative: bool) -> None:
+    if node.kind != MULTIPART:
+        found.leaf(node.part, alternative=alternative, readable=node.kind in (TEXT, LEAF))
+        return
+    mine = node.part.content_type == "multipart/alternative"
+    for number, one in enumerate(node.children):
+        _visit(found, one, alternative=alternative or mine)
+        if number == 0:
+            found.first_done(alternative=mine)
 
 
 def leaves(content: bytes | memoryview, packed: bytes) -> Iterator[Part]:
@@ -143,7 +193,7 @@ def _describe(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, str, str, st
     fields = {name.lower(): value for name, value in reversed(found)}
     type_, type_values = parameters.parse(fields.get(b"content-type", b""))
     disposition, disposition_values = parameters.parse(fields.get(b"content-disposition", b""))
-    name = _file_name(disposition_values, b"filename") or _file_name(type_values, b"name")
+    name = file_name(disposition_values, b"filename") or file_name(type_values, b"name")
     named = parameters.get(type_values, b"charset") or b""
     content_type = (type_ or b"text/plain").lower().decode("ascii", "replace")
     return (
@@ -160,36 +210,36 @@ def _describe(found: tuple[tuple[bytes, bytes], ...]) -> tuple[str, str, str, st
 _described = lru_cache(maxsize=1024)(_describe)
 
 
-def _file_name(found: parameters.Parameters, name: bytes) -> str:
+def file_name(found: parameters.Parameters, name: bytes) -> str:
+    """A file name among parameters, decoded; may be empty. `name`: `filename` or `name`."""
     value = parameters.decoded(found, name) or ""
     if "=?" in value:  # against RFC 2047 5, and everywhere
         value = header.decode(value.encode())
     return value.replace("/", "_").replace("\\", "_").strip()
 
 
-class _Finder:
+class Reading(Generic[P]):
+    """Tells what is read of a message from what hangs on it, by its parts in their order."""
+
     def __init__(self) -> None:
-        self.plain: Part | None = None
-        self.html: Part | None = None
-        self.attachments: list[Part] = []
-        self.closed = False
+        self.plain: P | None = None
+        self.html: P | None = None
+        self.attachments: list[P] = []
+        self._closed = False
         """Text that comes now is no longer what is read first."""
 
-    def visit(self, node: _Node, *, alternative: bool, related: bool) -> None:
-        part = node.part
-        if node.kind == MULTIPART:
-            mine = part.content_type == "multipart/alternative"
-            for number, one in enumerate(node.children):
-                self.visit(one, alternative=alternative or mine, related=part.content_type == "multipart/related")
-                if not mine and number == 0 and (self.plain or self.html):
-                    self.closed = True
-            return
-        if node.kind in (TEXT, LEAF) and not part.name and self._take(part, alternative):
-            return
-        self.attachments.append(part)
+    def leaf(self, part: P, *, alternative: bool, readable: bool) -> None:
+        """The next part that holds something. `alternative`: within multipart/alternative; `readable`: no message."""
+        if not (readable and not part.name and self._take(part, alternative)):
+            self.attachments.append(part)
 
-    def _take(self, part: Part, alternative: bool) -> bool:
-        if part.content_type.encode() not in _INLINE_TEXT or (self.closed and not alternative):
+    def first_done(self, *, alternative: bool) -> None:
+        """The first part of a multipart (an alternative one?) is behind."""
+        if not alternative and (self.plain or self.html):
+            self._closed = True
+
+    def _take(self, part: P, alternative: bool) -> bool:
+        if part.content_type not in _INLINE_TEXT or (self._closed and not alternative):
             return False
         if part.content_type == "text/html":
             if self.html is not None:

@@ -106,7 +106,7 @@ def _enclosed(facts: MessageFacts, part: Part, key: AttachmentKey, way: str) -> 
         subject=found.subject,
         header=content[: found.header_end],
         rights=facts.rights,
-        has_attachments=bool(parts.attachments),
+        has_attachments=parts.has_attachments,
         content=content,
         anatomy=parts,
         attachment_ids=names,

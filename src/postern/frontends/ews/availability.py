@@ -5,6 +5,8 @@ Times are told by the clock of the request's zone, without an offset.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from postern.convert.zones.rules import rules_of
@@ -31,6 +33,51 @@ _CODES = {
     Reason.NOT_PERMITTED: "ErrorNoFreeBusyAccess",
 }
 _MAX_DAYS = 62
+_TOGETHER = 128
+"""Events that are written before others have their turn."""
+_PLAIN_HOURS = range(-17_000_000, 70_000_000)
+"""Since the epoch: years 31 to 9955, so that no offset leads out of the calendar."""
+
+
+class Clock(dict[int, str]):
+    """What a zone's clock reads at seconds since the epoch, as it is written: meetings of many begin at the same times.
+
+    It lives for one answer. The zone is asked once an hour, or each time where its offset changes within the hour.
+    """
+
+    def __init__(self, zone: Zone) -> None:
+        super().__init__()
+        self._zone = zone
+        self._days: dict[int, str] = {}
+        self._offsets: dict[int, int | None] = {}
+
+    def __missing__(self, seconds: int) -> str:
+        hour = seconds // 3600
+        offset = self._offsets[hour] if hour in self._offsets else self._look(hour)
+        if offset is None:
+            told = _local(at(seconds), self._zone)
+        else:
+            day, rest = divmod(seconds + offset, 86400)
+            date_ = self._days.get(day)
+            if date_ is None:
+                date_ = self._days[day] = _local(at(day * 86400), UTC_ZONE)[:11]
+            minute, second = divmod(rest, 60)
+            told = f"{date_}{minute // 60:02}:{minute % 60:02}:{second:02}"
+        self[seconds] = told
+        return told
+
+    def _look(self, hour: int) -> int | None:
+        """Seconds east of UTC in a whole hour; None: it has to be asked for each time."""
+        offset = None
+        if hour in _PLAIN_HOURS:
+            first, last = (self._offset(hour * 3600 + second) for second in (0, 3599))
+            offset = first if first == last else None
+        self._offsets[hour] = offset
+        return offset
+
+    def _offset(self, seconds: int) -> int:
+        utc = at(seconds)
+        return round((to_wall(utc, self._zone) - utc.replace(tzinfo=None)).total_seconds())
 
 
 async def get_user_availability(call: Call, request: GetUserAvailability) -> str:
@@ -60,11 +107,12 @@ async def _free_busy(call: Call, people: tuple[Asked, ...], window: Window, zone
         raise EwsViolation("ErrorInvalidMergedFreeBusyInterval", "An interval has 5 to 1440 minutes.")
     addresses = [one.address for one in people]
     found = await call.services.availability.ask(call.principal, addresses, start, end, window.interval)
-    rows = "".join(_response(one, window.view, zone) for one in found)
-    return f"<m:FreeBusyResponseArray>{rows}</m:FreeBusyResponseArray>"
+    clock = Clock(zone)
+    rows = [await _response(one, window.view, clock) for one in found]
+    return "".join(("<m:FreeBusyResponseArray>", *rows, "</m:FreeBusyResponseArray>"))  # megabytes: one copy
 
 
-def _response(one: Availability, view: str, zone: Zone) -> str:
+async def _response(one: Availability, view: str, clock: Clock) -> str:
     if one.refusal is not None:
         code = _CODES.get(one.refusal.reason) or codes.of(one.refusal).code
         said = text("Nothing is known of when that mailbox is free.")
@@ -82,8 +130,7 @@ def _response(one: Availability, view: str, zone: Zone) -> str:
     if view == "MergedOnly" or view.endswith("Merged"):
         inner += f"<t:MergedFreeBusy>{one.merged}</t:MergedFreeBusy>"
     if view not in ("None", "MergedOnly") and one.blocks:
-        events = "".join(_event(block, zone, detailed=view.startswith("Detailed")) for block in one.blocks)
-        inner += f"<t:CalendarEventArray>{events}</t:CalendarEventArray>"
+        inner += f"<t:CalendarEventArray>{await _events(one.blocks, clock, view)}</t:CalendarEventArray>"
     if one.hours is not None and view != "None":
         inner += _hours(one.hours)
     return f"<m:FreeBusyResponse>{_DONE}<m:FreeBusyView>{inner}</m:FreeBusyView></m:FreeBusyResponse>"
@@ -94,12 +141,21 @@ def _local(moment: datetime, zone: Zone) -> str:
     return f"{wall.year:04}-{wall:%m-%dT%H:%M:%S}"
 
 
-def _event(block: Block, zone: Zone, *, detailed: bool) -> str:
-    inner = f"<t:StartTime>{_local(at(block.start), zone)}</t:StartTime><t:EndTime>{_local(at(block.end), zone)}"
-    inner += f"</t:EndTime><t:BusyType>{BUSY[block.busy]}</t:BusyType>"
-    if detailed and block.details is not None:
-        inner += _details(block.details)
-    return f"<t:CalendarEvent>{inner}</t:CalendarEvent>"
+async def _events(blocks: Sequence[Block], clock: Clock, view: str) -> str:
+    written: list[str] = []
+    said: dict[int, str] = {}  # occurrences of a series share what they are about
+    detailed = view.startswith("Detailed")
+    for first in range(0, len(blocks), _TOGETHER):
+        for start, end, busy, details in blocks[first : first + _TOGETHER]:
+            about = ""
+            if detailed and details is not None:
+                about = said.get(id(details)) or said.setdefault(id(details), _details(details))
+            written.append(
+                f"<t:CalendarEvent><t:StartTime>{clock[start]}</t:StartTime><t:EndTime>{clock[end]}</t:EndTime>"
+                f"<t:BusyType>{BUSY[busy]}</t:BusyType>{about}</t:CalendarEvent>"
+            )
+        await asyncio.sleep(0)
+    return "".join(written)
 
 
 def _details(found: Details) -> str:

@@ -93,7 +93,7 @@ def opened(facts: MessageFacts) -> MessageFacts | None:
     assert made.anatomy is not None
     shown = tuple(one for one in made.anatomy.attachments if not _is_ours(one, parcel.element))
     made.anatomy = msgspec.structs.replace(made.anatomy, attachments=shown)
-    made.has_attachments = bool(shown)
+    made.has_attachments = made.anatomy.has_attachments
     named = parcel.properties.get("PidNameKeywords")
     made.categories = tuple(str(one) for one in named) if isinstance(named, list) else ()
     if parcel.element == "CalendarItem":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
-from postern.formats.mime.anatomy import anatomy
+from postern.formats.mime.anatomy import anatomy, without_calendar
+from postern.formats.mime.attached import attached
 from postern.formats.mime.scan import scan
 from postern.frontends.ews import thing_values
 from postern.frontends.ews.box import Box
@@ -32,7 +32,6 @@ _NARROW = (
 )  # fmt: skip
 _WIDE = Columns.SENT_AT | Columns.SUBJECT | Columns.PROPERTIES
 _BODY = Columns.PREFIX | Columns.BLOB | Columns.BODY_SIZE
-_ATTACHED = re.compile(rb'\("attachment" |"(?:file)?name\*?" |"message" "rfc822"', re.IGNORECASE).search
 _PRIVATE = 2
 _MAX_HEADER = 1 << 20
 _MANY_PARTS = 64 * 16
@@ -228,7 +227,6 @@ class Loader:
             categories=shown,
             keywords=words,
             properties=properties.unpack(stored) if stored else {},
-            has_attachments=bool(structure and _ATTACHED(structure)),
             associated=item_class == ItemClass.ASSOCIATED,
             element=_ELEMENT_OF.get(item_class, "Item"),
             owner=self._owner,
@@ -238,6 +236,8 @@ class Loader:
         )
         if item_class == ItemClass.MESSAGE and self._wanted.wide:
             facts.element = element_of(facts.properties.get(MESSAGE_CLASS))
+        if structure and item_class in (ItemClass.MESSAGE, ItemClass.ASSOCIATED):
+            facts.has_attachments = attached(structure, meeting=facts.element.startswith("Meeting"))
         if item_class not in (ItemClass.MESSAGE, ItemClass.ASSOCIATED) and self._wanted.wide:
             named = facts.properties.get("PidNameKeywords")
             facts.categories = tuple(map(str, named)) if isinstance(named, list) else ()
@@ -280,11 +280,9 @@ class Loader:
             else:
                 parts = await asyncio.to_thread(anatomy, facts.content, packed, len(prefix))
             if facts.element.startswith("Meeting"):
-                # its calendar is what the message says, not a file that came with it
-                files = tuple(one for one in parts.attachments if one.name or one.content_type != "text/calendar")
-                parts = msgspec.structs.replace(parts, attachments=files)
+                parts = msgspec.structs.replace(parts, attachments=without_calendar(parts.attachments))
             facts.anatomy = parts
-            facts.has_attachments = any(not one.inline or not one.content_id for one in parts.attachments)
+            facts.has_attachments = parts.has_attachments
             head: bytes | None = row[at.header]
             facts.header = prefix + (body[: min(_body_start(packed), _MAX_HEADER)] if head is None else head)
         elif self._wanted.header:

@@ -15,7 +15,7 @@ import msgspec
 
 from postern.formats.mime import conversation, header
 from postern.formats.mime.scan import conversation_of
-from postern.model.ids import BlobRef, FolderId, Uid
+from postern.model.ids import AccountId, BlobRef, FolderId, Uid
 from postern.model.items import Conversation
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.selection import uid_validity
@@ -58,9 +58,13 @@ _TIDY = (
 )
 _LISTED = (
     "SELECT json_group_array(json_array(conversation, latest, messages, unread, octets, flagged)) FROM"
-    " (SELECT conversation, max(received_at) latest, count(*) messages, sum(flags & 1 = 0) unread, sum(size) octets,"
-    " sum(flags & 4 != 0) flagged FROM items WHERE folder = ? AND conversation != 0 GROUP BY conversation"
+    " (SELECT conversation, max(received_at) latest, count(*) messages, sum({unread}) unread, sum(size) octets,"
+    " sum(flags & 4 != 0) flagged FROM items i WHERE folder = ?1 AND conversation != 0 GROUP BY conversation"
     " ORDER BY latest DESC, conversation)"
+)
+_LISTED_FOR_ALL = _LISTED.format(unread="flags & 1 = 0")
+_LISTED_FOR_READER = _LISTED.format(
+    unread="NOT EXISTS (SELECT 1 FROM reads r WHERE r.reader = ?2 AND r.folder = ?1 AND r.item = i.item)"
 )
 _decode = msgspec.json.Decoder(list[Conversation]).decode
 _encode = msgspec.json.Encoder().encode
@@ -150,10 +154,16 @@ def tidy(txn: Txn) -> None:
     txn.execute("DELETE FROM conversed WHERE folder NOT IN (SELECT id FROM counters)")
 
 
-def listed(db: apsw.Connection, folder: FolderId) -> list[Conversation]:
-    """A folder's conversations, the one with the latest item first. Raises Refusal(NO_SUCH_FOLDER)."""
+def listed(db: apsw.Connection, folder: FolderId, reader: AccountId | None = None) -> list[Conversation]:
+    """A folder's conversations, the one with the latest item first. Raises Refusal(NO_SUCH_FOLDER).
+
+    `reader`: what is unread is so for one reader (the table `reads`), whatever the items' flags say.
+    """
     uid_validity(db, folder)
-    ((text,),) = rows(db, _LISTED, (folder,))
+    if reader is None:
+        ((text,),) = rows(db, _LISTED_FOR_ALL, (folder,))
+    else:
+        ((text,),) = rows(db, _LISTED_FOR_READER, (folder, reader))
     return _decode(text)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from postern.model.ids import FolderId, Uid
+from postern.model.ids import AccountId, FolderId, Uid
 from postern.model.items import Conversation
 from postern.model.query import And, InConversation, Not, Or, Query
 from postern.model.refusal import Reason, Refusal
@@ -45,10 +45,10 @@ class ConversationMethods(ABC):
     async def write(self, work: Callable[[Txn], T], *, bulk: bool = False) -> T:
         """Run a write transaction."""
 
-    async def conversations(self, folder: FolderId) -> Sequence[Conversation]:
+    async def conversations(self, folder: FolderId, reader: AccountId | None = None) -> Sequence[Conversation]:
         """A folder's conversations, the one with the latest item first."""
         await self.number_conversations()
-        look = partial(conversations.listed, folder=folder)
+        look = partial(conversations.listed, folder=folder, reader=reader)
         big = await self.consult(lambda db: reading.messages(db, folder)) > BIG
         return await (self.read_in_thread(look) if big else self.consult(look))
 

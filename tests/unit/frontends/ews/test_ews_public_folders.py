@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postern.directory.interface import NewAccount, RecipientKind
+from postern.model.items import Flag
 from postern.model.rights import ROLES
 from postern.protocols.ews.ids import read_item
 
@@ -65,6 +66,14 @@ def mark(item: str, read: str) -> str:
     )
 
 
+async def mark_all(client, folder: str) -> None:
+    reply = await client.ask(
+        "<m:MarkAllItemsAsRead><m:ReadFlag>true</m:ReadFlag><m:SuppressReadReceipts>true</m:SuppressReadReceipts>"
+        f'<m:FolderIds><t:FolderId Id="{folder}"/></m:FolderIds></m:MarkAllItemsAsRead>'
+    )
+    reply.ok()
+
+
 async def test_there_are_none(anna):
     assert (await anna.ask(children())).codes == ["ErrorNoPublicFolderReplicaAvailable"]
 
@@ -87,12 +96,7 @@ async def test_what_one_has_read_is_unread_for_others(anna, boris, board):
 
 async def test_all_at_once(anna, boris, board):
     folder, _ = await unread(boris)
-    (
-        await boris.ask(
-            "<m:MarkAllItemsAsRead><m:ReadFlag>true</m:ReadFlag><m:SuppressReadReceipts>true</m:SuppressReadReceipts>"
-            f'<m:FolderIds><t:FolderId Id="{folder}"/></m:FolderIds></m:MarkAllItemsAsRead>'
-        )
-    ).ok()
+    await mark_all(boris, folder)
     assert (await unread(boris))[1] == "0" and (await unread(anna))[1] == "2"
 
 
@@ -119,6 +123,45 @@ async def test_who_may_write_posts_and_may_not_change_what_others_see(anna, bori
         "</t:ItemChange></m:ItemChanges></m:UpdateItem>"
     )
     assert (await boris.ask(flag)).codes == ["ErrorAccessDenied"]
+
+
+async def test_conversations_are_as_unread_as_their_reader_left_them(world, anna, boris, board):
+    public = await world.parts.directory.resolve("public-folders@example.org")
+    thread = MESSAGE.replace(b"Subject: news %d", b"Subject: Re: plan\r\nReferences: <1@x.example>")
+    for _ in range(2):
+        await world.mailflow.append(public.account.mailbox, board, thread, Flag.SEEN, (), None)
+    folder, _ = await unread(anna)
+    where = f'<m:ParentFolderId><t:FolderId Id="{folder}"/></m:ParentFolderId>'
+    order = (
+        '<m:SortOrder><t:FieldOrder Order="Descending"><t:FieldURI FieldURI="conversation:UnreadCount"/>'
+        "</t:FieldOrder></m:SortOrder>"
+    )
+
+    async def found(client, attributes: str = "") -> list[tuple[str, str]]:
+        reply = await client.single(f"<m:FindConversation{attributes}>{order}{where}</m:FindConversation>")
+        rows = reply.all("//t:Conversation")
+        return [(one.findtext("{*}ConversationTopic"), one.findtext("{*}UnreadCount")) for one in rows]
+
+    async def read(client) -> list[str]:
+        reply = await client.single(f"<m:FindConversation>{where}</m:FindConversation>")
+        (id_,) = reply.all("//t:Conversation[t:ConversationTopic='plan']/t:ConversationId")
+        reply = await client.ask(
+            "<m:GetConversationItems><m:ItemShape><t:BaseShape>Default</t:BaseShape><t:AdditionalProperties>"
+            '<t:FieldURI FieldURI="message:IsRead"/></t:AdditionalProperties></m:ItemShape><m:Conversations>'
+            f'<t:Conversation><t:ConversationId Id="{id_.get("Id")}"/></t:Conversation></m:Conversations>'
+            "</m:GetConversationItems>"
+        )
+        return sorted(reply.ok().texts("//t:IsRead"))
+
+    assert (await found(anna))[0] == ("plan", "2")
+    assert await read(anna) == ["false", "false"]
+    await mark_all(anna, folder)
+    await world.mailflow.append(public.account.mailbox, board, thread, Flag.SEEN, (), None)
+    assert await found(anna, ' ViewFilter="Unread"') == [("plan", "1")]
+    assert (await found(boris))[0] == ("plan", "3")
+    assert len(await found(boris, ' ViewFilter="Unread"')) == 3
+    assert await read(anna) == ["false", "true", "true"]
+    assert await read(boris) == ["false"] * 3
 
 
 @pytest.mark.conformance("MSOXWSCORE_S04_TC23_VerifyPublicFolderItem")

@@ -168,7 +168,7 @@ class SelectedFolder:
         """
         if result.wrote and self.passed(result.change_number):
             return
-        if not silent:
+        if not silent or (result.wrote and result.change_number == self.checked + 1):
             self.told.update({item[0]: item[2] for item in result.changed})
 
     def passed(self, commit: ChangeNumber) -> bool:

@@ -25,7 +25,6 @@ from postern.services.signin_log import SignInLog
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.claims import Claims
-from postern.store.sqlite.connection import configure
 from postern.store.sqlite.engine import SqliteStore
 from postern.store.sqlite.host import MAX_OPEN
 from postern.telemetry.daily import DailyLines
@@ -79,7 +78,6 @@ class Parts(msgspec.Struct):
 
         At most `max_open` mailbox files stay open. Raises Refusal, OSError.
         """
-        configure()
         data = settings.data_dir
         clock, entropy = SystemClock(), SystemEntropy()
         bus = SharedBus(data / BUS_FILE, process)

@@ -14,13 +14,6 @@ MMAP_BYTES = 1 << 30
 CACHE_KIB = 1024
 LOG_KEPT_BYTES = 1 << 20
 """What a log keeps of its blocks when it starts anew: rewriting them is cheap, but there are many mailboxes."""
-LOOKASIDE = (1200, 12)
-"""Size and number of the pieces of memory that a connection sets aside: SQLite's 40 are more than statements that are
-kept prepared ever use, and there are hundreds of connections."""
-_SPARING = "PRAGMA cache_size = 1; PRAGMA shrink_memory"
-"""A cache that begins with fewer than three pages does not take room for twenty at once (88 KB), and gives back what it
-took to read this: most open mailboxes are only looked at, through the memory map."""
-_configured = False
 SCRATCH = (
     "CREATE TEMP TABLE IF NOT EXISTS picked (low INTEGER PRIMARY KEY, high INTEGER NOT NULL, shift INTEGER NOT NULL)"
 )
@@ -33,16 +26,6 @@ class DurabilityLost(SystemError):  # noqa: N818 - the condition, not a kind of 
     Not an answer but the end of this process: it must stop, so that the journal is replayed over what is really on
     disk.
     """
-
-
-def configure() -> None:
-    """Once a process, before it opens any file; where some are open already nothing changes."""
-    global _configured  # SQLite's own settings are as global
-    if not _configured and not apsw.connections():
-        _configured = True
-        apsw.shutdown()
-        apsw.config(apsw.SQLITE_CONFIG_LOOKASIDE, *LOOKASIDE)
-        apsw.initialize()
 
 
 def connect(path: Path, *, create: bool = False, busy_ms: int = 0) -> apsw.Connection:
@@ -60,12 +43,10 @@ def connect(path: Path, *, create: bool = False, busy_ms: int = 0) -> apsw.Conne
         if create:
             db.execute("PRAGMA page_size = 4096")
             db.execute("PRAGMA journal_mode = WAL").fetchall()
-        db.execute(f"PRAGMA mmap_size = {MMAP_BYTES}; {_SPARING}", can_cache=False).fetchall()
-        db.execute("SELECT count(*) FROM sqlite_schema LIMIT 1", can_cache=False).fetchall()  # its first page
         db.execute(
-            f"PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB};"
+            f"PRAGMA synchronous = NORMAL; PRAGMA mmap_size = {MMAP_BYTES}; PRAGMA cache_size = -{CACHE_KIB};"
             f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}; PRAGMA temp_store = MEMORY;"
-            "PRAGMA temp.cache_size = 2; PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON",
+            "PRAGMA wal_autocheckpoint = 0; PRAGMA cell_size_check = ON",
             can_cache=False,
         ).fetchall()
     except BaseException:

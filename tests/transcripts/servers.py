@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.memory_input import MemoryInput
 from transcript import MESSAGE
 
 from crash.organisation import DOMAIN, MAILBOXES, UNLIMITED, CountingEntropy, MemoryBus, Worker
@@ -70,47 +71,20 @@ class Tls:
     peer_chain: tuple[bytes, ...] = ()
 
 
-class MemoryStream:
+class MemoryStream(MemoryInput):
     """Both ends of a connection."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.peer, self.local, self.tls = ("192.0.2.1", 40000), ("192.0.2.2", 993), Tls()
         self.closed = False
         self.reader = Reader()
-        self._input = bytearray()
-        self._eof = False
-        self._news = asyncio.Event()
-        self._nudged = False
         self._wrote = asyncio.Event()
 
     # the server's side
-    async def read(self, timeout_s: float) -> bytes:
-        while not self._input and not self._eof:
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), timeout_s)
-        data = bytes(self._input)
-        self._input.clear()
-        return data
-
-    async def read_unless_nudged(self, timeout_s: float) -> bytes | None:
-        if not self._input and not self._eof and not self._nudged:
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), timeout_s)
-        return await self.read(timeout_s) if self._input or self._eof else None
-
-    def nudge(self) -> None:
-        self._nudged = True
-        self._news.set()
-
-    def calm(self) -> None:
-        self._nudged = False
-
     def write(self, data) -> None:
         self.reader.data += data if isinstance(data, bytes) else b"".join(data)
         self._wrote.set()
-
-    async def drain(self, timeout_s: float = 0) -> None:
-        await asyncio.sleep(0)
 
     async def start_tls(self, context) -> None:
         raise AssertionError("TLS is on")
@@ -123,8 +97,7 @@ class MemoryStream:
 
     # the client's side
     async def send(self, data: bytes) -> None:
-        self._input += data
-        self._news.set()
+        self.give(data)
 
     async def line(self) -> bytes:
         async with asyncio.timeout(WAIT_S):
@@ -136,8 +109,7 @@ class MemoryStream:
         return line
 
     def end(self, reason=None) -> None:
-        self._eof = True
-        self._news.set()
+        super().end()
 
 
 class Users:

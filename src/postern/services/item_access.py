@@ -28,13 +28,14 @@ from postern.model.items import (
 )
 from postern.model.ports import Clock
 from postern.model.properties import pack
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
 from postern.model.sync import Came, FolderChanges, ItemChanges, Setting, SyncPoint, Went
 from postern.services.accepted import Beside
 from postern.services.mailbox_access import MailboxAccess
 from postern.services.public_folders import is_own
-from postern.store.interface import ItemUpdate, Mailbox, Ranges, Rendering, Replaced, Updated, normalise
+from postern.store.interface import ItemUpdate, Mailbox, Ranges, Rendering, Replaced, Updated
 
 _EXPORT_ITEMS = 100
 
@@ -105,7 +106,7 @@ class ItemAccess:
             by_folder.setdefault(folder, {})[uid] = item
         found: dict[ItemId, tuple[FolderId, tuple[Any, ...]]] = {}
         for folder, wanted in by_folder.items():
-            ranges = normalise((uid, uid) for uid in wanted)
+            ranges = merged((uid, uid) for uid in wanted)
             async for rows in self._mailbox.items(folder, columns | Columns.UID, ranges):
                 for row in rows:
                     found[wanted[row[0]]] = (folder, row)
@@ -266,7 +267,7 @@ class ItemAccess:
 
     async def delete(self, folder: FolderId, uids: Sequence[Uid], disposal: Disposal) -> Sequence[Uid]:
         """Remove items; the UIDs of those that were there."""
-        ranges = normalise((uid, uid) for uid in uids)
+        ranges = merged((uid, uid) for uid in uids)
         await self.access.need_items(FolderRight.DELETE_ANY, folder, ranges)
         if disposal is Disposal.TO_DELETED_ITEMS:
             trash = (await self._mailbox.special(SpecialUse.TRASH)).id
@@ -279,11 +280,11 @@ class ItemAccess:
     ) -> dict[Uid, Placement]:
         """Move items, also `into` another mailbox: there before they leave here, so that nothing is ever lost."""
         await self._need(FolderRight.READ_ANY, folder)
-        await self.access.need_items(FolderRight.DELETE_ANY, folder, normalise((uid, uid) for uid in uids))
+        await self.access.need_items(FolderRight.DELETE_ANY, folder, merged((uid, uid) for uid in uids))
         if into is None or into.id == self.id:
             return await self._within(folder, uids, target, moving=True)
         placed = await self._across(folder, uids, target, into)
-        ranges = normalise((uid, uid) for uid in placed)
+        ranges = merged((uid, uid) for uid in placed)
         await self._mailbox.expunge(folder, ranges, only_deleted=False, purge=True)
         return placed
 
@@ -300,7 +301,7 @@ class ItemAccess:
         self, folder: FolderId, uids: Sequence[Uid], target: FolderId, *, moving: bool
     ) -> dict[Uid, Placement]:
         await self._need(FolderRight.CREATE, target)
-        ranges: Ranges = normalise((uid, uid) for uid in uids)
+        ranges: Ranges = merged((uid, uid) for uid in uids)
         call = self._mailbox.move if moving else self._mailbox.copy
         done = await call(folder, ranges, target)
         return {

@@ -32,7 +32,6 @@ from postern.store.interface import (
     Mailbox,
     Ranges,
     Store,
-    normalise,
 )
 
 
@@ -177,5 +176,4 @@ __all__ = [
     "OtherMailbox",
     "Quota",
     "Ranges",
-    "normalise",
 ]

@@ -27,8 +27,9 @@ from postern.model.items import (
     SpecialUse,
 )
 from postern.model.query import And, HasFlags, Query, UidIn, replaced
+from postern.model.ranges import merged
 from postern.services.accepted import NOTHING_BESIDE, Beside
-from postern.store.interface import CopyResult, FlagChange, FlagResult, ItemUpdate, Mailbox, Ranges, Updated, normalise
+from postern.store.interface import CopyResult, FlagChange, FlagResult, ItemUpdate, Mailbox, Ranges, Updated
 
 if TYPE_CHECKING:
     from postern.model.ids import AccountId
@@ -135,7 +136,7 @@ class ReaderMailbox:
         found = await self._mailbox.changes(folder, since)
         if not found.changed:
             return found
-        flags = await self._seen(folder, normalise((one.uid, one.uid) for one in found.changed))
+        flags = await self._seen(folder, merged((one.uid, one.uid) for one in found.changed))
         return found._replace(
             changed=[one._replace(flags=flags.get(one.uid, one.flags & ~SEEN)) for one in found.changed]
         )
@@ -153,7 +154,7 @@ class ReaderMailbox:
         replaced(query, leaf)
         if asked:
             flags = await self._seen(folder, within)
-            seen = UidIn(tuple(normalise((uid, uid) for uid, held in flags.items() if held & SEEN)))
+            seen = UidIn(tuple(merged((uid, uid) for uid, held in flags.items() if held & SEEN)))
             query = replaced(query, lambda one: _by_uid(one, seen))
         return await self._mailbox.search(folder, query, within)
 
@@ -193,7 +194,7 @@ class ReaderMailbox:
             result = await self._addressed(folder, ranges, unchanged_since)
         else:
             result = await self._mailbox.set_flags(folder, ranges, shared, unchanged_since)
-        touched = normalise((one.uid, one.uid) for one in result.changed)
+        touched = merged((one.uid, one.uid) for one in result.changed)
         if own is not None and touched:
             await self._mark_uids(folder, touched, read=own)
         flags = await self._seen(folder, touched) if touched else {}

@@ -18,7 +18,7 @@ TOO_LARGE, BAD_VALUE, DISK_FULL, READ_ONLY, CORRUPT, TRY_LATER.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from postern.model.ids import AccountId, BlobRef, ChangeNumber, DeliveryKey, FolderId, ItemId, MailboxId, Uid
@@ -475,18 +475,6 @@ def associated(folder: FolderId) -> FolderId:
     return FolderId(-folder)
 
 
-def normalise(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sort and merge inclusive ranges."""
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted((min(r), max(r)) for r in ranges):
-        if merged and low <= merged[-1][1] + 1:
-            if high > merged[-1][1]:
-                merged[-1] = (merged[-1][0], high)
-        else:
-            merged.append((low, high))
-    return merged
-
-
 __all__ = [
     "Blobs",
     "Bus",
@@ -505,5 +493,4 @@ __all__ = [
     "Store",
     "Updated",
     "associated",
-    "normalise",
 ]

@@ -16,7 +16,8 @@ from store_world import MAILBOX, UNLIMITED, ManualClock, MemoryBlobs, MemoryBus,
 
 from postern.model.ids import DeliveryKey
 from postern.model.items import Columns, FolderClass, SpecialUse
-from postern.store.interface import Delivery, FlagChange, normalise
+from postern.model.ranges import merged
+from postern.store.interface import Delivery, FlagChange
 from postern.store.sqlite import mailbox as engine_mailbox
 from postern.store.sqlite.engine import SqliteStore
 
@@ -76,7 +77,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def some(self, where: int, picks: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
         have = sorted(self.model[where])
         uids = sorted({have[p % len(have)] for p in picks}) if have else []
-        return uids, normalise((uid, uid) for uid in uids)
+        return uids, merged((uid, uid) for uid in uids)
 
     @rule(where=st.integers(0, FOLDERS - 1), flags=st.lists(BITS, min_size=1, max_size=4))
     def add(self, where: int, flags: list[int]) -> None:

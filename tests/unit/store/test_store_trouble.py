@@ -274,7 +274,7 @@ async def test_few_files_are_open_however_many_mailboxes(world: World) -> None:
 
 async def test_files_that_nobody_uses_are_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "UNUSED_S", 0.1)
-    monkeypatch.setattr(host, "WORTH_TRIMMING", 1)
+    monkeypatch.setattr(host, "CLOSED_TOGETHER", 2)
     names = [MailboxId(f"{n:032x}") for n in range(6)]
     store = SqliteStore(world.data, world.blobs, world.bus, world.clock, 1)
     for n, name in enumerate(names):

@@ -8,13 +8,14 @@ from typing import Any
 from postern.model import properties
 from postern.model.ids import FolderId, ItemId, MailboxId, Uid
 from postern.model.items import Columns, Folder, FolderClass, SpecialUse
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
 from postern.protocols.ews.effective_rights import Rights
 from postern.protocols.ews.folder_xml import FolderFacts
 from postern.protocols.ews.ids import ROOT, TOP, FolderKey, folder_change, folder_id
 from postern.services.identities import Owner
-from postern.services.mailboxes import DelegateAccess, ItemAccess, normalise
+from postern.services.mailboxes import DelegateAccess, ItemAccess
 from postern.services.permissions import ALL_RIGHTS
 
 _USES = {
@@ -263,7 +264,7 @@ class Box:
 
     async def rows(self, folder: FolderId, columns: Columns, uids: Sequence[Uid]) -> list[tuple[Any, ...]]:
         """Rows of some items, in UID order. Raises Refusal."""
-        ranges = normalise((one, one) for one in uids)
+        ranges = merged((one, one) for one in uids)
         return [row async for rows in self.access.items(folder, columns, ranges) for row in rows] if ranges else []
 
 

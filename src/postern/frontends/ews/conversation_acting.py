@@ -14,13 +14,14 @@ from postern.frontends.ews.call import Call
 from postern.frontends.ews.conversation_reading import members
 from postern.model.ids import FolderId, Uid
 from postern.model.items import Columns, Flag, SpecialUse
+from postern.model.ranges import merged
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.categories import keyword
 from postern.protocols.ews.conversation_requests import ConversationAction
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.ids import ConversationKey
 from postern.protocols.ews.violation import EwsViolation
-from postern.services.mailboxes import Disposal, FlagChange, ItemUpdate, normalise
+from postern.services.mailboxes import Disposal, FlagChange, ItemUpdate
 
 _SEEN = Flag.SEEN.value
 _DISPOSALS = {
@@ -110,7 +111,7 @@ async def _transfer(box: Box, target: FolderId, move: bool, folder: FolderId, ui
 
 
 async def _change(box: Box, change: FlagChange, folder: FolderId, uids: list[Uid]) -> None:
-    await box.access.set_flags(folder, normalise((uid, uid) for uid in uids), change)
+    await box.access.set_flags(folder, merged((uid, uid) for uid in uids), change)
     box.forget_keywords()
 
 

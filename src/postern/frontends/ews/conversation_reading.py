@@ -15,6 +15,7 @@ from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import Reader, wanted
 from postern.model.ids import ChangeNumber, FolderId, ItemId, Uid
 from postern.model.items import Columns
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.conversation_requests import ConversationRequest, GetConversationItems
@@ -24,7 +25,6 @@ from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
 from postern.protocols.soap.writing import text
-from postern.services.mailboxes import normalise
 
 _STATE = struct.Struct(">BQQ")
 _FORM = 1
@@ -113,7 +113,7 @@ async def _conversation(
         facts = await reader.several(box, folder, list(found))
         items += facts.values()
         if since is not None and since[0] == incarnation:
-            ranges = normalise((uid, uid) for uid in uids)
+            ranges = merged((uid, uid) for uid in uids)
             new = {uid async for rows in box.access.items(folder, Columns.UID, ranges, since[1]) for (uid,) in rows}
             fresh |= {ids.item_id(ids.ItemKey(box.id, folder, item)) for item, uid in found.items() if uid in new}
         else:

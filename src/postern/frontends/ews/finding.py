@@ -19,6 +19,7 @@ from postern.frontends.ews.loading import Loader, Wanted
 from postern.frontends.ews.places import FolderPlace
 from postern.model.ids import FolderId, Uid
 from postern.model.items import Columns
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import message_xml, responses
 from postern.protocols.ews.find_requests import FindItem, Grouping
@@ -28,7 +29,6 @@ from postern.protocols.ews.paths import Extended, Field, Path
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
-from postern.services.mailboxes import normalise
 
 _NOT_SORTED = frozenset(
     {"item:Body", "item:Attachments", "item:MimeContent", "item:ResponseObjects", "item:EffectiveRights"}
@@ -127,7 +127,7 @@ async def _look(
     count = 0
     if within is not None and not within:
         return found
-    async for uid, facts in loader.all(None if within is None else normalise((uid, uid) for uid in within)):
+    async for uid, facts in loader.all(None if within is None else merged((uid, uid) for uid in within)):
         count += 1
         if count % slices.ITEMS == 0:
             await asyncio.sleep(0)

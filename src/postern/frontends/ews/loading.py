@@ -18,13 +18,14 @@ from postern.model import properties
 from postern.model.ids import FolderId, ItemId, Uid
 from postern.model.items import FIRST_KEYWORD_BIT, Columns, Folder, ItemClass
 from postern.model.properties import MESSAGE_CLASS
+from postern.model.ranges import merged
 from postern.protocols.ews import ids
 from postern.protocols.ews.categories import categories
 from postern.protocols.ews.effective_rights import Rights
 from postern.protocols.ews.ids import AttachmentKey, ItemIds
 from postern.protocols.ews.meeting_xml import element_of
 from postern.protocols.ews.message_facts import CLASSES, MessageFacts
-from postern.services.mailboxes import Ranges, normalise
+from postern.services.mailboxes import Ranges
 
 _NARROW = (
     Columns.UID | Columns.FLAGS | Columns.RECEIVED_AT | Columns.SIZE | Columns.ITEM_ID | Columns.SAVED_AT
@@ -319,4 +320,4 @@ def _body_start(packed: bytes) -> int:
 
 
 def _ranges(uids: Sequence[Uid]) -> list[tuple[int, int]]:
-    return normalise((one, one) for one in uids)
+    return merged((one, one) for one in uids)

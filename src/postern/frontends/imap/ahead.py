@@ -14,8 +14,8 @@ from typing import Any
 from postern.frontends.imap.ports import Mailbox
 from postern.model.ids import BlobRef, ChangeNumber, FolderId
 from postern.model.items import Columns
+from postern.model.ranges import merged
 from postern.model.refusal import Refusal
-from postern.protocols.imap.sequence import merged
 
 ROWS = 32
 BODY_BYTES = 16_384

@@ -10,6 +10,7 @@ from postern.frontends.imap.select import find, find_target
 from postern.frontends.imap.sites import Place
 from postern.frontends.imap.store import ranges_of, writable
 from postern.model.items import Placement
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.append import Append, Message, Replace
@@ -59,7 +60,7 @@ async def _together(place: Place, messages: tuple[Message, ...], contents: list[
     placed = [outcome for outcome in outcomes if isinstance(outcome, Placement)]
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
-            undo = sequence.merged((placement.uid, placement.uid) for placement in placed)
+            undo = merged((placement.uid, placement.uid) for placement in placed)
             if undo:
                 await place.mailbox.expunge(place.folder.id, undo, only_deleted=False)
             raise outcome

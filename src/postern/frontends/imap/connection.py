@@ -124,9 +124,9 @@ class Connection:
         self.queued = 0
         self.home: Site | None = None
         self.others: dict[str, Site] = {}
+        """Other users' mailboxes opened so far, by address."""
         self.visited: dict[str, Site] = {}
         """Mailboxes that are open to everybody and were named here."""
-        """Other users' mailboxes opened so far, by address."""
         self.principal: Principal | None = None
         self.release: Callable[[], object] = bool
         """Tells the life cycle that the session is over; until somebody is signed in it does nothing."""

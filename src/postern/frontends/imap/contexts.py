@@ -9,6 +9,7 @@ from postern.frontends.imap.ports import Mailbox
 from postern.model.ids import FolderId
 from postern.model.items import ItemFlags
 from postern.model.query import Query
+from postern.model.ranges import merged
 from postern.protocols.imap import render, sequence
 
 MAX_CONTEXTS = 8
@@ -41,7 +42,7 @@ class Context(NamedTuple):
 async def update(selected: Folder, changed: Sequence[ItemFlags]) -> list[bytes]:
     """What changes of messages mean for the contexts: ADDTO and REMOVEFROM."""
     assert selected.contexts is not None
-    within = sequence.merged((item.uid, item.uid) for item in changed)
+    within = merged((item.uid, item.uid) for item in changed)
     out: list[bytes] = []
     for tag, context in selected.contexts.items():
         matching = set(await selected.mailbox.search(selected.folder, context.query, within))

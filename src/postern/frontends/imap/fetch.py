@@ -24,6 +24,7 @@ from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.store import ranges_of
 from postern.model.ids import BlobRef, ChangeNumber
 from postern.model.items import Columns, Flag
+from postern.model.ranges import merged
 from postern.model.refusal import ProtocolViolation, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.fetch import Fetch, Section
@@ -217,7 +218,7 @@ async def _set_seen(connection: Connection, ranges: list[tuple[int, int]]) -> bo
         return False
     try:
         result = await connection.view.mailbox.set_flags(
-            selected.folder, sequence.merged((u, u) for u in unseen), FlagChange(add=Flag.SEEN.value)
+            selected.folder, merged((u, u) for u in unseen), FlagChange(add=Flag.SEEN.value)
         )
     except Refusal:
         return False

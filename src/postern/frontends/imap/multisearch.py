@@ -11,6 +11,7 @@ from postern.frontends.imap.search import fields, resolved, search
 from postern.frontends.imap.sites import Place
 from postern.model.items import Columns
 from postern.model.query import And, Not, Or, Query, UidIn
+from postern.model.ranges import merged
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.protocols.imap import render, sequence
 from postern.protocols.imap.commands.search import Recent, Search, SequenceIn, UidsIn
@@ -69,7 +70,7 @@ def _checked(query: Query) -> Query:
 
 async def _highest(place: Place, found: Sequence[int]) -> int:
     highest = 0
-    ranges = sequence.merged((uid, uid) for uid in found)
+    ranges = merged((uid, uid) for uid in found)
     async for rows in place.mailbox.items(place.folder.id, Columns.UID | Columns.MODSEQ, ranges):
         highest = max(highest, max(modseq for _, modseq in rows))
     return highest

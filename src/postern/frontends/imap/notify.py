@@ -18,7 +18,8 @@ from postern.frontends.imap.sites import Place
 from postern.frontends.imap.tree import FolderTree
 from postern.model.ids import ChangeNumber, FolderId
 from postern.model.items import Folder
-from postern.protocols.imap import render, sequence
+from postern.model.ranges import merged
+from postern.protocols.imap import render
 from postern.protocols.imap.commands.notify import Group, Notify
 from postern.services.annotations import WHOLE
 
@@ -206,7 +207,7 @@ class Watch:
                 plan = fetch.plan_for(tuple(a for a in attributes if a != b"UID"), group.sections, b"UIDFETCH")
             else:
                 plan = fetch.plan_for(attributes, group.sections)
-            await fetch.write(connection, plan, sequence.merged((uid, uid) for uid in uids))
+            await fetch.write(connection, plan, merged((uid, uid) for uid in uids))
 
         return describe
 

@@ -12,6 +12,7 @@ from postern.frontends.imap.ports import Mailbox
 from postern.frontends.imap.selected import SelectedFolder
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import Changes, Columns, ItemFlags
+from postern.model.ranges import merged
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.folders import Known
 
@@ -92,7 +93,7 @@ def _missing(uids: array[int], ranges: Ranges, known: Known | None) -> Ranges:
             if there > low:
                 found.append((low, min(there - 1, high)))
             low = max(there, low) + 1
-    return sequence.merged(found)
+    return merged(found)
 
 
 def _agreed(uids: array[int], numbers: sequence.SequenceSet, their_uids: sequence.SequenceSet) -> int:

@@ -15,6 +15,7 @@ from postern.frontends.imap.selected import SelectedFolder
 from postern.model.ids import FolderId
 from postern.model.items import Columns
 from postern.model.query import And, BodyContains, HeaderContains, Not, Or, Query, ReceivedBetween, TextContains, UidIn
+from postern.model.ranges import merged
 from postern.model.refusal import Refusal
 from postern.protocols.imap import render, sequence
 from postern.protocols.imap.commands.search import Recent, Returns, Search, SequenceIn, UidsIn, Within
@@ -159,7 +160,7 @@ def resolved(query: Query, connection: Connection) -> Query:
 
 def saved(connection: Connection) -> list[tuple[int, int]]:
     """`$` as UID ranges (RFC 5182)."""
-    return sequence.merged((uid, uid) for uid in connection.saved or ())
+    return merged((uid, uid) for uid in connection.saved or ())
 
 
 def in_view(selected: SelectedFolder, found: Sequence[int]) -> Sequence[int]:
@@ -183,7 +184,7 @@ async def _highest(mailbox: Mailbox, folder: FolderId, returns: Returns | None, 
     wanted = set(reported)
     highest = 0
     columns = Columns.UID | Columns.MODSEQ
-    async for rows in mailbox.items(folder, columns, sequence.merged((u, u) for u in reported)):
+    async for rows in mailbox.items(folder, columns, merged((u, u) for u in reported)):
         highest = max(highest, max((m for u, m in rows if u in wanted), default=0))
     return highest
 

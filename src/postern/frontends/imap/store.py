@@ -6,6 +6,7 @@ from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.selected import SelectedFolder
 from postern.model.ids import ChangeNumber
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.store import Store
@@ -25,7 +26,7 @@ async def ranges_of(connection: Connection, messages: sequence.SequenceSet, *, u
     selected = connection.view
     if messages is sequence.SAVED:
         await selected.sync(connection.out, expunge=uid)
-        return sequence.merged((saved, saved) for saved in connection.saved or () if selected.number(saved))
+        return merged((saved, saved) for saved in connection.saved or () if selected.number(saved))
     if uid:
         await selected.sync(connection.out, expunge=True)
         return sequence.uids_to_uids(messages, selected.uids)

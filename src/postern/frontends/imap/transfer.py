@@ -12,6 +12,7 @@ from postern.frontends.imap.sites import Place
 from postern.frontends.imap.store import ranges_of, writable
 from postern.model.ids import Uid
 from postern.model.items import FIRST_KEYWORD_BIT, Columns
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.transfer import Transfer
@@ -103,7 +104,7 @@ async def _copy_across(selected: SelectedFolder, ranges: Ranges, target: Place) 
             if isinstance(outcome, Refusal) and outcome.reason is Reason.NO_SUCH_ITEM:
                 continue  # expunged meanwhile
             if isinstance(outcome, BaseException):
-                undo = sequence.merged((placed, placed) for _, placed in done)
+                undo = merged((placed, placed) for _, placed in done)
                 if undo:
                     await target.mailbox.expunge(target.folder.id, undo, only_deleted=False)
                 raise outcome
@@ -113,13 +114,13 @@ async def _copy_across(selected: SelectedFolder, ranges: Ranges, target: Place) 
 
 async def _leave(selected: SelectedFolder, copied: CopyResult, target: Place) -> None:
     """Take the originals away; where that is refused, the copies go again (RFC 6851 3.3: all or nothing)."""
-    moved = sequence.merged((u, u) for u in copied.sources)
+    moved = merged((u, u) for u in copied.sources)
     if not moved:
         return
     try:
         await selected.mailbox.expunge(selected.folder, moved, only_deleted=False)
     except Refusal:
-        undo = sequence.merged((u, u) for u in copied.placements)
+        undo = merged((u, u) for u in copied.placements)
         await target.mailbox.expunge(target.folder.id, undo, only_deleted=False)
         raise
 

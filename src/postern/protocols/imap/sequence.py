@@ -7,14 +7,11 @@ UIDs; the message sequence number of an entry is its index plus one.
 from __future__ import annotations
 
 import re
-from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from postern.model.ranges import merged, runs
 from postern.model.refusal import ProtocolViolation
-
-MANY = 64
-"""More numbers than this are first looked at as a whole: they often are one run."""
 
 STAR = 0
 """`*`, the largest number in use. 0 is no valid number, so the two never meet."""
@@ -48,18 +45,6 @@ def parse(text: bytes) -> SequenceSet:
             raise ProtocolViolation("number over 4294967295 in a sequence set")
         ranges.append((low, high))
     return tuple(ranges)
-
-
-def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ascending, disjoint, not adjacent."""
-    out: list[tuple[int, int]] = []
-    for low, high in sorted((a, b) if a <= b else (b, a) for a, b in ranges):
-        if out and low <= out[-1][1] + 1:
-            if high > out[-1][1]:
-                out[-1] = (out[-1][0], high)
-        else:
-            out.append((low, high))
-    return out
 
 
 def resolved(ranges: SequenceSet, largest: int) -> list[tuple[int, int]]:
@@ -106,19 +91,4 @@ def render(numbers: Sequence[int]) -> bytes:
 
 def ordered(numbers: Sequence[int]) -> bytes:
     """Numbers in the order given, runs of successors folded, as COPYUID needs it (RFC 4315 3)."""
-    if len(numbers) > MANY and numbers[-1] - numbers[0] == len(numbers) - 1:
-        first, last = numbers[0], numbers[-1]
-        if array("I", numbers) == array("I", range(first, last + 1)):
-            return b"%d:%d" % (first, last)
-    pieces: list[bytes] = []
-    start = last = -1
-    for number in numbers:
-        if number == last + 1 and start >= 0:
-            last = number
-            continue
-        if start >= 0:
-            pieces.append(b"%d" % start if start == last else b"%d:%d" % (start, last))
-        start = last = number
-    if start >= 0:
-        pieces.append(b"%d" % start if start == last else b"%d:%d" % (start, last))
-    return b",".join(pieces)
+    return b",".join([b"%d" % low if low == high else b"%d:%d" % (low, high) for low, high in runs(numbers)])

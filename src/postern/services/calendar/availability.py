@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from postern.convert.appointments import from_properties
 from postern.directory.interface import DEFAULT_MEMBER, Account, Directory
+from postern.model import ranges
 from postern.model.calendar.appointment import Role
 from postern.model.calendar.views import seconds
 from postern.model.calendar.zones import Zone
@@ -40,7 +41,7 @@ from postern.services.calendar.settings import CalendarSettings, load_settings
 from postern.services.calendar.suggestions import Day, Invited, Options, suggest
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
-from postern.store.interface import Mailbox, Store, normalise
+from postern.store.interface import Mailbox, Store
 
 MAX_PEOPLE = 100
 """EWS: ErrorTooManyObjects... above it (Exchange's limit of mailboxes in one request)."""
@@ -173,7 +174,7 @@ class FreeBusy:
             return in_order(times(spans, start, end, zone))
         kept_whole = detail is not Detail.TIMES
         found = [] if kept_whole else times([row for row in spans if row[3]], start, end, zone)
-        wanted = normalise((row[0], row[0]) for row in spans if kept_whole or not row[3])
+        wanted = ranges.merged((row[0], row[0]) for row in spans if kept_whole or not row[3])
         async for rows in mailbox.items(folder, _COLUMNS, wanted):
             items = [
                 from_properties(stored or b"", brief=True) for kind, stored in rows if kind == ItemClass.APPOINTMENT

@@ -17,10 +17,11 @@ from postern.model.calendar.zones import UTC_ZONE, Zone
 from postern.model.ids import ChangeNumber, FolderId, ItemId, Uid
 from postern.model.items import Columns, ItemClass, SpecialUse
 from postern.model.properties import Properties, unpack
+from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.services.calendar.delegates import Delegate, visible
 from postern.services.item_access import Disposal, ItemAccess, NewThing, Stream, render
-from postern.store.interface import ItemUpdate, normalise
+from postern.store.interface import ItemUpdate
 
 MAX_SHOWN = 2000
 """Occurrences of one view."""
@@ -95,7 +96,7 @@ class Entries:
         uids = await self.items.overlapping(folder, seconds(start), max(seconds(end), seconds(start) + 1))
         most = MAX_SHOWN if limit is None else min(limit, MAX_SHOWN)
         shown: list[Shown] = []
-        async for rows in self.items.access.items(folder, _COLUMNS, normalise((uid, uid) for uid in uids)):
+        async for rows in self.items.access.items(folder, _COLUMNS, merged((uid, uid) for uid in uids)):
             for row in rows:
                 if row[2] != ItemClass.APPOINTMENT:
                     continue

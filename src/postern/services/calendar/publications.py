@@ -14,10 +14,11 @@ from postern.model.calendar.views import seconds
 from postern.model.ids import FolderId, Uid
 from postern.model.items import Columns, ItemClass, SpecialUse
 from postern.model.ports import Clock
+from postern.model.ranges import merged
 from postern.model.refusal import Refusal
 from postern.services.calendar.publishing import published_ical, published_page
 from postern.services.calendar.settings import CalendarSettings, load_settings
-from postern.store.interface import Mailbox, Store, normalise
+from postern.store.interface import Mailbox, Store
 
 PUBLIC_NAME = "calendar"
 """Of a calendar whose address can be guessed."""
@@ -73,7 +74,7 @@ class Publications:
 
 async def _items(mailbox: Mailbox, folder: FolderId, uids: Sequence[Uid]) -> list[Appointment]:
     found = []
-    ranges = normalise((uid, uid) for uid in uids)
+    ranges = merged((uid, uid) for uid in uids)
     async for rows in mailbox.items(folder, Columns.CLASS | Columns.PROPERTIES, ranges):
         found += [from_properties(stored or b"") for kind, stored in rows if kind == ItemClass.APPOINTMENT]
     return found

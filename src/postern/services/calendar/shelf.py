@@ -14,7 +14,8 @@ from postern.convert.appointments import from_properties
 from postern.model.calendar.appointment import Appointment
 from postern.model.ids import ChangeNumber, FolderId, ItemId, MailboxId, Uid
 from postern.model.items import Columns, ItemClass
-from postern.store.interface import Mailbox, normalise
+from postern.model.ranges import merged
+from postern.store.interface import Mailbox
 
 MAX_ITEMS = 200_000
 """In memory, of all calendars together (about 300 MB at worst)."""
@@ -104,7 +105,7 @@ class Shelf:
         return book
 
     async def _load(self, mailbox: Mailbox, folder: FolderId, book: Book, uids: list[Uid] | None) -> None:
-        ranges = None if uids is None else normalise((uid, uid) for uid in uids)
+        ranges = None if uids is None else merged((uid, uid) for uid in uids)
         async for rows in mailbox.items(folder, _COLUMNS, ranges):
             for uid, item, item_class, stored, change_key in rows:
                 if item_class == ItemClass.APPOINTMENT:

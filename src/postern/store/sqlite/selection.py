@@ -15,6 +15,7 @@ import msgspec
 
 from postern.model.ids import FolderId, Uid
 from postern.model.items import SpecialUse
+from postern.model.ranges import runs
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Ranges
 from postern.store.sqlite.connection import SCRATCH, rows
@@ -92,12 +93,12 @@ def pick(
 ) -> Picked:
     """Fill `picked` with what `chosen` finds."""
     uids, totals = chosen(txn, folder, ranges, only, bindings)
-    runs = runs_of(uids)
+    found = runs(uids)
     txn.execute(SCRATCH)
     txn.execute("DELETE FROM picked")
     rows_: list[tuple[int, int, int]] = []
     before = 0
-    for low, high in runs:
+    for low, high in found:
         rows_.append((low, high, before - low))
         before += high - low + 1
     if len(rows_) <= FEW_RANGES:
@@ -105,24 +106,7 @@ def pick(
             txn.execute(_RUN, row)
     else:
         txn.execute(_RUN_LIST, (msgspec.json.encode(rows_).decode(),))
-    return Picked(uids, runs, totals)
-
-
-def runs_of(uids: array[int]) -> list[tuple[int, int]]:
-    """Ascending UIDs as first and last of successive ones."""
-    if not uids:
-        return []
-    if uids[-1] - uids[0] == len(uids) - 1:
-        return [(uids[0], uids[-1])]
-    runs: list[tuple[int, int]] = []
-    first = last = uids[0]
-    for uid in uids[1:]:
-        if uid != last + 1:
-            runs.append((first, last))
-            first = uid
-        last = uid
-    runs.append((first, last))
-    return runs
+    return Picked(uids, found, totals)
 
 
 def on_each(txn: Txn, folder: FolderId, picked: Picked, sql: str, bindings: tuple[object, ...]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from fake_mailbox import FakeMailbox
+from tests.memory_input import MemoryInput
 
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
@@ -28,55 +29,23 @@ class Tls(NamedTuple):
     peer_chain: tuple[bytes, ...] = ()
 
 
-class MemoryStream:
+class MemoryStream(MemoryInput):
     def __init__(self, *, tls: bool = True, peer: str = "192.0.2.1") -> None:
+        super().__init__()
         self.peer = (peer, 40000)
         self.tls = Tls() if tls else None
         self.written = bytearray()
         self.writes = 0
         self.closed = False
-        self._input = bytearray()
-        self._eof = False
-        self._news = asyncio.Event()
-        self._nudged = False
         self.wrote = asyncio.Event()
 
     def send(self, data: bytes) -> None:
-        self._input += data
-        self._news.set()
-
-    def end(self) -> None:
-        self._eof = True
-        self._news.set()
-
-    async def read(self, timeout_s: float) -> bytes:
-        while not self._input and not self._eof:
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), timeout_s)
-        data = bytes(self._input)
-        self._input.clear()
-        return data
-
-    async def read_unless_nudged(self, timeout_s: float) -> bytes | None:
-        if not self._input and not self._eof and not self._nudged:
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), timeout_s)
-        return await self.read(timeout_s) if self._input or self._eof else None
-
-    def nudge(self) -> None:
-        self._nudged = True
-        self._news.set()
-
-    def calm(self) -> None:
-        self._nudged = False
+        self.give(data)
 
     def write(self, data) -> None:
         self.writes += 1
         self.written += data if isinstance(data, bytes) else b"".join(data)
         self.wrote.set()
-
-    async def drain(self, timeout_s: float = 0) -> None:
-        await asyncio.sleep(0)
 
     async def start_tls(self, context) -> None:
         self.tls = Tls()

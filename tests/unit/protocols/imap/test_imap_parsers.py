@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from postern.model.items import Flag
 from postern.model.query import And, HasFlags, HeaderContains, Not, Or, ReceivedBetween
+from postern.model.ranges import merged
 from postern.model.refusal import ProtocolViolation, Reason
 from postern.protocols.imap import flags, render, sequence, utf7
 from postern.protocols.imap.commands.fetch import Section
@@ -147,7 +148,7 @@ def test_sequence_numbers_become_uids():
 
 @given(st.sets(st.integers(1, 60), min_size=1))
 def test_sequence_set_there_and_back(numbers):
-    ranges = sequence.merged(sequence.parse(sequence.render(sorted(numbers))))
+    ranges = merged(sequence.parse(sequence.render(sorted(numbers))))
     assert {n for low, high in ranges for n in range(low, high + 1)} == numbers
 
 

@@ -7,6 +7,7 @@ of its own with the search file attached, so that neither the loop nor a writer 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ import msgspec
 
 from postern.model.ids import FolderId, Uid
 from postern.model.query import And, Query, UidIn
-from postern.store.interface import Blobs, Ranges, normalise
+from postern.model.ranges import merged
+from postern.store.interface import Blobs, Ranges
 from postern.store.sqlite import reading
 from postern.store.sqlite.connection import refusal, rows
 from postern.store.sqlite.host import Host
@@ -25,6 +27,7 @@ from postern.store.sqlite.search import filling, header_fields, reading_texts
 from postern.store.sqlite.search.expression import BATCH, Expression
 from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ROWS_AT_A_TIME = 3000
@@ -128,6 +131,7 @@ async def with_session(host: Host, path: Path, work: Callable[[Session], Awaitab
         except (*DAMAGED, *UNUSABLE) as error:
             if session.private:
                 raise
+            _log.warning("the search file of %s is not used: %s: %s", path.name, type(error).__name__, error)
             if isinstance(error, DAMAGED):
                 session.close(good=False)
                 await host.in_thread(partial(throw_away, path_beside(path)))  # the next search makes it anew
@@ -141,10 +145,10 @@ async def with_session(host: Host, path: Path, work: Callable[[Session], Awaitab
 
 def bounds(query: Query, within: Ranges | None) -> Ranges | None:
     """UID ranges outside of which the query cannot match."""
-    ranges: list[tuple[int, int]] | None = None if within is None else normalise(within)
+    ranges: list[tuple[int, int]] | None = None if within is None else merged(within)
     for part in query.of if isinstance(query, And) else (query,):
         if isinstance(part, UidIn):
-            own = normalise(part.ranges)
+            own = merged(part.ranges)
             ranges = own if ranges is None else _meet(ranges, own)
     return ranges
 
@@ -295,7 +299,7 @@ async def _by_text(scan: Scan, session: Session) -> list[Uid]:
             if not unknown:
                 break
             await fill(scan.folder, unknown)
-            again = normalise([(uid, uid) for uid in unknown])
+            again = merged([(uid, uid) for uid in unknown])
             more, unknown, rest = await session.run(partial(scan.step, ranges=again, limit=TEXTS_AT_A_TIME))
             assert not rest or len(again) > reading.MANY_RANGES
             while rest:

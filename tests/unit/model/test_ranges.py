@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,14 +17,14 @@ def test_merged_holds_the_same_numbers(ranges: list[tuple[int, int]]) -> None:
     found = merged(ranges)
     held = [number for low, high in found for number in range(low, high + 1)]
     assert held == sorted({n for a, b in ranges for n in range(min(a, b), max(a, b) + 1)})
-    assert all(before[1] + 1 < after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(found))
 
 
 @given(st.lists(NUMBERS) | st.builds(lambda low, count: list(range(low, low + count)), NUMBERS, st.integers(0, 200)))
 def test_runs_keep_the_order(numbers: list[int]) -> None:
     found = runs(numbers)
     assert [number for low, high in found for number in range(low, high + 1)] == numbers
-    assert all(before[1] + 1 != after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] + 1 != after[0] for before, after in pairwise(found))
 
 
 def test_many_that_only_begin_and_end_like_a_run() -> None:

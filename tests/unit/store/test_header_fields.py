@@ -129,7 +129,15 @@ async def test_threads_are_made_of_the_same_with_and_without_a_search_file(
 ) -> None:
     randomly = random.Random(seed)
     names = [b"Message-ID", b"message-id ", b"References", b"In-Reply-To", b"Subject", b"Date", b"X-References"]
-    pieces = [b"<%d@x>" % n for n in range(9)] + [b" ", b"\r\n ", b"<<1@x>>", b"1@x", b"\xe4", b"Re: a", b"=?utf-8?Q?=C3=84?="]
+    pieces = [b"<%d@x>" % n for n in range(9)] + [
+        b" ",
+        b"\r\n ",
+        b"<<1@x>>",
+        b"1@x",
+        b"\xe4",
+        b"Re: a",
+        b"=?utf-8?Q?=C3=84?=",
+    ]
     pieces.append(b"Tue, 14 Nov 2023 22:13:01 +0000")
     put: list[bytes] = []
     for _ in range(60):

@@ -31,7 +31,9 @@ _BLOCKS = (
     " cast(group_concat(c.prefix || c.header, char(10)) AS BLOB) FROM {items}"
     " CROSS JOIN contents c ON c.id = i.content WHERE i.folder = ?1 AND i.uid"
 )
-_BLOCKS_LISTED = _BLOCKS.format(uids="json_group_array(i.uid)", items="json_each(?2) r CROSS JOIN items i") + " = r.value"
+_BLOCKS_LISTED = (
+    _BLOCKS.format(uids="json_group_array(i.uid)", items="json_each(?2) r CROSS JOIN items i") + " = r.value"
+)
 _BLOCKS_BETWEEN = _BLOCKS.format(uids="NULL", items="items i") + " BETWEEN ?2 AND ?3"
 """Half the cost: each item of a list is looked for from the root."""
 _ROWS = (

@@ -56,7 +56,10 @@ _ORDERED_ITEMS = (
 _ORDERED_FOLDER = (
     "SELECT json_group_array(uid) FROM (SELECT i.uid FROM items i{dates} WHERE i.folder = ? ORDER BY {keys})"
 )
-_FOLDER = "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)"
+_BETWEEN = (
+    "SELECT json_group_array(uid) FROM"
+    " (SELECT uid FROM items WHERE folder = ? AND uid BETWEEN ? AND ? ORDER BY uid LIMIT ?)"
+)
 _SUBJECTS = (
     "SELECT json_group_array(json_array(i.uid, i.received_at, i.size, coalesce(c.sent_at, i.received_at),"
     " CASE WHEN i.segment THEN c.subject END)) FROM json_each(?) r CROSS JOIN items i"
@@ -77,6 +80,8 @@ FOLDER_ON_THE_LOOP = 4000
 """The same where they are all of a folder: they are read as they lie, at a third of the cost."""
 _SUBJECTS_AT_A_TIME = 5000
 _KEYS_AT_A_TIME = 50
+BLOCKS_AT_A_TIME = 2000
+"""Header blocks read in one transaction, which may hold up a checkpoint."""
 _LINKS = (
     "SELECT json_group_array(json_array(i.uid, coalesce(h.sent_at, i.received_at), cast(h.subject_key AS TEXT),"
     f" h.is_reply, h.links)) {_FROM_LIST} AND h.content IS NOT NULL ORDER BY i.uid"
@@ -179,21 +184,25 @@ def _of_blocks(
     db: apsw.Connection, folder: FolderId, uids: Sequence[int], work: Callable[[header_fields.Blocks, int], T]
 ) -> dict[int, T] | None:
     """What `work` makes of each item's place in its blocks; None if there is a header that is not in them."""
+    found: dict[int, T] = {}
 
-    def look(db: apsw.Connection) -> dict[int, T] | None:
-        found: dict[int, T] = {}
-        gapless = reading.messages(db, folder) == len(uids) and _numbers(rows(db, _FOLDER, (folder,))[0][0]) == listed
-        for some in header_fields.blocks(db, folder, listed, gapless=gapless):
+    def look(db: apsw.Connection, part: Sequence[int]) -> bool:
+        asked = (folder, part[0], part[-1], len(part) + 1)
+        gapless = _numbers(rows(db, _BETWEEN, asked)[0][0]) == part
+        for some in header_fields.blocks(db, folder, part, gapless=gapless):
             if some.without:
-                return None
+                return False
             for place, uid in enumerate(some.uids):
                 found[uid] = work(some, place)
                 if place % _KEYS_AT_A_TIME == 0:
                     filling.yield_lock()
-        return found
+        return True
 
     listed = sorted(uids)
-    return reading.snapshot(db, work=look)
+    for start in range(0, len(listed), BLOCKS_AT_A_TIME):
+        if not reading.snapshot(db, work=partial(look, part=listed[start : start + BLOCKS_AT_A_TIME])):
+            return None
+    return found
 
 
 async def links(host: Host, path: Path, folder: FolderId, uids: Sequence[int]) -> Sequence[Linked]:

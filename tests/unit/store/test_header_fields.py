@@ -13,7 +13,7 @@ from store_world import MAILBOX, World, item
 from postern.model.ids import FolderId
 from postern.model.items import HEADER_LIMIT_BYTES
 from postern.model.ordering import SortBy, SortKey
-from postern.model.query import And, BodyContains, HasFlags, HeaderContains, Not, Or, Query
+from postern.model.query import And, BodyContains, HasFlags, HeaderContains, Not, Or, Query, SentBetween
 from postern.store.interface import Mailbox
 from postern.store.sqlite.search import filling, header_fields
 
@@ -109,8 +109,11 @@ async def test_addresses_are_ordered_alike_with_and_without_a_search_file(
     before = [list(await mailbox.sort(inbox, uids, keys)) for keys in orders]
     assert not fills
     assert all(sorted(order) == sorted(uids) for order in before)
-    await mailbox.links(inbox, uids)
+    linked = sorted(await mailbox.links(inbox, uids))
+    assert not fills
+    await mailbox.search(inbox, SentBetween(0, None))
     assert fills == [len(uids)]
+    assert sorted(await mailbox.links(inbox, uids)) == linked
     assert [list(await mailbox.sort(inbox, uids, keys)) for keys in orders] == before
     assert len({tuple(order) for order in before}) > 5
     (long,) = await mailbox.add(
@@ -118,3 +121,45 @@ async def test_addresses_are_ordered_alike_with_and_without_a_search_file(
     )
     ordered = await mailbox.sort(inbox, [*uids, long.uid], [SortKey(SortBy.FROM, descending=True)])
     assert ordered.index(long.uid) < len(uids) and fills == [len(uids), 1]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_threads_are_made_of_the_same_with_and_without_a_search_file(
+    world: World, mailbox: Mailbox, inbox: FolderId, seed: int
+) -> None:
+    randomly = random.Random(seed)
+    names = [b"Message-ID", b"message-id ", b"References", b"In-Reply-To", b"Subject", b"Date", b"X-References"]
+    pieces = [b"<%d@x>" % n for n in range(9)] + [
+        b" ",
+        b"\r\n ",
+        b"<<1@x>>",
+        b"1@x",
+        b"\xe4",
+        b"Re: a",
+        b"=?utf-8?Q?=C3=84?=",
+    ]
+    pieces.append(b"Tue, 14 Nov 2023 22:13:01 +0000")
+    put: list[bytes] = []
+    for _ in range(60):
+        fields = [
+            randomly.choice(names) + b": " + b"".join(randomly.choices(pieces, k=randomly.randint(0, 4))) + b"\r\n"
+            for _ in range(randomly.randint(0, 6))
+        ]
+        put.append(b"".join(fields) + b"\r\ntext\r\n")
+    uids = [one.uid for one in await mailbox.add(inbox, [item(world.blobs, one) for one in put])]
+    several = [uids, uids[::2]]  # all of the folder, and some
+    before = [list(await mailbox.links(inbox, some)) for some in several]
+    await mailbox.search(inbox, SentBetween(0, None))  # makes the rows that it is read from afterwards
+    assert [list(await mailbox.links(inbox, some)) for some in several] == before
+    assert len({one.links for one in before[0]}) > 20
+    assert len({one.subject for one in before[0]}) > 5
+
+
+async def test_an_order_of_a_folder_that_has_changed_meanwhile(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
+    """As many items as were asked for, but others: what is there of them."""
+    uids = [one.uid for one in await mailbox.add(inbox, [item(world.blobs, b"\r\n%d" % n) for n in range(6)])]
+    await mailbox.expunge(inbox, [(uids[2], uids[2])], only_deleted=False)
+    await mailbox.add(inbox, [item(world.blobs, b"From: a@x\r\n\r\n")])
+    for by in (SortBy.ARRIVAL, SortBy.DATE, SortBy.FROM):
+        assert list(await mailbox.sort(inbox, uids, [SortKey(by)])) == [*uids[:2], *uids[3:]]
+    assert [one.uid for one in await mailbox.links(inbox, uids)] == [*uids[:2], *uids[3:]]

@@ -191,6 +191,7 @@ def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
         txn.execute("DELETE FROM counters WHERE id = ?", (-folder,))
     txn.execute("INSERT INTO folders_gone VALUES (?, ?)", (txn.change(), folder))
     txn.execute("DELETE FROM tombstones WHERE folder = ?", (folder,))
+    txn.execute("DELETE FROM views WHERE folder = ?", (folder,))
     txn.execute("DELETE FROM folders WHERE id = ?", (folder,))
     txn.execute("DELETE FROM counters WHERE id = ?", (folder,))
 

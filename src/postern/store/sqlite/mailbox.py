@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,14 +30,14 @@ from postern.model.refusal import Reason, Refusal
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
 from postern.store.sqlite import beside, conversations, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
 from postern.store.sqlite.chunks import Chunks
-from postern.store.sqlite.connection import refusal, rows, sync_wal
+from postern.store.sqlite.connection import DurabilityLost, refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.mailbox_conversations import ConversationMethods, asks_for_conversation
 from postern.store.sqlite.mailbox_items import ItemMethods
 from postern.store.sqlite.schema import OlderLayout, UnknownLayout
 from postern.store.sqlite.search import running, sorting
 from postern.store.sqlite.txn import NeedsReservation, Txn
-from postern.store.sqlite.views import MIN_MESSAGES
+from postern.store.sqlite.views import MIN_MESSAGES, SAVED_ON_LOOP, Row, save, saved
 
 T = TypeVar("T")
 
@@ -210,10 +211,16 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         big = known.messages > BIG_FOLDER
         claim = claim_recent and known.recent_from < known.uid_next
         views = self._host.views
+        if views.wants(self.id, folder, known.messages):
+            look_up = self.consult if known.messages <= SAVED_ON_LOOP else self.read_in_thread
+            row = await look_up(partial(saved, folder=folder))
+            if row is not None:
+                views.adopt(self.id, row)
         if known.messages >= MIN_MESSAGES:
             present = partial(views.present, self.id, folder=folder)
             found = await self.consult(partial(reading.snapshot, work=present))
             if found is not None:
+                self._save_view(folder)
                 if claim:
                     recent_from = await self.write(partial(_claim, folder=folder))
                     found = found._replace(folder=msgspec.structs.replace(found.folder, recent_from=recent_from))
@@ -225,7 +232,18 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
             look = partial(reading.snapshot, work=partial(reading.view, folder=folder))
             view = await (self.read_in_thread(look) if big else self.consult(look))
         views.keep(self.id, view, before)
+        self._save_view(folder)
         return view
+
+    def _save_view(self, folder: FolderId) -> None:
+        """Write a large folder's view into the file, in the background, if it is time to."""
+        row = self._host.views.to_save(self.id, folder)
+        if row is not None:
+            self._host.spawn(self._write_view(row))
+
+    async def _write_view(self, row: Row) -> None:
+        with contextlib.suppress(Refusal, DurabilityLost):  # it can be read anew, and whoever writes next is told
+            await self.write(lambda t: save(t.db, row), bulk=True)
 
     def items(
         self,

@@ -242,9 +242,13 @@ def snapshot(db: apsw.Connection, *, work: Callable[[apsw.Connection], T]) -> T:
     """Run several statements over one state of the file."""
     db.execute("BEGIN")
     try:
-        return work(db)
-    finally:
+        result = work(db)
         db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return result
 
 
 def at_least(db: apsw.Connection, folder: FolderId, ranges: Ranges, count: int) -> bool:

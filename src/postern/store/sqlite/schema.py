@@ -15,7 +15,7 @@ import apsw
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
 
-LAYOUT_VERSION = 5
+LAYOUT_VERSION = 6
 """`PRAGMA user_version` of a file written by this program."""
 
 BLOCK = 4096
@@ -186,7 +186,18 @@ _LAYOUT_5 = """
 ALTER TABLE spans ADD COLUMN busy BLOB NOT NULL DEFAULT x'';
 """
 
-_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3, _LAYOUT_4, _LAYOUT_5)
+# The UIDs of large folders, for processes that have not read them yet (views.py); worked out from `items`.
+_LAYOUT_6 = """
+CREATE TABLE views (
+    folder INTEGER PRIMARY KEY,
+    changed INTEGER NOT NULL,
+    uid_validity INTEGER NOT NULL,
+    first_unseen INTEGER,
+    uids BLOB NOT NULL
+);
+"""
+
+_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3, _LAYOUT_4, _LAYOUT_5, _LAYOUT_6)
 """Step n brings a file from layout n to n + 1."""
 
 

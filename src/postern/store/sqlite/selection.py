@@ -33,6 +33,12 @@ _ONE_RANGE = "items WHERE folder = ? AND uid BETWEEN ? AND ?"
 _RANGE_LIST = "json_each(?) r CROSS JOIN items WHERE folder = ? AND uid BETWEEN r.value ->> 0 AND r.value ->> 1"
 _RUN = "INSERT INTO picked VALUES (?, ?, ?)"
 _RUN_LIST = "INSERT INTO picked SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
+MANY_ITEMS = 500
+_WHOLE = (
+    "SELECT (SELECT min(uid) FROM items WHERE folder = ?1), (SELECT max(uid) FROM items WHERE folder = ?1),"
+    " (SELECT count(*) FROM items WHERE folder = ?1), messages, size_bytes, unseen, deleted FROM counters WHERE id = ?1"
+)
+_ALL_UIDS = "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)"
 PICKED = "picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid BETWEEN p.low AND p.high"
 """The picked items as a source of rows. Binding: their folder."""
 _AMONG_PICKED = f"IN (SELECT i.uid FROM {PICKED})"
@@ -75,6 +81,10 @@ def chosen(
     """The existing UIDs in the ranges (ascending, disjoint; None: all) for which `only` holds, and their sums."""
     if ranges is None:
         ranges = ((0, 2**32),)
+    if only in {"", DELETED_ONLY} and len(ranges) == 1:
+        whole = _whole(txn, folder, *ranges[0], only_deleted=bool(only))
+        if whole is not None:
+            return whole
     if len(ranges) > FEW_RANGES:
         asked = [(_RANGE_LIST, (msgspec.json.encode(ranges).decode(), folder, *bindings))]
     else:
@@ -86,6 +96,22 @@ def chosen(
         uids.extend(_DECODE_NUMBERS.decode(text))
         size, unseen, deleted = size + sums[0], unseen + sums[1], deleted + sums[2]
     return uids, Totals(len(uids), size, unseen, deleted)
+
+
+def _whole(txn: Txn, folder: FolderId, low: int, high: int, *, only_deleted: bool) -> tuple[array[int], Totals] | None:
+    """What `chosen` finds if that is all of a large folder: its counters have the sums."""
+    if high - low < MANY_ITEMS:
+        return None
+    for first, last, count, *sums in txn.execute(_WHOLE, (folder,)).fetchall():
+        totals = Totals(*sums)
+        if count < MANY_ITEMS or count != totals.messages or first < low or last > high:
+            return None
+        if only_deleted and totals.deleted != count:
+            return None
+        if last - first + 1 == count:
+            return uids_from(first, count), totals
+        return array("I", numbers(txn.db, _ALL_UIDS, (folder,))), totals
+    return None
 
 
 def pick(

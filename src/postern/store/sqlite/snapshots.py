@@ -102,6 +102,7 @@ def _renew(db: apsw.Connection, now: int) -> None:
     folders = [folder for (folder,) in rows(db, "SELECT id FROM counters WHERE id > 0 ORDER BY id")]
     for number, folder in enumerate(folders, 1):
         db.execute("UPDATE counters SET uid_validity = ? WHERE id IN (?, ?)", (validity + number, folder, -folder))
+    db.execute("DELETE FROM views")
     change = max(changed, change_top) + 1
     next_id = min(max(next_id - 1, id_top) + 1 + JUMP, _MAX_UID - BLOCK)
     db.execute("INSERT OR REPLACE INTO gaps VALUES (?, ?)", (changed, change))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import apsw
 import msgspec
@@ -25,16 +25,20 @@ ITEMS_AT_A_TIME = 128
 """A block in the mailbox's row has at most `HEADER_LIMIT_BYTES`, most have a tenth of it."""
 _SMALL = bytes(range(0x41)) + bytes(range(0x61, 0x7B)) + bytes(range(0x5B, 0x80)) + b"\xff" * 128
 """ASCII in small letters, one octet for all others."""
-_EQUALS = 0x3D
+_FOLDED = b" \t"
 _BLOCKS = (
-    "SELECT json_group_array(i.uid), json_group_array(length(c.prefix) + length(c.header)),"
-    " cast(group_concat(c.prefix || c.header, char(10)) AS BLOB) FROM json_each(?) r CROSS JOIN items i"
-    " CROSS JOIN contents c ON c.id = i.content WHERE i.folder = ? AND i.uid = r.value"
+    "SELECT {uids}, json_group_array(length(c.prefix) + length(c.header) + 1),"
+    " cast(group_concat(c.prefix || c.header, char(10)) AS BLOB) FROM {items}"
+    " CROSS JOIN contents c ON c.id = i.content WHERE i.folder = ?1 AND i.uid"
 )
-_NO_ROW = (
-    "SELECT json_group_array(i.uid) FROM json_each(?) r CROSS JOIN items i"
-    f" LEFT JOIN s.headers t ON t.content = i.content AND t.stamp = ({STAMP})"
-    " WHERE i.folder = ? AND i.uid = r.value AND t.content IS NULL"
+_BLOCKS_LISTED = (
+    _BLOCKS.format(uids="json_group_array(i.uid)", items="json_each(?2) r CROSS JOIN items i") + " = r.value"
+)
+_BLOCKS_BETWEEN = _BLOCKS.format(uids="NULL", items="items i") + " BETWEEN ?2 AND ?3"
+"""Half the cost: each item of a list is looked for from the root."""
+_ROWS = (
+    "SELECT json_group_array(i.uid), json_group_array(i.size) FROM json_each(?) r CROSS JOIN items i"
+    f" JOIN s.headers t ON t.content = i.content AND t.stamp = ({STAMP}) WHERE i.folder = ? AND i.uid = r.value"
 )
 _numbers = msgspec.json.Decoder(list[int]).decode
 _lengths = msgspec.json.Decoder(list[int | None]).decode
@@ -43,7 +47,7 @@ _lengths = msgspec.json.Decoder(list[int | None]).decode
 class Blocks(NamedTuple):
     """Header blocks of some items, a line feed before each."""
 
-    uids: list[int]
+    uids: Sequence[int]
     without: list[int]
     """UIDs of items whose header is too long for the mailbox's row."""
     raw: bytes
@@ -52,27 +56,30 @@ class Blocks(NamedTuple):
     ends: list[int]
     """Where the block of each item ends."""
 
-    def holding(self, text: bytes) -> set[int]:
-        """Places of the items in whose block, in small letters, a text is."""
-        found: set[int] = set()
-        at = self.small.find(text)
-        while at >= 0:
-            place = bisect_right(self.ends, at)
-            found.add(place)
-            at = self.small.find(text, self.ends[place])
-        return found
+    def fields(self, text: bytes, name: bytes) -> Iterator[tuple[int, bytes]]:
+        """(Place of the item, raw value) of the fields with a name in which, in small letters, a text is.
 
-    def not_plain(self) -> set[int]:
-        """Places of the items whose block has something that may be encoded."""
-        found = self.holding(b"\xff")
-        at = self.small.find(b"?")  # rarer than "=", and one octet is looked for ten times as fast as two
+        It is looked for in all blocks at once: most texts are in few of them, or in other fields.
+        """
+        small, ends = self.small, self.ends
+        at = small.find(text)
         while at >= 0:
-            if self.small[at - 1] == _EQUALS:
-                place = bisect_right(self.ends, at)
-                found.add(place)
-                at = self.ends[place] - 1
-            at = self.small.find(b"?", at + 1)
-        return found
+            place = bisect_right(ends, at)
+            first = ends[place - 1] if place else 0
+            start = small.rfind(b"\n", first, at)
+            while small[start + 1] in _FOLDED and start > first:
+                start = small.rfind(b"\n", first, start)
+            found = None
+            if small.startswith(name, start + 1):
+                found = _VALUE(self.raw, start + 1 + len(name), ends[place])
+            if found is not None:
+                yield place, found[1]
+                at = found.end()
+            else:
+                at = small.find(b"\n", at)
+                if at < 0:
+                    return
+            at = small.find(text, at)
 
     def values(self, place: int, name: bytes) -> Iterator[bytes]:
         """Raw values of an item's fields with a name in small letters, as `formats.mime.header.values` has them."""
@@ -89,29 +96,39 @@ class Blocks(NamedTuple):
 _VALUE = re.compile(rb"[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)").match
 
 
-def blocks(db: apsw.Connection, folder: int, uids: Sequence[int]) -> Iterator[Blocks]:
-    """The header blocks of these items, in their order; one that is not there any more is left out."""
+def blocks(db: apsw.Connection, folder: int, uids: Sequence[int], *, gapless: bool = False) -> Iterator[Blocks]:
+    """The header blocks of these items, in their order; one that is not there any more is left out.
+
+    `gapless`: in the caller's read transaction they are all that the folder has from the first to the last, ascending.
+    """
     for start in range(0, len(uids), ITEMS_AT_A_TIME):
-        part = msgspec.json.encode(uids[start : start + ITEMS_AT_A_TIME]).decode()
-        ((numbers, sizes, joined),) = rows(db, _BLOCKS, (part, folder))
-        listed, lengths = _numbers(numbers), _lengths(sizes)
-        without = [uid for uid, length in zip(listed, lengths, strict=True) if length is None]
-        if without:
+        part = uids[start : start + ITEMS_AT_A_TIME]
+        if gapless:
+            ((_, sizes, joined),) = rows(db, _BLOCKS_BETWEEN, (folder, part[0], part[-1]))
+            listed: Sequence[int] = part
+        else:
+            ((numbers, sizes, joined),) = rows(db, _BLOCKS_LISTED, (folder, msgspec.json.encode(part).decode()))
+            listed = _numbers(numbers)
+        lengths = _lengths(sizes)
+        without: list[int] = []
+        if None in lengths:
+            without = [uid for uid, length in zip(listed, lengths, strict=True) if length is None]
             listed = [uid for uid, length in zip(listed, lengths, strict=True) if length is not None]
+            lengths = [length for length in lengths if length is not None]
         raw = b"\n" + joined if listed else b""
-        ends = list(accumulate(length + 1 for length in lengths if length is not None))
+        ends = list(accumulate(cast("list[int]", lengths)))
         yield Blocks(listed, without, raw, raw.lower() if raw.isascii() else raw.translate(_SMALL), ends)
 
 
 def containing_any(
-    db: apsw.Connection, folder: int, uids: Sequence[int], octets: Mapping[int, int], fields: Sequence[Read]
+    db: apsw.Connection, folder: int, uids: Sequence[int], fields: Sequence[Read], *, gapless: bool
 ) -> tuple[list[int], list[int]]:
-    """Of these items, with their sizes: (those with one of the fields and its text, those that need a row)."""
+    """Of these items, ascending: (those with one of the fields and its text, those that need a row)."""
     found: set[int] = set()
     missing: set[int] = set()
     left = uids
     for field in fields:
-        some, hard = containing(db, folder, left, octets, field)
+        some, hard = containing(db, folder, left, field, gapless=gapless and left is uids)
         if len(fields) == 1:
             return some, hard
         found.update(some)
@@ -121,42 +138,35 @@ def containing_any(
 
 
 def containing(
-    db: apsw.Connection, folder: int, uids: Sequence[int], octets: Mapping[int, int], read: Read
+    db: apsw.Connection, folder: int, uids: Sequence[int], read: Read, *, gapless: bool
 ) -> tuple[list[int], list[int]]:
-    """Of these items, with their sizes: (those with a field that has the text, those that need a row).
+    """Of these items, ascending: (those with a field that has the text, those that need a row).
 
     A row of `headers` is needed where the field has to be decoded, or is not in the mailbox's row.
     """
     found: list[int] = []
     hard: list[int] = []
     name = read.start[1:-1]
-    word = max(read.wanted.split(b" "), key=len) if read.wanted.isascii() else b""
-    for some in blocks(db, folder, uids):
+    wanted = read.wanted
+    # what may be encoded, and where the text may be as it is
+    texts = [b"?", max(wanted.split(b" "), key=len)] if wanted.isascii() else [b"?"]
+    for some in blocks(db, folder, uids, gapless=gapless):
         hard += some.without
-        places = some.not_plain()
-        if word:
-            places |= some.holding(word)
-        for place in places:
-            answer = _has(some.values(place, name), read.wanted)
-            if answer is None:
-                hard.append(some.uids[place])
-            elif answer:
-                found.append(some.uids[place])
+        places: set[int] = set()
+        encoded: set[int] = set()
+        for text in texts if some.raw.isascii() else [b"\xff", *texts]:
+            for place, value in some.fields(text, name):
+                if not value.isascii() or b"=?" in value:
+                    encoded.add(place)
+                elif wanted in fold_utf8(value):
+                    places.add(place)
+        found += [some.uids[place] for place in places]
+        hard += [some.uids[place] for place in encoded - places]
     if hard:
         hard.sort()
-        missing = set(_numbers(str(rows(db, _NO_ROW, (msgspec.json.encode(hard).decode(), folder))[0][0])))
-        there = [uid for uid in hard if uid not in missing]
-        found += reading_texts.containing(db, folder, there, [octets[uid] for uid in there], read)
-        hard = [uid for uid in hard if uid in missing]
+        ((numbers, sizes),) = rows(db, _ROWS, (msgspec.json.encode(hard).decode(), folder))
+        there = _numbers(numbers)
+        found += reading_texts.containing(db, folder, there, _numbers(sizes), read)
+        known = set(there)
+        hard = [uid for uid in hard if uid not in known]
     return sorted(found), hard
-
-
-def _has(values: Iterator[bytes], wanted: bytes) -> bool | None:
-    """Whether one of the values has the text; None if one would have to be decoded first."""
-    answer: bool | None = False
-    for value in values:
-        if not value.isascii() or b"=?" in value:
-            answer = None
-        elif wanted in fold_utf8(value):
-            return True
-    return answer

@@ -207,7 +207,13 @@ class Scan:
         if not ranges:
             return [], [], ranges
         now, left = _slice(db, self.folder, ranges, limit)
-        answers, sizes = self._ask(db, now)
+        look = partial(self._look, ranges=now)
+        found, unknown = reading.snapshot(db, work=look) if self.expression.fields else look(db)
+        return found, unknown, left
+
+    def _look(self, db: apsw.Connection, ranges: Ranges) -> tuple[list[int], list[int]]:
+        """(Matching UIDs, UIDs that cannot be told yet); with header fields inside a read transaction."""
+        answers, sizes = self._ask(db, ranges)
         found, unknown = answers, []
         if self.expression.needs - {"c"}:
             unknown = [-uid for uid in answers if uid < 0]
@@ -215,14 +221,15 @@ class Scan:
                 known = [(uid, size) for uid, size in zip(answers, sizes or answers, strict=True) if uid > 0]
                 found, sizes = [uid for uid, _ in known], [size for _, size in known]
         octets = dict(zip(found, sizes, strict=True)) if sizes else {}
+        gapless = self.expression.parts == ["1"] and len(ranges) == 1
         for fields in self.expression.fields:
-            found, missing = header_fields.containing_any(db, self.folder, found, octets, fields)
+            found, missing = header_fields.containing_any(db, self.folder, found, fields, gapless=gapless)
             unknown += missing
+            gapless = False
         read = self.expression.read
         if read is not None:
-            sizes = [octets[uid] for uid in found]
-            found = reading_texts.containing(db, self.folder, found, sizes, read)
-        return found, unknown, left
+            found = reading_texts.containing(db, self.folder, found, [octets[uid] for uid in found], read)
+        return found, unknown
 
     def _ask(self, db: apsw.Connection, ranges: Ranges) -> tuple[list[int], list[int]]:
         """UIDs that may match, with a minus if it cannot be told yet; their sizes if texts are to be read."""
@@ -242,7 +249,7 @@ class Scan:
                 f" WHERE i.folder = {self.folder} AND i.uid BETWEEN r.value ->> 0 AND r.value ->> 1"
             )
         uid = "i.uid" if unknown == "0" else f"CASE WHEN {unknown} THEN -i.uid ELSE i.uid END"
-        sizes = "json_group_array(i.size)" if expression.read is not None or expression.fields else "'[]'"
+        sizes = "json_group_array(i.size)" if expression.read is not None else "'[]'"
         ((text, also),) = rows(db, f"SELECT json_group_array({uid}), {sizes} FROM {source} AND {passes}", bindings)
         return _decode(text), _decode(also)
 

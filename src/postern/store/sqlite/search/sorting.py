@@ -6,22 +6,25 @@ without rows of `heads` keys are worked out from there, which costs a tenth of s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import apsw
 import msgspec
 
 from postern.model.ids import FolderId, Uid
 from postern.model.ordering import Linked, SortBy, SortKey
+from postern.store.sqlite import reading
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.search import filling, header_fields, texts
 from postern.store.sqlite.search.file import STAMP
 from postern.store.sqlite.search.running import Consult, Session, with_session
+
+T = TypeVar("T")
 
 _KEYS = {
     SortBy.ARRIVAL: "i.received_at",
@@ -50,6 +53,13 @@ _ORDERED_ITEMS = (
     "SELECT json_group_array(uid) FROM (SELECT i.uid FROM json_each(?) r CROSS JOIN items i{dates}"
     " WHERE i.folder = ? AND i.uid = r.value ORDER BY {keys})"
 )
+_ORDERED_FOLDER = (
+    "SELECT json_group_array(uid) FROM (SELECT i.uid FROM items i{dates} WHERE i.folder = ? ORDER BY {keys})"
+)
+_BETWEEN = (
+    "SELECT json_group_array(uid) FROM"
+    " (SELECT uid FROM items WHERE folder = ? AND uid BETWEEN ? AND ? ORDER BY uid LIMIT ?)"
+)
 _SUBJECTS = (
     "SELECT json_group_array(json_array(i.uid, i.received_at, i.size, coalesce(c.sent_at, i.received_at),"
     " CASE WHEN i.segment THEN c.subject END)) FROM json_each(?) r CROSS JOIN items i"
@@ -66,13 +76,18 @@ _OF_ADDRESSES = {
 """The field, and the key of its raw value."""
 ON_THE_LOOP = 2000
 """Items that are ordered in less time than it takes to have a thread do it."""
+FOLDER_ON_THE_LOOP = 4000
+"""The same where they are all of a folder: they are read as they lie, at a third of the cost."""
 _SUBJECTS_AT_A_TIME = 5000
 _KEYS_AT_A_TIME = 50
+BLOCKS_AT_A_TIME = 2000
+"""Header blocks read in one transaction, which may hold up a checkpoint."""
 _LINKS = (
     "SELECT json_group_array(json_array(i.uid, coalesce(h.sent_at, i.received_at), cast(h.subject_key AS TEXT),"
     f" h.is_reply, h.links)) {_FROM_LIST} AND h.content IS NOT NULL ORDER BY i.uid"
 )
 _numbers = msgspec.json.Decoder(list[int]).decode
+_THREADING = (b"message-id", b"references", b"in-reply-to")
 _linked = msgspec.json.Decoder(list[tuple[int, int, str, int, str]]).decode
 _subjects = msgspec.json.Decoder(list[tuple[int, int, int, int, str | None]]).decode
 
@@ -92,12 +107,7 @@ async def order(
     terms = ", ".join([*(f"{_KEYS[key.by]} {'DESC' if key.descending else 'ASC'}" for key in keys), "i.uid ASC"])
     wanted = {key.by for key in keys}
     if wanted <= _OF_MAILBOX:
-        dates = _CONTENTS if SortBy.DATE in wanted else ""
-        sql = _ORDERED_ITEMS.format(dates=dates, keys=terms.replace("h.sent_at", "c.sent_at"))
-        listed = msgspec.json.encode(uids).decode()
-        look = consult if len(uids) <= ON_THE_LOOP else read_in_thread
-        ((text,),) = await look(lambda db: rows(db, sql, (listed, folder)))
-        return cast("list[Uid]", _numbers(text))
+        return await _by_items(consult, read_in_thread, folder, uids, terms, dated=SortBy.DATE in wanted)
     sql = _ORDERED.format(source=_FROM_LIST, keys=terms)
 
     async def work(session: Session) -> Sequence[Uid]:
@@ -114,11 +124,31 @@ async def order(
     return await with_session(host, path, work)
 
 
+async def _by_items(
+    consult: Consult, read_in_thread: Consult, folder: FolderId, uids: Sequence[int], terms: str, *, dated: bool
+) -> Sequence[Uid]:
+    """Items in order by what their rows and dates of sending say."""
+    dates, keys = _CONTENTS if dated else "", terms.replace("h.sent_at", "c.sent_at")
+    if await consult(partial(reading.messages, folder=folder)) == len(uids):
+        sql = _ORDERED_FOLDER.format(dates=dates, keys=keys)
+        look = consult if len(uids) <= FOLDER_ON_THE_LOOP else read_in_thread
+        ((text,),) = await look(lambda db: rows(db, sql, (folder,)))
+        ordered = cast("list[Uid]", _numbers(text))
+        if set(ordered) == set(uids):  # else what was asked for is not what is there now
+            return ordered
+    sql = _ORDERED_ITEMS.format(dates=dates, keys=keys)
+    listed = msgspec.json.encode(uids).decode()
+    look = consult if len(uids) <= ON_THE_LOOP else read_in_thread
+    ((text,),) = await look(lambda db: rows(db, sql, (listed, folder)))
+    return cast("list[Uid]", _numbers(text))
+
+
 def _by_mailbox(
     db: apsw.Connection, *, folder: FolderId, uids: Sequence[int], keys: Sequence[SortKey]
 ) -> list[Uid] | None:
     """Items in order by what the mailbox has; None if there is one whose header fields it has not got."""
     addresses = list(dict.fromkeys(key.by for key in keys if key.by in _OF_ADDRESSES))
+    named = SortBy.SUBJECT in {key.by for key in keys}
     found: list[tuple[Any, ...]] = []
     for start in range(0, len(uids), _SUBJECTS_AT_A_TIME):
         part = uids[start : start + _SUBJECTS_AT_A_TIME]
@@ -126,7 +156,6 @@ def _by_mailbox(
         if by_uid is None:
             return None
         ((text,),) = rows(db, _SUBJECTS, (msgspec.json.encode(part).decode(), folder))
-        named = SortBy.SUBJECT in {key.by for key in keys}
         for number, (uid, received_at, size, sent_at, subject) in enumerate(_subjects(text)):
             if subject is None or (addresses and uid not in by_uid):
                 return None
@@ -145,14 +174,34 @@ def _addresses(
     db: apsw.Connection, folder: FolderId, uids: Sequence[int], by: Sequence[SortBy]
 ) -> dict[int, tuple[bytes, ...]] | None:
     """Keys by UID, in the order of `by`; None if there is a header that the mailbox's row has not got."""
-    found: dict[int, tuple[bytes, ...]] = {}
     wanted = [_OF_ADDRESSES[one] for one in by]
-    for some in header_fields.blocks(db, folder, uids):
-        if some.without:
+    return _of_blocks(
+        db, folder, uids, lambda some, at: tuple(key(next(some.values(at, name), b"")) for name, key in wanted)
+    )
+
+
+def _of_blocks(
+    db: apsw.Connection, folder: FolderId, uids: Sequence[int], work: Callable[[header_fields.Blocks, int], T]
+) -> dict[int, T] | None:
+    """What `work` makes of each item's place in its blocks; None if there is a header that is not in them."""
+    found: dict[int, T] = {}
+
+    def look(db: apsw.Connection, part: Sequence[int]) -> bool:
+        asked = (folder, part[0], part[-1], len(part) + 1)
+        gapless = _numbers(rows(db, _BETWEEN, asked)[0][0]) == part
+        for some in header_fields.blocks(db, folder, part, gapless=gapless):
+            if some.without:
+                return False
+            for place, uid in enumerate(some.uids):
+                found[uid] = work(some, place)
+                if place % _KEYS_AT_A_TIME == 0:
+                    filling.yield_lock()
+        return True
+
+    listed = sorted(uids)
+    for start in range(0, len(listed), BLOCKS_AT_A_TIME):
+        if not reading.snapshot(db, work=partial(look, part=listed[start : start + BLOCKS_AT_A_TIME])):
             return None
-        for place, uid in enumerate(some.uids):
-            found[uid] = tuple(key(next(some.values(place, name), b"")) for name, key in wanted)
-        filling.yield_lock()
     return found
 
 
@@ -164,11 +213,39 @@ async def links(host: Host, path: Path, folder: FolderId, uids: Sequence[int]) -
     async def work(session: Session) -> Sequence[Linked]:
         headless = _numbers(await _asked(session, folder, uids, _HEADLESS))
         if headless:
+            found = await session.run(partial(_links_by_mailbox, folder=folder, uids=uids))
+            if found is not None:
+                return found
             await session.fill_heads(folder, headless)
         text = await _asked(session, folder, uids, _LINKS)
         return await host.in_thread(partial(_read_links, text))
 
     return await with_session(host, path, work)
+
+
+def _links_by_mailbox(db: apsw.Connection, *, folder: FolderId, uids: Sequence[int]) -> list[Linked] | None:
+    """What threads are made of by what the mailbox has; None if there is an item whose header fields it has not got."""
+    ids = _of_blocks(db, folder, uids, _ids_of)
+    if ids is None:
+        return None
+    found: list[Linked] = []
+    for start in range(0, len(uids), _SUBJECTS_AT_A_TIME):
+        part = msgspec.json.encode(uids[start : start + _SUBJECTS_AT_A_TIME]).decode()
+        for number, (uid, _, _, sent_at, subject) in enumerate(_subjects(rows(db, _SUBJECTS, (part, folder))[0][0])):
+            if subject is None or uid not in ids:
+                return None
+            key, reply = texts.subject_key(subject)
+            found.append(Linked(Uid(uid), sent_at, key.decode("utf-8", "replace"), bool(reply), ids[uid]))
+            if number % _KEYS_AT_A_TIME == 0:
+                filling.yield_lock()
+    found.sort()
+    return found
+
+
+def _ids_of(some: header_fields.Blocks, place: int) -> tuple[str, ...]:
+    """A message's own id and those of what it answers."""
+    own, references, answered = (next(some.values(place, name), b"") for name in _THREADING)
+    return tuple(texts.links(own, references, answered).split(" "))
 
 
 def _read_links(text: str) -> list[Linked]:

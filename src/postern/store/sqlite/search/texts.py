@@ -194,7 +194,7 @@ def head(raw: bytes) -> Head:
         is_reply,
         display_from,
         display_to,
-        _links(first),
+        links(first.get(b"message-id", b""), first.get(b"references", b""), first.get(b"in-reply-to", b"")),
     )
 
 
@@ -255,15 +255,18 @@ def _display_key(addresses: list[Address]) -> bytes:
     return sort_key(" ".join(text.split()))[:MAX_KEY_BYTES]
 
 
-def _links(first: dict[bytes, bytes]) -> str:
-    own = _ids(first.get(b"message-id", b""))[:1]
-    ancestors = _ids(first.get(b"references", b""))
+def links(message_id: bytes, references: bytes, in_reply_to: bytes) -> str:
+    """A message's own id and those of what it answers, the oldest first, as `heads` has them; of raw values."""
+    own = _ids(message_id)[:1]
+    ancestors = _ids(references)
     if not ancestors:
-        ancestors = _ids(first.get(b"in-reply-to", b""))[:1]
+        ancestors = _ids(in_reply_to)[:1]
     if len(ancestors) > MAX_LINKS:
         ancestors = ancestors[: MAX_LINKS // 2] + ancestors[-MAX_LINKS // 2 :]
     return " ".join([own[0] if own else "", *ancestors])
 
 
 def _ids(value: bytes) -> list[str]:
+    if not value:
+        return []
     return [found.decode("utf-8", "replace") for found in _MESSAGE_ID.findall(mime_header.unfold(value))]

@@ -11,7 +11,7 @@ from postern.model.ids import BlobRef
 from postern.model.refusal import Reason, Refusal
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.files import Files, JournalFailedError
-from postern.store.journal.layout import allocate_journal, segments
+from postern.store.journal.layout import allocate_journal, segment_path, segments
 from postern.store.journal.marks import orphans, read_mark
 from postern.store.journal.records import Kind, journal_of
 from postern.store.journal.writer import Journal
@@ -273,3 +273,47 @@ async def test_a_full_disk_met_by_the_loop_refuses_and_goes_on(tmp_path):
     second = await journal.append(Kind.ACCEPT, b"", b"second")
     await journal.close()
     assert await reread(tmp_path, [first, second]) == [b"first", b"second"]
+
+
+class Fills(Files):
+    """Notes where zeros were written, and refuses them if told to."""
+
+    def __init__(self, refuse=False):
+        self.refuse = refuse
+        self.filled = []
+
+    def write(self, descriptor, buffers, offset):
+        if len(buffers) == 1 and len(buffers[0]) > 1000 and not any(buffers[0]):
+            if self.refuse:
+                raise OSError(errno.ENOSPC, "no space")
+            self.filled.append((offset, offset + len(buffers[0])))
+        return super().write(descriptor, buffers, offset)
+
+
+async def test_zeros_lie_behind_small_records_and_never_over_any(tmp_path):
+    files = Fills()
+    journal = make(tmp_path, files=files, segment_bytes=1 << 20)
+    bodies = [os.urandom(20_000) for _ in range(120)]
+    refs = []
+    for number, body in enumerate(bodies):
+        refs.append(await journal.append(Kind.ACCEPT, b"", body))
+        with segment_path(tmp_path, journal._writer.number).open("rb") as file:
+            file.seek(journal._writer.end)
+            assert not any(file.read()), number
+    assert len(files.filled) >= 8
+    assert all(high <= 1 << 20 for _, high in files.filled)
+    assert await reread(tmp_path, refs) == bodies
+    await journal.abandon()
+    ahead = len(files.filled)
+    again = make(tmp_path, files=files, segment_bytes=8 << 20)
+    refs += await asyncio.gather(*(again.append(Kind.ACCEPT, b"", body) for body in bodies))
+    assert len(files.filled) == ahead, "behind a large batch zeros would only be written twice"
+    await again.close()
+    assert await reread(tmp_path, refs) == [*bodies, *bodies]
+
+
+async def test_records_do_without_zeros_where_they_do_not_fit(tmp_path):
+    journal = make(tmp_path, files=Fills(refuse=True))
+    refs = [await journal.append(Kind.ACCEPT, b"", b"x" * size) for size in (10, 2000, 10)]
+    await journal.close()
+    assert await reread(tmp_path, refs) == [b"x" * 10, b"x" * 2000, b"x" * 10]

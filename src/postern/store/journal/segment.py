@@ -11,6 +11,14 @@ from postern.store.journal.files import Buffer, Files
 from postern.store.journal.layout import segment_path, sidecar_path
 from postern.store.journal.records import INDEX_ENTRY, SEGMENT_HEADER, encode_index, encode_segment_header
 
+FILL_BYTES = 256 * 1024
+FILL_BELOW_BYTES = 64 * 1024
+"""After a write smaller than this the file is filled with zeros so far ahead. The blocks are allocated from the start,
+but the first write to each makes the file system commit what it knows about the file: with zeros in them already, a
+sync takes half the time and writes hardly more, for small records; behind large ones it would double what is written.
+"""
+_ZEROS = bytes(FILL_BYTES)
+
 
 class SegmentWriter:
     """An unsealed segment and its sidecar index."""
@@ -23,6 +31,9 @@ class SegmentWriter:
         self._entries = array("Q")
         self._records = 0
         self.end = SEGMENT_HEADER.size
+        self._size_bytes = size_bytes
+        self._filled = 0
+        """Up to here the file has been written, with records or zeros."""
         self._descriptor = files.create(segment_path(directory, number), size_bytes)
         try:
             # a crash may have removed an empty segment of that number and not come to its sidecar
@@ -54,6 +65,21 @@ class SegmentWriter:
             self._files.truncate(self._descriptor, start)
             self._files.sync(self._descriptor)
             raise
+        if self.end + FILL_BELOW_BYTES > self._filled:
+            self._fill(self.end - start)
+
+    def _fill(self, written: int) -> None:
+        """Zeros behind the last record, unless so much comes at a time that they are no use."""
+        self._filled = max(self._filled, self.end)
+        ahead = min(self.end + FILL_BYTES, self._size_bytes) - self._filled
+        if written >= FILL_BELOW_BYTES or ahead <= 0:
+            return
+        try:
+            self._files.write(self._descriptor, [_ZEROS[:ahead]], self._filled)
+        except OSError:
+            self._size_bytes = 0  # where allocated blocks are not kept for their file; a record will say it if it is so
+            return
+        self._filled += ahead
 
     def sync(self) -> None:
         """Make everything written durable."""

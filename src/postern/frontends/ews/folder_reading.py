@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from postern.frontends.ews import matching, permission_xml, places
+from postern.frontends.ews import matching, permission_xml, places, search_folders
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace
 from postern.protocols.ews import folder_xml, responses
@@ -34,7 +34,7 @@ async def get_folder(call: Call, request: GetFolder) -> str:
 
 async def written(call: Call, place: FolderPlace, writer: FolderWriter) -> str:
     """A folder in a shape."""
-    facts = await place.box.facts(place.folder)
+    facts = await search_folders.counted(place.box, await place.box.facts(place.folder), writer)
     if writer.permissions:
         facts = await permission_xml.with_permissions(call, place.box, facts)
     return writer.write(facts)
@@ -57,6 +57,7 @@ async def find_folder(call: Call, request: FindFolder) -> str:
                 if request.restriction is None or _fits(facts, request):
                     found.append(facts)
         chosen, attributes = paged(found, request.page)
+        chosen = [await search_folders.counted(place.box, each, writer) for each in chosen]
         if writer.permissions:
             chosen = [await permission_xml.with_permissions(call, place.box, each) for each in chosen]
         inner = "".join(writer.write(each) for each in chosen)

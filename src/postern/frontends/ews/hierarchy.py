@@ -12,7 +12,7 @@ import zlib
 
 import msgspec
 
-from postern.frontends.ews import places
+from postern.frontends.ews import places, search_folders
 from postern.frontends.ews.box import Box, is_hidden
 from postern.frontends.ews.call import Call
 from postern.model.ids import FolderId
@@ -94,7 +94,8 @@ async def sync_folder_hierarchy(call: Call, request: SyncFolderHierarchy) -> str
             if seen == now:
                 continue
             kind = "Create" if seen is None else "Update"
-            changes.append(f"<t:{kind}>{writer.write(await box.facts(folder.id))}</t:{kind}>")
+            facts = await search_folders.counted(box, await box.facts(folder.id), writer)
+            changes.append(f"<t:{kind}>{writer.write(facts)}</t:{kind}>")
         for gone in known:
             if gone not in present:
                 lost = identity("FolderId", box.folder_id(FolderId(gone)), "")

@@ -98,7 +98,7 @@ def find_conversation(element: Element) -> FindConversation:
     order = orders(element)
     if len(order) > MAX_SORT:
         raise EwsViolation(
-            "ErrorSortByPropertyNotFoundOrNotSupported", f"Up to {MAX_SORT} properties can be sorted by."
+            "ErrorUnsupportedPathForSortGroup", f"Up to {MAX_SORT} properties can be sorted by."
         )
     return FindConversation(
         target(element, "ParentFolderId"),

@@ -8,9 +8,10 @@ import pytest
 from exchangelib import DELEGATE, Account, Configuration, Credentials, FileAttachment, Folder, ItemAttachment, Message
 from exchangelib.errors import ErrorItemNotFound
 from exchangelib.folders import FolderCollection, Messages
-from exchangelib.protocol import BaseProtocol, NoVerifyHTTPAdapter
+from exchangelib.protocol import BaseProtocol
 from exchangelib.queryset import Q
 from exchangelib.services import ConvertId
+from held_adapter import HeldAdapter
 
 pytestmark = [
     pytest.mark.interop,
@@ -23,7 +24,7 @@ pytestmark = [
 
 def account(demo, number: int) -> Account:
     address, password = demo.user(number)
-    BaseProtocol.HTTP_ADAPTER_CLS = NoVerifyHTTPAdapter
+    BaseProtocol.HTTP_ADAPTER_CLS = HeldAdapter
     config = Configuration(
         service_endpoint=f"https://{demo.host}:{demo.ports['https']}/EWS/Exchange.asmx",
         credentials=Credentials(address, password),

@@ -124,13 +124,16 @@ class Box:
         return found
 
     async def children(self, folder: FolderId, *, deep: bool = False) -> list[Folder]:
-        """Folders below one, parents before children; the top of the store has all that are seen there."""
+        """Folders below one, parents before children, but for the top of the store, which is none of the store's.
+
+        The root has it and what is hidden; the top of the store has all that are seen there.
+        """
         every = await self.folders()
         above = every.get(folder)
         hidden = folder == ROOT or (above is not None and is_hidden(above, every))
         shown = [one for one in every.values() if hidden or not is_hidden(one, every)]
         if folder in (ROOT, TOP):
-            return shown if deep else [one for one in shown if one.parent is None]
+            return shown if deep else [one for one in shown if self.parent_of(one) == folder]
         inside = {folder}
         found = []
         for one in shown:

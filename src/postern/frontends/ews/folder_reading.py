@@ -10,6 +10,7 @@ from postern.frontends.ews.places import FolderPlace
 from postern.protocols.ews import folder_xml, responses
 from postern.protocols.ews.folder_requests import FindFolder, GetFolder, Page
 from postern.protocols.ews.folder_xml import FolderFacts, FolderWriter
+from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.paths import Path
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.violation import EwsViolation
@@ -52,8 +53,9 @@ async def find_folder(call: Call, request: FindFolder) -> str:
         place = await places.folder(call, ref)
         found: list[FolderFacts] = []
         if request.traversal != "SoftDeleted":
-            for child in await place.box.children(place.folder, deep=request.traversal == "Deep"):
-                facts = await place.box.facts(child.id)
+            below = [one.id for one in await place.box.children(place.folder, deep=request.traversal == "Deep")]
+            for child in [TOP, *below] if place.folder == ROOT else below:
+                facts = await place.box.facts(child)
                 if request.restriction is None or _fits(facts, request):
                     found.append(facts)
         chosen, attributes = paged(found, request.page)

@@ -23,6 +23,8 @@ from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
 
 _FORM = 1
+_NONE = "<m:SyncState/><m:IncludesLastItemInRange>true</m:IncludesLastItemInRange>"
+"""Of an error: exchangelib reads both before it looks at the code."""
 _STATE = struct.Struct(">B16sQQQQQQBQQ")
 
 
@@ -111,4 +113,4 @@ async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
         )
 
     message = "SyncFolderItemsResponseMessage"
-    return responses.response("SyncFolderItems", await call.each(message, [request.folder], one))
+    return responses.response("SyncFolderItems", await call.each(message, [request.folder], one, empty=_NONE))

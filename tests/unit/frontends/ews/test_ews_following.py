@@ -71,7 +71,10 @@ async def test_what_is_ignored_is_not_told(anna):
 async def test_states_of_nothing_and_pages_of_no_size(anna):
     state = (await anna.ask(sync(folder="drafts"))).text("//m:SyncState")
     for bad in ("x", "AAAA", "%%%", state):
-        assert (await anna.ask(sync(bad))).codes == ["ErrorInvalidSyncStateData"]
+        reply = await anna.ask(sync(bad))
+        assert reply.codes == ["ErrorInvalidSyncStateData"]
+        # exchangelib reads these before it looks at the code
+        assert (reply.text("//m:SyncState"), reply.text("//m:IncludesLastItemInRange")) == ("", "true")
     for limit in (0, 513, -1):
         assert (await anna.ask(sync(limit=limit))).codes == ["ErrorSchemaValidation"]
     unknown = sync().replace('Id="inbox"', 'Id="voicemailbox"')

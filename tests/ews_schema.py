@@ -1,8 +1,8 @@
 """Microsoft's schema of EWS, which is no part of this project: in $POSTERN_SCHEMAS or ../shared/reference/schemas.
 
-Every answer of a test is held against it, header and body, and a body of two elements against the form that the open
-specification gives them where this copy of the schema has none that could be used (docs/deviations.md). `test_ews_schema`
-proves of each that the copy still has none.
+Every answer of a test is held against it, header and body; two answers against the form that the open specification
+gives them, because this copy of the schema has none that could be used (docs/deviations.md). `test_ews_schema` proves
+of each that the copy still has none.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ AMENDED = {
 """Answer -> what its definition in messages.xsd is, and what it is here; {} is white space."""
 
 STREAMED = (("Notifications", "Notification"), ("ErrorSubscriptionIds", "SubscriptionId"))
-"""In streams: parent, and the child that Exchange and its clients have among the messages, the schema among the types."""
+"""In streams: parent, and the child that Exchange has among the messages and the schema among the types."""
 
 
 def place() -> Path | None:

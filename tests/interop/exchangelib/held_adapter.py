@@ -1,4 +1,4 @@
-"""Every answer that exchangelib gets is held against Microsoft's schema too, streams line by line left to other tests."""
+"""Every answer that exchangelib gets is held against Microsoft's schema too; streams are left to other tests."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ async def _distinguished(box: Box, name: str) -> FolderId:
 async def stored(
     call: Call, ref: AnyFolder, code: str = "ErrorFolderNotFound", *, searches: bool = False
 ) -> FolderPlace:
-    """The same, where it has to be a folder that holds items; `searches`: or finds them. Raises EwsViolation, Refusal."""
+    """The same, where it has to hold items; `searches`: or to find them. Raises EwsViolation, Refusal."""
     place = await folder(call, ref, code)
     if place.folder in (ROOT, TOP):
         raise EwsViolation("ErrorInvalidFolderTypeForOperation", "The root of a mailbox holds no items.")

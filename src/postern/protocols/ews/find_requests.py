@@ -147,9 +147,7 @@ def find_item(element: Element) -> FindItem:
         names = (found["ContactsView"].get("InitialName", ""), found["ContactsView"].get("FinalName", ""))
     order = orders(element)
     if len(order) > MAX_SORT:
-        raise EwsViolation(
-            "ErrorUnsupportedPathForSortGroup", f"Up to {MAX_SORT} properties can be sorted by."
-        )
+        raise EwsViolation("ErrorUnsupportedPathForSortGroup", f"Up to {MAX_SORT} properties can be sorted by.")
     return FindItem(
         item_shape(need(element, "ItemShape")),
         folders(element, "ParentFolderIds"),

@@ -100,9 +100,12 @@ def _permissions(facts: FolderFacts, version: Version) -> str:
     return facts.permissions
 
 
+_WITH_UNREAD = frozenset({"Folder", "TasksFolder", "SearchFolder"})
+"""Of the kinds of folders only these have it (MS-OXWSFOLD 2.2.4.12, MS-OXWSMTGS, MS-OXWSTASK)."""
+
+
 def _unread(facts: FolderFacts, version: Version) -> str:
-    # of the kinds of folders only these have it (MS-OXWSFOLD 2.2.4.12, MS-OXWSMTGS, MS-OXWSTASK)
-    return f"<t:UnreadCount>{facts.unread}</t:UnreadCount>" if facts.element in ("Folder", "TasksFolder", "SearchFolder") else ""
+    return f"<t:UnreadCount>{facts.unread}</t:UnreadCount>" if facts.element in _WITH_UNREAD else ""
 
 
 def _search(facts: FolderFacts, version: Version) -> str:

@@ -396,8 +396,6 @@ def sync(state: str = "", folder: str = "") -> str:
     "MSOXWSSYNC_S01_TC02_SyncFolderHierarchy_CalendarFolder",
     "MSOXWSSYNC_S01_TC03_SyncFolderHierarchy_ContactsFolder",
     "MSOXWSSYNC_S01_TC04_SyncFolderHierarchy_TasksFolder",
-    "MSOXWSSYNC_S03_TC01_SyncFolderHierarchy_WithoutOptionalElements",
-    "MSOXWSSYNC_S03_TC02_SyncFolderHierarchy_WithAllOptionalElements",
 )
 @pytest.mark.parametrize("parent", ["inbox", "calendar", "contacts", "tasks", "msgfolderroot"])
 async def test_following_the_tree(anna, parent):

@@ -21,7 +21,6 @@ def sync(
 @pytest.mark.conformance(
     "MSOXWSSYNC_S02_TC01_SyncFolderItems_MessageType",
     "MSOXWSSYNC_S04_TC01_SyncFolderItems_WithoutOptionalElements",
-    "MSOXWSSYNC_S04_TC02_SyncFolderItems_WithAllOptionalElements",
 )
 async def test_following_a_folder(anna):
     await anna.deliver(MIME)

@@ -6,6 +6,8 @@ import pytest
 from lxml import etree
 from test_ews_bulk import export
 from test_ews_folders import by_id, get, named
+from test_ews_following import sync as sync_items
+from test_ews_notifications import subscribe
 from test_ews_people import CONTACT
 from test_ews_people import made as make_contact
 
@@ -127,7 +129,9 @@ async def test_it_is_told_with_its_parameters_and_counts(anna):
     inbox = (await anna.ask(get(named("inbox")))).ok().one("//t:FolderId").get("Id")
     assert reply.one("//t:BaseFolderIds/t:FolderId").get("Id") == inbox
     only = '<t:AdditionalProperties><t:FieldURI FieldURI="folder:SearchParameters"/></t:AdditionalProperties>'
-    assert (await anna.ask(get(by_id(folder), shape="IdOnly", extra=only))).ok().all("//t:SearchParameters/t:Restriction")
+    assert (
+        (await anna.ask(get(by_id(folder), shape="IdOnly", extra=only))).ok().all("//t:SearchParameters/t:Restriction")
+    )
     assert not (await anna.ask(get(by_id(folder), shape="Default"))).ok().all("//t:SearchParameters")
     listed = await anna.ask(
         '<m:FindFolder Traversal="Shallow"><m:FolderShape><t:BaseShape>AllProperties</t:BaseShape></m:FolderShape>'
@@ -201,9 +205,7 @@ async def test_the_newest_of_all_folders_comes_first(anna, world):
 
 async def test_contacts_can_be_searched_too(anna):
     await make_contact(anna, "Contact", CONTACT)
-    folder = await made(
-        anna, '<t:Exists><t:FieldURI FieldURI="contacts:Surname"/></t:Exists>', named("msgfolderroot")
-    )
+    folder = await made(anna, '<t:Exists><t:FieldURI FieldURI="contacts:Surname"/></t:Exists>', named("msgfolderroot"))
     reply = (await anna.ask(find(folder, shape="IdOnly"))).ok()
     assert [one.tag.rpartition("}")[2] for one in reply.all("//t:Items/*")] == ["Contact"]
 
@@ -245,6 +247,19 @@ async def test_nothing_goes_into_it(anna):
         )
     ).codes == ["ErrorCannotEmptyFolder"]
     assert await subjects(anna, folder) == ["plan"]
+
+
+async def test_it_is_not_followed(anna):
+    folder = await made(anna, contains("plan"), named("inbox"))
+    view = '<m:CalendarView StartDate="2026-01-01T00:00:00Z" EndDate="2026-02-01T00:00:00Z"/>'
+    for body in (
+        find(folder, view=view),
+        sync_items(folder="inbox").replace(named("inbox"), by_id(folder)),
+        subscribe().replace(named("inbox"), by_id(folder)),
+        "<m:FindConversation><m:ParentFolderId>" + by_id(folder) + "</m:ParentFolderId></m:FindConversation>",
+    ):
+        reply = await anna.ask(body)
+        assert reply.texts("//m:ResponseCode") == ["ErrorInvalidFolderTypeForOperation"], body
 
 
 async def test_no_other_protocol_has_it(anna, world):

@@ -331,10 +331,12 @@ async def test_one_of_several_values_will_do(anna, relation, value, found):
         '<t:ExtendedFieldURI PropertySetId="c11ff724-aa03-4555-9952-8fa248a11c3e" PropertyName="several"'
         ' PropertyType="StringArray"/>'
     )
-    values = f"<t:ExtendedProperty>{path}<t:Values><t:Value>a</t:Value><t:Value>b</t:Value></t:Values></t:ExtendedProperty>"
+    values = (
+        f"<t:ExtendedProperty>{path}<t:Values><t:Value>a</t:Value><t:Value>b</t:Value></t:Values></t:ExtendedProperty>"
+    )
     await anna.save(f"<t:Subject>x</t:Subject>{values}")
     limits = (
-        f"<m:Restriction><t:{relation}>{path}<t:FieldURIOrConstant><t:Constant Value=\"{value}\"/>"
+        f'<m:Restriction><t:{relation}>{path}<t:FieldURIOrConstant><t:Constant Value="{value}"/>'
         f"</t:FieldURIOrConstant></t:{relation}></m:Restriction>"
     )
     assert len((await anna.find("drafts", more=limits)).ok().ids()) == found

@@ -20,6 +20,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import message_xml, responses
 from postern.protocols.ews.find_requests import FindItem
 from postern.protocols.ews.folder_requests import Page
+from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.message_facts import MessageFacts
 from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.paths import Path
@@ -42,7 +43,7 @@ async def find_item(call: Call, request: FindItem) -> str:
     message_xml.check([*paths, *sorted_by])
 
     async def one(ref: AnyFolder) -> str:
-        place = await places.stored(call, ref, searches=True)
+        place = await places.folder(call, ref)
         parts, asked = await _parts(place, request, query)
         paths, sorted_by = _looked_at(asked)
         found = await looking.look(place.box, parts, asked, [*paths, *sorted_by])
@@ -104,9 +105,11 @@ async def _parts(place: FolderPlace, request: FindItem, query: Query | None) -> 
     """Where to look, and for what: a search folder adds its own. Raises EwsViolation, Refusal."""
     box = place.box
     parts = [Part(place.folder)]
+    if place.folder in (ROOT, TOP):
+        return [], request  # they hold nothing but folders
     if request.traversal == "Associated":
-        return [Part(FolderId(-place.folder))], request
-    if request.traversal == "SoftDeleted":
+        parts = [Part(FolderId(-place.folder))]
+    elif request.traversal == "SoftDeleted":
         parts = [Part(*await _removed(place))]
     elif (search := await search_folders.search_in(box, place.folder)) is not None:
         parts = [Part(one) for one in await search_folders.scope(box, search)]
@@ -115,7 +118,12 @@ async def _parts(place: FolderPlace, request: FindItem, query: Query | None) -> 
     if query is not None:
         asked = []
         for folder, within in parts:
-            fitting = await querying.found(box, folder, query)
+            try:
+                fitting = await querying.found(box, folder, query)
+            except Refusal as refusal:
+                if len(parts) == 1 or refusal.reason not in looking.UNREADABLE:
+                    raise
+                continue
             asked.append(Part(folder, fitting if within is None else sorted({*within}.intersection(fitting))))
         parts = asked
     return parts, request

@@ -140,6 +140,7 @@ async def _search(call: Call, box: Box, new: NewFolder) -> dict[str, Any]:
         return {}
     if box.access.own_read_state:
         raise EwsViolation("ErrorInvalidFolderTypeForOperation", "There are no search folders among public folders.")
+    await search_folders.room(box)
     asked = b"" if element is None else await search_folders.given(call, box, element)
     return {search_parameters.KEY: asked, CONTAINER_CLASS: new.text("FolderClass") or FolderClass.MAIL.value}
 
@@ -335,6 +336,8 @@ async def copy_folder(call: Call, request: TransferFolder) -> str:
         made: dict[FolderId, FolderId] = {}
         for each in (folder, *below):
             into = above if each.id == folder.id else made[each.parent or TOP]
+            if is_search(each):
+                await search_folders.room(place.box)
             new = await place.box.access.create_folder(into, shown_name(each), each.folder_class)
             if each.properties:
                 await place.box.items.set_folder(new.id, properties.unpack(each.properties))

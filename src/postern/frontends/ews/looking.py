@@ -31,6 +31,9 @@ _NOT_ASKED = frozenset({"item:MimeContent", "item:ResponseObjects", "item:Effect
 NEWEST_FIRST = (Order(Field("item:DateTimeReceived"), True),)
 """How items of several folders come, unless told otherwise."""
 
+UNREADABLE = (Reason.NO_SUCH_FOLDER, Reason.NOT_PERMITTED)
+"""Of one of several folders: it is left out."""
+
 
 class Part(NamedTuple):
     """A folder that is looked into."""
@@ -75,7 +78,7 @@ async def look(box: Box, parts: Sequence[Part], request: FindItem, looked_at: Se
         try:
             found += await _collected(box, part, request, looked_at)
         except Refusal as refusal:
-            if len(parts) == 1 or refusal.reason not in (Reason.NO_SUCH_FOLDER, Reason.NOT_PERMITTED):
+            if len(parts) == 1 or refusal.reason not in UNREADABLE:
                 raise
     found.reverse()  # newest first, unless told otherwise
     for number, order in reversed(list(enumerate(request.order))):

@@ -22,6 +22,15 @@ from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.search_parameters import Search
 from postern.protocols.ews.violation import EwsViolation
 
+MAX_SEARCHES = 100
+"""Search folders of a mailbox: a list of folders counts what each of them finds."""
+
+
+async def room(box: Box) -> None:
+    """Raises Refusal(TOO_MANY) if there is none for one more."""
+    if sum(map(is_search, (await box.folders()).values())) >= MAX_SEARCHES:
+        raise Refusal(Reason.TOO_MANY, "search folders")
+
 
 async def given(call: Call, box: Box, element: Element) -> bytes:
     """SearchParameters as a folder of a mailbox keeps it. Raises EwsViolation, Refusal."""
@@ -86,6 +95,6 @@ async def counted(box: Box, facts: FolderFacts, writer: FolderWriter) -> FolderF
                 total += 1
                 unread += not found.flags & Flag.SEEN
         except Refusal as refusal:
-            if refusal.reason not in (Reason.NO_SUCH_FOLDER, Reason.NOT_PERMITTED):
+            if refusal.reason not in looking.UNREADABLE:
                 raise
     return facts.counted(total, unread)

@@ -8,13 +8,19 @@ from test_ews_messages import MIME, set_, update
 
 
 def sync(
-    state: str = "", limit: int = 512, shape: str = "IdOnly", folder: str = "inbox", extra: str = "", more: str = ""
+    state: str = "",
+    limit: int = 512,
+    shape: str = "IdOnly",
+    folder: str = "inbox",
+    extra: str = "",
+    more: str = "",
+    scope: str = "",
 ) -> str:
     given = f"<m:SyncState>{state}</m:SyncState>" if state else ""
     return (
         f"<m:SyncFolderItems><m:ItemShape><t:BaseShape>{shape}</t:BaseShape>{extra}</m:ItemShape><m:SyncFolderId>"
         f"{named(folder)}</m:SyncFolderId>{given}{more}<m:MaxChangesReturned>{limit}</m:MaxChangesReturned>"
-        "</m:SyncFolderItems>"
+        f"{scope}</m:SyncFolderItems>"
     )
 
 

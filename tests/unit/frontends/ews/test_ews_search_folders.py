@@ -11,6 +11,7 @@ from test_ews_notifications import subscribe
 from test_ews_people import CONTACT
 from test_ews_people import made as make_contact
 
+from postern.frontends.ews import search_folders
 from postern.frontends.imap.tree import FolderTree
 from postern.model.items import FolderClass, SpecialUse
 from postern.model.rights import MailboxRight
@@ -327,6 +328,16 @@ async def test_it_goes_and_is_copied(anna):
     ).ok()
     assert (await anna.ask(find(folder))).codes == ["ErrorFolderNotFound"]
     assert len(await subjects(anna, copied)) == 1
+
+
+async def test_there_are_so_many_and_no_more(anna, monkeypatch):
+    monkeypatch.setattr(search_folders, "MAX_SEARCHES", 2)
+    one = await made(anna, contains("plan"), named("inbox"))
+    await made(anna, contains("plan"), named("inbox"), name="Two")
+    asked = parameters(contains("x"), named("inbox"))
+    assert (await anna.ask(create(asked, "Three"))).codes == ["ErrorDataSizeLimitExceeded"]
+    target = f"<m:ToFolderId>{named('drafts')}</m:ToFolderId><m:FolderIds>{by_id(one)}</m:FolderIds>"
+    assert (await anna.ask(f"<m:CopyFolder>{target}</m:CopyFolder>")).codes == ["ErrorDataSizeLimitExceeded"]
 
 
 async def test_who_may_read_a_folder_and_not_another(anna, boris, world):

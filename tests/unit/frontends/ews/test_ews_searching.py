@@ -340,3 +340,14 @@ async def test_one_of_several_values_will_do(anna, relation, value, found):
         f"</t:FieldURIOrConstant></t:{relation}></m:Restriction>"
     )
     assert len((await anna.find("drafts", more=limits)).ok().ids()) == found
+
+
+@pytest.mark.parametrize("folder", ["msgfolderroot", "root"])
+@pytest.mark.parametrize("more", ["", '<m:SortOrder><t:FieldOrder Order="Ascending"><t:FieldURI FieldURI="item:Subject"/>'
+                                  "</t:FieldOrder></m:SortOrder>"], ids=["", "sorted"])  # fmt: skip
+async def test_the_roots_hold_no_items(anna, folder, more):
+    """Programs that look into every folder look into these too."""
+    await anna.save("<t:Subject>x</t:Subject>")
+    reply = (await anna.find(folder, more=more)).ok()
+    assert not reply.ids() and reply.one("//m:RootFolder").get("TotalItemsInView") == "0"
+    assert reply.one("//m:RootFolder").get("IncludesLastItemInRange") == "true"

@@ -10,6 +10,10 @@ from test_ews_folders import sync as sync_folders
 from test_ews_following import sync as sync_items
 from test_ews_messages import create, set_
 
+from postern.model.ids import NO_BLOB, FolderId
+from postern.model.items import ItemClass, NewItem, SpecialUse
+from postern.model.properties import pack
+
 ELEMENTS = (
     "<t:Subject>{n}</t:Subject><t:Sensitivity>Private</t:Sensitivity>"
     '<t:Body BodyType="HTML">&lt;p&gt;text of {n}&lt;/p&gt;</t:Body>'
@@ -191,5 +195,31 @@ async def test_items_are_followed_with_all_that_can_be_said(anna):
     told = (await anna.ask(sync_items(state, folder="drafts", more=more, shape="Default"))).ok()
     assert sorted(told.texts("//t:Create/*/t:Subject")) == ["one", "three"]
     assert told.text("//m:IncludesLastItemInRange") == "true"
+    # associated items come with the scope that names them, whatever the page, and go again
+    mailbox = await anna.world.parts.store.mailbox(anna.principal.mailbox)
+    drafts = (await mailbox.special(SpecialUse.DRAFTS)).id
+    values = {"PidTagSubject": "view", "PidTagMessageClass": "IPM.Configuration.View"}
+    new = NewItem(
+        blob=NO_BLOB, body_size=0, prefix=b"Subject: view\r\n\r\n", received_at=1_700_000_000, envelope=b"()",
+        bodystructure=b"()", parts=b"", header=b"", subject="view", sent_at=None, message_id="",
+        item_class=ItemClass.ASSOCIATED, properties=pack(values),
+    )  # fmt: skip
+    await mailbox.add(FolderId(-drafts), [new])
+    scope, names_ = "<m:SyncScope>NormalAndAssociatedItems</m:SyncScope>", []
+    now, last, whole = state, "false", 0
+    while last == "false":
+        page = (await anna.ask(sync_items(now, 2, folder="drafts", more=more, scope=scope, shape="Default"))).ok()
+        names_ += page.texts("//t:Create/*/t:Subject")
+        now, last, whole = page.text("//m:SyncState"), page.text("//m:IncludesLastItemInRange"), whole + 1
+    assert sorted(names_) == ["one", "three", "view"] and whole > 1
+    assert not (await anna.ask(sync_items(now, folder="drafts", scope=scope))).ok().all("//m:Changes/*")
+    found = await anna.ask(
+        '<m:FindItem Traversal="Associated"><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>'
+        f"<m:ParentFolderIds>{named('drafts')}</m:ParentFolderIds></m:FindItem>"
+    )
+    ((view, key),) = found.ok().ids()
+    (await anna.ask(f'<m:DeleteItem DeleteType="HardDelete">{listed((view, key))}</m:DeleteItem>')).ok()
+    told = (await anna.ask(sync_items(now, folder="drafts", scope=scope))).ok()
+    assert [one.get("Id") for one in told.all("//m:Changes/t:Delete/t:ItemId")] == [view]
     first = (await anna.ask(sync_items(state, 1, folder="drafts", shape="Default"))).ok()
     assert len(first.all("//m:Changes/*")) == 1 and first.text("//m:IncludesLastItemInRange") == "false"

@@ -18,5 +18,6 @@ class HeldAdapter(NoVerifyHTTPAdapter):
         answer: Response = super().send(request, *how, **more)
         is_ews = (request.url or "").lower().endswith("/ews/exchange.asmx") and request.method == "POST"
         if is_ews and answer.status_code in TAKEN and not more.get("stream"):
-            check_envelope(etree.fromstring(answer.content), answer.status_code)
+            parser = etree.XMLParser(huge_tree=True)  # attachments are large texts
+            check_envelope(etree.fromstring(answer.content, parser), answer.status_code)
         return answer

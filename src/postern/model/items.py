@@ -133,6 +133,10 @@ class Folder(msgspec.Struct, frozen=True):
     """Not below the visible root (the non-IPM subtree), and never shown over IMAP."""
     properties: bytes = b""
     """msgpack map as `NewItem.properties`; empty for none."""
+    moved: ChangeNumber = ChangeNumber(0)
+    """Change number of the last move below another parent; 0: never moved."""
+    former: FolderId | None = None
+    """The parent before that move."""
 
 
 class Columns(IntFlag):

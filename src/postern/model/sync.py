@@ -93,6 +93,14 @@ class ItemChanges(NamedTuple):
     """False: the point is too old or of another incarnation; nothing is told, and the asker begins at START."""
 
 
+class GoneFolder(NamedTuple):
+    """A folder that was removed."""
+
+    id: FolderId
+    parent: FolderId | None
+    """The folder above; None: none, or it was removed by a Postern that did not write it down."""
+
+
 class FolderChanges(NamedTuple):
     """What happened to the folders themselves after a change number."""
 
@@ -101,7 +109,7 @@ class FolderChanges(NamedTuple):
     created: Sequence[Folder]
     updated: Sequence[Folder]
     """Renamed, moved, or other properties; not for their items' sake."""
-    deleted: Sequence[FolderId]
+    deleted: Sequence[GoneFolder]
     complete: bool
     """False: ask from 0 and compare."""
 

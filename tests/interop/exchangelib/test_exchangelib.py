@@ -5,12 +5,26 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from exchangelib import DELEGATE, Account, Configuration, Credentials, FileAttachment, Folder, ItemAttachment, Message
-from exchangelib.errors import ErrorItemNotFound
+from exchangelib import (
+    DELEGATE,
+    Account,
+    CalendarItem,
+    Configuration,
+    Credentials,
+    EWSDateTime,
+    EWSTimeZone,
+    ExtendedProperty,
+    FileAttachment,
+    Folder,
+    ItemAttachment,
+    Message,
+)
+from exchangelib.errors import ErrorInvalidSyncStateData, ErrorItemNotFound
 from exchangelib.folders import FolderCollection, Messages
-from exchangelib.protocol import BaseProtocol, NoVerifyHTTPAdapter
+from exchangelib.protocol import BaseProtocol
 from exchangelib.queryset import Q
 from exchangelib.services import ConvertId
+from held_adapter import HeldAdapter
 
 pytestmark = [
     pytest.mark.interop,
@@ -23,7 +37,7 @@ pytestmark = [
 
 def account(demo, number: int) -> Account:
     address, password = demo.user(number)
-    BaseProtocol.HTTP_ADAPTER_CLS = NoVerifyHTTPAdapter
+    BaseProtocol.HTTP_ADAPTER_CLS = HeldAdapter
     config = Configuration(
         service_endpoint=f"https://{demo.host}:{demo.ports['https']}/EWS/Exchange.asmx",
         credentials=Credentials(address, password),
@@ -254,3 +268,43 @@ def test_items_exported_and_uploaded(reader):
     (data,) = list(reader.export([made]))
     ((new, _),) = list(reader.upload([(reader.drafts, data)]))
     assert new != made.id and reader.drafts.get(id=new).subject == made.subject
+
+
+class Several(ExtendedProperty):
+    """A property of its own that has several values."""
+
+    property_set_id = "c11ff724-aa03-4555-9952-8fa248a11c3e"
+    property_name = "several"
+    property_type = "StringArray"
+
+
+def test_one_of_several_values(sender):
+    token = uuid.uuid4().hex
+    Message.register("several", Several)
+    try:
+        Message(folder=sender.drafts, subject=token, several=["a", "b"]).save()
+        assert sender.drafts.filter(subject=token, several__contains=["a"]).count() == 1
+        assert sender.drafts.filter(subject=token, several__contains=["a", "b"]).count() == 1
+        assert sender.drafts.filter(subject=token, several__contains=["c"]).count() == 0
+        assert sender.drafts.get(subject=token).several == ["a", "b"]
+    finally:
+        Message.deregister("several")
+
+
+def test_from_the_root_down_and_states_of_nothing(sender):
+    sender.root.clear_cache()
+    assert (sender.root // "Top of Information Store" // "Inbox").id == sender.inbox.id
+    assert not list(sender.msg_folder_root.all())
+    for follow in (sender.inbox.sync_items, sender.inbox.sync_hierarchy):
+        with pytest.raises(ErrorInvalidSyncStateData):
+            list(follow(sync_state="rubbish"))
+
+
+def test_an_appointment_attached_to_a_message(sender):
+    start = EWSDateTime(2026, 11, 2, 9, 0, tzinfo=EWSTimeZone("Europe/Berlin"))
+    inner = CalendarItem(subject="inner", start=start, end=start, location="Riga")
+    item = Message(folder=sender.drafts, subject=uuid.uuid4().hex)
+    item.attach(ItemAttachment(name="inner", item=inner))
+    item.save()
+    (found,) = sender.drafts.get(id=item.id, changekey=item.changekey).attachments
+    assert (found.item.subject, found.item.start, found.item.location) == ("inner", start, "Riga")

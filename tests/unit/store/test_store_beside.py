@@ -127,7 +127,10 @@ async def test_a_file_of_layout_1_is_brought_up(world: World, epoch: int) -> Non
     assert len(await all_rows(mailbox, archive, Columns.UID)) == 2
     assert [c.item for c in (await mailbox.item_changes(inbox, START)).changes] == [row[2] for row in rows]
     assert (await mailbox.locate([ItemId(rows[1][2])])).keys() == {rows[1][2]}
-    assert "Projects" in [f.name for f in (await mailbox.folder_changes(ChangeNumber(0))).created]
+    (projects,) = [f for f in (await mailbox.folder_changes(ChangeNumber(0))).created if f.name == "Projects"]
+    assert (projects.moved, projects.former) == (0, None)
+    await mailbox.rename_folder(projects.id, archive, "Projects")
+    assert (await mailbox.folder(projects.id)).former == projects.parent
     await store.deliver([delivery(world.blobs, 60)])
     await mailbox.set_flags(inbox, [(0, 2**32)], FlagChange(add=1))
     assert (await mailbox.folder(inbox)).messages == 5

@@ -166,9 +166,31 @@ async def test_the_folders_themselves(world: World, mailbox: Mailbox) -> None:
     assert ([f.id for f in last.updated], last.created, last.deleted) == ([one.id, two.id], [], [])
     await mailbox.delete_folder(two.id)
     gone = await mailbox.folder_changes(last.upto, last.incarnation)
-    assert (gone.deleted, gone.updated, gone.created) == ([two.id], [], [])
+    assert (gone.deleted, gone.updated, gone.created) == ([(two.id, None)], [], [])
     assert not (await mailbox.folder_changes(last.upto, 99)).complete
     assert not (await mailbox.folder_changes(gone.upto + 50, gone.incarnation)).complete  # type: ignore[arg-type]
+
+
+async def test_where_a_folder_was_before(world: World, mailbox: Mailbox) -> None:
+    one = await mailbox.create_folder(None, "One")
+    two = await mailbox.create_folder(one.id, "Two")
+    await mailbox.create_folder(one.id, "Three")
+    assert (two.moved, two.former) == (0, None)
+    await mailbox.rename_folder(two.id, one.id, "Other")  # a new name is no move
+    assert (await mailbox.folder(two.id)).moved == 0
+    await mailbox.rename_folder(two.id, None, "Three")  # the name that one below its former parent has
+    there = await mailbox.folder(two.id)
+    assert (there.parent, there.former, there.moved) == (None, one.id, there.altered)
+    await mailbox.rename_folder(two.id, None, "Four")
+    again = await mailbox.folder(two.id)
+    assert (again.moved, again.former) == (there.moved, one.id) and again.altered > again.moved
+    await mailbox.rename_folder(two.id, one.id, "Four")
+    mailbox = await world.reopen(1).mailbox(MAILBOX)
+    back = await mailbox.folder(two.id)
+    assert back.former is None and back.moved == back.altered
+    point = await mailbox.folder_changes(0)  # type: ignore[arg-type]
+    await mailbox.delete_folder(two.id)
+    assert (await mailbox.folder_changes(point.upto, point.incarnation)).deleted == [(two.id, one.id)]
 
 
 async def fill_and_mark(world: World, mailbox: Mailbox) -> None:

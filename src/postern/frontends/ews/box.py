@@ -11,6 +11,7 @@ from postern.model.items import Columns, Folder, FolderClass, SpecialUse
 from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
+from postern.protocols.ews import search_parameters
 from postern.protocols.ews.effective_rights import Rights
 from postern.protocols.ews.folder_xml import FolderFacts
 from postern.protocols.ews.ids import ROOT, TOP, FolderKey, folder_change, folder_id
@@ -123,11 +124,16 @@ class Box:
         return found
 
     async def children(self, folder: FolderId, *, deep: bool = False) -> list[Folder]:
-        """Folders below one, parents before children; the top of the store has all that are seen there."""
+        """Folders below one, parents before children, but for the top of the store, which is none of the store's.
+
+        The root has it and what is hidden; the top of the store has all that are seen there.
+        """
         every = await self.folders()
-        shown = [one for one in every.values() if folder == ROOT or not is_hidden(one, every)]
+        above = every.get(folder)
+        hidden = folder == ROOT or (above is not None and is_hidden(above, every))
+        shown = [one for one in every.values() if hidden or not is_hidden(one, every)]
         if folder in (ROOT, TOP):
-            return shown if deep else [one for one in shown if one.parent is None]
+            return shown if deep else [one for one in shown if self.parent_of(one) == folder]
         inside = {folder}
         found = []
         for one in shown:
@@ -189,12 +195,13 @@ class Box:
         parent = self.parent_of(found)
         above = every.get(parent)
         stored = properties.unpack(found.properties) if found.properties else {}
+        search = search_parameters.search_of(stored)
         return FolderFacts(
             self.folder_id(folder),
             folder_change(found.changed),
             self.folder_id(parent),
             folder_change(above.changed if above is not None else 0),
-            _ELEMENTS.get(found.folder_class, "Folder"),
+            "SearchFolder" if search_parameters.KEY in stored else _ELEMENTS.get(found.folder_class, "Folder"),
             shown_name(found),
             container_class(found),
             found.messages,
@@ -207,6 +214,7 @@ class Box:
             hidden=is_hidden(found, every) or bool(stored.get(_HIDDEN)),
             sharing=await self._sharing(folder),
             properties=stored,
+            search=search_parameters.xml(search, lambda one: self.folder_id(FolderId(one))) if search else "",
         )
 
     def _root_name(self, *, top: bool) -> str:
@@ -276,6 +284,12 @@ def is_hidden(folder: Folder, every: dict[FolderId, Folder]) -> bool:
             return True
         step = every.get(step.parent) if step.parent is not None else None
     return False
+
+
+def is_search(folder: Folder) -> bool:
+    """Whether it is a search folder."""
+    # nothing else that a client can make is of this class, and it need not be unpacked to know that
+    return folder.folder_class is FolderClass.ROOT and search_parameters.KEY in properties.unpack(folder.properties)
 
 
 def distinguished(folder: Folder) -> str:

@@ -129,8 +129,11 @@ def _is_ours(part: Part, element: str) -> bool:
 
 
 def _is_plain(value: object, depth: int = 0) -> bool:
-    if isinstance(value, list):
-        return depth < _MAX_DEPTH and all(_is_plain(one, depth + 1) for one in value)
+    if isinstance(value, list | dict):
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            return False
+        inside = value.values() if isinstance(value, dict) else value
+        return depth < _MAX_DEPTH and all(_is_plain(one, depth + 1) for one in inside)
     return value is None or isinstance(value, _PLAIN)
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-from postern.frontends.ews import folder_properties, places, transferring
-from postern.frontends.ews.box import Box, distinguished, shown_name
+from postern.frontends.ews import folder_properties, places, search_folders, transferring
+from postern.frontends.ews.box import Box, distinguished, is_search, shown_name
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.permission_reading import read_permissions
 from postern.frontends.ews.places import FolderPlace
 from postern.model import properties
 from postern.model.ids import FolderId
 from postern.model.items import Flag, Folder, FolderClass, SpecialUse
+from postern.model.properties import CONTAINER_CLASS
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
-from postern.protocols.ews import responses
+from postern.protocols.ews import responses, search_parameters
 from postern.protocols.ews.folder_requests import (
     CreateFolder,
     CreateManagedFolder,
@@ -45,6 +47,7 @@ _CLASSES = {
     "ContactsFolder": FolderClass.CONTACTS,
     "TasksFolder": FolderClass.TASKS,
 }
+_CHANGEABLE = ("folder:DisplayName", "folder:PermissionSet", "folder:FolderClass", "folder:SearchParameters")
 _READ_ONLY = ("FolderId", "ParentFolderId", "TotalCount", "ChildFolderCount", "UnreadCount", "EffectiveRights",
               "DistinguishedFolderId", "ManagedFolderInformation", "SharingEffectiveRights")  # fmt: skip
 
@@ -63,9 +66,11 @@ def parent_in_store(folder: FolderId) -> FolderId | None:
 
 def container(new: NewFolder) -> FolderClass:
     """The class of a folder to be made. Raises EwsViolation(ErrorNoFolderClassOverride and the like)."""
-    if new.element == "SearchFolder":
-        raise EwsViolation("ErrorInvalidFolderTypeForOperation", "Search folders cannot be made here.")
     said = new.text("FolderClass")
+    if new.element == "SearchFolder":
+        if said is not None and folder_properties.coarse(said) is not FolderClass.MAIL:
+            raise EwsViolation("ErrorNoFolderClassOverride", "FolderClass does not fit the kind of the folder.")
+        return FolderClass.ROOT
     if said is None:
         return _CLASSES[new.element]
     found = folder_properties.coarse(said)
@@ -92,7 +97,8 @@ async def create_folder(call: Call, request: CreateFolder) -> str:
         if bad := next((read_only for read_only in _READ_ONLY if read_only in given), ""):
             raise EwsViolation("ErrorInvalidPropertySet", f"{bad} cannot be set.")
         above = parent_in_store(parent.folder)
-        kept = folder_properties.given(new)
+        await _refuse_below_search(parent)
+        kept = folder_properties.given(new) | await _search(call, parent.box, new)
         made = await parent.box.access.create_folder(above, checked_name(name), container(new))
         parent.box.wrote(folders=True)
         if kept:
@@ -125,6 +131,26 @@ async def create_managed_folder(call: Call, request: CreateManagedFolder) -> str
     return responses.response("CreateManagedFolder", await call.each(message, request.names, one, empty=_EMPTY))
 
 
+async def _search(call: Call, box: Box, new: NewFolder) -> dict[str, Any]:
+    """What makes a folder a search folder. Raises EwsViolation, Refusal."""
+    element = next((one for name, one in new.values if name == "SearchParameters"), None)
+    if new.element != "SearchFolder":
+        if element is not None:
+            raise EwsViolation("ErrorInvalidPropertySet", "Only search folders have SearchParameters.")
+        return {}
+    if box.access.own_read_state:
+        raise EwsViolation("ErrorInvalidFolderTypeForOperation", "There are no search folders among public folders.")
+    await search_folders.room(box)
+    asked = b"" if element is None else await search_folders.given(call, box, element)
+    return {search_parameters.KEY: asked, CONTAINER_CLASS: new.text("FolderClass") or FolderClass.MAIL.value}
+
+
+async def _refuse_below_search(place: FolderPlace) -> None:
+    """Nothing is below a search folder (MS-OXCFOLD 2.2.1.2)."""
+    if place.folder not in (ROOT, TOP) and is_search(await place.box.folder(place.folder)):
+        raise EwsViolation("ErrorInvalidFolderTypeForOperation", "A search folder has no folders below it.")
+
+
 def checked_name(name: str) -> str:
     """The store takes no slash; Exchange does."""
     return name.strip().replace("/", "\u2215")
@@ -148,7 +174,7 @@ async def update_folder(call: Call, request: UpdateFolder) -> str:
     """UpdateFolder."""
 
     async def one(change: FolderChange) -> str:
-        place = await places.stored(call, change.folder)
+        place = await places.stored(call, change.folder, searches=True)
         for each in change.changes:
             await _change(call, place, each)
         return await _identity(place.box, place.folder, call)
@@ -169,7 +195,7 @@ async def _change(call: Call, place: FolderPlace, change: FieldChange) -> None:
     uri = change.path.uri
     if change.action == "Append":
         raise EwsViolation("ErrorInvalidPropertyAppend", f"Nothing can be appended to {uri}.")
-    if uri not in ("folder:DisplayName", "folder:PermissionSet", "folder:FolderClass"):
+    if uri not in _CHANGEABLE:
         raise EwsViolation("ErrorInvalidPropertySet", f"{uri} cannot be set.")
     if change.action == "Delete" and uri == "folder:PermissionSet":
         await _share(call, place.box, place.folder, [])
@@ -183,6 +209,9 @@ async def _change(call: Call, place: FolderPlace, change: FieldChange) -> None:
         raise EwsViolation("ErrorUpdatePropertyMismatch", "The property is not the one that the path names.")
     if uri == "folder:PermissionSet":
         await _set_permissions(call, place.box, place.folder, change.value)
+        return
+    if uri == "folder:SearchParameters":
+        await search_folders.change(call, place, change.value.values[0][1])
         return
     if uri == "folder:FolderClass":
         await folder_properties.change_class(place, change.value.text("FolderClass") or "")
@@ -269,6 +298,7 @@ async def move_folder(call: Call, request: TransferFolder) -> str:
         if place.box.id != target.box.id:
             raise EwsViolation("ErrorCrossMailboxMoveCopy", "Folders cannot be moved between mailboxes.")
         above = parent_in_store(target.folder)
+        await _refuse_below_search(target)
         if above == folder.id or (
             above is not None and await _is_below(place.box, await place.box.folder(above), folder.id)
         ):
@@ -294,7 +324,8 @@ async def copy_folder(call: Call, request: TransferFolder) -> str:
     async def one(ref: AnyFolder) -> str:
         if isinstance(target, EwsViolation):
             raise target
-        place = await places.stored(call, ref)
+        place = await places.stored(call, ref, searches=True)
+        await _refuse_below_search(target)
         if place.box.id != target.box.id:
             raise EwsViolation("ErrorCrossMailboxMoveCopy", "Folders cannot be copied between mailboxes.")
         above = parent_in_store(target.folder)
@@ -305,6 +336,8 @@ async def copy_folder(call: Call, request: TransferFolder) -> str:
         made: dict[FolderId, FolderId] = {}
         for each in (folder, *below):
             into = above if each.id == folder.id else made[each.parent or TOP]
+            if is_search(each):
+                await search_folders.room(place.box)
             new = await place.box.access.create_folder(into, shown_name(each), each.folder_class)
             if each.properties:
                 await place.box.items.set_folder(new.id, properties.unpack(each.properties))
@@ -321,10 +354,10 @@ async def empty_folder(call: Call, request: EmptyFolder) -> str:
     """EmptyFolder."""
 
     async def one(ref: AnyFolder) -> str:
-        place = await places.stored(call, ref)
+        place = await places.stored(call, ref, searches=True)
         folder = await place.box.folder(place.folder)
-        if folder.folder_class in (FolderClass.CALENDAR,):
-            raise EwsViolation("ErrorCannotEmptyFolder", "A calendar cannot be emptied at once.")
+        if folder.folder_class is FolderClass.CALENDAR or is_search(folder):
+            raise EwsViolation("ErrorCannotEmptyFolder", "Calendars and search folders cannot be emptied at once.")
         below = await place.box.children(folder.id) if request.subfolders else []
         if any(distinguished(each) for each in below):
             raise EwsViolation("ErrorCannotEmptyFolder", "There are distinguished folders in it.")

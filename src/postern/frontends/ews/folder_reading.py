@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from postern.frontends.ews import matching, permission_xml, places
+from postern.frontends.ews import matching, permission_xml, places, search_folders
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace
 from postern.protocols.ews import folder_xml, responses
 from postern.protocols.ews.folder_requests import FindFolder, GetFolder, Page
 from postern.protocols.ews.folder_xml import FolderFacts, FolderWriter
+from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.paths import Path
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.violation import EwsViolation
@@ -34,7 +35,7 @@ async def get_folder(call: Call, request: GetFolder) -> str:
 
 async def written(call: Call, place: FolderPlace, writer: FolderWriter) -> str:
     """A folder in a shape."""
-    facts = await place.box.facts(place.folder)
+    facts = await search_folders.counted(place.box, await place.box.facts(place.folder), writer)
     if writer.permissions:
         facts = await permission_xml.with_permissions(call, place.box, facts)
     return writer.write(facts)
@@ -52,11 +53,13 @@ async def find_folder(call: Call, request: FindFolder) -> str:
         place = await places.folder(call, ref)
         found: list[FolderFacts] = []
         if request.traversal != "SoftDeleted":
-            for child in await place.box.children(place.folder, deep=request.traversal == "Deep"):
-                facts = await place.box.facts(child.id)
+            below = [one.id for one in await place.box.children(place.folder, deep=request.traversal == "Deep")]
+            for child in [TOP, *below] if place.folder == ROOT else below:
+                facts = await place.box.facts(child)
                 if request.restriction is None or _fits(facts, request):
                     found.append(facts)
         chosen, attributes = paged(found, request.page)
+        chosen = [await search_folders.counted(place.box, each, writer) for each in chosen]
         if writer.permissions:
             chosen = [await permission_xml.with_permissions(call, place.box, each) for each in chosen]
         inner = "".join(writer.write(each) for each in chosen)

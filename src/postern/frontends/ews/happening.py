@@ -101,14 +101,31 @@ async def _of_folders(
     def near(folder: Folder) -> bool:
         return _within(folder, every, folders) or (folders is not None and (folder.parent or TOP) in folders)
 
-    for kind, found in (("CreatedEvent", changes.created), ("ModifiedEvent", changes.updated)):
-        if kind in wanted:
-            events += [_folder(box, kind, one, every) for one in found if near(one)]
+    if "CreatedEvent" in wanted:
+        events += [_folder(box, "CreatedEvent", one, every) for one in changes.created if near(one)]
+    for one in changes.updated:
+        if one.moved > mark.change and "MovedEvent" in wanted:
+            former = one.former or TOP
+            if near(one) or (former in folders if folders is not None else _seen(former, every)):
+                was = (box.folder_id(one.id), box.folder_id(former))
+                events.append(_folder(box, "MovedEvent", one, every)._replace(old=was))
+        elif "ModifiedEvent" in wanted and near(one):
+            events.append(_folder(box, "ModifiedEvent", one, every))
     if "DeletedEvent" in wanted:
         for gone in changes.deleted:
-            if folders is None or gone in folders or TOP in folders:
-                events.append(Event("DeletedEvent", "FolderId", box.folder_id(gone), "", box.folder_id(TOP), ""))
+            parent = gone.parent or TOP
+            if folders is None or gone.id in folders or parent in folders:
+                above = every.get(parent)
+                change = ids.folder_change(above.changed) if above is not None else ""
+                events.append(
+                    Event("DeletedEvent", "FolderId", box.folder_id(gone.id), "", box.folder_id(parent), change)
+                )
     return events
+
+
+def _seen(folder: FolderId, every: dict[FolderId, Folder]) -> bool:
+    """Below the top of the store, or it."""
+    return folder == TOP or (folder in every and not is_hidden(every[folder], every))
 
 
 def _folder(box: Box, kind: str, folder: Folder, every: dict[FolderId, Folder]) -> Event:

@@ -12,7 +12,7 @@ import zlib
 
 import msgspec
 
-from postern.frontends.ews import places
+from postern.frontends.ews import places, search_folders
 from postern.frontends.ews.box import Box, is_hidden
 from postern.frontends.ews.call import Call
 from postern.model.ids import FolderId
@@ -20,11 +20,13 @@ from postern.model.items import Folder
 from postern.protocols.ews import responses
 from postern.protocols.ews.folder_requests import SyncFolderHierarchy
 from postern.protocols.ews.folder_xml import FolderWriter, identity
-from postern.protocols.ews.ids import TOP
+from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.places import AnyFolder, DistinguishedRef
 from postern.protocols.ews.violation import EwsViolation
 
 _FORM = 1
+_NONE = "<m:SyncState/><m:IncludesLastFolderInRange>true</m:IncludesLastFolderInRange>"
+"""Of an error: exchangelib reads both before it looks at the code."""
 _MAX_STATE = 4 << 20
 _MAX_RAW = 16 << 20
 
@@ -88,18 +90,23 @@ async def sync_folder_hierarchy(call: Call, request: SyncFolderHierarchy) -> str
             known = before.folders
         present = {each.id: each for each in await _below(box, place.folder)}
         changes = []
+        marks = {int(each.id): (fingerprint(each), int(each.changed)) for each in present.values()}
+        if place.folder == ROOT:  # which has the top of the store below it, and that never changes
+            marks[int(TOP)] = (0, 0)
+            if TOP not in known:
+                changes.append(f"<t:Create>{writer.write(await box.facts(TOP))}</t:Create>")
         for folder in present.values():
             seen = known.get(folder.id)
             now = (fingerprint(folder), folder.changed)
             if seen == now:
                 continue
             kind = "Create" if seen is None else "Update"
-            changes.append(f"<t:{kind}>{writer.write(await box.facts(folder.id))}</t:{kind}>")
+            facts = await search_folders.counted(box, await box.facts(folder.id), writer)
+            changes.append(f"<t:{kind}>{writer.write(facts)}</t:{kind}>")
         for gone in known:
-            if gone not in present:
+            if gone not in marks:
                 lost = identity("FolderId", box.folder_id(FolderId(gone)), "")
                 changes.append(f"<t:Delete>{lost}</t:Delete>")
-        marks = {int(each.id): (fingerprint(each), int(each.changed)) for each in present.values()}
         after = pack(State(_FORM, box.id, place.folder, marks))
         return (
             f"<m:SyncState>{after}</m:SyncState><m:IncludesLastFolderInRange>true</m:IncludesLastFolderInRange>"
@@ -108,7 +115,7 @@ async def sync_folder_hierarchy(call: Call, request: SyncFolderHierarchy) -> str
 
     wanted = request.folder or DistinguishedRef("msgfolderroot")
     message = "SyncFolderHierarchyResponseMessage"
-    return responses.response("SyncFolderHierarchy", await call.each(message, [wanted], one))
+    return responses.response("SyncFolderHierarchy", await call.each(message, [wanted], one, empty=_NONE))
 
 
 async def _below(box: Box, folder: FolderId) -> list[Folder]:

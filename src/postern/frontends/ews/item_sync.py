@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from collections.abc import Sequence
 
 from postern.frontends.ews import places, slices, thing_mime
+from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import wanted
 from postern.frontends.ews.loading import Loader
@@ -16,42 +18,39 @@ from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.find_requests import SyncFolderItems
 from postern.protocols.ews.ids import ItemIds
-from postern.protocols.ews.message_xml import BOOL, THINGS
+from postern.protocols.ews.message_xml import BOOL, THINGS, MessageWriter
 from postern.protocols.ews.places import AnyFolder
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
 
-_FORM = 1
-_STATE = struct.Struct(">B16sQQQQQQBQQ")
+_NONE = "<m:SyncState/><m:IncludesLastItemInRange>true</m:IncludesLastItemInRange>"
+"""Of an error: exchangelib reads both before it looks at the code."""
+_HEAD = struct.Struct(">B16sQ")
+"""How many points follow (the folder's, its associated items'), mailbox, folder."""
+_POINT = struct.Struct(">QQQQQBQQ")
 
 
-def pack(mailbox: MailboxId, folder: FolderId, point: SyncPoint) -> str:
+def pack(mailbox: MailboxId, folder: FolderId, points: Sequence[SyncPoint]) -> str:
     """As text."""
-    raw = _STATE.pack(
-        _FORM,
-        bytes.fromhex(mailbox),
-        folder,
-        point.incarnation,
-        point.change,
-        point.item,
-        point.upto_change,
-        point.upto_item,
-        point.phase,
-        point.first,
-        point.second,
-    )
+    raw = _HEAD.pack(len(points), bytes.fromhex(mailbox), folder) + b"".join(_POINT.pack(*one) for one in points)
     return base64.b64encode(raw).decode()
 
 
-def unpack(text: str, mailbox: MailboxId, folder: FolderId) -> SyncPoint:
-    """Raises EwsViolation(ErrorInvalidSyncStateData)."""
+def unpack(text: str, mailbox: MailboxId, folder: FolderId) -> list[SyncPoint]:
+    """One or two. Raises EwsViolation(ErrorInvalidSyncStateData)."""
     try:
-        form, box, where, *rest = _STATE.unpack(base64.b64decode(text, validate=True))
-        if form != _FORM or box.hex() != mailbox or where != folder:
+        raw = base64.b64decode(text, validate=True)
+        count, box, where = _HEAD.unpack_from(raw)
+        if count not in (1, 2) or len(raw) != _HEAD.size + count * _POINT.size or box.hex() != mailbox:
             raise ValueError
-        incarnation, change, item, upto_change, upto_item, phase, first, second = rest
-        return SyncPoint(incarnation, change, item, upto_change, upto_item, Phase(phase), first, second)
+        if where != folder:
+            raise ValueError
+        points = []
+        for number in range(count):
+            read = _POINT.unpack_from(raw, _HEAD.size + number * _POINT.size)
+            points.append(SyncPoint(*read)._replace(phase=Phase(read[5])))
+        return points
     except (ValueError, binascii.Error, struct.error):
         raise _stale() from None
 
@@ -68,47 +67,71 @@ async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
     async def one(ref: AnyFolder) -> str:
         place = await places.stored(call, ref, "ErrorSyncFolderNotFound")
         box = place.box
-        point = unpack(request.state, box.id, place.folder) if request.state else START
-        page = await box.items.changes(place.folder, point, request.limit)
-        if not page.complete:
-            raise _stale()
-        full = [
-            delta.uid
-            for delta in page.changes
-            if delta.kind in (ChangeKind.CREATED, ChangeKind.UPDATED)
-            or (delta.kind is ChangeKind.READ_CHANGED and not read_flags)
-        ]
-        found = {}
-        if full:
-            loader = await Loader.open(box, place.folder, wanted(writer))
-            found = await loader.by_uid(full)
-            for facts in found.values() if writer.mime else ():
-                if facts.element in THINGS:
-                    facts.content = thing_mime.of(facts)
-        item_ids = ItemIds(box.id, place.folder)
-
-        def told(delta: ItemDelta) -> str:
-            id_ = item_ids.of(delta.item)
-            if id_ in request.ignore:
-                return ""
-            if delta.kind is ChangeKind.DELETED:
-                return f'<t:Delete><t:ItemId Id="{id_}"/></t:Delete>'
-            if delta.kind is ChangeKind.READ_CHANGED and read_flags:
-                item = f'<t:ItemId Id="{id_}" ChangeKey="{ids.item_change(delta.change_key)}"/>'
-                seen = BOOL[bool(delta.flags & Flag.SEEN)]
-                return f"<t:ReadFlagChange>{item}<t:IsRead>{seen}</t:IsRead></t:ReadFlagChange>"
-            facts = found.get(delta.uid)
-            if facts is None:  # gone since: the next page tells
-                return ""
-            kind = "Create" if delta.kind is ChangeKind.CREATED else "Update"
-            return f"<t:{kind}>{writer.write(facts)}</t:{kind}>"
-
-        changes = await slices.each(page.changes, told)
+        known = unpack(request.state, box.id, place.folder) if request.state else []
+        scopes = [place.folder, FolderId(-place.folder)] if request.associated else [place.folder]
+        points = [known[number] if number < len(known) else START for number in range(len(scopes))]
+        told: list[str] = []
+        room, more = request.limit, False
+        for number, folder in enumerate(scopes):
+            if room <= 0:
+                more = True
+                break
+            page = await box.items.changes(folder, points[number], room)
+            if not page.complete:
+                raise _stale()
+            told += await _told(box, folder, page.changes, request, writer, read_flags=read_flags)
+            points[number] = page.point
+            room -= len(page.changes)
+            more = more or page.more
         return (
-            f"<m:SyncState>{pack(box.id, place.folder, page.point)}</m:SyncState>"
-            f"<m:IncludesLastItemInRange>{BOOL[not page.more]}</m:IncludesLastItemInRange>"
-            f"<m:Changes>{''.join(changes)}</m:Changes>"
+            f"<m:SyncState>{pack(box.id, place.folder, points)}</m:SyncState>"
+            f"<m:IncludesLastItemInRange>{BOOL[not more]}</m:IncludesLastItemInRange>"
+            f"<m:Changes>{''.join(told)}</m:Changes>"
         )
 
     message = "SyncFolderItemsResponseMessage"
-    return responses.response("SyncFolderItems", await call.each(message, [request.folder], one))
+    return responses.response("SyncFolderItems", await call.each(message, [request.folder], one, empty=_NONE))
+
+
+async def _told(
+    box: Box,
+    folder: FolderId,
+    changes: Sequence[ItemDelta],
+    request: SyncFolderItems,
+    writer: MessageWriter,
+    *,
+    read_flags: bool,
+) -> list[str]:
+    """Changes of a folder, or of its associated items."""
+    full = [
+        delta.uid
+        for delta in changes
+        if delta.kind in (ChangeKind.CREATED, ChangeKind.UPDATED)
+        or (delta.kind is ChangeKind.READ_CHANGED and not read_flags)
+    ]
+    found = {}
+    if full:
+        loader = await Loader.open(box, folder, wanted(writer))
+        found = await loader.by_uid(full)
+        for facts in found.values() if writer.mime else ():
+            if facts.element in THINGS:
+                facts.content = thing_mime.of(facts)
+    item_ids = ItemIds(box.id, folder)
+
+    def told(delta: ItemDelta) -> str:
+        id_ = item_ids.of(delta.item)
+        if id_ in request.ignore:
+            return ""
+        if delta.kind is ChangeKind.DELETED:
+            return f'<t:Delete><t:ItemId Id="{id_}"/></t:Delete>'
+        if delta.kind is ChangeKind.READ_CHANGED and read_flags:
+            item = f'<t:ItemId Id="{id_}" ChangeKey="{ids.item_change(delta.change_key)}"/>'
+            seen = BOOL[bool(delta.flags & Flag.SEEN)]
+            return f"<t:ReadFlagChange>{item}<t:IsRead>{seen}</t:IsRead></t:ReadFlagChange>"
+        facts = found.get(delta.uid)
+        if facts is None:  # gone since: the next page tells
+            return ""
+        kind = "Create" if delta.kind is ChangeKind.CREATED else "Update"
+        return f"<t:{kind}>{writer.write(facts)}</t:{kind}>"
+
+    return await slices.each(changes, told)

@@ -59,7 +59,7 @@ _VALUES: dict[str, tuple[Callable[[MessageFacts], str | None], int]] = {
     "item:Categories": (lambda f: _SEPARATOR.join(f.categories) if f.categories else None, 0),
     "item:Importance": (lambda f: IMPORTANCE[f.importance], _HEADER),
     "item:InReplyTo": (lambda f: f.text(b"in-reply-to") or None, _HEADER),
-    "item:IsSubmitted": (lambda f: "false", 0),
+    "item:IsSubmitted": (lambda f: BOOL[f.properties.get("PidTagResponseRequested") is True], 0),
     "item:IsDraft": (lambda f: BOOL[f.draft], 0),
     "item:IsFromMe": (lambda f: BOOL[f.from_owner], _HEADER),
     "item:IsResend": (lambda f: "false", 0),

@@ -63,6 +63,14 @@ def fits(node: Restriction, value: Value) -> bool:
 
 def _compare(node: Compare, found: str | None, value: Value) -> bool:
     wanted = node.constant if node.other is None else value(node.other)
+    if found is not None and wanted is not None and "\0" in found and "\0" not in wanted:
+        # of several values one will do; none may be equal where equality is ruled out (MS-OXCDATA 2.12.5.1)
+        several = [_compared(node, one, wanted) for one in found.split("\0")]
+        return all(several) if node.relation is Relation.NOT_EQUAL else any(several)
+    return _compared(node, found, wanted)
+
+
+def _compared(node: Compare, found: str | None, wanted: str | None) -> bool:
     if found is None or wanted is None:
         same = found is None and wanted is None
         return node.relation is Relation.NOT_EQUAL and not same

@@ -6,7 +6,7 @@ from datetime import date
 from typing import NamedTuple
 
 from postern.convert.appointments import from_properties
-from postern.frontends.ews.box import NAMES, Box
+from postern.frontends.ews.box import NAMES, Box, is_search
 from postern.frontends.ews.call import Call
 from postern.model.calendar.series import day_of
 from postern.model.ids import FolderId, ItemId, Uid
@@ -75,11 +75,15 @@ async def _distinguished(box: Box, name: str) -> FolderId:
     return made.id
 
 
-async def stored(call: Call, ref: AnyFolder, code: str = "ErrorFolderNotFound") -> FolderPlace:
-    """The same, where it has to be a folder that holds items. Raises EwsViolation, Refusal."""
+async def stored(
+    call: Call, ref: AnyFolder, code: str = "ErrorFolderNotFound", *, searches: bool = False
+) -> FolderPlace:
+    """The same, where it has to hold items; `searches`: or to find them. Raises EwsViolation, Refusal."""
     place = await folder(call, ref, code)
     if place.folder in (ROOT, TOP):
         raise EwsViolation("ErrorInvalidFolderTypeForOperation", "The root of a mailbox holds no items.")
+    if not searches and is_search(await place.box.folder(place.folder)):
+        raise EwsViolation("ErrorInvalidFolderTypeForOperation", "A search folder holds no items of its own.")
     return place
 
 

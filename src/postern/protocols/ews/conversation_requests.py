@@ -97,9 +97,7 @@ def find_conversation(element: Element) -> FindConversation:
         raise EwsViolation("ErrorUnsupportedQueryFilter", "Pages that begin at a condition are not supported.")
     order = orders(element)
     if len(order) > MAX_SORT:
-        raise EwsViolation(
-            "ErrorSortByPropertyNotFoundOrNotSupported", f"Up to {MAX_SORT} properties can be sorted by."
-        )
+        raise EwsViolation("ErrorUnsupportedPathForSortGroup", f"Up to {MAX_SORT} properties can be sorted by.")
     return FindConversation(
         target(element, "ParentFolderId"),
         page(found.get("IndexedPageItemView")),

@@ -6,7 +6,7 @@ import msgspec
 from lxml.etree import _Element as Element
 
 from postern.protocols.ews import paths
-from postern.protocols.ews.folder_requests import Page, page
+from postern.protocols.ews.folder_requests import Page, max_entries, page
 from postern.protocols.ews.paths import PATH_ELEMENTS, Field, Path
 from postern.protocols.ews.places import AnyFolder, ItemRef, folders, item, listed, target
 from postern.protocols.ews.reading import (
@@ -47,6 +47,15 @@ class Grouping(msgspec.Struct, frozen=True):
     """The representative of a group is the item with the largest value of `on`; else with the smallest."""
 
 
+class Seek(msgspec.Struct, frozen=True):
+    """SeekToConditionPageItemView: a page that begins at the first item that fits."""
+
+    condition: Restriction
+    limit: int
+    """0: not said."""
+    from_end: bool
+
+
 class FindItem(msgspec.Struct, frozen=True):
     """FindItem."""
 
@@ -65,6 +74,7 @@ class FindItem(msgspec.Struct, frozen=True):
     """MaxEntriesReturned of it or of a ContactsView; 0: not said."""
     names: tuple[str, str] | None = None
     """InitialName and FinalName of a ContactsView."""
+    seek: Seek | None = None
 
 
 class SyncFolderItems(msgspec.Struct, frozen=True):
@@ -107,14 +117,18 @@ def _standard(element: Element) -> Grouping:
     return Grouping(Field("message:ConversationTopic"), _direction(element), Field("item:DateTimeReceived"), True)
 
 
+def _seek(element: Element) -> Seek:
+    limit = max_entries(element)
+    base = choice(attribute(element, "BasePoint"), ("Beginning", "End"), "BasePoint")
+    return Seek(restriction(need(element, "Condition")), limit, base == "End")
+
+
 def find_item(element: Element) -> FindItem:
     """Raises EwsViolation."""
     found = dict(children(element))
     view = None
     for name in ("IndexedPageItemView", "FractionalPageItemView"):
         view = found.get(name, view)
-    if "SeekToConditionPageItemView" in found:
-        raise EwsViolation("ErrorUnsupportedQueryFilter", "Pages that begin at a condition are not supported.")
     group = None
     if "GroupBy" in found:
         group = _group(found["GroupBy"])
@@ -133,9 +147,7 @@ def find_item(element: Element) -> FindItem:
         names = (found["ContactsView"].get("InitialName", ""), found["ContactsView"].get("FinalName", ""))
     order = orders(element)
     if len(order) > MAX_SORT:
-        raise EwsViolation(
-            "ErrorSortByPropertyNotFoundOrNotSupported", f"Up to {MAX_SORT} properties can be sorted by."
-        )
+        raise EwsViolation("ErrorUnsupportedPathForSortGroup", f"Up to {MAX_SORT} properties can be sorted by.")
     return FindItem(
         item_shape(need(element, "ItemShape")),
         folders(element, "ParentFolderIds"),
@@ -148,6 +160,7 @@ def find_item(element: Element) -> FindItem:
         calendar,
         limit,
         names,
+        _seek(found["SeekToConditionPageItemView"]) if "SeekToConditionPageItemView" in found else None,
     )
 
 

@@ -228,13 +228,19 @@ def transfer_folder(element: Element) -> TransferFolder:
     return TransferFolder(target(element, "ToFolderId"), folders(element, "FolderIds"))
 
 
+def max_entries(element: Element) -> int:
+    """MaxEntriesReturned of a view; 0: not said. Raises EwsViolation(ErrorInvalidPagingMaxRows)."""
+    limit = integer(element.get("MaxEntriesReturned", "0"), "MaxEntriesReturned")
+    if limit < 0 or (limit == 0 and element.get("MaxEntriesReturned") is not None):
+        raise EwsViolation("ErrorInvalidPagingMaxRows", "MaxEntriesReturned has to be above zero.")
+    return limit
+
+
 def page(element: Element | None) -> Page | None:
     """Read a page view. Raises SchemaViolation, EwsViolation(ErrorInvalidPagingMaxRows and the like)."""
     if element is None:
         return None
-    limit = integer(element.get("MaxEntriesReturned", "0"), "MaxEntriesReturned")
-    if limit < 0 or (limit == 0 and element.get("MaxEntriesReturned") is not None):
-        raise EwsViolation("ErrorInvalidPagingMaxRows", "MaxEntriesReturned has to be above zero.")
+    limit = max_entries(element)
     if local(element).startswith("Fractional"):
         numerator = integer(attribute(element, "Numerator"), "Numerator")
         denominator = integer(attribute(element, "Denominator"), "Denominator")

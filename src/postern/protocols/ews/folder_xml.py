@@ -42,6 +42,12 @@ class FolderFacts(msgspec.Struct, frozen=True):
     """SharingEffectiveRights of somebody else's calendar."""
     properties: Mapping[str, Any] = {}
     """What clients have put there."""
+    search: str = ""
+    """SearchParameters, rendered; of a search folder that has them."""
+
+    def counted(self, total: int, unread: int) -> FolderFacts:
+        """The same with other counts."""
+        return msgspec.structs.replace(self, total=total, unread=unread)
 
 
 _BOOL = {True: "true", False: "false"}
@@ -94,9 +100,16 @@ def _permissions(facts: FolderFacts, version: Version) -> str:
     return facts.permissions
 
 
+_WITH_UNREAD = frozenset({"Folder", "TasksFolder", "SearchFolder"})
+"""Of the kinds of folders only these have it (MS-OXWSFOLD 2.2.4.12, MS-OXWSMTGS, MS-OXWSTASK)."""
+
+
 def _unread(facts: FolderFacts, version: Version) -> str:
-    # of the kinds of folders only these have it (MS-OXWSFOLD 2.2.4.12, MS-OXWSMTGS, MS-OXWSTASK)
-    return f"<t:UnreadCount>{facts.unread}</t:UnreadCount>" if facts.element in ("Folder", "TasksFolder") else ""
+    return f"<t:UnreadCount>{facts.unread}</t:UnreadCount>" if facts.element in _WITH_UNREAD else ""
+
+
+def _search(facts: FolderFacts, version: Version) -> str:
+    return facts.search
 
 
 Maker = Callable[[FolderFacts, Version], str]
@@ -113,13 +126,13 @@ _PROPERTIES: tuple[tuple[str, Maker, Version, str], ...] = (
     ("folder:SharingEffectiveRights", _sharing, Version.EXCHANGE_2010, "AllProperties"),
     ("folder:PermissionSet", _permissions, Version.EXCHANGE_2007_SP1, ""),
     ("folder:UnreadCount", _unread, Version.EXCHANGE_2007, "Default"),
+    ("folder:SearchParameters", _search, Version.EXCHANGE_2007, "AllProperties"),
 )
 _BEFORE_EXTENDED = 6
 """ExtendedProperty comes after ChildFolderCount."""
 _RANK = {"IdOnly": 0, "Default": 1, "AllProperties": 2, "": 3}
 _KNOWN = frozenset(uri for uri, *_ in _PROPERTIES) | {
     "folder:ManagedFolderInformation",
-    "folder:SearchParameters",
     "folder:PolicyTag",
     "folder:ArchiveTag",
     "folder:ReplicaList",
@@ -136,6 +149,8 @@ _FIXED: dict[int, Callable[[FolderFacts], str]] = {
     0x10F4: lambda facts: _BOOL[facts.hidden],
     0x3601: lambda facts: "2" if facts.element == "SearchFolder" else ("1" if facts.parent_id else "0"),
 }
+_COUNTS = frozenset({"folder:TotalCount", "folder:UnreadCount"})
+_COUNT_TAGS = frozenset({0x3602, 0x3603})
 READ_ONLY = frozenset(_FIXED) - {0x3001, 0x3613, 0x10F4}
 """PidTagDisplayName, ContainerClass, ContentCount, ContentUnreadCount, Subfolders, FolderChildCount, MessageSize,
 AttributeHidden, FolderType (MS-OXPROPS)."""
@@ -157,6 +172,8 @@ class FolderWriter:
         ]
         self._first = [maker for number, maker in chosen if number < _BEFORE_EXTENDED]
         self._last = [maker for number, maker in chosen if number >= _BEFORE_EXTENDED]
+        self.counts = rank > 0 or bool(wanted & _COUNTS) or any(one.tag in _COUNT_TAGS for one in self._extended)
+        """Whether it is told how many items there are."""
         self.permissions = "folder:PermissionSet" in wanted and version >= Version.EXCHANGE_2007_SP1
 
     def write(self, facts: FolderFacts) -> str:

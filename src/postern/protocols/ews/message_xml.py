@@ -345,8 +345,9 @@ def _represented(facts: MessageFacts) -> Person | None:
 
 
 def _answer_wanted(facts: MessageFacts) -> bool:
-    request = facts.element == "MeetingRequest" and facts.calendar is not None
-    return request and bool(facts.calendar.item.response_requested)
+    if facts.element == "MeetingRequest" and facts.calendar is not None:
+        return bool(facts.calendar.item.response_requested)
+    return facts.properties.get("PidTagResponseRequested") is True
 
 
 _07, _SP1, _10, _13 = Version.EXCHANGE_2007, Version.EXCHANGE_2007_SP1, Version.EXCHANGE_2010, Version.EXCHANGE_2013

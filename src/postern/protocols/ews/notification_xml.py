@@ -25,7 +25,7 @@ class Event(NamedTuple):
     unread: int | None = None
     """Of a folder that was modified."""
     old: tuple[str, str] | None = None
-    """Of what was moved or copied: its id before, or the original's, and that one's folder."""
+    """Of what was moved or copied: its id before, or the original's, and that one's folder. Folders keep their id."""
 
 
 def event(one: Event, watermark: str, at: str) -> str:

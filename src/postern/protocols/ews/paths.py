@@ -36,7 +36,7 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASC
 MAX_NAME = 255
 
 
-class Field(msgspec.Struct, frozen=True):
+class Field(msgspec.Struct, frozen=True, tag=True):
     """`item:Subject`."""
 
     uri: str
@@ -46,7 +46,7 @@ class Field(msgspec.Struct, frozen=True):
         return f'<t:FieldURI FieldURI="{quoted(self.uri)}"/>'
 
 
-class Indexed(msgspec.Struct, frozen=True):
+class Indexed(msgspec.Struct, frozen=True, tag=True):
     """`item:InternetMessageHeader` with the name of a header field, `contacts:PhoneNumber` with a kind ..."""
 
     uri: str
@@ -57,7 +57,7 @@ class Indexed(msgspec.Struct, frozen=True):
         return f'<t:IndexedFieldURI FieldURI="{quoted(self.uri)}" FieldIndex="{quoted(self.index)}"/>'
 
 
-class Extended(msgspec.Struct, frozen=True):
+class Extended(msgspec.Struct, frozen=True, tag=True):
     """A MAPI property: by tag, or by set and name or number. Equal however a client spells it."""
 
     kind: str

@@ -61,7 +61,7 @@ def find_people(element: Element) -> FindPeople:
     orders = tuple(_order(one) for one in listed(element, "SortOrder"))
     if len(orders) > MAX_SORT:
         said = f"Up to {MAX_SORT} properties can be sorted by."
-        raise EwsViolation("ErrorSortByPropertyNotFoundOrNotSupported", said)
+        raise EwsViolation("ErrorUnsupportedPathForSortGroup", said)
     query = text_of(element, "QueryString").strip()
     if len(query) > MAX_QUERY:
         raise EwsViolation("ErrorInvalidRequest", f"A query has {MAX_QUERY} characters at most.")
@@ -109,7 +109,7 @@ def _order(element: Element) -> Order:
             path = paths.path(one)
             if not is_known(path):
                 said = "People are not sorted by that."
-                raise EwsViolation("ErrorSortByPropertyNotFoundOrNotSupported", said)
+                raise EwsViolation("ErrorUnsupportedPathForSortGroup", said)
             return Order(path, direction == "Descending")
     raise SchemaViolation("FieldOrder names no property.")
 

@@ -12,6 +12,7 @@ from postern.protocols.ews import paths
 from postern.protocols.ews.paths import PATH_ELEMENTS, Path
 from postern.protocols.ews.reading import attribute, children, choice, integer, local, need, only
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
+from postern.protocols.soap.writing import attribute as quoted
 
 MAX_DEPTH = 30
 MAX_NODES = 500
@@ -40,31 +41,31 @@ class Relation(Enum):
     LESS_OR_EQUAL = "IsLessThanOrEqualTo"
 
 
-class And(msgspec.Struct, frozen=True):
+class And(msgspec.Struct, frozen=True, tag=True):
     """All of them."""
 
     of: tuple[Restriction, ...]
 
 
-class Or(msgspec.Struct, frozen=True):
+class Or(msgspec.Struct, frozen=True, tag=True):
     """Any of them."""
 
     of: tuple[Restriction, ...]
 
 
-class Not(msgspec.Struct, frozen=True):
+class Not(msgspec.Struct, frozen=True, tag=True):
     """Not that."""
 
     of: Restriction
 
 
-class Exists(msgspec.Struct, frozen=True):
+class Exists(msgspec.Struct, frozen=True, tag=True):
     """The item has the property."""
 
     path: Path
 
 
-class Contains(msgspec.Struct, frozen=True):
+class Contains(msgspec.Struct, frozen=True, tag=True):
     """A text has another in it."""
 
     path: Path
@@ -73,7 +74,7 @@ class Contains(msgspec.Struct, frozen=True):
     comparison: str
 
 
-class Compare(msgspec.Struct, frozen=True):
+class Compare(msgspec.Struct, frozen=True, tag=True):
     """A property with a constant or another property."""
 
     relation: Relation
@@ -82,7 +83,7 @@ class Compare(msgspec.Struct, frozen=True):
     other: Path | None = None
 
 
-class Excludes(msgspec.Struct, frozen=True):
+class Excludes(msgspec.Struct, frozen=True, tag=True):
     """None of the bits is set."""
 
     path: Path
@@ -147,3 +148,22 @@ def _mask(value: str) -> int:
         except ValueError:
             raise SchemaViolation("Bitmask is no number.") from None
     return integer(value, "Bitmask", 0, 2**32 - 1)
+
+
+def xml(node: Restriction) -> str:
+    """What goes into Restriction."""
+    if isinstance(node, And | Or):
+        return f"<t:{type(node).__name__}>{''.join(xml(one) for one in node.of)}</t:{type(node).__name__}>"
+    if isinstance(node, Not):
+        return f"<t:Not>{xml(node.of)}</t:Not>"
+    path = node.path.xml()
+    if isinstance(node, Exists):
+        return f"<t:Exists>{path}</t:Exists>"
+    if isinstance(node, Contains):
+        how = f'ContainmentMode="{node.mode}" ContainmentComparison="{node.comparison}"'
+        return f'<t:Contains {how}>{path}<t:Constant Value="{quoted(node.constant)}"/></t:Contains>'
+    if isinstance(node, Excludes):
+        return f'<t:Excludes>{path}<t:Bitmask Value="{node.mask}"/></t:Excludes>'
+    operand = node.other.xml() if node.other is not None else f'<t:Constant Value="{quoted(node.constant)}"/>'
+    name = node.relation.value
+    return f"<t:{name}>{path}<t:FieldURIOrConstant>{operand}</t:FieldURIOrConstant></t:{name}>"

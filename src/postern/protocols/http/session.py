@@ -80,7 +80,7 @@ class Session:
     """What one connection sends. `feed`, then `next_event` until it is None."""
 
     __slots__ = ("_begun", "_content", "_ended", "_events", "_fed", "_fields", "_head_size", "_in_body", "_limits",
-                 "_overhead", "_parser", "_url", "_violation")  # fmt: skip
+                 "_overhead", "_parser", "_piece", "_url", "_violation")  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -96,6 +96,7 @@ class Session:
         self._head_size = 0
         self._overhead = 0
         self._content = 0
+        self._piece = 0
 
     @property
     def idle(self) -> bool:
@@ -111,7 +112,7 @@ class Session:
             if not data:
                 return
             self._parser = httptools.HttpRequestParser(self)
-        content = self._content
+        self._piece = 0
         self._ended = False
         self._fed = len(data) + self._head_size
         try:
@@ -121,7 +122,7 @@ class Session:
         except httptools.HttpParserError as error:
             self._refuse(*_explain(data, self._in_body, error))
         if self._violation is None:
-            self._bound(len(data), self._content - content)
+            self._bound(len(data), self._piece)
 
     def next_event(self) -> Event | None:
         """A head, then pieces of its body, then END; None wants more octets. Raises HttpViolation."""
@@ -132,7 +133,7 @@ class Session:
         return None
 
     def _bound(self, fed: int, content: int) -> None:
-        """What has come and is no content."""
+        """What has come and is no content; `content`: of whatever requests the octets are."""
         if not self._in_body:
             # where other requests end in the same octets, the share of this one is not known: the next ones tell
             self._head_size += 0 if self._ended else fed
@@ -183,6 +184,7 @@ class Session:
         """A piece of content."""
         if self._violation is None:
             self._content += len(body)
+            self._piece += len(body)
             self._events.append(body)
 
     def on_message_complete(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from postern.model.actions import Target
 from postern.model.ids import FolderId
-from postern.model.items import Folder, SpecialUse
+from postern.model.items import Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Mailbox
 
@@ -22,9 +22,9 @@ class Folders:
         self._uses: dict[SpecialUse, FolderId] = {
             folder.special: folder.id for folder in folders if folder.special is not SpecialUse.NONE
         }
-        self._by_id = {folder.id: folder for folder in folders}
+        self._by_id = {one.id: one for one in folders if one.folder_class is not FolderClass.ROOT}
         for folder in folders:  # parents come before children
-            if folder.hidden:
+            if folder.hidden or folder.folder_class is FolderClass.ROOT:  # such hold nothing
                 continue
             above = f"{paths[folder.parent]}/" if folder.parent in paths else ""
             paths[folder.id] = above + folder.name

@@ -12,7 +12,7 @@ from postern.model.ids import ChangeNumber, FolderId
 from postern.model.items import Folder, FolderClass, SpecialUse
 from postern.model.properties import CONTAINER_CLASS, MAX_PROPERTIES_BYTES, changed, pack
 from postern.model.refusal import Reason, Refusal
-from postern.model.sync import FolderChanges
+from postern.model.sync import FolderChanges, GoneFolder
 from postern.store.interface import associated
 from postern.store.sqlite import transfer
 from postern.store.sqlite.connection import rows
@@ -29,7 +29,8 @@ INBOX = FolderId(1)
 
 _SELECT = (
     "SELECT f.id, f.parent, f.name, f.class, f.special, c.uid_validity, c.uid_next, c.messages, c.unseen, c.deleted,"
-    " c.size_bytes, c.changed, f.subscribed, f.recent_from, f.altered, f.hidden, f.properties"
+    " c.size_bytes, c.changed, f.subscribed, f.recent_from, f.altered, f.hidden, f.properties,"
+    " f.moved, f.former"
     " FROM folders f CROSS JOIN counters c ON c.id = f.id"
 )
 _ALL = (
@@ -64,7 +65,7 @@ def _folder(row: Any) -> Folder:
         rest[1],
         rest[2],
         bool(rest[3]),
-        rest[4],
+        *rest[4:],
     )
 
 
@@ -172,8 +173,10 @@ def rename(txn: Txn, folder: FolderId, parent: FolderId | None, name: str) -> No
     if len(ancestors) >= MAX_DEPTH:
         raise Refusal(Reason.TOO_MANY, "folders nest too deeply")
     _refuse_taken(txn, parent, name, except_for=folder)
+    moved, former = (txn.change(), current.parent) if parent != current.parent else (current.moved, current.former)
     txn.execute(
-        "UPDATE folders SET parent = ?, name = ?, altered = ? WHERE id = ?", (parent, name, txn.change(), folder)
+        "UPDATE folders SET parent = ?, name = ?, altered = ?, moved = ?, former = ? WHERE id = ?",
+        (parent, name, txn.change(), moved, former, folder),
     )
 
 
@@ -189,7 +192,7 @@ def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
         transfer.expunge(txn, associated(folder), None, only_deleted=False, purge=True)
         txn.execute("DELETE FROM tombstones WHERE folder = ?", (-folder,))
         txn.execute("DELETE FROM counters WHERE id = ?", (-folder,))
-    txn.execute("INSERT INTO folders_gone VALUES (?, ?)", (txn.change(), folder))
+    txn.execute("INSERT INTO folders_gone VALUES (?, ?, ?)", (txn.change(), folder, current.parent))
     txn.execute("DELETE FROM tombstones WHERE folder = ?", (folder,))
     txn.execute("DELETE FROM views WHERE folder = ?", (folder,))
     txn.execute("DELETE FROM folders WHERE id = ?", (folder,))
@@ -261,8 +264,8 @@ def changes(db: apsw.Connection, since: int, incarnation: int) -> FolderChanges:
     there = tree(db)
     created = [folder for folder in there if folder.id in made]
     updated = [folder for folder in there if folder.altered > since and folder.id not in made]
-    gone = rows(db, "SELECT folder FROM folders_gone WHERE changed > ?", (since,)) if since else []
-    return FolderChanges(own, upto, created, updated, [row[0] for row in gone], True)
+    gone = rows(db, "SELECT folder, parent FROM folders_gone WHERE changed > ?", (since,)) if since else []
+    return FolderChanges(own, upto, created, updated, [GoneFolder(*row) for row in gone], True)
 
 
 def position(db: apsw.Connection) -> tuple[int, ChangeNumber, ChangeNumber]:

@@ -15,7 +15,7 @@ import apsw
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
 
-LAYOUT_VERSION = 6
+LAYOUT_VERSION = 7
 """`PRAGMA user_version` of a file written by this program."""
 
 BLOCK = 4096
@@ -197,7 +197,14 @@ CREATE TABLE views (
 );
 """
 
-_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3, _LAYOUT_4, _LAYOUT_5, _LAYOUT_6)
+# Where a folder was before it was moved, and when that was; where a removed one was.
+_LAYOUT_7 = """
+ALTER TABLE folders ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE folders ADD COLUMN former INTEGER;
+ALTER TABLE folders_gone ADD COLUMN parent INTEGER;
+"""
+
+_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3, _LAYOUT_4, _LAYOUT_5, _LAYOUT_6, _LAYOUT_7)
 """Step n brings a file from layout n to n + 1."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from ews_schema import check
 from lxml import etree
+from tests.ews_schema import check_envelope
 
 from postern.config.settings import Authentication, Server, Settings
 from postern.directory.interface import Domain, NewAccount, RecipientKind
@@ -66,8 +66,7 @@ class Reply:
         self.raw = raw
         self.root = etree.fromstring(raw)
         self.body = self.root.find(f"{{{S}}}Body")[0]
-        if self.status == 200:
-            check(self.body)
+        check_envelope(self.root, status)
 
     def all(self, path: str) -> list[etree._Element]:
         return self.body.xpath(path, namespaces=NS)

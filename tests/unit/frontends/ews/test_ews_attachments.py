@@ -255,3 +255,17 @@ async def test_when_a_password_ends(anna):
     assert reply.status == 200 and reply.text("//m:PasswordExpirationDate").startswith("9999")
     other = "<m:GetPasswordExpirationDate><m:MailboxSmtpAddress>boris@example.org</m:MailboxSmtpAddress></m:GetPasswordExpirationDate>"
     assert await fault(anna, anna.envelope(other)) == "ErrorNonExistentMailbox"
+
+
+async def test_an_attached_appointment_keeps_its_zone(anna):
+    """exchangelib and Outlook for Mac name one with each appointment."""
+    item = await anna.save("<t:Subject>outer</t:Subject>")
+    inner = (
+        "<t:Subject>Dinner</t:Subject><t:Start>2026-05-06T07:00:00+02:00</t:Start><t:End>2026-05-06T08:00:00+02:00"
+        '</t:End><t:StartTimeZone Id="W. Europe Standard Time"/><t:EndTimeZone Id="W. Europe Standard Time"/>'
+    )
+    reply = (await anna.ask(attach(item, item_attachment("CalendarItem", inner)))).ok()
+    made = reply.one("//t:AttachmentId").get("Id")
+    got = (await anna.ask(f"<m:GetAttachment>{ids_of(made)}</m:GetAttachment>")).ok()
+    assert got.text("//t:CalendarItem/t:Start") == "2026-05-06T05:00:00Z"
+    assert got.texts("//t:CalendarItem/t:Subject") == ["Dinner"]

@@ -40,8 +40,12 @@ async def test_a_message_goes_out_and_comes_back(anna):
     before, after = (await anna.get(named[0])).ok(), (await anna.get(made)).ok()
     for what in ("t:Subject", "t:DateTimeReceived", "t:Categories/t:String", "t:InternetMessageId"):
         assert before.texts(f"//{what}") == after.texts(f"//{what}")
+    key = after.one("//t:ItemId").get("ChangeKey")
+    (await anna.ask(update((made, key), set_("item:Subject", "<t:Subject>other</t:Subject>")))).ok()
+    assert (await anna.get(made)).ok().text("//t:Subject") == "other"
     again = (await anna.ask(upload(folder, data, "Update", made))).ok()
     assert again.one("//m:ItemId").get("Id") == made
+    assert (await anna.get(made)).ok().texts("//t:Subject") == before.texts("//t:Subject")
     (
         await anna.ask(
             f'<m:DeleteItem DeleteType="HardDelete"><m:ItemIds><t:ItemId Id="{made}"/></m:ItemIds></m:DeleteItem>'

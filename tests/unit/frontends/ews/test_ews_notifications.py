@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 from ews_world import Client, Reply, World
-from test_ews_folders import named
+from test_ews_folders import by_id, get, named
 from test_ews_messages import MIME, set_, update
 
 from postern.frontends.ews import happening, streaming, subscribing
@@ -173,9 +173,6 @@ class Connection:
         raw = await asyncio.wait_for(self.came.get(), 30)
         if raw is None:
             return None
-        # clients look for these two among the messages; the schema, which Reply asks, has them among the types
-        for name in (b"Notification>", b"SubscriptionId>"):
-            raw = raw.replace(b"<m:" + name, b"<t:" + name).replace(b"</m:" + name, b"</t:" + name)
         return Reply(200, raw)
 
     async def leave(self) -> None:
@@ -297,3 +294,69 @@ async def test_the_calendar_tells_that_free_and_busy_have_changed(anna):
     events = (await anna.ask(get_events(subscription, mark))).ok()
     assert kinds(events) == ["FreeBusyChangedEvent"]
     assert events.one("//t:FreeBusyChangedEvent/t:ItemId").get("Id") == item
+
+
+def move_folder(folder: str, target: str) -> str:
+    return (
+        f'<m:MoveFolder><m:ToFolderId>{target}</m:ToFolderId><m:FolderIds><t:FolderId Id="{folder}"/></m:FolderIds>'
+        "</m:MoveFolder>"
+    )
+
+
+@pytest.mark.parametrize("watched", ["all", "old parent", "new parent", "itself"])
+async def test_a_moved_folder_tells_both_parents(anna, watched):
+    """MS-OXWSNTIF 2.2.4.6 MovedCopiedEventType, and the id stays."""
+    one, two = await anna.folder("One"), await anna.folder("Two")
+    moved = await anna.folder("Moved", by_id(one))
+    body = subscribe(folders=() if watched == "all" else ("inbox",), events=ALL)
+    place = {"old parent": one, "new parent": two, "itself": moved}.get(watched, "")
+    told = (await anna.ask(body.replace(named("inbox"), by_id(place)))).ok()
+    subscription, mark = told.text("//m:SubscriptionId"), told.text("//m:Watermark")
+    (await anna.ask(move_folder(moved, by_id(two)))).ok()
+    reply = (await anna.ask(get_events(subscription, mark))).ok()
+    assert kinds(reply) == ["MovedEvent"]
+    found = {each.tag.rpartition("}")[2]: each.get("Id") for each in reply.one("//t:MovedEvent")}
+    assert (found["FolderId"], found["ParentFolderId"]) == (moved, two)
+    assert (found["OldFolderId"], found["OldParentFolderId"]) == (moved, one)
+    # another name, later, is no move
+    mark = reply.texts("//t:Watermark")[-1]
+    renamed = "<t:Folder><t:DisplayName>New</t:DisplayName></t:Folder>"
+    (
+        await anna.ask(
+            f"<m:UpdateFolder><m:FolderChanges><t:FolderChange>{by_id(moved)}<t:Updates><t:SetFolderField>"
+            f'<t:FieldURI FieldURI="folder:DisplayName"/>{renamed}</t:SetFolderField></t:Updates></t:FolderChange>'
+            "</m:FolderChanges></m:UpdateFolder>"
+        )
+    ).ok()
+    reply = (await anna.ask(get_events(subscription, mark))).ok()
+    assert kinds(reply) == ([] if watched == "old parent" else ["ModifiedEvent"])
+
+
+async def test_a_folder_moved_to_the_top_and_elsewhere(anna):
+    one = await anna.folder("One")
+    moved = await anna.folder("Moved", by_id(one))
+    subscription, mark = await pull(anna, folders=("inbox", "drafts"), events=ALL)
+    (await anna.ask(move_folder(moved, named("msgfolderroot")))).ok()
+    assert not kinds((await anna.ask(get_events(subscription, mark))).ok())  # neither parent is watched
+    subscription, mark = await pull(anna, folders=("msgfolderroot",), events=ALL)
+    (await anna.ask(move_folder(moved, by_id(one)))).ok()
+    reply = (await anna.ask(get_events(subscription, mark))).ok()
+    top = (await anna.ask(get(named("msgfolderroot")))).ok().one("//t:FolderId").get("Id")
+    assert reply.one("//t:MovedEvent/t:OldParentFolderId").get("Id") == top
+    subscription, mark = await pull(anna, folders=())  # who does not ask for moves
+    (await anna.ask(move_folder(moved, named("inbox")))).ok()
+    assert kinds((await anna.ask(get_events(subscription, mark))).ok()) == ["ModifiedEvent"]
+
+
+async def test_a_removed_folder_tells_its_parent(anna):
+    one = await anna.folder("One")
+    gone = await anna.folder("Gone", by_id(one))
+    body = subscribe(folders=("inbox",), events=ALL).replace(named("inbox"), by_id(one))
+    told = (await anna.ask(body)).ok()
+    (
+        await anna.ask(
+            f'<m:DeleteFolder DeleteType="HardDelete"><m:FolderIds>{by_id(gone)}</m:FolderIds></m:DeleteFolder>'
+        )
+    ).ok()
+    reply = (await anna.ask(get_events(told.text("//m:SubscriptionId"), told.text("//m:Watermark")))).ok()
+    assert [each.get("Id") for each in reply.one("//t:DeletedEvent")[2:]] == [gone, one]

@@ -142,7 +142,7 @@ async def test_questions_that_are_none(anna):
     elsewhere = restricted("Title", "c").replace("persona:", "item:")
     assert (await anna.ask(find(BOOK, more=elsewhere))).text("//m:ResponseCode") == "ErrorUnsupportedPathForQuery"
     sorted_ = order("Title").replace("persona:", "item:")
-    assert await fault(anna, anna.envelope(find(BOOK, more=sorted_))) == "ErrorSortByPropertyNotFoundOrNotSupported"
+    assert await fault(anna, anna.envelope(find(BOOK, more=sorted_))) == "ErrorUnsupportedPathForSortGroup"
     nowhere = '<m:ParentFolderId><t:FolderId Id="rubbish"/></m:ParentFolderId>'
     assert (await anna.ask(find(nowhere))).text("//m:ResponseCode") == "ErrorInvalidIdMalformed"
     anna.version = "Exchange2010_SP2"

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 
 import pytest
-from ews_schema import check
 from ews_world import NS, World
 from lxml import etree
+from tests.ews_schema import check
 
 from postern.frontends.ews import pushing, subscribing
 from postern.frontends.ews.push_places import PushPlaces

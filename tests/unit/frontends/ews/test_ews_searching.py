@@ -310,3 +310,44 @@ async def test_the_standard_grouping_is_by_conversation_topic(anna, order):
         for group in reply.all("//t:GroupedItems")
     ]
     assert len(topics) == len(WORDS) and all(len(one) == 1 for one in topics)
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "found"),
+    [
+        ("IsEqualTo", "a", True),
+        ("IsEqualTo", "b", True),
+        ("IsEqualTo", "ab", False),
+        ("IsNotEqualTo", "b", False),
+        ("IsNotEqualTo", "c", True),
+        ("IsGreaterThan", "a", True),
+        ("IsGreaterThan", "b", False),
+        ("IsLessThanOrEqualTo", "a", True),
+    ],
+)
+async def test_one_of_several_values_will_do(anna, relation, value, found):
+    """exchangelib's `contains` of a list asks for each of its values with IsEqualTo."""
+    path = (
+        '<t:ExtendedFieldURI PropertySetId="c11ff724-aa03-4555-9952-8fa248a11c3e" PropertyName="several"'
+        ' PropertyType="StringArray"/>'
+    )
+    values = (
+        f"<t:ExtendedProperty>{path}<t:Values><t:Value>a</t:Value><t:Value>b</t:Value></t:Values></t:ExtendedProperty>"
+    )
+    await anna.save(f"<t:Subject>x</t:Subject>{values}")
+    limits = (
+        f'<m:Restriction><t:{relation}>{path}<t:FieldURIOrConstant><t:Constant Value="{value}"/>'
+        f"</t:FieldURIOrConstant></t:{relation}></m:Restriction>"
+    )
+    assert len((await anna.find("drafts", more=limits)).ok().ids()) == found
+
+
+@pytest.mark.parametrize("folder", ["msgfolderroot", "root"])
+@pytest.mark.parametrize("more", ["", '<m:SortOrder><t:FieldOrder Order="Ascending"><t:FieldURI FieldURI="item:Subject"/>'
+                                  "</t:FieldOrder></m:SortOrder>"], ids=["", "sorted"])  # fmt: skip
+async def test_the_roots_hold_no_items(anna, folder, more):
+    """Programs that look into every folder look into these too."""
+    await anna.save("<t:Subject>x</t:Subject>")
+    reply = (await anna.find(folder, more=more)).ok()
+    assert not reply.ids() and reply.one("//m:RootFolder").get("TotalItemsInView") == "0"
+    assert reply.one("//m:RootFolder").get("IncludesLastItemInRange") == "true"

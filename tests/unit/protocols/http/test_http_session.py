@@ -213,3 +213,34 @@ def test_an_idle_session_keeps_no_parser():
     session.feed(b"GET /2 HTTP/1.1\r\n")
     session.release()
     assert not session.idle
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_the_body_of_one_request_does_not_count_for_the_next(released):
+    """A large request, and then one whose head comes before its body."""
+    session = Session(Limits())
+    large, small = 1 << 20, 3
+
+    def post(size: int) -> bytes:
+        return b"POST /b HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % size
+
+    def come() -> list[object]:
+        found = []
+        while (event := session.next_event()) is not None:
+            found.append(event.length if isinstance(event, RequestHead) else event)
+        return found
+
+    session.feed(post(large))
+    assert come() == [large]
+    session.feed(b"x" * (large - 1))
+    come()
+    if released:
+        session.feed(b"x")
+        assert come()[-1] == END
+        session.release()
+        session.feed(post(small))
+    else:
+        session.feed(b"x" + post(small))
+    assert come()[-1] == small
+    session.feed(b"abc")
+    assert come() == [b"abc", END]

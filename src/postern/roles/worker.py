@@ -99,6 +99,7 @@ class Worker:
             parts.clock,
             self._journal_failed,
             segment_bytes=self._settings.store.segment_bytes,
+            spool_bytes=self._settings.store.spool_bytes,
         )
         assistants = self._assistants = OutboxRunner(parts.store, parts.claims)
         rules = AtDelivery(
@@ -118,7 +119,7 @@ class Worker:
             parts.tracker,
             parts.clock,
             self._journal_failed,
-            MailflowSettings(host_name=self._settings.server.hostname),
+            MailflowSettings(self._settings.server.hostname, self._settings.smtp.max_received),
             rules,
             assistants,
         )

@@ -6,8 +6,8 @@ import pytest
 
 from postern.directory.interface import AccountChange, Alias, Domain, DomainKind, NewAccount, Via
 from postern.directory.sqlite import SqliteDirectory
-from postern.net.clock import SystemEntropy
 from postern.model.refusal import Reason, Refusal
+from postern.net.clock import SystemEntropy
 
 
 async def test_finds_an_account_however_it_is_written(directory):

@@ -1,7 +1,7 @@
 """Passwords: hashing with argon2id, verifying what other servers left, SCRAM-SHA-256 keys.
 
-A stored hash is `{SCHEME}value` with Dovecot's scheme names; without a scheme, `$...` is a crypt hash. Everything here
-costs milliseconds and lets go of the interpreter lock, so services call it in threads.
+A stored hash is `{SCHEME}value` with Dovecot's scheme names; without a scheme, `$...` is a crypt hash. What is not
+`is_quick` costs milliseconds and lets go of the interpreter lock, so services call it in threads.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ def scheme_of(stored: str) -> tuple[str, str]:
 def is_dated(stored: str) -> bool:
     """Whether a hash came from elsewhere, in a scheme that new passwords are not kept in."""
     return scheme_of(stored)[0] != "ARGON2ID"
+
+
+def is_quick(stored: str) -> bool:
+    """Whether `verify` takes microseconds: a plain digest, which needs no thread. Most come from another server."""
+    scheme = scheme_of(stored)[0]
+    return scheme in _DIGESTS or scheme in _SALTED or scheme == "PLAIN"
 
 
 def check_hash(stored: str) -> str:

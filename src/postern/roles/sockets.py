@@ -14,7 +14,7 @@ from postern.certificates.place import Place
 from postern.config.listeners import Listening, listeners
 from postern.config.settings import Settings
 from postern.net.listener import BindError, bind, claim
-from postern.net.tls import ServerContext, Wrapping, server_context
+from postern.net.tls import WEB_TICKETS, ServerContext, Wrapping, server_context
 from postern.roles.instance import StartError
 
 METRICS = "metrics"
@@ -117,12 +117,13 @@ def tls_contexts(settings: Settings) -> TlsContexts:
     answers = None
     if settings.acme.directory and settings.acme.challenge == "tls-alpn-01":
         answers = Place(settings.data_dir).challenges
-    web = _asking(settings, "[http] client_ca", settings.http.client_ca, answers) or mail
+    web = _context(settings, "[http] client_ca", settings.http.client_ca, answers, tickets=WEB_TICKETS)
     external: Wrapping | None
     if settings.authentication.front_end_certificates:
         external = _taking_any(settings)
     else:
-        external = _asking(settings, "[authentication] client_ca", settings.authentication.client_ca)
+        authorities = settings.authentication.client_ca
+        external = _context(settings, "[authentication] client_ca", authorities) if authorities else None
     return TlsContexts(mail, web, external)
 
 
@@ -139,11 +140,13 @@ def _taking_any(settings: Settings) -> Wrapping:
         raise StartError(f"[authentication] front_end_certificates: {error}") from error
 
 
-def _asking(settings: Settings, key: str, clients: str, answers: Path | None = None) -> ServerContext | None:
-    """A context that asks for certificates of some authorities, or answers ACME; None: neither. Raises StartError."""
-    if not clients and answers is None:
-        return None
+def _context(
+    settings: Settings, key: str, clients: str, answers: Path | None = None, *, tickets: int = 0
+) -> ServerContext:
+    """A context that may ask for certificates of some authorities or answer ACME (net.tls). Raises StartError."""
     try:
-        return server_context(settings.certificate, settings.key, Path(clients) if clients else None, answers)
+        return server_context(
+            settings.certificate, settings.key, Path(clients) if clients else None, answers, tickets=tickets
+        )
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartError(f"{key}: {clients} cannot be used: {error}") from error

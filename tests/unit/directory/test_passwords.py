@@ -37,6 +37,25 @@ def test_hashes_of_other_servers(stored):
         assert not passwords.verify("passwore", stored)
 
 
+@pytest.mark.parametrize(
+    ("stored", "quick"),
+    [
+        ("{PLAIN}password", True),
+        ("{SHA256.HEX}5e88", True),
+        ("{SSHA512}eA==", True),
+        ("{SHA512-CRYPT}$6$x$y", False),
+        ("$6$x$y", False),
+        ("{PBKDF2-SHA256}1000$x$y", False),
+        ("{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$x", False),
+        ("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$x", False),
+        ("{NONSENSE}x", False),
+        ("", False),
+    ],
+)
+def test_only_plain_digests_are_quick(stored, quick):
+    assert passwords.is_quick(stored) is quick
+
+
 def test_crypt_hashes_by_the_specification_of_drepper():
     # test vectors of "Unix crypt using SHA-256 and SHA-512"
     vector = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"

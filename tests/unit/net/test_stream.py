@@ -6,15 +6,17 @@ import asyncio
 import hashlib
 import os
 import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 from tests.unit.net.conftest import listening
 
 from postern.net import stream as stream_module
 from postern.net.client import connect
 from postern.net.listener import BindError, bind, serve
 from postern.net.stream import Stopping, Stream
-from postern.net.tls import ServerContext, TlsFailure, client_context
+from postern.net.tls import WEB_TICKETS, ServerContext, TlsFailure, client_context, server_context
 
 
 async def echo(stream: Stream) -> None:
@@ -191,6 +193,21 @@ async def test_implicit_tls_facts(context: ServerContext) -> None:
         assert client.tls is not None
         assert server.server_end_point == hashlib.sha256(client.tls.peer_certificate).digest()
         client.close()
+
+
+@pytest.mark.parametrize("tickets", [0, WEB_TICKETS])
+async def test_session_tickets_go_to_the_web_only(tmp_path: Path, tickets: int) -> None:
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    made = server_context(tmp_path / "cert.pem", tmp_path / "key.pem", tickets=tickets)
+    async with listening(echo, made) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_context())
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"  # a ticket comes before anything else
+        session = writer.get_extra_info("ssl_object").session
+        assert bool(session and session.has_ticket) is bool(tickets)
+        writer.close()
 
 
 async def arrived(stream: Stream) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import statistics
 import subprocess
 import sys
@@ -468,6 +470,17 @@ async def test_excess_passwords_are_refused_as_temporary_and_one_peer_leaves_roo
     assert reasons.count(Reason.TRY_LATER) == 18 and reasons.count(Reason.BAD_CREDENTIALS) == 2
     assert Reason.TRY_LATER.temporary
     assert not any(isinstance(one, BaseException) for one in found[20:])
+
+
+async def test_a_plain_digest_takes_no_place_in_the_queue_for_dear_ones(world):
+    anna = await world.directory.login(ANNA)
+    await world.directory.set_password(anna.id, *new_credentials(PASSWORD, SystemEntropy(), CHEAP))
+    digest = "{SHA512}" + base64.b64encode(hashlib.sha512(PASSWORD.encode()).digest()).decode()
+    auth = world.open(threads=1, max_waiting=0, failures_per_address=0)
+    assert await refused(sign_in(auth)) is Reason.TRY_LATER
+    await world.directory.set_password(anna.id, digest, None)
+    assert (await sign_in(auth)).address == ANNA
+    assert await refused(sign_in(auth, "wrong")) is Reason.BAD_CREDENTIALS
 
 
 SLEEPER = """

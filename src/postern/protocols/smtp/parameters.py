@@ -6,9 +6,10 @@ import re
 
 from postern.model.refusal import ProtocolViolation
 
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([\x21-\x7e\u00a0-\U0010ffff]+))?")
+# a set that says what is not in it compiles at once, one that reaches to U+10FFFF takes 10 ms
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20\x7f-\x9f]+))?")
 _XTEXT = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")
-_UTF8_ADDRESS = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e\u00a0-\U0010ffff]|\\x\{[0-9A-F]{2,6}\})*")
+_UTF8_ADDRESS = re.compile(r"(?:[^\x00-\x20+=\\\x7f-\x9f]|\\x\{[0-9A-F]{2,6}\})*")
 _HEX = re.compile(r"\+([0-9A-F]{2})")
 _EMBEDDED = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 

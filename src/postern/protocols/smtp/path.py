@@ -12,12 +12,14 @@ DOMAIN_LIMIT_BYTES = 255
 PATH_LIMIT_BYTES = 256
 """RFC 5321 4.5.3.1; the path's limit counts the angle brackets."""
 
-# Non-ASCII starts after the C1 controls.
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff]+"
+# Non-ASCII starts after the C1 controls. Sets say what is not in them: a set that reaches to U+10FFFF takes 10 ms to
+# compile, at each start.
+_ATEXT = r"""[^\x00-\x20"(),.:;<>@\[\\\]\x7f-\x9f]+"""
 _DOT_STRING = rf"{_ATEXT}(?:\.{_ATEXT})*"
-_QUOTED = r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u00a0-\U0010ffff]|\\[\x20-\x7e])*"'
+_QUOTED = r'"(?:[^\x00-\x1f"\\\x7f-\x9f]|\\[\x20-\x7e])*"'
 # The underscore is no host name character, but is found in real domains.
-_LABEL = r"[A-Za-z0-9_\u00a0-\U0010ffff](?:[A-Za-z0-9_\-\u00a0-\U0010ffff]*[A-Za-z0-9_\u00a0-\U0010ffff])?"
+_LETTER = r"[^\x00-/:-@\[-\^`{-\x9f]"
+_LABEL = rf"{_LETTER}(?:[^\x00-,./:-@\[-\^`{{-\x9f]*{_LETTER})?"
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _LITERAL = r"\[[0-9A-Za-z.:\-]{2,64}\]"
 

@@ -70,7 +70,7 @@ class SelectedFolder:
         self.folder: FolderId = view.folder.id
         self.uid_validity = view.folder.uid_validity
         self.uids: array[int] = view.uids
-        self.uid_next = view.folder.uid_next
+        self.uid_next: int = view.folder.uid_next
         """Every message below it is in the view or has left the folder."""
         self.recent_from: int = view.folder.recent_from
         self.since: ChangeNumber = view.folder.changed

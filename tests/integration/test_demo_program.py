@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -87,3 +88,21 @@ def test_data_stays_where_it_was_put_and_is_served_again(tmp_path):
         assert again.returncode == 1 and "already uses the data directory" in again.stderr
     finally:
         assert second.stop(signal.SIGTERM) == 0
+
+
+def test_broken_off_while_it_is_made_it_says_nothing_and_is_made_anew(tmp_path):
+    data = tmp_path / "data"
+    # a shell's background job, such as this test may be, has its children ignore Ctrl-C
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "postern", "demo", "--data", str(data)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (data / "mailboxes").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "")
+    again = Demo("--data", str(data), "--workers", "1")
+    try:
+        assert again.inbox(0) > 100
+    finally:
+        again.stop(signal.SIGTERM)

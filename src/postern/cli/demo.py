@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from postern.cli.output import fail, print_json
 from postern.cli.serve import serve_settings
 from postern.config.loading import load
 from postern.config.settings import Settings
+from postern.model.refusal import Refusal
 
 if TYPE_CHECKING:
     from postern.roles.supervisor import Ready
@@ -88,18 +90,21 @@ def prepare(place: Path, port_base: int, workers: int) -> Settings:
     """Write settings and certificate, and let a child make people and mail: the supervisor opens no database."""
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     config = place / "postern.toml"
-    if (place / "directory.db").exists() and not (place / "demo").exists():
+    begun = place / "demo.begun"
+    if (place / "directory.db").exists() and not (place / "demo").exists() and not begun.exists():
         fail(_("{data} holds an organisation that is no demonstration", data=place))
     config.write_text(render_config(port_base, workers), "utf-8")
     settings = load(config)
     if not (place / "demo").exists():
         # an unfinished attempt left nothing that anybody relies on
+        begun.touch()
         for name in ("directory.db", "directory.db-wal", "directory.db-shm", "queue.db", "failures.db"):
             (place / name).unlink(missing_ok=True)
         for name in ("mailboxes", "journal"):
             shutil.rmtree(place / name, ignore_errors=True)
         in_child(settings)
         (place / "demo").touch()
+        begun.unlink()
     return settings
 
 
@@ -155,12 +160,22 @@ def in_child(settings: Settings) -> None:
         try:
             fill(settings)
             code = 0
+        except KeyboardInterrupt:
+            pass  # the parent hears it too
+        except (Refusal, OSError) as problem:
+            sys.stderr.write(f"postern: {problem}\n")
         except BaseException:
             traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
+    try:
+        status = os.waitpid(pid, 0)[1]
+    except KeyboardInterrupt:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+        raise
+    if os.waitstatus_to_exitcode(status) != 0:
         fail(_("the demonstration could not be set up"))
 
 

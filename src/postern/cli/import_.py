@@ -65,6 +65,9 @@ def imap(  # noqa: D103, PLR0913 - one option for each thing that can be said
     password: ImapPassword = None,
     master_user: Annotated[str, Parameter(help=_("Sign in as this master user, for the user."))] = "",
     token: Annotated[bool, Parameter(negative="", help=_("The password is an access token (XOAUTH2)."))] = False,
+    sieve_port: Annotated[
+        int, Parameter(help=_("Bring Sieve scripts too, by ManageSieve from this port there (mostly 4190)."))
+    ] = 0,
     list: Annotated[
         Path | None,
         Parameter(help=_("A file with a line `address user password` for each mailbox; the last two may be missing.")),
@@ -95,6 +98,7 @@ def imap(  # noqa: D103, PLR0913 - one option for each thing that can be said
             row[2] or secret,
             master_user,
             token,
+            sieve_port,
         )
         return lambda: ImapSource(server)
 

@@ -23,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     language.use(chosen or language.from_environment(dict(os.environ)))
     wanted = launch.recognise(given)
     if wanted is not None:
-        raise SystemExit(launch.start(wanted))
+        try:
+            raise SystemExit(launch.start(wanted))
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
     from postern.cli.commands import build
 
     run(build(), given)

@@ -74,7 +74,11 @@ async def open_directory(settings: Settings) -> AsyncIterator[SqliteDirectory]:
     require_organisation(settings)
     bus = SharedBus(settings.data_dir / "bus", None)
     directory = SqliteDirectory(
-        settings.data_dir / "directory.db", SystemEntropy(), SystemClock(), lambda number: bus.publish(0, number)
+        settings.data_dir / "directory.db",
+        SystemEntropy(),
+        SystemClock(),
+        lambda number: bus.publish(0, number),
+        settings.server.hostname,
     )
     try:
         yield directory

@@ -53,12 +53,17 @@ class DirectoryFile:
         entropy: Entropy,
         clock: Clock | None = None,
         tell: Callable[[int], None] | None = None,
+        host_name: str = "",
     ) -> None:
-        """`tell` is called after a commit in which the life of an account changed, with the new generation."""
+        """`tell` is called after a commit in which the life of an account changed, with the new generation.
+
+        `host_name`: this server's, at which postmaster and abuse are reached though it be no accepted domain.
+        """
         self.path = path
         self._entropy = entropy
         self._clock = clock
         self._tell = tell
+        self._host_name = host_name.lower().rstrip(".")
         self._ended = 0
         self._db = schema.connect(path)
         self._version = -1

@@ -52,7 +52,9 @@ class Resolving(PermissionTables):
             return self._role(key, local, domain) or Resolution(key, _NOWHERE)
         domain = accepted.get(name)
         if domain is None:
-            return Resolution(key, None)
+            # the server's own letters come from there: DSNs, what rules could not do
+            own = name == self._host_name and self._role(key, local, next(iter(accepted.values()), _NOWHERE))
+            return own or Resolution(key, None)
         return (
             self._direct(key, key, domain, Via.EXACT)
             or self._plus(key, local, name, domain)

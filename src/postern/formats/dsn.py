@@ -184,7 +184,8 @@ def _status(report: Report, international: bool) -> bytes:
     """The machine-readable part (RFC 3464 2.1)."""
     lines: list[str] = []
     if report.envelope_id:
-        lines.append(f"Original-Envelope-Id: {_xtext(report.envelope_id)}")
+        # RFC 3461 6.3: as it was meant, not in the xtext of the ENVID parameter
+        lines.append(f"Original-Envelope-Id: {_line(report.envelope_id)}")
     lines.append(f"Reporting-MTA: dns; {report.reporting_host}")
     if report.queue_id:
         lines.append(f"X-Postern-Queue-Id: {report.queue_id}")
@@ -276,13 +277,6 @@ def _folded(field: str) -> str:
 def _line(value: str) -> str:
     """One line of text: what a peer said may hold anything."""
     return "".join(" " if ord(c) < 32 or ord(c) == 127 else c for c in value)[:900].strip()
-
-
-def _xtext(value: str) -> str:
-    """RFC 3461 4: `+` and hexadecimal digits for what is not printable ASCII, `+` and `=`."""
-    return "".join(
-        chr(octet) if 33 <= octet <= 126 and octet not in b"+=" else f"+{octet:02X}" for octet in value.encode()
-    )
 
 
 def _part(boundary: str, content_type: str, description: str, data: bytes) -> bytes:

@@ -96,7 +96,10 @@ class Copying:
             await self._copy(folder, target)
             self.progress.folders += 1
         if self._book is not None and not self._settings.only:
-            await self._bring_scripts(self._book, await asyncio.to_thread(self._source.extras))
+            try:
+                await self._bring_scripts(self._book, await asyncio.to_thread(self._source.extras))
+            except SourceError as problem:  # the mail is here all the same
+                self.progress.trouble.append(f"Sieve scripts: {problem}")
         await self._access.durable()
         self._tell(self.progress)
         return self.progress

@@ -95,19 +95,21 @@ class Listener:
         on_error: OnError | None,
         limit: int,
         full: bytes,
+        below: int,
     ) -> None:
         self.sock = sock
         self.connections: dict[Stream, asyncio.Task[None]] = {}
         self.accepted = 0
         """Connections since the start."""
         self.refused = 0
-        """Connections closed at once because `limit` were open."""
+        """Connections closed at once because too many were open."""
         self.tls = tls
         """Given: implicit TLS. May be replaced at a reload; new connections use the new one."""
         self._handler = handler
         self._on_error = on_error
         self._limit = limit
         self._full = full
+        self._below = below
         self._server: asyncio.Server | None = None
 
     async def _start(self) -> None:
@@ -116,7 +118,7 @@ class Listener:
 
     def _made(self, stream: Stream) -> None:
         self.accepted += 1
-        if len(self.connections) >= self._limit:
+        if len(self.connections) >= self._limit or (self._below and stream.descriptor >= self._below):
             self.refused += 1
             if self._full and self.tls is None:
                 stream.write(self._full)
@@ -178,13 +180,15 @@ async def serve(
     on_error: OnError | None = None,
     limit: int = 20000,
     full: bytes = b"",
+    below: int = 0,
 ) -> Listener:
     """Start a task of `handler` for each connection of a listening socket; with `tls`, after a handshake.
 
-    A connection above `limit` is sent `full` and closed; without TLS, that is: with it, it is only closed.
+    A connection above `limit`, or whose descriptor is not below `below`, is sent `full` and closed; without TLS, that
+    is: with it, it is only closed.
 
     The handler may let ConnectionError, TimeoutError and Stopping pass; the stream is closed when it returns.
     """
-    listener = Listener(sock, handler, tls, on_error, limit, full)
+    listener = Listener(sock, handler, tls, on_error, limit, full, below)
     await listener._start()
     return listener

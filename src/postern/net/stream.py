@@ -310,6 +310,12 @@ class Stream(asyncio.BufferedProtocol):
 
     # --- asyncio.BufferedProtocol
 
+    @property
+    def descriptor(self) -> int:
+        """The socket's number among the files of the process; -1 if it is gone."""
+        socket = None if self._transport is None else self._transport.get_extra_info("socket")
+        return -1 if socket is None else int(socket.fileno())
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection is there."""
         self._transport = cast(asyncio.Transport, transport)

@@ -165,5 +165,7 @@ class Background:
         async def queued(segments: Sequence[int]) -> Mapping[int, set[int]]:
             return {segment: await parts.queue.live(segment) for segment in segments}
 
-        collected = await Collector(journal_directory(parts.data), [parts.store.live, queued]).collect()
+        rested = parts.clock.timestamp() - self._settings.store.dead_bytes_days * DAY_S
+        collector = Collector(journal_directory(parts.data), [parts.store.live, queued], rested_before=rested)
+        collected = await collector.collect()
         self._log.info("collection.done", **collected._asdict())

@@ -58,6 +58,7 @@ async def accepting(parts: Parts) -> AsyncIterator[Mailflow]:
         parts.clock,
         failed,
         segment_bytes=parts.settings.store.segment_bytes,
+        spool_bytes=parts.settings.store.spool_bytes,
     )
     mailflow = Mailflow(
         journal,
@@ -67,7 +68,7 @@ async def accepting(parts: Parts) -> AsyncIterator[Mailflow]:
         parts.tracker,
         parts.clock,
         failed,
-        MailflowSettings(host_name=parts.settings.server.hostname),
+        MailflowSettings(parts.settings.server.hostname, parts.settings.smtp.max_received),
     )
     mailflow.start()
     try:

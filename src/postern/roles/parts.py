@@ -85,7 +85,11 @@ class Parts(msgspec.Struct):
         journals.mkdir(parents=True, exist_ok=True)
         blobs = SegmentBlobs(journals)
         directory = SqliteDirectory(
-            data / DIRECTORY_FILE, entropy, clock, lambda generation: bus.publish(DIRECTORY_SLOT, generation)
+            data / DIRECTORY_FILE,
+            entropy,
+            clock,
+            lambda generation: bus.publish(DIRECTORY_SLOT, generation),
+            settings.server.hostname,
         )
         limit = settings.store.max_messages or None
         store = SqliteStore(data, blobs, bus, clock, epoch, max_open=max_open, max_items=limit)

@@ -21,6 +21,7 @@ import msgspec
 from postern.certificates.place import Place
 from postern.config.settings import Settings
 from postern.net.clock import SystemClock
+from postern.net.descriptors import raise_limit
 from postern.roles import background, mechanisms, outbound, worker
 from postern.roles.bus import SharedBus
 from postern.roles.children import BACKGROUND, Child, Children, Role
@@ -79,6 +80,7 @@ class Supervisor:
 
     def run(self, on_ready: Callable[[Ready], None] | None) -> int:
         """Serve until SIGTERM; the exit status."""
+        raise_limit()
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         os.set_blocking(wake_read, False)

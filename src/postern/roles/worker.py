@@ -10,6 +10,7 @@ from functools import partial
 from postern.config.listeners import Listening
 from postern.config.settings import Settings
 from postern.ldapsource.verifying import PasswordSources
+from postern.net.descriptors import mailbox_files, sockets_below
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
 from postern.net.stream import Stream
@@ -38,6 +39,7 @@ from postern.store import failpoints
 from postern.store.journal.layout import journal_directory, journals
 from postern.store.journal.marks import JournalInUseError
 from postern.store.journal.writer import Journal
+from postern.store.sqlite.host import MAX_OPEN
 from postern.telemetry import log
 
 LATE_IMPORTS = ("encodings.idna", "stringprep", "unicodedata", "concurrent.futures.thread", "dns.asyncbackend")
@@ -88,7 +90,9 @@ class Worker:
     ) -> int:
         """Serve until asked to stop; the exit status."""
         failpoints.configure_from_environment()
-        parts = Parts.open(self._settings, self._slot.name, self._slot.process, self._epoch)
+        parts = Parts.open(
+            self._settings, self._slot.name, self._slot.process, self._epoch, max_open=mailbox_files(MAX_OPEN)
+        )
         await parts.bus.start()
         wishes.peer_died = parts.bus.rescan
         parts.store.tell_when_lost(self._journal_failed)
@@ -99,6 +103,7 @@ class Worker:
             parts.clock,
             self._journal_failed,
             segment_bytes=self._settings.store.segment_bytes,
+            spool_bytes=self._settings.store.spool_bytes,
         )
         assistants = self._assistants = OutboxRunner(parts.store, parts.claims)
         rules = AtDelivery(
@@ -118,7 +123,7 @@ class Worker:
             parts.tracker,
             parts.clock,
             self._journal_failed,
-            MailflowSettings(host_name=self._settings.server.hostname),
+            MailflowSettings(self._settings.server.hostname, self._settings.smtp.max_received),
             rules,
             assistants,
         )
@@ -201,6 +206,7 @@ class Worker:
                     on_error=self._session_failed,
                     limit=limit,
                     full=full,
+                    below=sockets_below(),
                 ),
             )
         )

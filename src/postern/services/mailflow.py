@@ -148,7 +148,7 @@ class Mailflow:
         `routes` are those of `envelope.recipients`; `key`: what is submitted under it twice is delivered once. Raises
         Refusal(LOOP, DISK_FULL, READ_ONLY, SHUTTING_DOWN).
         """
-        check_loop(content, self._settings.host_name)
+        check_loop(content, self._settings.host_name, self._settings.max_received)
         await self._applier.room(self._settings.backlog_bytes)
         outcomes = self._admission.plain_outcomes(envelope, routes)
         kind = Kind.ACCEPT if key is None else Kind.INTERNAL

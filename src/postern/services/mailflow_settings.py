@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from postern.transport.loops import MAX_HOPS
+
 
 class MailflowSettings(msgspec.Struct, frozen=True):
     """Names and limits."""
 
     host_name: str
     """In Received lines."""
+    max_received: int = MAX_HOPS
+    """Received fields that mean a loop."""
     backlog_bytes: int = 64 << 20
     """Accepted and not applied, in memory; above, senders wait."""
     mark_interval_s: float = 30.0

@@ -1,5 +1,6 @@
 """A Dovecot server with twenty users moves over with nothing missing: every message's digest, flags, dates, folders,
-subscriptions; by IMAP with a master user, by doveadm on the same machine, and back to it in a Maildir."""
+subscriptions, Sieve scripts; by IMAP and ManageSieve with a master user, by doveadm on the same machine, and back to it
+in a Maildir."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ CONFIG = """
 base_dir = {root}/run
 state_dir = {root}
 log_path = {root}/log
-protocols = imap
+protocols = imap sieve
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{root}/server.pem
@@ -78,11 +79,17 @@ service imap-login {{
     ssl = yes
   }}
 }}
+service managesieve-login {{
+  inet_listener sieve {{
+    port = {sieve_port}
+  }}
+}}
 """
 
 
 @contextlib.contextmanager
-def dovecot(store: str) -> Iterator[tuple[Path, int]]:
+def dovecot(store: str) -> Iterator[tuple[Path, int, int]]:
+    """Its directory, its ports of IMAP and of ManageSieve."""
     # Dovecot's own users have to get in
     root = Path(tempfile.mkdtemp(prefix="moving-"))
     root.chmod(0o755)
@@ -95,22 +102,24 @@ def dovecot(store: str) -> Iterator[tuple[Path, int]]:
     shutil.chown(root / "homes", "nobody", "nogroup")
     (root / "users").write_text("".join(f"user{n}@example.org:{{PLAIN}}pw{n}::::::\n" for n in range(USERS)))
     (root / "masters").write_text("boss:{PLAIN}boss-password\n")
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        other.bind(("127.0.0.1", 0))
+        port, sieve_port = probe.getsockname()[1], other.getsockname()[1]
     config = root / "dovecot.conf"
-    config.write_text(CONFIG.format(root=root, port=port, format=store))
+    config.write_text(CONFIG.format(root=root, port=port, sieve_port=sieve_port, format=store))
     process = subprocess.Popen(
         [shutil.which("dovecot") or "/usr/sbin/dovecot", "-F", "-c", str(config)], stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(300):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        else:
-            raise RuntimeError((root / "log").read_text())
-        yield root, port
+        for one in (port, sieve_port):
+            for _ in range(300):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", one), 1):
+                    break
+                time.sleep(0.1)
+            else:
+                raise RuntimeError((root / "log").read_text())
+        yield root, port, sieve_port
     finally:
         process.terminate()
         process.wait(20)
@@ -151,6 +160,7 @@ def keep_scripts(home: Path, number: int) -> tuple[str, dict[str, str]]:
     }
     active = list(found)[number % 2]
     (home / "sieve").mkdir(exist_ok=True)
+    shutil.chown(home / "sieve", "nobody", "nogroup")
     for name, script in found.items():
         (home / "sieve" / f"{name}.sieve").write_text(script, "utf-8")
     (home / ".dovecot.sieve").symlink_to(f"sieve/{active}.sieve")
@@ -233,12 +243,11 @@ def users(root: Path) -> Path:
 @pytest.mark.parametrize(("way", "count"), [("imap", USERS), ("dovecot", USERS)])
 def test_users_move_over(postern, tmp_path, monkeypatch, way, count):
     need("dovecot")
-    with dovecot("mdbox:~/mdbox" if way == "dovecot" else "maildir:~/Maildir") as (root, port):
+    with dovecot("mdbox:~/mdbox" if way == "dovecot" else "maildir:~/Maildir") as (root, port, sieve_port):
         for number in range(count):
             fill(port, root, number)
         homes = root / "homes"
-        # IMAP shows no scripts: they come where doveadm says whose home is where
-        scripts = {n: keep_scripts(homes / f"user{n}", n) for n in range(count)} if way == "dovecot" else {}
+        scripts = {n: keep_scripts(homes / f"user{n}", n) for n in range(count)}
         there = {n: session(port, f"user{n}@example.org", f"pw{n}", root / "ca.pem") for n in range(count)}
         wanted = {n: inventory(client, names(here=False)) for n, client in there.items()}
         known = {row["address"] for row in postern.call("mailbox", "list", "--json")}
@@ -253,7 +262,7 @@ def test_users_move_over(postern, tmp_path, monkeypatch, way, count):
                 "".join(f"user{n}@example.org user{n}@example.org boss-password\n" for n in range(count))
             )
             command += ["--host", "localhost", "--port", str(port), "--ca", str(root / "ca.pem")]
-            command += ["--master-user", "boss", "--list", str(listing)]
+            command += ["--master-user", "boss", "--list", str(listing), "--sieve-port", str(sieve_port)]
         else:
             command += ["--users", "user*@*", "--dovecot-config", str(root / "dovecot.conf")]
         results = postern.call(*command)
@@ -293,7 +302,7 @@ def test_a_maildir_of_ours_is_taken_by_dovecot(postern, tmp_path):
     )
     folders = {name: name for name in ("INBOX", "Sent Items", "Work/&AMQ-pfel")}
     wanted = inventory(client, folders)
-    with dovecot("maildir:~/Maildir") as (root, port):
+    with dovecot("maildir:~/Maildir") as (root, port, _):
         home = root / "homes" / "user0"
         home.mkdir()
         result = postern.call("export", "maildir", address, str(home / "Maildir"), "--json")
@@ -308,7 +317,7 @@ def test_a_maildir_of_ours_is_taken_by_dovecot(postern, tmp_path):
 
 def test_wrong_passwords_and_untrusted_certificates_are_said(postern, tmp_path):
     need("dovecot")
-    with dovecot("maildir:~/Maildir") as (root, port):
+    with dovecot("maildir:~/Maildir") as (root, port, _):
         command = ["import", "imap", postern.user(1)[0], "--host", "localhost", "--port", str(port)]
         command += ["--user", "user0@example.org"]
         call = [sys.executable, "-m", "postern", *command, "--config", str(postern.data / "postern.toml")]

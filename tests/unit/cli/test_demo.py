@@ -9,6 +9,7 @@ from postern.cli import demo
 from postern.cli.demo_people import users
 from postern.config.listeners import listeners
 from postern.config.loading import parse
+from postern.model.refusal import Reason, Refusal
 
 
 def test_the_ports_of_a_base():
@@ -53,3 +54,17 @@ def test_a_real_organisation_is_no_demonstration(tmp_path, capsys):
         demo.prepare(tmp_path, 9000, 1)
     assert "no demonstration" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["directory.db"]
+
+
+def test_a_full_disk_is_told_in_a_line(tmp_path, monkeypatch, capfd):
+    def full(settings):
+        raise Refusal(Reason.DISK_FULL, "no space left")
+
+    monkeypatch.setattr(demo, "fill", full)
+    with pytest.raises(SystemExit) as ended:
+        demo.prepare(tmp_path / "data", 20000, 1)
+    assert ended.value.code == 1
+    assert capfd.readouterr().err.splitlines() == [
+        "postern: disk_full: no space left",
+        "postern: the demonstration could not be set up",
+    ]

@@ -136,6 +136,28 @@ async def test_a_host_that_takes_no_mail_fails_for_good(agent: NextHopAgent) -> 
     assert (result.fate, result.status) == (Fate.FAILED, "5.3.2")
 
 
+async def test_one_host_that_takes_no_mail_does_not_speak_for_one_that_is_down(agent: NextHopAgent) -> None:
+    for words, name in ((b"521 no mail here\r\n", "mx2.far.example"), (b"220 hello\r\n", "mail.here.example")):
+        async with FakeServer() as server, FakeServer(name=name) as never:
+            server.greeting, never.greeting = b"421 busy\r\n", words
+            (result,) = await agent.send(hop(server, never), message("x@far.example"))
+            assert (result.fate, result.unreachable) == (Fate.DEFERRED, True)
+            assert "421 busy" in result.text or "busy" in result.text
+            server.greeting = b"521 no mail here\r\n"
+            (result,) = await agent.send(hop(never, server), message("x@far.example"))
+            assert result.fate is Fate.FAILED
+
+
+async def test_552_to_the_content_is_final(agent: NextHopAgent) -> None:
+    async with FakeServer(*ALL) as server:
+        server.after_content = lambda n: b"552 message size exceeds fixed limit\r\n"
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert (result.fate, result.status) == (Fate.FAILED, "5.0.0")
+        server.once |= {"MAIL": b"552 message size exceeds fixed limit\r\n", "DATA": b"503 MAIL first\r\n"}
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert result.fate is Fate.FAILED
+
+
 async def test_mail_to_ourselves_is_a_loop(agent: NextHopAgent) -> None:
     async with FakeServer(name="Mail.Here.example") as server:
         (result,) = await agent.send(hop(server), message("x@far.example"))

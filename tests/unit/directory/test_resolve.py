@@ -7,6 +7,7 @@ import pytest
 from postern.directory.interface import AccountChange, Alias, Domain, DomainKind, NewAccount, Via
 from postern.directory.sqlite import SqliteDirectory
 from postern.model.refusal import Reason, Refusal
+from postern.net.clock import SystemEntropy
 
 
 async def test_finds_an_account_however_it_is_written(directory):
@@ -61,6 +62,16 @@ async def test_postmaster_and_abuse_arrive_at_an_administrator(directory):
     await directory.set_postmaster("bob@example.org")
     found = await directory.resolve("abuse@example.org")
     assert found.account is not None and found.account.address == "bob@example.org"
+
+
+async def test_postmaster_is_reached_at_the_servers_own_name(directory, tmp_path):
+    at_host = SqliteDirectory(directory.path, SystemEntropy(), host_name="Mail.example.com")
+    found = await at_host.resolve("Postmaster@mail.example.com")
+    assert found.account is not None and found.account.address == "ann@example.org"
+    assert not found.relay
+    other = await at_host.resolve("ann@mail.example.com")
+    assert not other.known and other.relay
+    await at_host.close()
 
 
 async def test_a_catch_all_takes_what_nobody_else_does(directory):

@@ -14,7 +14,7 @@ from tests.unit.net.conftest import listening
 
 from postern.net import stream as stream_module
 from postern.net.client import connect
-from postern.net.listener import BindError, bind
+from postern.net.listener import BindError, bind, serve
 from postern.net.stream import Stopping, Stream
 from postern.net.tls import WEB_TICKETS, ServerContext, TlsFailure, client_context, server_context
 
@@ -42,6 +42,27 @@ async def test_bytes_come_back_as_sent() -> None:
         assert client.peer == ("127.0.0.1", port)
         assert listener.accepted == 1
         client.close()
+
+
+async def test_sockets_leave_descriptors_to_files() -> None:
+    sock = bind("127.0.0.1", 0)
+    spare = os.dup(sock.fileno())  # the number that the next socket would get
+    os.close(spare)
+    listener = await serve(sock, echo, full=b"full", below=spare + 5)
+    clients: list[Stream] = []
+    refused = 0
+    try:
+        for _ in range(5):  # each takes two numbers here, one at either end
+            clients.append(client := await connect("127.0.0.1", sock.getsockname()[1], 5))
+            client.write(b"x")
+            refused += await client.read(5) == b"full"
+        assert refused == listener.refused
+        assert 2 <= refused < 5
+    finally:
+        for client in clients:
+            client.close()
+        await listener.stop(1)
+        sock.close()
 
 
 async def test_end_of_input_is_empty() -> None:

@@ -12,6 +12,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.files import Files, JournalFailedError
 from postern.store.journal.layout import allocate_journal, segment_path, segments
+from postern.store.journal.layout import bodies as spooled
 from postern.store.journal.marks import orphans, read_mark
 from postern.store.journal.records import Kind, journal_of
 from postern.store.journal.writer import Journal
@@ -85,6 +86,13 @@ async def test_large_bodies_have_a_file_of_their_own(tmp_path):
     assert await blobs.read(ref) == big
     blobs.close()
     assert not list(tmp_path.glob("*.tmp"))
+
+
+async def test_what_is_large_is_for_the_administrator_to_say(tmp_path):
+    journal = make(tmp_path, spool_bytes=65536)
+    refs = [await journal.append(Kind.ACCEPT, b"h", b"x" * size) for size in (65536, 65537)]
+    await journal.close()
+    assert list(spooled(tmp_path)) == [refs[1]]
 
 
 async def test_missing_bodies_are_refused(tmp_path):

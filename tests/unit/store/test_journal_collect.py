@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from postern.model.ids import BlobRef
 from postern.model.refusal import Reason, Refusal
 from postern.store.blobs import SegmentBlobs
 from postern.store.journal.collect import Collector, collectable, is_pinned, pin
-from postern.store.journal.layout import allocate_journal, bodies, segments
+from postern.store.journal.layout import allocate_journal, bodies, segment_path, segments
 from postern.store.journal.marks import orphans
 from postern.store.journal.records import Kind
 from postern.store.journal.writer import Journal
@@ -83,6 +84,24 @@ def test_what_lives_stays_and_what_is_dead_goes(sizes, data):
             blobs.close()
 
     asyncio.run(run())
+
+
+async def test_few_dead_bodies_go_when_their_segment_has_rested_long_enough(tmp_path):
+    _, refs = await written(tmp_path, [1000, 1000, 5])
+    living = set(list(refs)[:2])
+    (segment,) = segments(tmp_path)
+    (dead,) = refs.keys() - living
+    os.utime(segment_path(tmp_path, segment), (5000, 5000))
+    assert (await Collector(tmp_path, [answers(living)]).collect()).rewritten == 0
+    assert (await Collector(tmp_path, [answers(living)], rested_before=5000).collect()).rewritten == 0
+    assert (await Collector(tmp_path, [answers(living)], rested_before=5001).collect()).rewritten == 1
+    assert await reread(tmp_path, sorted(living)) == [refs[ref] for ref in sorted(living)]
+    with pytest.raises(Refusal):
+        await reread(tmp_path, [dead])
+    # rewritten is written: the next few bodies wait again
+    assert segment_path(tmp_path, segment).stat().st_mtime > 5001
+    os.utime(segment_path(tmp_path, segment), (5000, 5000))
+    assert (await Collector(tmp_path, [answers(living)], rested_before=5001).collect()).rewritten == 0
 
 
 async def test_a_reference_that_wanders_is_found_in_the_second_round(tmp_path):

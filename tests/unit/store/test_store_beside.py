@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from pathlib import Path
 
+import apsw
 import pytest
 from store_world import MAILBOX, UNLIMITED, MemoryBlobs, World, all_rows, delivery, fill, message
 
@@ -134,6 +136,16 @@ async def test_a_file_of_layout_1_is_brought_up(world: World, epoch: int) -> Non
     await store.deliver([delivery(world.blobs, 60)])
     await mailbox.set_flags(inbox, [(0, 2**32)], FlagChange(add=1))
     assert (await mailbox.folder(inbox)).messages == 5
+
+
+async def test_a_file_of_layout_1_that_another_process_has_locked_is_brought_up_all_the_same(world: World) -> None:
+    restore_old(world)
+    other = apsw.Connection(str(world.store.path(MAILBOX)))  # type: ignore[attr-defined]
+    # as whoever recovers the log that a crash has left
+    other.execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT").fetchall()
+    asyncio.get_running_loop().call_later(0.05, other.close)
+    mailbox = await world.store.mailbox(MAILBOX)
+    assert (await mailbox.special(SpecialUse.JOURNAL)).name == "Journal"
 
 
 async def test_collection_asks_files_of_layout_1(world: World) -> None:

@@ -102,12 +102,14 @@ class NextHopAgent:
         count = len(message.envelope.recipients)
         problem = Unusable("4.4.1", "no host to try")
         host = ""
-        for target in self._in_order(next_hop.targets)[:MAX_TRIED]:
-            host = target.host
+        targets = self._in_order(next_hop.targets)
+        for number, target in enumerate(targets[:MAX_TRIED]):
             try:
                 return await self._by(next_hop, target, message)
             except Unusable as unusable:
-                problem = unusable
+                # one host's "never" says nothing of another that cannot be asked now
+                if number == 0 or problem.permanent or not unusable.permanent:
+                    problem, host = unusable, target.host
                 if not unusable.permanent:
                     self._dead[target] = asyncio.get_running_loop().time() + DEAD_SECONDS
                 if unusable.status == "5.4.6":
@@ -233,7 +235,8 @@ def _result(answer: RecipientResult, host: str, tls: str, blind: bool) -> Result
     if reply.positive:
         return Result(Fate.RELAYED_BLIND if blind else Fate.RELAYED, reply.enhanced or "2.0.0", reply.text, host, tls)
     # RFC 5321 4.5.3.1.10: 552 to a RCPT means too many recipients, and the rest may be sent later
-    if reply.permanent and not (reply.code == 552 and reply.enhanced in ("", "5.5.3")):
+    too_many = answer.at_rcpt and reply.code == 552 and reply.enhanced in ("", "5.5.3")
+    if reply.permanent and not too_many:
         return Result(Fate.FAILED, reply.enhanced or "5.0.0", reply.text, host, tls)
     enhanced = reply.enhanced if reply.enhanced.startswith("4") else "4.0.0"
     return Result(Fate.DEFERRED, enhanced, reply.text, host, tls)

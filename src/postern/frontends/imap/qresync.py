@@ -26,7 +26,6 @@ async def resynchronize(connection: Connection, selected: SelectedFolder, known:
     since = ChangeNumber(known.modseq)
     if since >= selected.since:
         return  # nothing has happened: what a client that comes back finds most of the time
-    uids = selected.uids
     ranges: Ranges | None = None if known.uids is None else sequence.resolved(known.uids, 0)
     changes = await selected.mailbox.changes(selected.folder, since)
     if changes.complete or since >= selected.since:
@@ -34,7 +33,8 @@ async def resynchronize(connection: Connection, selected: SelectedFolder, known:
         changed = [item for item in changes.changed if _inside(item.uid, ranges) and selected.number(item.uid)]
         _vanished(connection, sequence.render(gone) if gone else b"")
     else:
-        missing = await asyncio.to_thread(_missing, uids, ranges or [(1, uids[-1] if uids else 0)], known)
+        everything = [(1, sequence.MAX_NUMBER)]
+        missing = await asyncio.to_thread(_missing, selected, everything if ranges is None else ranges, known)
         _vanished(connection, _text(missing))
         changed = [item for item in await _since(selected, since) if _inside(item.uid, ranges)]
     if changed:
@@ -59,7 +59,7 @@ async def vanished_earlier(connection: Connection, since: ChangeNumber, ranges: 
         gone = [uid for uid in changes.vanished if _inside(uid, ranges)]
         _vanished(connection, sequence.render(gone) if gone else b"")
     else:
-        _vanished(connection, _text(await asyncio.to_thread(_missing, selected.uids, ranges, None)))
+        _vanished(connection, _text(await asyncio.to_thread(_missing, selected, ranges, None)))
 
 
 def _vanished(connection: Connection, text: bytes) -> None:
@@ -74,13 +74,13 @@ def _inside(uid: int, ranges: Ranges | None) -> bool:
     return at >= 0 and ranges[at][0] <= uid <= ranges[at][1]
 
 
-def _missing(uids: array[int], ranges: Ranges, known: Known | None) -> Ranges:
+def _missing(selected: SelectedFolder, ranges: Ranges, known: Known | None) -> Ranges:
     """Stretches of the ranges in which the folder has no message, where it is not known any more what has left it.
 
-    Up to the last message only: above it nothing was ever told. Numbers that the client still knows to fit say up to
-    where nothing has left (RFC 7162 3.2.5.2).
+    Up to the number before UIDNEXT: a client may know messages above the last one that is there now. Numbers that the
+    client still knows to fit say up to where nothing has left (RFC 7162 3.2.5.2).
     """
-    last = uids[-1] if uids else 0
+    uids, last = selected.uids, selected.uid_next - 1
     start = 0
     if known is not None and known.matches is not None:
         start = _agreed(uids, *known.matches)

@@ -56,6 +56,7 @@ class SelectedFolder:
         "since",
         "texts",
         "told",
+        "uid_next",
         "uid_only",
         "uid_validity",
         "uids",
@@ -69,6 +70,8 @@ class SelectedFolder:
         self.folder: FolderId = view.folder.id
         self.uid_validity = view.folder.uid_validity
         self.uids: array[int] = view.uids
+        self.uid_next: int = view.folder.uid_next
+        """Every message below it is in the view or has left the folder."""
         self.recent_from: int = view.folder.recent_from
         self.since: ChangeNumber = view.folder.changed
         self.checked = checked
@@ -262,6 +265,7 @@ class SelectedFolder:
             split = bisect_left(changed, last + 1, key=lambda item: item.uid)
             known = changed[:split]
             uids.extend(item.uid for item in changed[split:])
+            self.uid_next = max(self.uid_next, uids[-1] + 1)
             out.append(b"* %d EXISTS\r\n" % len(uids))
             if self.recent_told:
                 out.append(b"* %d RECENT\r\n" % self.recent())

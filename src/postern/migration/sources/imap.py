@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
+from postern.migration.sources.managesieve import ScriptServer, fetch_scripts
 from postern.migration.values import (
     BATCH_BYTES,
     BATCH_MESSAGES,
@@ -48,6 +49,8 @@ class Server(NamedTuple):
     """Signs in by SASL PLAIN with its own password and acts for `user` (RFC 4616 2)."""
     token: bool = False
     """`password` is an OAuth 2 access token (XOAUTH2)."""
+    sieve_port: int = 0
+    """Where its Sieve scripts are, by ManageSieve; 0: they stay there."""
 
 
 class ImapSource:
@@ -231,8 +234,20 @@ class ImapSource:
         return found
 
     def extras(self) -> Mapping[str, bytes]:
-        """Nothing comes by IMAP."""
-        return {}
+        """Sieve scripts, which do not come by IMAP, from the ManageSieve port if there is one."""
+        server = self._server
+        if not server.sieve_port:
+            return {}
+        user, password = server.user.encode(), server.password.encode()
+        if server.token:
+            initial = b"user=%b\1auth=Bearer %b\1\1" % (user, password)
+        elif server.master_user:
+            initial = b"%b\0%b\0%b" % (user, server.master_user.encode(), password)
+        else:
+            initial = b"\0%b\0%b" % (user, password)
+        context = None if server.tls == "none" else server.context
+        mechanism = "XOAUTH2" if server.token else "PLAIN"
+        return fetch_scripts(ScriptServer(server.host, server.sieve_port, context, mechanism, initial))
 
     def close(self) -> None:
         """Sign out."""

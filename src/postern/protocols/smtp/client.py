@@ -107,6 +107,8 @@ class RecipientResult(NamedTuple):
     recipient: Recipient
     reply: RemoteReply
     """To RCPT if that was refused, else to the whole message (or to MAIL if that was refused)."""
+    at_rcpt: bool = False
+    """Whether it was the answer to RCPT."""
 
     @property
     def accepted(self) -> bool:
@@ -320,10 +322,11 @@ def _results(
     sender, *own = answers
     results = []
     for recipient, answer in zip(recipients, own, strict=True):
+        at_rcpt = sender.positive and not answer.positive
         if not sender.positive:
             answer = sender
         elif answer.positive and final is not None:
             # A 3xx or an odd code is no acceptance of a message.
             answer = final if final.positive or final.code >= 400 else final._replace(code=451, enhanced="4.5.0")
-        results.append(RecipientResult(recipient, answer))
+        results.append(RecipientResult(recipient, answer, at_rcpt))
     return results

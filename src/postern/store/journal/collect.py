@@ -45,13 +45,23 @@ class Collector:
     """Frees dead bodies. One at a time in a data directory (background process)."""
 
     def __init__(
-        self, directory: Path, live: Sequence[Live], files: Files | None = None, dead_share: float = 0.1
+        self,
+        directory: Path,
+        live: Sequence[Live],
+        files: Files | None = None,
+        dead_share: float = 0.1,
+        rested_before: float = 0.0,
     ) -> None:
-        """`live`: the store's and the queue's answers. Segments below `dead_share` of dead octets are left alone."""
+        """`live`: the store's and the queue's answers.
+
+        Segments below `dead_share` of dead octets are left alone, unless they were last written before `rested_before`
+        (seconds since the epoch): so each is rewritten for a few bodies once in that time at most.
+        """
         self._directory = directory
         self._live = live
         self._files = files or Files()
         self._dead_share = dead_share
+        self._rested_before = rested_before
 
     async def collect(self) -> Collected:
         """One run over all segments below the low-water marks; does nothing while there is a pin."""
@@ -103,9 +113,16 @@ class Collector:
             own = spooled.get(number, set())
             total = sum(lengths) - sum(lengths[record] for record in own if record < len(lengths))
             alive = sum(lengths[record] for record in keep if record < len(lengths) and record not in own)
-            if total - alive > self._dead_share * total:
+            dead = total - alive
+            if dead > self._dead_share * total or (dead > 0 and self._has_rested(number)):
                 victims.append(number)
         return victims
+
+    def _has_rested(self, number: int) -> bool:
+        try:
+            return segment_path(self._directory, number).stat().st_mtime < self._rested_before
+        except FileNotFoundError:
+            return False
 
     def _replace(self, number: int, keep: set[int]) -> int:
         path = segment_path(self._directory, number)

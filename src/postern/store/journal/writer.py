@@ -73,7 +73,7 @@ class _Entry:
 class Journal:
     """Appends records durably. Belongs to one start of one worker and to one event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a journal is made of, mostly for replay and tests
         self,
         directory: Path,
         journal: int,
@@ -82,10 +82,13 @@ class Journal:
         *,
         files: Files | None = None,
         segment_bytes: int = SEGMENT_BYTES,
+        spool_bytes: int = SPOOL_ABOVE_BYTES,
         mark: Mark | None = None,
         first_sequence: int = 0,
     ) -> None:
         """`on_failure` is called in the loop when a sync fails: it has to end the process.
+
+        Contents above `spool_bytes`, or a quarter of a segment, get a file of their own.
 
         `mark` and `first_sequence` are for replay, which goes on in a fresh segment of the journal that it replays.
         """
@@ -96,7 +99,7 @@ class Journal:
         self._clock = clock
         self._on_failure = on_failure
         self._segment_bytes = segment_bytes
-        self._spool_above = min(SPOOL_ABOVE_BYTES, segment_bytes // 4)
+        self._spool_above = min(spool_bytes, segment_bytes // 4)
         self.mark = mark or Mark.create(directory, journal, self.files)
         self._sequence = first_sequence
         self._segment = segment_number(journal, first_sequence)

@@ -78,16 +78,24 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def _bring_up(self) -> None:
         """A file that an older Postern wrote gets the present layout, in a thread."""
-        try:
-            self._host.database(self.path)
-        except OlderLayout:
-            now = int(self._host.clock.timestamp())
+        attempt = 0
+        while True:
             try:
-                await self._host.in_thread(partial(upkeep.bring_up, self.path, now))
-            except apsw.Error as error:
-                raise refusal(error, self.path) from error
-        except (apsw.Error, UnknownLayout):
-            return  # whoever asks next is told
+                self._host.database(self.path)
+            except OlderLayout:
+                break
+            except (apsw.BusyError, apsw.LockedError) as error:  # another process recovers its log, or brings it up
+                await self._host.pause(attempt, refusal(error, self.path))
+                attempt += 1
+            except (apsw.Error, UnknownLayout):
+                return  # whoever asks next is told
+            else:
+                return
+        now = int(self._host.clock.timestamp())
+        try:
+            await self._host.in_thread(partial(upkeep.bring_up, self.path, now))
+        except apsw.Error as error:
+            raise refusal(error, self.path) from error
 
     # --- transactions
 

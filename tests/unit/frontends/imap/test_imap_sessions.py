@@ -237,6 +237,30 @@ async def test_tombstones_do_not_reach_back(world):
     assert b"* 1 FETCH (FLAGS (\\Seen))" in answer
 
 
+async def test_what_left_at_the_end_is_told_though_no_tombstone_tells_it(world):
+    world.fill(4)
+    one = await world.inbox()
+    known = world.mailbox.number
+    await one.cmd(b"UID STORE 7:9 +FLAGS (\\Deleted)")
+    await one.cmd(b"EXPUNGE")
+    world.mailbox.horizon = world.mailbox.number
+    two = await world.login()
+    await two.cmd(b"ENABLE QRESYNC")
+    answer = await two.cmd(b"SELECT INBOX (QRESYNC (77 %d 1:9))" % known)
+    assert b"* VANISHED (EARLIER) 1:5,7:9\r\n" in answer
+    answer = await two.cmd(b"SELECT INBOX (QRESYNC (77 %d))" % known)
+    assert b"* VANISHED (EARLIER) 1:5,7:9\r\n" in answer
+    answer = await two.cmd(b"UID FETCH 1:4000 FLAGS (CHANGEDSINCE %d VANISHED)" % known)
+    assert b"* VANISHED (EARLIER) 1:5,7:9\r\n" in answer
+    # what has come since the client's last news is not said to have gone
+    world.fill(1)
+    answer = await two.cmd(b"UID FETCH 1:4000 FLAGS (CHANGEDSINCE %d VANISHED)" % known)
+    assert b"* VANISHED (EARLIER) 1:5,7:9\r\n" in answer
+    assert b"* 2 EXISTS" in answer
+    answer = await two.cmd(b"UID FETCH 1:4000 FLAGS (CHANGEDSINCE %d VANISHED)" % known)
+    assert b"VANISHED (EARLIER) 1:5,7:9\r\n" in answer
+
+
 async def test_folder_deleted_under_a_session(world):
     client = await world.login()
     await client.cmd(b"CREATE x")

@@ -89,6 +89,11 @@ def test_fetch_items():
     )
 
 
+def test_names_of_fields_are_quoted_again_in_the_answer():
+    asked = parse(b"FETCH", b'1 BODY.PEEK[HEADER.FIELDS (To "X-a(b" "c\\"d" "e]")]')
+    assert asked.sections[0].label == b'BODY[HEADER.FIELDS (To "X-a(b" "c\\"d" e])]'
+
+
 def test_fetch_macros():
     assert parse(b"FETCH", b"1 full").attributes == (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY")
 

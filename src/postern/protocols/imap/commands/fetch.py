@@ -81,6 +81,7 @@ _REMEMBERED_BYTES = 512
 """Requests above are rare and would fill memory; so are those with a literal."""
 MAX_FIELDS = 256
 _FIELD_NAME = re.compile(rb"[!-9;-~]+")
+_PLAIN_NAME = re.compile(rb"[^(){%*\"\\]+")
 
 
 def fetch(scanner: Scanner) -> Fetch:
@@ -238,7 +239,7 @@ def _section(scanner: Scanner, *, sets_seen: bool) -> Section:
         scanner.space()
         names = _field_names(scanner)
         fields = tuple(name.lower() for name in names)
-        label += b" (%b)" % b" ".join(names)
+        label += b" (%b)" % b" ".join(map(_written, names))
     scanner.expect(b"]")
     start, length, suffix = _partial(scanner)
     return Section(b"BODY[%b]%b" % (label, suffix), path.decode("ascii"), kind, fields, start, length, sets_seen)
@@ -281,5 +282,11 @@ def _field_name(scanner: Scanner) -> bytes:
     name = scanner.astring()
     if _FIELD_NAME.fullmatch(name) is None:
         raise ProtocolViolation("invalid header field name")
-    # the answer repeats the name: an atom stands as it is, anything else is quoted again
     return name
+
+
+def _written(name: bytes) -> bytes:
+    """A field's name as the answer repeats it: quoted again if it is no astring by itself."""
+    if _PLAIN_NAME.fullmatch(name) is not None:
+        return name
+    return b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')

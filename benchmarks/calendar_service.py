@@ -1,4 +1,4 @@
-"""Free/busy from mailboxes: 100 people, six weeks, 70 items each; cold (no mailbox is open yet) and warm.
+"""Free/busy from mailboxes: 100 people, six weeks, 70 items each; after a start, with mailboxes open, and closed again.
 
 Run: python -m benchmarks.calendar_service
 """
@@ -27,6 +27,7 @@ from postern.net.clock import SystemClock, SystemEntropy
 from postern.services.calendar.availability import FreeBusy
 from postern.services.principal import Principal
 from postern.store.blobs import SegmentBlobs
+from postern.store.sqlite.connection import configure
 from postern.store.sqlite.engine import SqliteStore
 
 PEOPLE = 100
@@ -59,6 +60,7 @@ def item(appointment) -> NewItem:  # type: ignore[no-untyped-def]
 
 
 async def main() -> None:
+    configure()
     with tempfile.TemporaryDirectory() as place:
         directory = SqliteDirectory(Path(place) / "directory.db", SystemEntropy(), SystemClock())
         store = SqliteStore(Path(place), SegmentBlobs(Path(place)), Bus(), SystemClock(), 1, reserve_bytes=0)
@@ -73,7 +75,9 @@ async def main() -> None:
         principal = Principal(accounts[0].id, accounts[0].address, accounts[0].mailbox, accounts[0].slot)
         addresses = [account.address for account in accounts]
         await store.close()
+        await directory.close()
         # as after a start: no mailbox is open, and what was made before stays out of the garbage collector's way
+        directory = SqliteDirectory(Path(place) / "directory.db", SystemEntropy(), SystemClock())
         store = SqliteStore(Path(place), SegmentBlobs(Path(place)), Bus(), SystemClock(), 1, reserve_bytes=0)
         gc.collect()
         gc.freeze()
@@ -102,6 +106,10 @@ async def main() -> None:
         await ask("cold: mailboxes opened, occurrences counted", service)
         await ask("mailboxes open, another window", service, NOW + timedelta(days=1))
         await ask("warm: the same window again", service)
+        for days in range(2, 6):
+            await store.close()
+            store = SqliteStore(Path(place), SegmentBlobs(Path(place)), Bus(), SystemClock(), 1, reserve_bytes=0)
+            await ask("mailboxes closed again, another window", FreeBusy(store, directory), NOW + timedelta(days=days))
         await store.close()
         await directory.close()
 

@@ -7,17 +7,23 @@ for which nothing is kept has to be read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from postern.convert.recurrences import StoredRecurrence, recurrence_of, stored_recurrence
 from postern.model.calendar.appointment import Appointment, Busy
+from postern.model.calendar.series import Days
 from postern.model.calendar.views import repeated_soon, seconds
 from postern.model.calendar.zones import Zone, to_utc, tzinfo_of
 
 _DAY_S = 86_400
 _FIRST_YEAR, _LAST_YEAR = 1600, 9000
+_SMALL_BYTES = 256
+"""What is remembered once it is read: nearly all series, at most 4 KB each."""
 
 
 class Times(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -73,34 +79,62 @@ def _times_of(item: Appointment) -> Times:
     )
 
 
-def times_in(kept: bytes, start: int, end: int, viewer: Zone) -> list[tuple[int, list[tuple[int, int]]]]:
-    """How busy, with starts and ends, of what is not free and touches [start, end).
+class Busies(NamedTuple):
+    """What is alike but for its time: a start and an end for each, in seconds since the epoch."""
+
+    busy: int
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+
+def times_in(kept: bytes, start: int, end: int, viewer: Zone) -> list[Busies]:
+    """What is not free and touches [start, end).
 
     `viewer`: where floating times are. Raises ValueError for what was not kept by `kept_of`.
     """
+    times, days, second, length, skipped = (_read if len(kept) <= _SMALL_BYTES else _read.__wrapped__)(kept)
+    if days is None:
+        first, last = _once(times, viewer)
+        return [Busies(times.busy, (first,), (last,))] if times.busy and _touches(first, last, start, end) else []
+    found = []
+    for _day, changed in times.modified:
+        first, last = _once(changed, viewer)
+        if changed.busy and _touches(first, last, start, end):
+            found.append(Busies(changed.busy, (first,), (last,)))
+    if times.busy:
+        assert times.zone is not None
+        zone = viewer if times.zone.floating else times.zone
+        found.append(Busies(times.busy, *repeated_soon(days, second, length, zone, skipped, start, end)))
+    return found
+
+
+class _Read(NamedTuple):
+    times: Times
+    days: Days | None
+    """Of a series."""
+    second: int
+    """Of the day, by the clock on the wall."""
+    length: int
+    """In seconds by that clock."""
+    skipped: frozenset[int]
+    """Days that are deleted or modified."""
+
+
+@lru_cache(maxsize=2048)
+def _read(kept: bytes) -> _Read:
+    """What octets say; who takes part in a meeting has the same ones. Raises ValueError."""
     try:
         times = _decode(kept)
     except msgspec.DecodeError as problem:
         raise ValueError(str(problem)) from problem
     if times.recurrence is None:
-        first, last = _once(times, viewer)
-        return [(times.busy, [(first, last)])] if times.busy and _touches(first, last, start, end) else []
-    found = []
-    skipped = set(times.deleted)
-    for day, changed in times.modified:
-        skipped.add(day)
-        first, last = _once(changed, viewer)
-        if changed.busy and _touches(first, last, start, end):
-            found.append((changed.busy, [(first, last)]))
-    if not times.busy:
-        return found
+        return _Read(times, None, 0, 0, frozenset())
     assert times.zone is not None
-    floating = times.zone.floating
-    second, length = (times.start % _DAY_S, times.end - times.start) if floating else _by_clock(times, times.zone)
-    zone = viewer if floating else times.zone
-    rule = recurrence_of(times.recurrence)
-    found.append((times.busy, repeated_soon(rule, second, length, zone, skipped, start, end)))
-    return found
+    days = Days(recurrence_of(times.recurrence))
+    skipped = frozenset((*times.deleted, *(day for day, _changed in times.modified)))
+    if times.zone.floating:
+        return _Read(times, days, times.start % _DAY_S, times.end - times.start, skipped)
+    return _Read(times, days, *_by_clock(times, times.zone), skipped)
 
 
 def _once(times: Times, viewer: Zone) -> tuple[int, int]:
@@ -114,11 +148,16 @@ def _at(wall: int, viewer: Zone) -> int:
 
 
 def _by_clock(times: Times, zone: Zone) -> tuple[int, int]:
+    """The second of the day at the start, and the length, as a clock on the wall shows them."""
     clock = tzinfo_of(zone)
     start, end = datetime.fromtimestamp(times.start, clock), datetime.fromtimestamp(times.end, clock)
-    length = end.replace(tzinfo=None, fold=0) - start.replace(tzinfo=None, fold=0)
-    second = start.hour * 3600 + start.minute * 60 + start.second if times.clock is None else times.clock
-    return second, length.days * _DAY_S + length.seconds
+    second, last = _second(start), _second(end)
+    length = (end.toordinal() - start.toordinal()) * _DAY_S + last - second
+    return second if times.clock is None else times.clock, length
+
+
+def _second(at: datetime) -> int:
+    return at.hour * 3600 + at.minute * 60 + at.second
 
 
 def _touches(begins: int, ends: int, start: int, end: int) -> bool:

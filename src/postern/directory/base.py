@@ -73,6 +73,7 @@ class DirectoryFile:
         self._logins: dict[str, Account | None] = {}
         self._by_number: dict[int, Account | None] = {}
         self._by_mailbox: dict[str, Account | None] = {}
+        self._by_address: dict[str, Account] = {}
         self._hashes: dict[int, str] = {}
         self._rights: dict[tuple[Any, ...], Any] = {}
         self._domains: dict[str, Domain] | None = None
@@ -113,6 +114,7 @@ class DirectoryFile:
         self._logins.clear()
         self._by_number.clear()
         self._by_mailbox.clear()
+        self._by_address.clear()
         self._hashes.clear()
         self._rights.clear()
         self._domains = None
@@ -235,6 +237,9 @@ class DirectoryFile:
         )
 
     def _account_at(self, key: str) -> Account | None:
+        known = self._by_address.get(key)
+        if known is not None:
+            return known
         row = self._row(f"{ACCOUNTS} WHERE o.address = ?", (key,))
         return self._account_of(row) if row else None
 

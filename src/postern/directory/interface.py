@@ -95,6 +95,10 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
         """What an address is; cached until the directory changes. Unknown is an answer, a malformed one too."""
         ...
 
+    async def read_ahead(self, addresses: Sequence[str]) -> None:
+        """Read what `resolve` and the rights in these accounts' mailboxes will be asked for, together."""
+        ...
+
     async def domain(self, name: str) -> Domain | None:
         """The accepted domain of that name."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from postern.directory.base import ACCOUNTS, MAX_CACHED, DirectoryFile
@@ -81,13 +82,31 @@ class PermissionTables(DirectoryFile):
                 " WHERE a.mailbox = ? ORDER BY p.folder, o.address",
                 (owner,),
             )
-            table = [
-                FolderPermission(folder, AccountId(grantee), address or _special(grantee), FolderRight(rights))
-                for folder, grantee, address, rights in rows
-            ]
-            self._remember(key, table)
+            self._remember(key, [_permission(*row) for row in rows])
         found: Sequence[FolderPermission] = self._rights[key]
         return found
+
+    def _read_tables(self, owners: Mapping[AccountId, MailboxId]) -> None:
+        """`_grants` and `_table` of some accounts' mailboxes, together."""
+        among = (json.dumps(list(owners)),)
+        grants: dict[AccountId, list[tuple[int, MailboxRight]]] = {owner: [] for owner in owners}
+        tables: dict[AccountId, list[FolderPermission]] = {owner: [] for owner in owners}
+        for owner, grantee, name in self._rows(
+            "SELECT owner, grantee, right_name FROM recipient_permissions"
+            " WHERE owner IN (SELECT value FROM json_each(?))",
+            among,
+        ):
+            grants[owner].append((grantee, MailboxRight(name)))
+        for owner, *row in self._rows(
+            "SELECT p.owner, p.folder, p.grantee, o.address, p.rights FROM folder_permissions p"
+            " LEFT JOIN objects o ON o.id = p.grantee WHERE p.owner IN (SELECT value FROM json_each(?))"
+            " ORDER BY p.folder, o.address",
+            among,
+        ):
+            tables[owner].append(_permission(*row))
+        for owner, mailbox in owners.items():
+            self._remember(("grants", mailbox), grants[owner])
+            self._remember(("table", mailbox), tables[owner])
 
     def _remember(self, key: tuple[object, ...], value: object) -> None:
         if len(self._rights) >= MAX_CACHED:
@@ -214,6 +233,10 @@ class PermissionTables(DirectoryFile):
             else:
                 self._db.execute("INSERT OR REPLACE INTO folder_permissions VALUES (?, ?, ?, ?)", (*place, int(rights)))
             self._next_generation("rights")
+
+
+def _permission(folder: int, grantee: int, address: str | None, rights: int) -> FolderPermission:
+    return FolderPermission(folder, AccountId(grantee), address or _special(grantee), FolderRight(rights))
 
 
 def _special(grantee: int) -> str:

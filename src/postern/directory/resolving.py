@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -38,6 +39,23 @@ class Resolving(PermissionTables):
             if found.account is not None and found.account.mailbox is not None:
                 self._by_mailbox[found.account.mailbox] = found.account  # who resolves mostly asks for rights next
         return found
+
+    async def read_ahead(self, addresses: Sequence[str]) -> None:
+        """Read accounts and the rights in their mailboxes together; what is asked of each next costs no look."""
+        self._refresh()
+        keys = []
+        for address in addresses:
+            if address not in self._resolved:
+                with contextlib.suppress(Refusal):  # `resolve` says what is wrong with it
+                    keys.append(normalise(address))
+        if len(self._by_address) + len(keys) > MAX_CACHED:
+            self._by_address.clear()
+        owners = {}
+        statement = f"{ACCOUNTS} WHERE o.address IN (SELECT value FROM json_each(?))"  # noqa: S608 - constants only
+        for row in self._rows(statement, (json.dumps(keys),)):
+            account = self._by_address[row[1]] = self._account_of(row)
+            owners[account.id] = row[3]
+        self._read_tables(owners)
 
     def _resolve(self, address: str) -> Resolution:
         try:

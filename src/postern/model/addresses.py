@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 
 from postern.model.refusal import Reason, Refusal
@@ -13,6 +14,7 @@ MAX_ADDRESS_OCTETS = 254
 """RFC 5321 4.5.3.1.3, less the angle brackets."""
 
 _ATEXT_DOT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~.")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 def normalise_domain(domain: str) -> str:
@@ -26,18 +28,9 @@ def normalise_domain(domain: str) -> str:
     name = name.lower()
     if name.startswith("[") and name.endswith("]"):
         return name
-    if len(name) > 253 or not all(_is_label(label) for label in name.split(".")):
+    if len(name) > 253 or not all(map(_LABEL.fullmatch, name.split("."))):
         raise Refusal(Reason.BAD_NAME, f"not a domain name: {domain!r}")
     return name
-
-
-def _is_label(label: str) -> bool:
-    return (
-        0 < len(label) <= 63
-        and label[0] != "-"
-        and label[-1] != "-"
-        and all(c.isascii() and (c.isalnum() or c in "-_") for c in label)
-    )
 
 
 def normalise_local(local: str) -> str:

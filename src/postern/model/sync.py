@@ -122,6 +122,16 @@ class Setting(NamedTuple):
     changed: ChangeNumber
 
 
+class CalendarLook(NamedTuple):
+    """What free/busy needs of a mailbox, as of one change number."""
+
+    seen: ChangeNumber
+    folder: FolderId
+    settings: Sequence[Setting]
+    spans: Sequence[tuple[Uid, int, int, bytes]]
+    """As `Mailbox.spans` gives them."""
+
+
 class SetOff(NamedTuple):
     """Something that a delivery sets off, to be done by an assistant."""
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import uvloop
 
+from postern.store.sqlite import connection
 from postern.telemetry import log
 
 READY = b"R"
@@ -84,6 +85,7 @@ def fork(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], life: tup
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor tells us
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # may come before the loop listens
+        connection.configure()
         code = _run(main, Pipes(ready_write, life[0]))
     except BaseException:
         traceback.print_exc()

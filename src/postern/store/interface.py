@@ -40,7 +40,17 @@ from postern.model.items import (
 )
 from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
-from postern.model.sync import Came, FolderChanges, ItemChanges, OutboxEntry, SetOff, Setting, SyncPoint, Went
+from postern.model.sync import (
+    CalendarLook,
+    Came,
+    FolderChanges,
+    ItemChanges,
+    OutboxEntry,
+    SetOff,
+    Setting,
+    SyncPoint,
+    Went,
+)
 
 ReadDocument = Callable[[str, bytes], Awaitable["str | None"]]
 """The text of an attachment of a kind (formats.documents.kinds); None if it cannot be read."""
@@ -251,6 +261,13 @@ class Mailbox(Protocol):
         """UID and Span (start, end, busy) of calendar items that meet [starts_at, ends_at), without reading the items.
 
         `busy` is what was given with the item as it is now, empty if nothing was. In no order.
+        """
+        ...
+
+    async def calendar(self, kind: str, starts_at: int, ends_at: int) -> CalendarLook:
+        """The calendar folder's `spans` of [starts_at, ends_at) and the `settings` of a kind, in one look.
+
+        Raises Refusal(NO_SUCH_FOLDER).
         """
         ...
 

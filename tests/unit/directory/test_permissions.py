@@ -66,3 +66,34 @@ async def test_who_may_send_as_whom(directory):
     assert await permissions.may_send_as(bob, "sales@example.org")
     for address in ("x@example.net", "nobody@example.org", "", "postmaster@example.org"):
         assert not await permissions.may_send_as(ann, address), address
+
+
+async def test_what_is_read_ahead_is_what_each_look_finds(directory):
+    ann, bob = await principal(directory, "ann"), await principal(directory, "bob")
+    await directory.grant(ann.mailbox, "bob@example.org", MailboxRight.FULL_ACCESS)
+    await directory.set_folder_rights(bob.mailbox, 7, "default", ROLES["editor"])
+    await directory.set_folder_rights(bob.mailbox, 0, "ann@example.org", ROLES["reviewer"])
+    await directory.put_alias(Alias("all@example.org", ("ann@example.org",)))
+    addresses = ["ANN@example.org", "bob@example.org", "sales@example.org", "all@example.org", "nobody@x", "", "@"]
+
+    async def found():
+        resolved = [await directory.resolve(address) for address in addresses]
+        mailboxes = [one.account.mailbox for one in resolved if one.account is not None]
+        rights = [
+            (
+                await directory.mailbox_rights(mailbox, who.account),
+                await directory.folder_rights(mailbox, who.account),
+                await directory.folder_permissions(mailbox),
+            )
+            for mailbox in mailboxes
+            for who in (ann, bob)
+        ]
+        return resolved, rights
+
+    directory._forget()
+    one_by_one = await found()
+    directory._forget()
+    await directory.read_ahead(addresses)
+    assert await found() == one_by_one
+    await directory.grant(ann.mailbox, "bob@example.org", MailboxRight.FULL_ACCESS, granted=False)
+    assert MailboxRight.FULL_ACCESS not in await directory.mailbox_rights(ann.mailbox, bob.account)

@@ -195,6 +195,17 @@ async def test_what_is_kept_for_free_busy_is_never_older_than_its_item(mailbox: 
     await refused(Reason.NO_SUCH_FOLDER, mailbox.spans(FolderId(12345), 0, 1))
 
 
+async def test_a_look_at_the_calendar_has_spans_and_settings(mailbox: Mailbox) -> None:
+    folder = (await mailbox.special(SpecialUse.CALENDAR)).id
+    await mailbox.add(folder, [thing(ItemClass.APPOINTMENT, {}, span=Span(n, n + 10, b"x")) for n in (0, 20, 90)])
+    await mailbox.set_settings("calendar", {"zone": b"1", "hours": b"2"})
+    await mailbox.set_settings("other", {"zone": b"3"})
+    look = await mailbox.calendar("calendar", 5, 40)
+    assert (look.seen, look.folder) == (await mailbox.change_number(), folder)
+    assert sorted(look.spans) == sorted(await mailbox.spans(folder, 5, 40)) and len(look.spans) == 2
+    assert look.settings == await mailbox.settings("calendar") and len(look.settings) == 2
+
+
 async def test_calendar_view(mailbox: Mailbox) -> None:
     calendar = (await mailbox.special(SpecialUse.CALENDAR)).id
     spans = [(0, 10), (10, 20), (15, 15), (5, FOREVER), (30, 40), None]

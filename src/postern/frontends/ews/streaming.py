@@ -13,6 +13,7 @@ from postern.frontends.ews.call import Call
 from postern.frontends.ews.happening import Missed
 from postern.frontends.ews.subscribing import Subscription
 from postern.frontends.http.asgi import Message, Receive, Scope, Send
+from postern.model.ids import ChangeNumber
 from postern.model.refusal import Refusal
 from postern.protocols.ews import notification_xml, responses, watermarks
 from postern.protocols.ews.message_facts import instant
@@ -39,6 +40,10 @@ class _Line:
         self.found = found
         self.box = box
         self.mark: Watermark = watermarks.unpack(found.mark)
+        self.seen: ChangeNumber | None = None
+        """Of the mailbox, when everything up to it had been told."""
+        self.told = False
+        """Something, since its place was written down."""
 
 
 class Stream:
@@ -121,18 +126,26 @@ class Stream:
         at = instant(int(self._call.services.clock.timestamp()))
         told = []
         for line in self._lines:
+            # shared memory tells it: a sign of life has to open no mailbox
+            number = await line.box.access.change_number()
+            if number == line.seen:
+                continue
             happened = await happening.since(line.box, line.mark, line.found.folders, line.found.events)
             line.mark = happened.mark
+            line.seen = None if happened.more else number
             if happened.more:
                 self._woken.set()
             if happened.events:
+                line.told = True
                 rows = "".join(notification_xml.event(one, "", at) for one in happened.events)
                 told.append(notification_xml.notification(line.id, rows))
         return "".join(told)
 
     async def _remember(self) -> None:
         for line in self._lines:
-            await subscribing.used(self._call, line.key, line.found, watermarks.pack(line.mark))
+            place = watermarks.pack(line.mark)
+            line.found = await subscribing.used(self._call, line.key, line.found, place, told=line.told)
+            line.told = False
 
 
 async def get_streaming_events(call: Call, request: GetStreamingEvents) -> str | Stream:

@@ -142,14 +142,21 @@ async def find(call: Call, id_: str, kind: str = "") -> tuple[str, Subscription]
     return key, found
 
 
-async def used(call: Call, key: str, found: Subscription, mark: str | None = None) -> None:
-    """It is in use: let it go on, and remember where a stream has got to. Written only if that says something new."""
+async def used(
+    call: Call, key: str, found: Subscription, mark: str | None = None, *, told: bool = True
+) -> Subscription:
+    """It is in use: let it go on, and remember where a stream has got to; as it is stored now.
+
+    Written only if that says something new: if nothing was told on the way to a place, the one before is as good. The
+    write is a change of the mailbox itself, after which a stream is at another place.
+    """
     at = int(call.services.clock.timestamp())
     place = found.mark if mark is None else mark
-    if place == found.mark and found.until - at > found.seconds * 3 // 4:
-        return
+    if (place == found.mark or not told) and found.until - at > found.seconds * 3 // 4:
+        return found
     again = msgspec.structs.replace(found, until=at + found.seconds, mark=place)
     await (await call.box()).items.set_settings(SETTING, {key: _encode(again)})
+    return again
 
 
 async def pushed(own: Box) -> dict[str, Subscription]:

@@ -6,7 +6,7 @@ lies outside of them has none.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import lru_cache
@@ -57,14 +57,27 @@ def occurrence_count(recurrence: Recurrence) -> int | None:
 
 def ordinals_between(recurrence: Recurrence, low: int, high: int) -> Iterable[int]:
     """Ordinals of the occurrences from day `low` to day `high`, both included; costs what it yields."""
-    plan = _plan(recurrence.pattern, recurrence.start)
-    if recurrence.until is not None:
-        high = min(high, recurrence.until.toordinal())
-    number = plan.number(low)
-    if recurrence.count is not None and number >= recurrence.count:
-        return ()
-    found = plan.between(number, min(high, _LAST_ORDINAL))
-    return found if recurrence.count is None else islice(found, recurrence.count - number)
+    return Days(recurrence).between(low, high)
+
+
+class Days:
+    """The days of a recurrence, for who asks for them often."""
+
+    __slots__ = ("_count", "_last", "_plan")
+
+    def __init__(self, recurrence: Recurrence) -> None:
+        self._plan = _plan(recurrence.pattern, recurrence.start)
+        self._count = recurrence.count
+        self._last = _LAST_ORDINAL if recurrence.until is None else recurrence.until.toordinal()
+
+    def between(self, low: int, high: int) -> Iterable[int]:
+        """`ordinals_between`; a range or a list wherever these are few."""
+        number = self._plan.number(low)
+        found = self._plan.between(number, min(high, self._last))
+        if self._count is None:
+            return found
+        left = max(0, self._count - number)
+        return found[:left] if isinstance(found, range | list) else islice(found, left)
 
 
 def days_between(recurrence: Recurrence, low: date, high: date) -> Iterator[date]:
@@ -140,7 +153,7 @@ class _Weekly:
 
     def number(self, low: int) -> int:
         week, rest = divmod(low - self._week, self._step)
-        before = sum(offset < rest for offset in self._offsets)
+        before = bisect_left(self._offsets, rest)
         return max(0, week * len(self._offsets) + before - self._skipped)
 
     def between(self, number: int, high: int) -> Iterable[int]:
@@ -159,6 +172,7 @@ class _Monthly:
 
     def __init__(self, start: date, pattern: Pattern) -> None:
         self._pattern = pattern
+        self._absolute = pattern.kind in (Kind.ABSOLUTE_MONTHLY, Kind.ABSOLUTE_YEARLY)
         self._step = pattern.interval
         month = start.year * 12 + start.month - 1
         if pattern.kind.unit == "yearly":
@@ -171,7 +185,7 @@ class _Monthly:
     def _day(self, month: int) -> int:
         year, index = divmod(month, 12)
         pattern = self._pattern
-        if pattern.kind in (Kind.ABSOLUTE_MONTHLY, Kind.ABSOLUTE_YEARLY):
+        if self._absolute:
             day = min(pattern.day_of_month, month_length(year, index + 1))
         else:
             day = nth_weekday(year, index + 1, pattern.days, pattern.nth)

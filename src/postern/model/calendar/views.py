@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from itertools import islice
 from math import floor
+from operator import le
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from postern.model.calendar.appointment import Appointment, ModifiedOccurrence
-from postern.model.calendar.recurrence import Recurrence
-from postern.model.calendar.series import first_day, is_occurrence, last_day, ordinals_between
+from postern.model.calendar.series import Days, first_day, is_occurrence, last_day
 from postern.model.calendar.zones import Zone, to_utc, to_wall, tzinfo_of
 
 MAX_SPAN = timedelta(days=5 * 366)
@@ -114,12 +114,12 @@ def _regular(item: Appointment, start: int, end: int, zone: Zone) -> Iterator[Sp
     length = duration.days * _DAY_S + duration.seconds
     skipped = {day.toordinal() for day in item.deleted}
     skipped.update(modified.day.toordinal() for modified in item.modified)
-    for first, last, ordinal in repeated(item.recurrence, second, length, zone, skipped, start, end):
+    for first, last, ordinal in repeated(Days(item.recurrence), second, length, zone, skipped, start, end):
         yield first, last, item, ordinal
 
 
 def repeated(
-    recurrence: Recurrence, second: int, length: int, zone: Zone, skipped: Set[int], start: int, end: int
+    days: Days, second: int, length: int, zone: Zone, skipped: Set[int], start: int, end: int
 ) -> Iterator[tuple[int, int, int]]:
     """Start and end in seconds since the epoch, and the day's ordinal, of what touches [start, end), by start.
 
@@ -131,10 +131,10 @@ def repeated(
     low = start // _DAY_S + _EPOCH_ORDINAL - min(length // _DAY_S, MAX_SPAN.days) - _TWO_DAYS
     high = min(end // _DAY_S + _EPOCH_ORDINAL + 1, _LAST_ORDINAL)
     clock = tzinfo_of(zone)
-    days, rest = divmod(second + length, _DAY_S)
+    over, rest = divmod(second + length, _DAY_S)
     # the same offset through all that is looked at, or asked for each day
-    shift = _steady(clock, low, min(high + days, _LAST_ORDINAL)) if high - low < _STEADY_DAYS else None
-    ordinals = ordinals_between(recurrence, low, high)
+    shift = _steady(clock, low, min(high + over, _LAST_ORDINAL)) if high - low < _STEADY_DAYS else None
+    ordinals = days.between(low, high)
     if shift is not None:
         base = second - shift - _EPOCH_ORDINAL * _DAY_S
         for ordinal in ordinals:
@@ -149,7 +149,7 @@ def repeated(
         if ordinal in skipped:
             continue
         first = _utc(clock, ordinal, second)
-        last = max(first, _utc(clock, ordinal + days, rest))  # a short one across a clock put forward
+        last = max(first, _utc(clock, ordinal + over, rest))  # a short one across a clock put forward
         if first >= end:
             return
         if last > start or (first == last and first >= start):
@@ -157,20 +157,52 @@ def repeated(
 
 
 def repeated_soon(
-    recurrence: Recurrence, second: int, length: int, zone: Zone, skipped: Set[int], start: int, end: int
-) -> list[tuple[int, int]]:
-    """Starts and ends alone, for windows of weeks: `repeated` at a third of its cost where no clock is changed."""
+    days: Days, second: int, length: int, zone: Zone, skipped: Set[int], start: int, end: int
+) -> tuple[Sequence[int], Sequence[int]]:
+    """All starts and all ends of what `repeated` finds, for windows of weeks: by tables of what clocks read."""
+    if length < 0:
+        return (), ()
     low = start // _DAY_S + _EPOCH_ORDINAL - length // _DAY_S - _TWO_DAYS
     high = end // _DAY_S + _EPOCH_ORDINAL + 1
-    steady = length >= 0 and high - low < _STEADY_DAYS and high + length // _DAY_S < _LAST_ORDINAL
-    shift = _steady(tzinfo_of(zone), low, high + (second + length) // _DAY_S) if steady else None
-    if shift is None:
-        return [found[:2] for found in repeated(recurrence, second, length, zone, skipped, start, end)]
-    base = second - shift - _EPOCH_ORDINAL * _DAY_S
-    ordinals = ordinals_between(recurrence, low, high)
-    starts = [day * _DAY_S + base for day in ordinals if day not in skipped]
-    first = bisect_right(starts, start - length) if length else bisect_left(starts, start)
-    return [(at, at + length) for at in starts[first : bisect_left(starts, end)]]
+    opens, closes = _readings(tzinfo_of(zone), low, high, second, length) if high - low < _STEADY_DAYS else ((), ())
+    if not opens:
+        found = list(repeated(days, second, length, zone, skipped, start, end))
+        return [each[0] for each in found], [each[1] for each in found]
+    ordinals = days.between(low, high)
+    if isinstance(ordinals, range) and not skipped:
+        wanted = slice(ordinals.start - low, max(ordinals.stop - low, 0), ordinals.step)
+        starts: Sequence[int] = opens[wanted]
+        ends: Sequence[int] = closes[wanted]
+    else:
+        places = [day - low for day in ordinals if day not in skipped]
+        starts, ends = [opens[at] for at in places], [closes[at] for at in places]
+    first = bisect_right(ends, start)
+    while first and starts[first - 1] == ends[first - 1] == start:
+        first -= 1
+    last = bisect_left(starts, end)
+    return starts[first:last], ends[first:last]
+
+
+@lru_cache(maxsize=512)
+def _readings(clock: tzinfo, low: int, high: int, second: int, length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """When something begins and ends, on each day of some weeks, that begins at a second of the day by a clock.
+
+    Empty at the edges of the calendar, and where days do not follow each other, as they do where no rule is absurd.
+    At most 7 KB an entry.
+    """
+    over, rest = divmod(second + length, _DAY_S)
+    if low < 1 or high + over > _LAST_ORDINAL:
+        return (), ()
+    shift = _steady(clock, low, high + over)
+    if shift is not None:
+        first = (low - _EPOCH_ORDINAL) * _DAY_S + second - shift
+        opens = range(first, first + (high - low + 1) * _DAY_S, _DAY_S)
+        return tuple(opens), tuple(range(opens.start + length, opens.stop + length, _DAY_S))
+    begins = tuple(_utc(clock, day, second) for day in range(low, high + 1))
+    # a short one across a clock put forward takes no time
+    ends = tuple(max(at, _utc(clock, day + over, rest)) for day, at in enumerate(begins, low))
+    in_order = all(map(le, begins, begins[1:])) and all(map(le, ends, ends[1:]))
+    return (begins, ends) if in_order else ((), ())
 
 
 def _utc(clock: tzinfo, ordinal: int, second: int) -> int:

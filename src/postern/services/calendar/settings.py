@@ -58,6 +58,7 @@ class CalendarSettings(msgspec.Struct, frozen=True):
         return self.hours if self.hours is not None else WorkingHours(self.zone)
 
 
+DEFAULTS = CalendarSettings()
 _FIELDS = {each.name: each.type for each in msgspec.structs.fields(CalendarSettings)}
 USER_POLICY = BookingPolicy(
     automation=Automation.UPDATE,
@@ -82,10 +83,13 @@ def policy_of(settings: CalendarSettings, account: Account) -> BookingPolicy:
 
 async def load_settings(mailbox: Mailbox) -> CalendarSettings:
     """A mailbox's; cheap: one seek."""
-    return _read(mailbox, await mailbox.settings(KIND))
+    return settings_of(mailbox, await mailbox.settings(KIND))
 
 
-def _read(mailbox: Mailbox, stored: Sequence[Setting]) -> CalendarSettings:
+def settings_of(mailbox: Mailbox, stored: Sequence[Setting]) -> CalendarSettings:
+    """What values of KIND say."""
+    if not stored:
+        return DEFAULTS
     found = {}
     for setting in stored:
         kind = _FIELDS.get(setting.key)
@@ -118,7 +122,7 @@ async def replace_delegates(
     for _attempt in range(_MOST_ATTEMPTS):
         stored = await mailbox.settings(KIND)
         since = next((one.changed for one in stored if one.key == _DELEGATES), ChangeNumber(0))
-        wanted = tuple(await change(_read(mailbox, stored).delegates))
+        wanted = tuple(await change(settings_of(mailbox, stored).delegates))
         try:
             await mailbox.set_settings(KIND, {_DELEGATES: msgspec.json.encode(wanted)}, since)
         except Refusal as refusal:

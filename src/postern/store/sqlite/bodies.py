@@ -15,7 +15,7 @@ from postern.store.interface import ItemUpdate, Rendering, Replaced, Updated
 from postern.store.sqlite import finding, transfer
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.flags import bits
-from postern.store.sqlite.selection import Totals, adjust, pick, special_id, uid_validity
+from postern.store.sqlite.selection import Totals, adjust, pick, special_id
 from postern.store.sqlite.txn import Txn
 
 MAX_ATTACHMENTS = 1000
@@ -232,30 +232,6 @@ def _attachments(db: apsw.Connection, content: int) -> list[Attachment]:
     ]
 
 
-def overlapping(db: apsw.Connection, folder: FolderId, starts_at: int, ends_at: int) -> list[Uid]:
-    """UIDs of what meets [starts_at, ends_at), ascending. Raises Refusal(NO_SUCH_FOLDER)."""
-    uid_validity(db, folder)
-    found = rows(
-        db,
-        "SELECT uid FROM spans INDEXED BY spans_time WHERE folder = ? AND ends_at > ? AND starts_at < ? ORDER BY uid",
-        (folder, starts_at, ends_at),
-    )
-    return [row[0] for row in found]
-
-
-def spans(
-    db: apsw.Connection, folder: FolderId, starts_at: int, ends_at: int, limit: int
-) -> list[tuple[Uid, int, int, bytes]]:
-    """UID and span of what meets [starts_at, ends_at), at most so many. Raises Refusal(NO_SUCH_FOLDER)."""
-    uid_validity(db, folder)
-    return rows(
-        db,
-        "SELECT uid, starts_at, ends_at, busy FROM spans INDEXED BY spans_time"
-        " WHERE folder = ? AND ends_at > ? AND starts_at < ? LIMIT ?",
-        (folder, starts_at, ends_at, limit),
-    )
-
-
 def export(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> list[NewItem]:
     """Items as another mailbox can take them."""
     names = dict(rows(db, "SELECT bit, name FROM keywords"))
@@ -291,4 +267,4 @@ def export(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> list[N
     return items
 
 
-__all__ = ["Rendering", "attachments", "export", "insert_beside", "overlapping", "size_of", "spans", "update"]
+__all__ = ["Rendering", "attachments", "export", "insert_beside", "size_of", "update"]

@@ -27,13 +27,26 @@ from postern.model.items import (
 from postern.model.ordering import Linked, SortKey
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
+from postern.model.sync import CalendarLook
 from postern.store.interface import CopyResult, Delivered, Delivery, FlagChange, FlagResult, Ranges
-from postern.store.sqlite import beside, conversations, delivery, flags, folders, outbox, reading, transfer, txn, upkeep
+from postern.store.sqlite import (
+    beside,
+    calendars,
+    conversations,
+    delivery,
+    flags,
+    folders,
+    outbox,
+    reading,
+    transfer,
+    txn,
+    upkeep,
+)
 from postern.store.sqlite.chunks import Chunks
 from postern.store.sqlite.connection import DurabilityLost, refusal, rows, sync_wal
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.mailbox_conversations import ConversationMethods, asks_for_conversation
-from postern.store.sqlite.mailbox_items import ItemMethods
+from postern.store.sqlite.mailbox_items import FEW_SPANS, MAX_SPANS, ItemMethods
 from postern.store.sqlite.schema import OlderLayout, UnknownLayout
 from postern.store.sqlite.search import running, sorting
 from postern.store.sqlite.txn import NeedsReservation, Txn
@@ -273,7 +286,22 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
     async def change_number(self) -> ChangeNumber:
         """The last change number, from shared memory when it is known there."""
         current = self._host.bus.current(self._slot)
-        return ChangeNumber(current) if current else await self.consult(reading.change_number)
+        return ChangeNumber(current) if current else self._told(await self.consult(reading.change_number))
+
+    def _told(self, number: ChangeNumber) -> ChangeNumber:
+        """Others need not open the file to learn that nothing has changed since; a lower number changes nothing."""
+        if number > self._host.bus.current(self._slot):
+            self._host.bus.publish(self._slot, number)
+        return number
+
+    async def calendar(self, kind: str, starts_at: int, ends_at: int) -> CalendarLook:
+        """The calendar folder's spans and the settings of a kind, as of one change number."""
+        look = partial(calendars.look, kind=kind, starts_at=starts_at, ends_at=ends_at)
+        found = await self.consult(partial(reading.snapshot, work=partial(look, limit=FEW_SPANS)))
+        if len(found.spans) >= FEW_SPANS:
+            found = await self.read_in_thread(partial(reading.snapshot, work=partial(look, limit=MAX_SPANS)))
+        self._told(found.seen)
+        return found
 
     async def keywords(self) -> dict[int, str]:
         """Bit -> keyword."""

@@ -15,7 +15,7 @@ from postern.model.items import Attachment, Folder, FolderClass, NewItem, Specia
 from postern.model.refusal import Reason, Refusal
 from postern.model.sync import Came, FolderChanges, ItemChanges, OutboxEntry, Setting, SyncPoint, Went
 from postern.store.interface import ItemUpdate, Updated
-from postern.store.sqlite import beside, bodies, finding, folders, origins, outbox, reading
+from postern.store.sqlite import beside, bodies, calendars, finding, folders, origins, outbox, reading
 from postern.store.sqlite.txn import Txn
 
 T = TypeVar("T")
@@ -89,11 +89,11 @@ class ItemMethods(ABC):
 
     async def overlapping(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[Uid]:
         """Calendar items whose span meets [starts_at, ends_at)."""
-        return await self.consult(lambda db: bodies.overlapping(db, folder, starts_at, ends_at))
+        return await self.consult(lambda db: calendars.overlapping(db, folder, starts_at, ends_at))
 
     async def spans(self, folder: FolderId, starts_at: int, ends_at: int) -> Sequence[tuple[Uid, int, int, bytes]]:
         """UID, start, end, what is kept for free/busy, of calendar items whose span meets [starts_at, ends_at)."""
-        look = partial(bodies.spans, folder=folder, starts_at=starts_at, ends_at=ends_at)
+        look = partial(calendars.spans, folder=folder, starts_at=starts_at, ends_at=ends_at)
         found = await self.consult(partial(look, limit=FEW_SPANS))
         if len(found) < FEW_SPANS:
             return found

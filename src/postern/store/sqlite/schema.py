@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import apsw
 
+from postern.store.sqlite.connection import rows
+
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
 
@@ -218,12 +220,12 @@ class OlderLayout(UnknownLayout):
 
 def version_of(db: apsw.Connection) -> int:
     """Layout version of an open file. Raises UnknownLayout for somebody else's or a newer file."""
-    version = int(db.pragma("user_version"))
+    (version,), (application,) = rows(db, "PRAGMA user_version; PRAGMA application_id")
     if version > LAYOUT_VERSION:
         raise UnknownLayout(f"layout {version} is newer than {LAYOUT_VERSION}")
-    if version and db.pragma("application_id") != APPLICATION_ID:
+    if version and application != APPLICATION_ID:
         raise UnknownLayout("not a Postern mailbox")
-    return version
+    return int(version)
 
 
 def check(db: apsw.Connection) -> None:

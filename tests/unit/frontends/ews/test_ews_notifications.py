@@ -217,6 +217,29 @@ async def test_a_stream_shows_that_it_lives_and_ends(anna, monkeypatch):
     assert ended
 
 
+async def test_a_sign_of_life_opens_no_mailbox(anna, monkeypatch):
+    monkeypatch.setattr(streaming, "BEAT_S", 0.05)
+    connection = Connection(anna, [await stream(anna)])
+    assert (await connection.next()).text("//m:ConnectionStatus") == "OK"
+    await connection.next()
+    looks = []
+    since = streaming.happening.since
+
+    async def looked(*given):
+        looks.append(given)
+        return await since(*given)
+
+    monkeypatch.setattr(streaming.happening, "since", looked)
+    for _ in range(3):
+        assert len((await connection.next()).all("//t:StatusEvent")) == 1
+    assert not looks
+    await anna.deliver(MIME)
+    while "NewMailEvent" not in kinds(await connection.next()):
+        pass
+    assert looks
+    await connection.leave()
+
+
 async def test_streams_of_what_is_not_there(anna, boris):
     subscription = await stream(anna)
     refused = Connection(boris, [subscription])

@@ -271,6 +271,32 @@ async def test_free_busy_follows_what_another_worker_writes(world):
     await other.close()
 
 
+async def test_an_answer_that_still_holds_opens_no_file(world):
+    boris = await world.principal("boris")
+    anna = await world.agenda("anna")
+    await anna.create(Appointment(uid="", start=at(1, 9), end=at(1, 10)))
+    await world.store.close()
+    numbers = world.store._host.bus.numbers
+    numbers.clear()  # a server that has just started
+    store = SqliteStore(world.place, world.store.blobs, world.store._host.bus, world.clock, 1, reserve_bytes=0)
+    service = FreeBusy(store, world.directory)
+
+    async def asked():
+        return (await service.ask(boris, ["anna@example.org"], at(1, 8), at(1, 12), 60))[0].merged
+
+    assert await asked() == "0200" and store._host.open_files() == 1
+    mailbox = (await world.principal("anna")).mailbox
+    store._host.forget(store.path(mailbox))
+    assert await asked() == "0200" and store._host.open_files() == 0
+    other = SqliteStore(world.place, store.blobs, store._host.bus, world.clock, 1, reserve_bytes=0)
+    there = await other.mailbox(mailbox)
+    look = await there.calendar("calendar", 0, 1 << 40)
+    await there.expunge(look.folder, [(row[0], row[0]) for row in look.spans], only_deleted=False)
+    assert await asked() == "0000" and store._host.open_files() == 1
+    await other.close()
+    await store.close()
+
+
 async def test_items_of_which_nothing_is_kept_are_read(world):
     boris = await world.principal("boris")
     anna = await world.agenda("anna")

@@ -2,7 +2,8 @@
 
     python -m benchmarks.streaming [--streams 2000] [--people 200]
 
-Memory is the proportional set size of all the server's processes, before the streams and after they have been open for
+Memory is the proportional set size of all the server's processes: after its start, after each person had a stream that
+is closed again (what a process pays once for having served anybody), and with the streams, when they have been open for
 longer than a file that nobody uses stays open. At the end a message is put into each mailbox, and every stream has to
 tell of it. The client needs a file descriptor a stream.
 """
@@ -101,24 +102,35 @@ class Stream:
         self._writer.transport.abort()
 
 
-async def measure(server: Running, ports: dict[str, int], people: list[str], count: int) -> None:
-    await asyncio.sleep(3)
-    before = pss_mb(server.process.pid)
+async def open_all(port: int, people: list[str], count: int) -> list[Stream]:
+    """So many streams, the people taking turns."""
     context, gate = insecure(), asyncio.Semaphore(AT_ONCE)
     streams = [Stream() for _ in range(count)]
 
     async def open_one(number: int) -> None:
         async with gate:
-            await streams[number].open(ports["https"], people[number % len(people)], context)
+            await streams[number].open(port, people[number % len(people)], context)
 
-    began = time.monotonic()
     await asyncio.gather(*map(open_one, range(count)))
+    return streams
+
+
+async def measure(server: Running, ports: dict[str, int], people: list[str], count: int) -> None:
+    await asyncio.sleep(3)
+    started = pss_mb(server.process.pid)
+    for stream in await open_all(ports["https"], people, len(people)):
+        stream.close()
+    await asyncio.sleep(SETTLED_S)
+    before = pss_mb(server.process.pid)
+    began = time.monotonic()
+    streams = await open_all(ports["https"], people, count)
     print(f"{count} streams of {len(people)} people are open after {time.monotonic() - began:.1f} s", flush=True)
     await asyncio.sleep(SETTLED_S)
     after = pss_mb(server.process.pid)
     grown = after - before
     print(
-        f"{before:.0f} MB before, {after:.0f} MB with them: {grown:.1f} MB, {grown * 1000 / count:.1f} KB each",
+        f"{started:.0f} MB after the start, {before:.0f} MB after a stream of each person, {after:.0f} MB with all: "
+        f"{grown:.1f} MB for them, {grown * 1000 / count:.1f} KB each",
         flush=True,
     )
     waiting = [asyncio.create_task(stream.told()) for stream in streams]

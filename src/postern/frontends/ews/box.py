@@ -107,6 +107,12 @@ class Box:
             self._folders = None
             self._singles.clear()
 
+    def forget(self) -> None:
+        """Keep nothing that was read: it is asked again after a long time."""
+        self._folders = self._keywords = None
+        self._singles.clear()
+        self._rights.clear()
+
     async def folder(self, folder: FolderId) -> Folder:
         """One of the store's folders. Raises Refusal(NO_SUCH_FOLDER), also for the two roots."""
         found = (await self.folders()).get(folder)

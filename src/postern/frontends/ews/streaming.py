@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
 
 from postern.frontends.ews import happening, subscribing
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.happening import Missed
 from postern.frontends.ews.subscribing import Subscription
-from postern.frontends.http.asgi import Message, Receive, Scope, Send
+from postern.frontends.http.asgi import Receive, Scope, Send
 from postern.model.ids import ChangeNumber
 from postern.model.refusal import Refusal
 from postern.protocols.ews import notification_xml, responses, watermarks
@@ -27,8 +30,15 @@ BEAT_S = 30.0
 MINUTE_S = 60.0
 SETTLE_S = 0.05
 """What happens within it is told together."""
+Kinds = TypeVar("Kinds", frozenset[str], frozenset[int] | None)
 _MESSAGE = "GetStreamingEventsResponseMessage"
 _FIELDS = ((b"content-type", b"text/xml; charset=utf-8"),)
+
+
+@lru_cache(maxsize=1024)
+def _same(one: Kinds) -> Kinds:
+    """Something equal; of thousands of subscriptions most are to the same folders and events."""
+    return one
 
 
 class _Line:
@@ -37,7 +47,7 @@ class _Line:
     def __init__(self, id_: str, key: str, found: Subscription, box: Box) -> None:
         self.id = id_
         self.key = key
-        self.found = found
+        self.found = msgspec.structs.replace(found, folders=_same(found.folders), events=_same(found.events))
         self.box = box
         self.mark: Watermark = watermarks.unpack(found.mark)
         self.seen: ChangeNumber | None = None
@@ -53,16 +63,22 @@ class Stream:
         self._call = call
         self._lines = lines
         self._seconds = seconds
-        self._woken = asyncio.Event()
+        self._stirred = False
+        """Something may have happened since anybody looked."""
+        self._waiter: asyncio.Future[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Returns at the end of the time, or when the client is gone."""
         turn = scope["state"].get("turn")
         if turn is not None:
             turn.release()  # waiting is no work
+        # there are thousands of streams, and they last: none keeps more than it needs, a password least of all
+        scope["headers"].clear()
         await send({"type": "http.response.start", "status": 200, "headers": list(_FIELDS)})
-        gone = asyncio.ensure_future(receive())
-        unwatch = [box.access.subscribe_changes(self._woken.set) for box in {one.box for one in self._lines}]
+        closing = scope["state"].get("closing")
+        gone: asyncio.Future[Any] = asyncio.ensure_future(receive()) if closing is None else closing()
+        gone.add_done_callback(self._go_on)
+        unwatch = [box.access.subscribe_changes(self._stir) for box in {one.box for one in self._lines}]
         try:
             with contextlib.suppress(ConnectionError):  # the client is gone: its next connection goes on from here
                 await self._tell(send, gone)
@@ -76,13 +92,21 @@ class Stream:
         with contextlib.suppress(Refusal):
             await self._remember()
 
-    async def _tell(self, send: Send, gone: asyncio.Future[Message]) -> None:
+    def _stir(self) -> None:
+        self._stirred = True
+        self._go_on()
+
+    def _go_on(self, _: object = None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _tell(self, send: Send, gone: asyncio.Future[Any]) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._seconds
         beat = loop.time() + BEAT_S
         await _write(send, _status("OK"))
         while True:
-            self._woken.clear()
+            self._stirred = False
             try:
                 told = await self._news()
             except Missed:
@@ -100,27 +124,32 @@ class Stream:
                 return
             elif now >= beat:
                 beat = now + BEAT_S
-                idle = "".join(
-                    notification_xml.notification(one.id, notification_xml.status("")) for one in self._lines
-                )
-                await _write(send, responses.success(_MESSAGE, f"<m:Notifications>{idle}</m:Notifications>"))
+                await _write(send, self._sign_of_life())
                 await self._remember()
+            told = ""
             if not await self._pause(gone, min(beat, end) - now):
                 return
 
-    async def _pause(self, gone: asyncio.Future[Message], seconds: float) -> bool:
+    def _sign_of_life(self) -> str:
+        idle = "".join(notification_xml.notification(one.id, notification_xml.status("")) for one in self._lines)
+        return responses.success(_MESSAGE, f"<m:Notifications>{idle}</m:Notifications>")
+
+    async def _pause(self, gone: asyncio.Future[Any], seconds: float) -> bool:
         """Until something happens, or it is time; False: the client is gone."""
-        waking = asyncio.ensure_future(self._woken.wait())
-        try:
-            either: set[asyncio.Future[Any]] = {waking, gone}
-            await asyncio.wait(either, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                return False
-            if waking.done():
-                await asyncio.sleep(SETTLE_S)
-            return True
-        finally:
-            waking.cancel()
+        if not self._stirred and not gone.done():
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(max(0.0, seconds), self._go_on)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+                timer.cancel()
+        if gone.done():
+            return False
+        if self._stirred:
+            await asyncio.sleep(SETTLE_S)
+        return True
 
     async def _news(self) -> str:
         at = instant(int(self._call.services.clock.timestamp()))
@@ -131,10 +160,11 @@ class Stream:
             if number == line.seen:
                 continue
             happened = await happening.since(line.box, line.mark, line.found.folders, line.found.events)
+            line.box.forget()
             line.mark = happened.mark
             line.seen = None if happened.more else number
             if happened.more:
-                self._woken.set()
+                self._stirred = True
             if happened.events:
                 line.told = True
                 rows = "".join(notification_xml.event(one, "", at) for one in happened.events)

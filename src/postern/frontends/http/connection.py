@@ -139,7 +139,7 @@ class Connection:
             surroundings = Surroundings(
                 settings.listener, head.host, self._stream.peer, self._stream.local, self._stream.tls, self._ahead
             )
-            state = {"admission": admission, "surroundings": surroundings, "turn": turn}
+            state = {"admission": admission, "surroundings": surroundings, "turn": turn, "closing": cycle.closing}
             scope = scope_of(head, self._stream, mount.prefix, state)
             try:
                 if not await self._run(cycle, mount, scope, admission):
@@ -233,6 +233,7 @@ class Connection:
     async def _until_gone(self) -> None:
         """Until the client closes the connection or is signed out; a little of what it sends meanwhile is kept."""
         ahead = 0
+        self._session.release()  # it may be a long time
         try:
             while ahead < _AHEAD_BYTES and (data := await self._stream.read(WAIT_FOR_END_S)):
                 ahead += len(data)

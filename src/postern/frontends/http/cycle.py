@@ -97,11 +97,18 @@ class Cycle:
             else:
                 return {"type": "http.request", "body": data, "more_body": not self._body.done}
         if not self._gone:
-            if self._listening is None:
-                self._listening = asyncio.ensure_future(self._until_gone())
-            await asyncio.shield(self._listening)
+            await asyncio.shield(self.closing())
             self._gone = self._close = True
         return {"type": "http.disconnect"}
+
+    def closing(self) -> asyncio.Task[None]:
+        """Done when the client has closed the connection; for whoever has read the body (`state` of the scope has it).
+
+        `receive` says the same, and takes a task more to wait for.
+        """
+        if self._listening is None:
+            self._listening = asyncio.ensure_future(self._until_gone())
+        return self._listening
 
     async def send(self, message: Message) -> None:
         """Take the answer's beginning or a piece of it. Raises ConnectionError if the client is gone."""

@@ -85,7 +85,8 @@ class Session:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._parser: httptools.HttpRequestParser | None = None
-        self._events: deque[Event] = deque()
+        self._events: deque[Event] | None = None
+        """None while there are none: an empty one has 600 octets, and connections last."""
         self._violation: HttpViolation | None = None
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
@@ -127,7 +128,10 @@ class Session:
     def next_event(self) -> Event | None:
         """A head, then pieces of its body, then END; None wants more octets. Raises HttpViolation."""
         if self._events:
-            return self._events.popleft()
+            event = self._events.popleft()
+            if not self._events:
+                self._events = None
+            return event
         if self._violation is not None:
             raise self._violation
         return None
@@ -143,6 +147,11 @@ class Session:
         self._overhead += fed - content
         if self._overhead > self._limits.head_bytes + _OVERHEAD_BYTES + _OVERHEAD_PER_OCTET * self._content:
             self._refuse(400, "a body of chunk extensions or trailers")
+
+    def _put(self, event: Event) -> None:
+        if self._events is None:
+            self._events = deque()
+        self._events.append(event)
 
     def _refuse(self, status: int, text: str) -> None:
         if self._violation is None:
@@ -178,14 +187,14 @@ class Session:
             self._violation = violation
             return
         self._in_body = True
-        self._events.append(head)
+        self._put(head)
 
     def on_body(self, body: bytes) -> None:
         """A piece of content."""
         if self._violation is None:
             self._content += len(body)
             self._piece += len(body)
-            self._events.append(body)
+            self._put(body)
 
     def on_message_complete(self) -> None:
         """The last octet of a request has come."""
@@ -193,7 +202,7 @@ class Session:
         self._begun = False
         if self._violation is None:
             self._in_body = False
-            self._events.append(END)
+            self._put(END)
 
     def release(self) -> None:
         """Between two requests: an idle connection keeps no parser."""

@@ -58,7 +58,7 @@ async def test_sockets_leave_descriptors_to_files() -> None:
             refused += await client.read(5) == b"full"
             assert number or not refused
         assert refused == listener.refused
-        assert 20 <= refused
+        assert refused >= 20
     finally:
         for client in clients:
             client.close()

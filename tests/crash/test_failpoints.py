@@ -21,7 +21,7 @@ from postern.store.journal.layout import journal_directory
 from postern.store.journal.marks import orphans
 
 HITS = int(os.environ.get("POSTERN_FAILPOINT_HITS", "20"))
-HITS_ON_DATA = 10
+HITS_ON_DATA = 7
 ROUNDS = 100
 """Rounds of traffic in which a failpoint has to be hit once."""
 HELD_ROUNDS = 15

@@ -35,12 +35,17 @@ ssl_version = tls1_2
 starttls = no
 """
     )
-    run(program("offlineimap"), "-c", str(tmp_path / "rc"), "-o", timeout=100)
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     client = imaplib.IMAP4_SSL(demo.host, demo.ports["imaps"], ssl_context=context)
     client.login(address, password)
+    # whoever used this mailbox before may have left nothing in it
+    assert (
+        client.append("INBOX", None, None, b"From: x@elsewhere.example\r\nSubject: mirrored\r\n\r\nHello\r\n")[0]
+        == "OK"
+    )
+    run(program("offlineimap"), "-c", str(tmp_path / "rc"), "-o", timeout=100)
     count = int(client.select("INBOX")[1][0])
     files = [f for d in ("cur", "new") for f in (tmp_path / "mail" / "INBOX" / d).iterdir()]
     assert len(files) == count > 0

@@ -48,6 +48,7 @@ $(VENV)/bin/python:
 $(STAMP): $(VENV)/bin/python pyproject.toml
 	@echo "Setting up (once) ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/python -m compileall -q -j 0 src # where PYTHONDONTWRITEBYTECODE is set each start would compile everything
 	@touch $@
 
 $(DEV_STAMP): $(STAMP)

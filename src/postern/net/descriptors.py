@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import sys
 
 KEPT = 1200
 """For mailboxes, segments, logs, next hops and DNS; half of all where there are few."""
@@ -25,14 +26,18 @@ def raise_limit() -> None:
 
 def sockets_below() -> int:
     """Connections of clients have lower numbers than this."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _limit()
     return limit - _kept(limit)
 
 
 def mailbox_files(most: int) -> int:
     """How many mailboxes may be open at a time, `most` at most."""
+    return min(most, max(_LEAST_MAILBOXES, (_kept(_limit()) - _BESIDE_MAILBOXES) // _PER_MAILBOX))
+
+
+def _limit() -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(most, max(_LEAST_MAILBOXES, (_kept(limit) - _BESIDE_MAILBOXES) // _PER_MAILBOX))
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def _kept(limit: int) -> int:

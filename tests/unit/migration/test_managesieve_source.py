@@ -69,8 +69,9 @@ def test_names_and_scripts_in_quotes_and_in_literals():
         ([b"OK\r\n", b'"a"\r\nOK\r\n', b"OK\r\n"], "no script came"),
         ([b"OK\r\n", b'"a"\r\n' * 2000], "an answer without end"),
         ([b"x" * 100_000], "a long line"),
+        ([b"OK\r\n", b"{1}\r\nx" * 100], "a line without end"),
     ],
-    ids=["password", "bye", "closed", "cut-list", "huge", "cut-script", "none", "endless", "long"],
+    ids=["password", "bye", "closed", "cut-list", "huge", "cut-script", "none", "endless", "long", "literals"],
 )
 def test_what_goes_wrong_is_told(answers, told):
     with serving(answers) as (port, _), pytest.raises(SourceError, match=told):

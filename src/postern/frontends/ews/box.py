@@ -129,6 +129,10 @@ class Box:
             found = self._singles[folder] = await self.access.folder(folder)
         return found
 
+    async def finds(self, folder: FolderId) -> bool:
+        """Whether it is a search folder; the two roots are none. Raises Refusal(NO_SUCH_FOLDER)."""
+        return folder not in (ROOT, TOP) and is_search(await self.folder(folder))
+
     async def children(self, folder: FolderId, *, deep: bool = False) -> list[Folder]:
         """Folders below one, parents before children, but for the top of the store, which is none of the store's.
 

@@ -147,7 +147,7 @@ async def _search(call: Call, box: Box, new: NewFolder) -> dict[str, Any]:
 
 async def _refuse_below_search(place: FolderPlace) -> None:
     """Nothing is below a search folder (MS-OXCFOLD 2.2.1.2)."""
-    if place.folder not in (ROOT, TOP) and is_search(await place.box.folder(place.folder)):
+    if await place.box.finds(place.folder):
         raise EwsViolation("ErrorInvalidFolderTypeForOperation", "A search folder has no folders below it.")
 
 

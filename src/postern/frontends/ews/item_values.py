@@ -59,7 +59,7 @@ _VALUES: dict[str, tuple[Callable[[MessageFacts], str | None], int]] = {
     "item:Categories": (lambda f: _SEPARATOR.join(f.categories) if f.categories else None, 0),
     "item:Importance": (lambda f: IMPORTANCE[f.importance], _HEADER),
     "item:InReplyTo": (lambda f: f.text(b"in-reply-to") or None, _HEADER),
-    "item:IsSubmitted": (lambda f: BOOL[f.properties.get("PidTagResponseRequested") is True], 0),
+    "item:IsSubmitted": (lambda f: "false", 0),
     "item:IsDraft": (lambda f: BOOL[f.draft], 0),
     "item:IsFromMe": (lambda f: BOOL[f.from_owner], _HEADER),
     "item:IsResend": (lambda f: "false", 0),
@@ -84,7 +84,7 @@ _VALUES: dict[str, tuple[Callable[[MessageFacts], str | None], int]] = {
     "message:ConversationTopic": (lambda f: f.topic, _HEADER),
     "message:IsReadReceiptRequested": (lambda f: BOOL[f.field(b"disposition-notification-to") is not None], _HEADER),
     "message:IsDeliveryReceiptRequested": (lambda f: BOOL[f.field(b"return-receipt-to") is not None], _HEADER),
-    "message:IsResponseRequested": (lambda f: "false", 0),
+    "message:IsResponseRequested": (lambda f: BOOL[f.properties.get("PidTagResponseRequested") is True], 0),
 }
 
 

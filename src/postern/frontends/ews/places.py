@@ -6,7 +6,7 @@ from datetime import date
 from typing import NamedTuple
 
 from postern.convert.appointments import from_properties
-from postern.frontends.ews.box import NAMES, Box, is_search
+from postern.frontends.ews.box import NAMES, Box
 from postern.frontends.ews.call import Call
 from postern.model.calendar.series import day_of
 from postern.model.ids import FolderId, ItemId, Uid
@@ -82,7 +82,7 @@ async def stored(
     place = await folder(call, ref, code)
     if place.folder in (ROOT, TOP):
         raise EwsViolation("ErrorInvalidFolderTypeForOperation", "The root of a mailbox holds no items.")
-    if not searches and is_search(await place.box.folder(place.folder)):
+    if not searches and await place.box.finds(place.folder):
         raise EwsViolation("ErrorInvalidFolderTypeForOperation", "A search folder holds no items of its own.")
     return place
 

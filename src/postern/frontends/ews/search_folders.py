@@ -42,7 +42,7 @@ async def given(call: Call, box: Box, element: Element) -> bytes:
         place = await places.folder(call, ref)
         if place.box.id != box.id:
             raise EwsViolation("ErrorInvalidOperation", "A search folder looks into folders of its own mailbox.")
-        if place.folder not in (ROOT, TOP) and is_search(await place.box.folder(place.folder)):
+        if await place.box.finds(place.folder):
             raise EwsViolation(
                 "ErrorCannotSpecifySearchFolderAsSourceFolder", "A search folder cannot be looked into by another."
             )
@@ -52,7 +52,7 @@ async def given(call: Call, box: Box, element: Element) -> bytes:
 
 async def change(call: Call, place: FolderPlace, element: Element) -> None:
     """Another question. Raises EwsViolation, Refusal."""
-    if not is_search(await place.box.folder(place.folder)):
+    if not await place.box.finds(place.folder):
         raise EwsViolation("ErrorInvalidPropertySet", "Only search folders have SearchParameters.")
     kept = await given(call, place.box, element)
     await place.box.items.set_folder(place.folder, {search_parameters.KEY: kept})

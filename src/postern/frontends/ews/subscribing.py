@@ -9,11 +9,10 @@ from __future__ import annotations
 import msgspec
 
 from postern.frontends.ews import happening, places
-from postern.frontends.ews.box import Box, is_search
+from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.model.ids import MailboxId
 from postern.protocols.ews import responses, watermarks
-from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.notification_requests import Subscribe, Unsubscribe
 from postern.protocols.ews.violation import EwsViolation
 
@@ -91,7 +90,7 @@ async def _where(call: Call, asked: Subscribe) -> tuple[Box, frozenset[int] | No
         return await call.box(), None
     found = [await places.folder(call, ref) for ref in asked.folders]
     for place in found:
-        if place.folder not in (ROOT, TOP) and is_search(await place.box.folder(place.folder)):
+        if await place.box.finds(place.folder):
             raise EwsViolation("ErrorInvalidFolderTypeForOperation", "Nothing is told of what a search folder finds.")
     if len({place.box.id for place in found}) > 1:
         raise EwsViolation("ErrorInvalidSubscriptionRequest", "A subscription is to folders of one mailbox.")

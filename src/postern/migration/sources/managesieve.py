@@ -15,6 +15,8 @@ MAX_SCRIPT_BYTES = 1 << 20
 MAX_SCRIPTS = 500
 MAX_LINE_BYTES = 65536
 MAX_LINES = 1000
+MAX_LITERALS = 4
+"""In a line: a script, or its name."""
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|\0|([^\s"\0]+)')
 _LITERAL = re.compile(rb"\{([0-9]{1,10})\+?\}\r\n$")
 _END = (b"OK", b"NO", b"BYE")
@@ -112,7 +114,8 @@ class _Session:
         raise ValueError("an answer without end")
 
     def _line(self) -> Line:
-        text, literals = b"", []
+        text = b""
+        literals: list[bytes] = []
         while True:
             piece = self._input.readline(MAX_LINE_BYTES)
             if not piece.endswith(b"\n"):
@@ -126,6 +129,8 @@ class _Session:
             size = int(announced[1])
             if size > MAX_SCRIPT_BYTES:
                 raise ValueError(f"a script of {size} octets")
+            if len(literals) == MAX_LITERALS:
+                raise ValueError("a line without end")
             literal = self._input.read(size)
             if len(literal) < size:
                 raise ConnectionResetError("the connection was closed")

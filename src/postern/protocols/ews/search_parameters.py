@@ -14,7 +14,10 @@ from postern.protocols.ews.reading import choice, need
 from postern.protocols.ews.restrictions import Restriction, restriction
 
 KEY = "PosternSearch"
-"""The property of a folder that makes it a search folder: a `Search`, packed; empty: none has been set yet."""
+"""The property of a folder that makes it a search folder: a `Search`, packed; empty: none has been set yet.
+
+The names of the classes that a restriction is made of stand in it.
+"""
 
 
 class SearchParameters(msgspec.Struct, frozen=True):

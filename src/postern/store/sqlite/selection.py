@@ -34,10 +34,11 @@ _RANGE_LIST = "json_each(?) r CROSS JOIN items WHERE folder = ? AND uid BETWEEN 
 _RUN = "INSERT INTO picked VALUES (?, ?, ?)"
 _RUN_LIST = "INSERT INTO picked SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
 MANY_ITEMS = 500
-_WHOLE = (
+_EDGES = (
     "SELECT (SELECT min(uid) FROM items WHERE folder = ?1), (SELECT max(uid) FROM items WHERE folder = ?1),"
-    " (SELECT count(*) FROM items WHERE folder = ?1), messages, size_bytes, unseen, deleted FROM counters WHERE id = ?1"
+    " messages, size_bytes, unseen, deleted FROM counters WHERE id = ?1"
 )
+_COUNT = "SELECT count(*) FROM items WHERE folder = ?"
 _ALL_UIDS = "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)"
 PICKED = "picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid BETWEEN p.low AND p.high"
 """The picked items as a source of rows. Binding: their folder."""
@@ -102,15 +103,17 @@ def _whole(txn: Txn, folder: FolderId, low: int, high: int, *, only_deleted: boo
     """What `chosen` finds if that is all of a large folder: its counters have the sums."""
     if high - low < MANY_ITEMS:
         return None
-    for first, last, count, *sums in txn.execute(_WHOLE, (folder,)).fetchall():
+    for first, last, *sums in txn.execute(_EDGES, (folder,)).fetchall():
         totals = Totals(*sums)
-        if count < MANY_ITEMS or count != totals.messages or first < low or last > high:
+        if first is None or first < low or last > high or totals.messages < MANY_ITEMS:
+            return None  # before anything is counted: that takes longer the larger the folder is
+        if only_deleted and totals.deleted != totals.messages:
             return None
-        if only_deleted and totals.deleted != count:
-            return None
-        if last - first + 1 == count:
-            return uids_from(first, count), totals
-        return array("I", numbers(txn.db, _ALL_UIDS, (folder,))), totals
+        if last - first + 1 == totals.messages:
+            ((count,),) = txn.execute(_COUNT, (folder,)).fetchall()
+            return (uids_from(first, count), totals) if count == totals.messages else None
+        uids = array("I", numbers(txn.db, _ALL_UIDS, (folder,)))
+        return (uids, totals) if len(uids) == totals.messages else None
     return None
 
 

@@ -15,7 +15,9 @@ from postern.frontends.ews.frontend import Ews
 from postern.frontends.ews.push_places import PushPlaces
 from postern.frontends.http.asgi import Admission, Surroundings
 from postern.model.envelope import Envelope, Peer, Recipient
-from postern.model.items import SpecialUse
+from postern.model.ids import NO_BLOB
+from postern.model.items import ItemClass, NewItem, SpecialUse
+from postern.model.properties import pack
 from postern.roles.calendars import calendars
 from postern.roles.parts import Parts
 from postern.services.address_book import AddressBook
@@ -46,6 +48,16 @@ S = "http://schemas.xmlsoap.org/soap/envelope/"
 NS = {"m": M, "t": T, "s": S, "e": "http://schemas.microsoft.com/exchange/services/2006/errors"}
 PEER = Peer("192.0.2.1", 4711, "192.0.2.9", 25, "smtp", helo="mail.example.net")
 USERS = ("anna", "boris", "chen")
+
+
+def associated_view() -> NewItem:
+    """What a client keeps of how it shows a folder, for `Mailbox.add` to the folder's associated items."""
+    values = {"PidTagSubject": "view", "PidTagMessageClass": "IPM.Configuration.View"}
+    return NewItem(
+        blob=NO_BLOB, body_size=0, prefix=b"Subject: view\r\n\r\n", received_at=1_700_000_000, envelope=b"()",
+        bodystructure=b"()", parts=b"", header=b"", subject="view", sent_at=None, message_id="",
+        item_class=ItemClass.ASSOCIATED, properties=pack(values),
+    )  # fmt: skip
 
 
 class Log:

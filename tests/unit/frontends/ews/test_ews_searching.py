@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from ews_world import associated_view
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from postern.formats import aqs
-from postern.model.ids import NO_BLOB, FolderId
-from postern.model.items import Columns, Flag, ItemClass, NewItem, SpecialUse
-from postern.model.properties import pack
+from postern.model.ids import FolderId
+from postern.model.items import Columns, Flag, SpecialUse
 from postern.model.query import (
     All,
     And,
@@ -234,13 +234,7 @@ async def test_associated_items(anna):
     mailbox = await anna.world.parts.store.mailbox(anna.principal.mailbox)
     inbox = (await mailbox.special(SpecialUse.INBOX)).id
     await fill(anna)
-    values = {"PidTagSubject": "view", "PidTagMessageClass": "IPM.Configuration.View"}
-    new = NewItem(
-        blob=NO_BLOB, body_size=0, prefix=b"Subject: view\r\n\r\n", received_at=1_700_000_000, envelope=b"()",
-        bodystructure=b"()", parts=b"", header=b"", subject="view", sent_at=None, message_id="",
-        item_class=ItemClass.ASSOCIATED, properties=pack(values),
-    )  # fmt: skip
-    await mailbox.add(FolderId(-inbox), [new])
+    await mailbox.add(FolderId(-inbox), [associated_view()])
     found = await traverse(anna, "Associated", '<t:DistinguishedFolderId Id="inbox"/>')
     assert found.texts("//t:Subject") == ["view"]
     ((id_, _),) = found.ids()

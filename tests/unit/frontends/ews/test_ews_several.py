@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 
 import pytest
+from ews_world import associated_view
 from test_ews_folders import by_id, named
 from test_ews_folders import sync as sync_folders
 from test_ews_following import sync as sync_items
 from test_ews_messages import create, set_
 
-from postern.model.ids import NO_BLOB, FolderId
-from postern.model.items import ItemClass, NewItem, SpecialUse
-from postern.model.properties import pack
+from postern.model.ids import FolderId
+from postern.model.items import SpecialUse
 
 ELEMENTS = (
     "<t:Subject>{n}</t:Subject><t:Sensitivity>Private</t:Sensitivity>"
@@ -63,6 +63,12 @@ async def test_two_messages_are_made_changed_copied_moved_sent_and_deleted_toget
     }.items():
         assert got.texts(f"//t:Message/{path}") == [value, value], path
     assert ["text of" in one for one in got.texts("//t:Body")] == [True, True]
+    for field, count in (("message:IsResponseRequested", 2), ("item:IsSubmitted", 0)):
+        asked = (
+            f'<m:Restriction><t:IsEqualTo><t:FieldURI FieldURI="{field}"/><t:FieldURIOrConstant>'
+            '<t:Constant Value="true"/></t:FieldURIOrConstant></t:IsEqualTo></m:Restriction>'
+        )
+        assert len((await anna.find("drafts", more=asked)).ok().ids()) == count, field
     changes = "".join(
         f'<t:ItemChange><t:ItemId Id="{one}" ChangeKey="{key}"/><t:Updates>'
         f"{set_('item:Subject', f'<t:Subject>changed {number}</t:Subject>')}</t:Updates></t:ItemChange>"
@@ -198,13 +204,7 @@ async def test_items_are_followed_with_all_that_can_be_said(anna):
     # associated items come with the scope that names them, whatever the page, and go again
     mailbox = await anna.world.parts.store.mailbox(anna.principal.mailbox)
     drafts = (await mailbox.special(SpecialUse.DRAFTS)).id
-    values = {"PidTagSubject": "view", "PidTagMessageClass": "IPM.Configuration.View"}
-    new = NewItem(
-        blob=NO_BLOB, body_size=0, prefix=b"Subject: view\r\n\r\n", received_at=1_700_000_000, envelope=b"()",
-        bodystructure=b"()", parts=b"", header=b"", subject="view", sent_at=None, message_id="",
-        item_class=ItemClass.ASSOCIATED, properties=pack(values),
-    )  # fmt: skip
-    await mailbox.add(FolderId(-drafts), [new])
+    await mailbox.add(FolderId(-drafts), [associated_view()])
     scope, names_ = "<m:SyncScope>NormalAndAssociatedItems</m:SyncScope>", []
     now, last, whole = state, "false", 0
     while last == "false":

@@ -142,7 +142,7 @@ async def test_one_host_that_takes_no_mail_does_not_speak_for_one_that_is_down(a
             server.greeting, never.greeting = b"421 busy\r\n", words
             (result,) = await agent.send(hop(server, never), message("x@far.example"))
             assert (result.fate, result.unreachable) == (Fate.DEFERRED, True)
-            assert "421 busy" in result.text or "busy" in result.text
+            assert "busy" in result.text
             server.greeting = b"521 no mail here\r\n"
             (result,) = await agent.send(hop(never, server), message("x@far.example"))
             assert result.fate is Fate.FAILED

@@ -156,7 +156,8 @@ class Connection:
         self.came: asyncio.Queue[bytes | None] = asyncio.Queue()
         near = Surroundings("https", "mail.example.org", ("127.0.0.1", 1), ("127.0.0.1", 443), None, "session")
         state = {"admission": Admission(client.principal, "Basic"), "surroundings": near}
-        scope = {"type": "http", "method": "POST", "path": "/EWS/Exchange.asmx", "headers": [], "state": state}
+        self.fields = [(b"authorization", b"Basic c2VjcmV0")]
+        scope = {"type": "http", "method": "POST", "path": "/EWS/Exchange.asmx", "headers": self.fields, "state": state}
         self.task = asyncio.ensure_future(client.world.application(scope, self._receive, self._send))
 
     async def _receive(self) -> dict:
@@ -189,6 +190,7 @@ async def test_a_stream_tells_what_happens(anna):
     first, second = await stream(anna), await stream(anna, folders=("drafts",))
     connection = Connection(anna, [first, second])
     assert (await connection.next()).text("//m:ConnectionStatus") == "OK"
+    assert connection.fields == [], "a password is not kept for as long as a stream goes on"
     await anna.deliver(MIME)
     news = (await connection.next()).ok()
     assert news.texts("//m:Notifications/*/t:SubscriptionId") == [first] and "NewMailEvent" in kinds(news)

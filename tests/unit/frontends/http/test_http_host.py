@@ -96,11 +96,14 @@ async def test_a_large_body_that_nobody_reads_ends_the_connection(world):
     assert (answer.status, answer.get("connection")) == (403, "close")
 
 
-async def test_an_application_learns_that_its_client_is_gone(world):
+@pytest.mark.parametrize("by_state", [False, True])
+async def test_an_application_learns_that_its_client_is_gone(world, by_state):
     seen = asyncio.Event()
 
     async def wait(scope, receive, send):
         await receive()
+        if by_state:
+            await scope["state"]["closing"]()
         assert (await receive())["type"] == "http.disconnect"
         seen.set()
         await Reply(200)(scope, receive, send)
@@ -112,12 +115,13 @@ async def test_an_application_learns_that_its_client_is_gone(world):
     await asyncio.wait_for(seen.wait(), 5)
 
 
-async def test_requests_that_come_while_an_application_waits_are_kept(world):
+@pytest.mark.parametrize("by_state", [False, True])
+async def test_requests_that_come_while_an_application_waits_are_kept(world, by_state):
     release = asyncio.Event()
 
     async def wait(scope, receive, send):
         await receive()
-        listening = asyncio.ensure_future(receive())
+        listening = scope["state"]["closing"]() if by_state else asyncio.ensure_future(receive())
         await release.wait()
         listening.cancel()
         await Reply(200, b"waited")(scope, receive, send)

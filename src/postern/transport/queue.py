@@ -79,7 +79,7 @@ class QueueStore:
             rows = db.execute(
                 "UPDATE recipient SET claimed_by=?, due_at=? WHERE id IN (SELECT id FROM recipient WHERE suspended=0"  # noqa: S608 - only marks
                 f" AND due_at<=? AND target NOT IN ({marks}) ORDER BY due_at LIMIT ?) RETURNING message, id, kind,"
-                " address, notify, original, asked, reverse_path, target, attempts, warned, status",
+                " address, notify, original, asked, reverse_path, target, attempts, warned, status, last_attempt",
                 (worker, now + CLAIM_SECONDS, now, *avoid, limit),
             ).fetchall()
             return [load_claim(db, message, waiting) for message, waiting in claimed_recipients(rows).items()]

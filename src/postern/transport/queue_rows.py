@@ -56,6 +56,8 @@ class Waiting(msgspec.Struct, frozen=True):
     warned: bool
     status: str = ""
     """Why the last attempt failed; empty before the first."""
+    urgent: bool = False
+    """An administrator wants it tried now, whatever is known of the next hop."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -160,10 +162,21 @@ def claimed_recipients(rows: Sequence[tuple[Any, ...]]) -> dict[int, tuple[Waiti
     """Rows of message and the fields of Waiting, by message."""
     grouped: dict[int, list[Waiting]] = {}
     for row in sorted(rows):
-        message, number, kind, address, notify, original, asked, reverse, target, attempts, warned, status = row
+        message, number, kind, address, notify, original, asked, reverse, target, attempts, warned, status, last = row
         recipient = Recipient(address, notify, original)
         grouped.setdefault(message, []).append(
-            Waiting(number, Work(kind), recipient, asked, reverse, target, attempts, bool(warned), status)
+            Waiting(
+                number,
+                Work(kind),
+                recipient,
+                asked,
+                reverse,
+                target,
+                attempts,
+                bool(warned),
+                status,
+                attempts > 0 and last is None,
+            )
         )
     return {message: tuple(waiting) for message, waiting in grouped.items()}
 

@@ -231,6 +231,18 @@ async def test_a_next_hop_that_is_down_is_tried_once_for_all_its_mail(world: Wor
     assert await world.queue.length() == 19
 
 
+async def test_an_administrator_who_says_retry_need_not_wait_for_a_hop_that_was_down(world: World) -> None:
+    world.post.answer = lambda address: Result(Fate.DEFERRED, "4.4.1", "no answer", "mx", unreachable=True)
+    await world.queue.add([entry(relay("x@far.example"))])
+    runner = world.start()
+    await world.until(lambda: [e for e, _ in world.events()].count("DEFER") == 1)
+    world.post.answer = lambda address: Result(Fate.RELAYED, "2.0.0", "250 ok", "mx")
+    assert await QueueAdmin(world.queue.file, world.clock).retry(Selection()) == 1
+    runner.wake()
+    await world.drained()
+    assert len(world.post.sent) == 2
+
+
 async def test_concurrency_to_one_next_hop_is_limited_and_nothing_is_left(world: World) -> None:
     world.post.pause = 0.005
     world.settings = RunnerSettings("mail.here.example", transfers_per_hop=3)

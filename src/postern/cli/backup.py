@@ -165,7 +165,16 @@ def verify(  # noqa: D103
     facts = checked._asdict()
     text = _("{snapshots} backups, {chunks} chunks, {octets}: read.", **facts, octets=size(checked.read_bytes))
     lost = [_("damaged in backup {file}", file=one) for one in checked.damaged_files]
-    say(text, facts, [*checked.trouble, *lost], json=json)
+    advice = []
+    if checked.set_aside:
+        advice = [
+            _(
+                "{count} damaged chunks were set aside: the next `postern backup run` writes anew what the server still"
+                " has of them, for older backups too. Run it, verify again, and have the disk looked at.",
+                count=checked.set_aside,
+            )
+        ]
+    say(text, facts, [*checked.trouble, *lost, *advice], json=json)
 
 
 @app.command(

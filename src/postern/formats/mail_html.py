@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from html import escape
 from itertools import islice
+from typing import Any, cast
 
 from lxml import etree
 
@@ -104,7 +105,9 @@ def _written(html: str, filtered: bool, no_images: bool, blank_targets: bool) ->
     if len(html) > _MAX_CHARACTERS:
         return None
     writer = _Writer(filtered, no_images, blank_targets)
-    parser = etree.HTMLParser(target=writer, encoding="utf-8", no_network=True, huge_tree=True, recover=True)
+    # lxml's types want a target that takes comments too; without that method they are left out
+    target = cast("Any", writer)
+    parser = etree.HTMLParser(target=target, encoding="utf-8", no_network=True, huge_tree=True, recover=True)
     try:
         etree.fromstring(html.replace("\0", "").encode("utf-8", "replace"), parser)
     except (etree.XMLSyntaxError, ValueError):

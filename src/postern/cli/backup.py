@@ -51,6 +51,9 @@ def run(  # noqa: D103
     if not (settings.data_dir / DIRECTORY).exists():
         fail(_("there is no organisation in {data}; `postern quickstart` makes one", data=settings.data_dir))
     data = settings.data_dir
+    if data.resolve() in (repository.resolve(), *repository.resolve().parents):
+        fail(_("{path} lies inside of what is backed up: name a directory elsewhere", path=repository))
+    new = not os.path.lexists(repository / "postern-backup.json")
     os.nice(NICENESS)
     with (
         repository_of(repository, key_file, passphrase, make=True, alone=True, owner=data) as opened,
@@ -73,6 +76,9 @@ def run(  # noqa: D103
         read=size(taken.read_bytes),
         new=size(taken.new_bytes),
     )
+    if new and not json:
+        # a backup disk that is not mounted looks like this, and the next to notice would be who needs the backup
+        text = _("There was no repository in {path}: this run made one.", path=repository) + "\n" + text
     say(text, facts, taken.trouble, json=json)
 
 

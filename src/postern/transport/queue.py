@@ -99,6 +99,29 @@ class QueueStore:
 
         await self.file.write(work)
 
+    async def pull_back(self) -> int:
+        """Make due what waits for a time that no pause reaches: the clock was ahead when it was written; how many.
+
+        A server that began with a wrong clock would else keep such mail for as long as the clock was wrong.
+        """
+        now = self._clock.timestamp()
+        horizon = now + self._schedule.longest_seconds + CLAIM_SECONDS
+
+        def look(db: apsw.Connection) -> bool:
+            return is_due(db, "recipient WHERE suspended=0 AND due_at>?", horizon) or is_due(
+                db, "outbox WHERE due_at>?", horizon
+            )
+
+        def work(db: apsw.Connection) -> int:
+            total = 0
+            for table in ("recipient", "outbox"):
+                # what a worker has claimed it will settle or renew: nobody else may have it meanwhile
+                db.execute(f"UPDATE {table} SET due_at=? WHERE claimed_by='' AND due_at>?", (now, horizon))  # noqa: S608
+                total += db.changes()
+            return total
+
+        return await self.file.write(work) if await self.file.read(look) else 0
+
     async def release(self, worker: str) -> int:
         """Give back all claims of a worker (one that starts under a dead one's name, or stops); how many."""
         now = self._clock.timestamp()

@@ -78,6 +78,7 @@ class QueueRunner:
                 renewed = now
                 with contextlib.suppress(Refusal):
                     await self._parts.queue.renew(self._worker)
+                    await self._parts.queue.pull_back()
             if not found:
                 with contextlib.suppress(TimeoutError):
                     # not wait_for: in Python 3.11 it may lose a cancellation that comes with the event
@@ -103,6 +104,7 @@ class QueueRunner:
         while not self._stopping:
             try:
                 await self._parts.queue.release(self._worker)
+                await self._parts.queue.pull_back()
                 return
             except Refusal:
                 await asyncio.sleep(POLL_SECONDS)

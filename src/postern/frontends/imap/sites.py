@@ -33,10 +33,10 @@ class Site:
         self._number: ChangeNumber | None = None
         self._target: tuple[str, ChangeNumber, Folder] | None = None
 
-    async def tree(self) -> FolderTree:
-        """The folders as they are now."""
+    async def tree(self, *, fresh: bool = False) -> FolderTree:
+        """The folders as they are now. `fresh`: whatever is known; rights on others' folders change no number there."""
         number = await self.mailbox.change_number()
-        if self._tree is None or number != self._number:
+        if self._tree is None or number != self._number or (fresh and self.prefix):
             self._tree = FolderTree(await self.mailbox.folders())
             self._number = number
         return self._tree
@@ -52,7 +52,10 @@ class Site:
             found = None if known is None else await self._confirmed(self._tree, known)
             if found is not None:
                 return found
-        return (await self.tree()).by_name.get(name)
+        known, found = self._tree, (await self.tree()).by_name.get(name)
+        if found is None and self.prefix and self._tree is known:
+            return (await self.tree(fresh=True)).by_name.get(name)  # it may have been opened since
+        return found
 
     async def target(self, name: str) -> Folder | None:
         """The folder of that name for who puts something into it: its counters may be old ones.

@@ -9,7 +9,9 @@ from postern.model.items import Flag
 from postern.model.sync import ChangeKind, ItemDelta
 from postern.protocols.ews import ids
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import BOOL, THINGS, MessageWriter
+from postern.protocols.ews.message_xml import MessageWriter
+from postern.protocols.ews.thing_fields import THINGS
+from postern.protocols.ews.values import BOOL
 
 
 def with_mime(found: Iterable[MessageFacts], writer: MessageWriter) -> None:

@@ -26,8 +26,9 @@ from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
 from postern.protocols.ews import search_parameters
 from postern.protocols.ews.find_requests import SyncFolderItems
 from postern.protocols.ews.ids import ItemIds
-from postern.protocols.ews.message_xml import BOOL, MessageWriter
+from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.search_parameters import Search
+from postern.protocols.ews.values import BOOL
 from postern.protocols.ews.violation import EwsViolation
 
 MAX_TOLD = 50_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 from postern.frontends.ews import item_values, looking, matching, slices
@@ -141,7 +142,7 @@ class Standing:
 
     async def counts(self, box: Box, folder: Folder, search: Search, question: bytes) -> tuple[int, int]:
         """Items and unread ones that fit. `question`: the search as it is stored. Raises Refusal."""
-        key = (box.id, int(folder.id), question, box.sees_private)
+        key = (box.id, int(folder.id), blake2b(question, digest_size=16).digest(), box.sees_private)
         kept = self._kept[key] = self._kept.pop(key) if key in self._kept else _Kept()
         async with kept.lock:
             if kept.changed != folder.changed:

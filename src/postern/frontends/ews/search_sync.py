@@ -16,12 +16,13 @@ from itertools import accumulate, pairwise
 
 import msgspec
 
-from postern.frontends.ews import change_writing, happening, search_folders, search_following, slices
+from postern.frontends.ews import change_writing, search_folders, search_following, slices
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.item_reading import wanted
 from postern.frontends.ews.places import FolderPlace
 from postern.model.ids import FolderId, MailboxId
 from postern.model.refusal import Refusal
+from postern.model.rights import FolderRight
 from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
 from postern.protocols.ews import search_parameters
 from postern.protocols.ews.find_requests import SyncFolderItems
@@ -142,9 +143,10 @@ class _Run:
         """Bring a state up to date, as far as there is room; whether there is more."""
         box = self._box
         every = await box.folders(fresh=True)
-        scope = sorted(await search_folders.scope(box, self._search))
-        present = (await happening.now(box, frozenset(scope))).incarnation
-        if any(point not in (START, point._replace(incarnation=present)) for point in state.points.values()):
+        seen = sorted(await search_folders.scope(box, self._search))
+        scope = [one for one in seen if await box.rights(one) & FolderRight.READ_ANY]
+        present = await self._incarnation(scope)
+        if present and any(point.incarnation not in (START.incarnation, present) for point in state.points.values()):
             raise stale()
         for folder in [one for one in state.points if one not in scope]:
             if not self._lost(state, folder):
@@ -161,6 +163,16 @@ class _Run:
                 if not self._lost(state, folder):
                     return True
         return False
+
+    async def _incarnation(self, scope: Sequence[FolderId]) -> int:
+        """Of the mailbox, as a folder that may be read tells it; 0: there is none."""
+        for folder in scope:
+            try:
+                return (await self._box.items.changes(folder, START, 1)).point.incarnation
+            except Refusal as refusal:
+                if not search_following.is_unreadable(refusal):
+                    raise
+        return 0
 
     def _lost(self, state: State, folder: FolderId) -> bool:
         """A folder that is not looked into any more: whether all that was told of it could be told as gone."""

@@ -52,10 +52,11 @@ class Site:
             found = None if known is None else await self._confirmed(self._tree, known)
             if found is not None:
                 return found
-        known, found = self._tree, (await self.tree()).by_name.get(name)
-        if found is None and self.prefix and self._tree is known:
-            return (await self.tree(fresh=True)).by_name.get(name)  # it may have been opened since
-        return found
+        before = self._tree
+        tree = await self.tree()
+        if name not in tree.by_name and tree is before:
+            tree = await self.tree(fresh=True)  # it may have been opened since
+        return tree.by_name.get(name)
 
     async def target(self, name: str) -> Folder | None:
         """The folder of that name for who puts something into it: its counters may be old ones.

@@ -15,7 +15,7 @@ from test_ews_search_folders import UNREAD, contains, create, find, made, mail, 
 from postern.frontends.ews import search_following, search_sync
 from postern.frontends.ews.search_following import Standing
 from postern.model.items import SpecialUse
-from postern.model.rights import MailboxRight
+from postern.model.rights import ROLES, FolderRight, MailboxRight
 
 
 def following(folder: str, state: str = "", **how) -> str:
@@ -303,3 +303,26 @@ async def test_rights_that_went_count_at_once(anna, boris, world):
         anna.principal.mailbox, "boris@example.org", MailboxRight.FULL_ACCESS, granted=False
     )
     assert (await boris.ask(get(by_id(folder)))).codes != ["NoError"]
+
+
+async def test_somebody_who_may_read_some_of_its_folders_is_told_of_those(anna, boris, world):
+    await mail(anna, "plan")
+    await mail(anna, "plan", SpecialUse.DRAFTS)
+    folder = await made(anna, contains("plan"), named("msgfolderroot"), parent=named("msgfolderroot"))
+    mailbox = await world.parts.store.mailbox(anna.principal.mailbox)
+    every = {one.name: one.id for one in await mailbox.folders()}
+    drafts = next(one.id for one in await mailbox.folders() if one.special is SpecialUse.DRAFTS)
+    grant = world.parts.directory.set_folder_rights
+    for one, right in ((every["Found"], ROLES["reviewer"]), (every["INBOX"], FolderRight.VISIBLE),
+                       (drafts, ROLES["reviewer"])):  # fmt: skip
+        await grant(mailbox.id, one, "boris@example.org", right)
+    told, state = await followed(boris, folder)
+    assert [kind for kind, _ in told] == ["Create"] and await counts(boris, folder) == ("1", "1")
+    assert await counts(anna, folder) == ("2", "2")
+    await mail(anna, "plan")
+    await grant(mailbox.id, every["INBOX"], "boris@example.org", ROLES["reviewer"])
+    told, state = await followed(boris, folder, state)
+    assert [kind for kind, _ in told] == ["Create", "Create"] and await counts(boris, folder) == ("3", "3")
+    await grant(mailbox.id, every["INBOX"], "boris@example.org", FolderRight.VISIBLE)
+    told, state = await followed(boris, folder, state)
+    assert [kind for kind, _ in told] == ["Delete", "Delete"] and await counts(boris, folder) == ("1", "1")

@@ -109,7 +109,7 @@ async def main() -> None:
         for days in range(2, 6):
             await store.close()
             store = SqliteStore(Path(place), SegmentBlobs(Path(place)), Bus(), SystemClock(), 1, reserve_bytes=0)
-            await ask("cold again: clocks and series known, another window", FreeBusy(store, directory), NOW + timedelta(days=days))
+            await ask("cold again, another window", FreeBusy(store, directory), NOW + timedelta(days=days))
         await store.close()
         await directory.close()
 

@@ -126,7 +126,7 @@ class Host:
         """Close what nobody has used since the last look, some at a time."""
         while self._unused:
             closed = sum(self.forget(self._unused.pop()) for _ in range(min(CLOSED_TOGETHER, len(self._unused))))
-            if closed and _trim is not None and self.broken is None:
+            if closed == CLOSED_TOGETHER and _trim is not None and self.broken is None:
                 await self.in_thread(partial(_trim, 0))
             else:
                 await asyncio.sleep(0)

@@ -154,6 +154,10 @@ class Host:
             self.checkpoint_soon(path)
         return True
 
+    def is_open(self, path: Path) -> bool:
+        """Whether the loop has the file open."""
+        return path in self._open
+
     def open_files(self) -> int:
         """How many files are open."""
         return len(self._open)

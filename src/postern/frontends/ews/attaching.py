@@ -26,11 +26,12 @@ from postern.protocols.ews.attachment_requests import (
     GetAttachment,
     NewAttachment,
 )
+from postern.protocols.ews.attachment_xml import attachment_xml
 from postern.protocols.ews.drafting import Draft
 from postern.protocols.ews.ids import AttachmentKey, ItemKey
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import THINGS, attachment_xml
 from postern.protocols.ews.places import ItemRef
+from postern.protocols.ews.thing_fields import THINGS
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
 

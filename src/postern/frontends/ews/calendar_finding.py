@@ -16,8 +16,8 @@ from postern.model.items import FolderClass
 from postern.protocols.ews import responses
 from postern.protocols.ews.find_requests import FindItem
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import BOOL
 from postern.protocols.ews.places import AnyFolder
+from postern.protocols.ews.values import BOOL
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
 from postern.services.calendar.entries import MAX_SHOWN, Shown

@@ -21,10 +21,11 @@ from postern.model.items import Columns
 from postern.model.query import Query
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.ews import extended, ids, responses
+from postern.protocols.ews.body_xml import preview
 from postern.protocols.ews.discovery_requests import MailboxQuery, Scope, SearchMailboxes
 from postern.protocols.ews.message_facts import MessageFacts, instant
-from postern.protocols.ews.message_xml import BOOL, IMPORTANCE, preview
 from postern.protocols.ews.paths import Field
+from postern.protocols.ews.values import BOOL, IMPORTANCE
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.soap.writing import text
 

@@ -18,8 +18,9 @@ from postern.protocols.ews import ids, responses
 from postern.protocols.ews.ids import FolderKey, ItemKey
 from postern.protocols.ews.item_requests import GetItem
 from postern.protocols.ews.message_facts import MessageFacts
-from postern.protocols.ews.message_xml import THINGS, MessageWriter
+from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.places import ItemRef
+from postern.protocols.ews.thing_fields import THINGS
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
 

@@ -18,8 +18,10 @@ from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
 from postern.protocols.ews import ids, responses
 from postern.protocols.ews.find_requests import SyncFolderItems
 from postern.protocols.ews.ids import ItemIds
-from postern.protocols.ews.message_xml import BOOL, THINGS, MessageWriter
+from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.places import AnyFolder
+from postern.protocols.ews.thing_fields import THINGS
+from postern.protocols.ews.values import BOOL
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from postern.protocols.ews import contact_fields, extended
 from postern.protocols.ews.item_table import Wish
 from postern.protocols.ews.message_facts import MessageFacts, body_of, instant
-from postern.protocols.ews.message_xml import BOOL, FLAG_STATUS, IMPORTANCE, SENSITIVITY, THINGS
 from postern.protocols.ews.paths import Extended, Field, Indexed, Path
 from postern.protocols.ews.shapes import ItemShape
+from postern.protocols.ews.thing_fields import THINGS
+from postern.protocols.ews.values import BOOL, FLAG_STATUS, IMPORTANCE, SENSITIVITY
 from postern.protocols.ews.versions import Version
 
 _SEPARATOR = "\0"

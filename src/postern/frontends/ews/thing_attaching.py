@@ -15,9 +15,10 @@ from postern.model import properties
 from postern.model.items import Attachment, Flag
 from postern.protocols.ews import contact_fields, ids, responses
 from postern.protocols.ews.attachment_requests import CreateAttachment
+from postern.protocols.ews.attachment_xml import kept_xml
 from postern.protocols.ews.ids import AttachmentKey, ItemKey
 from postern.protocols.ews.message_facts import Kept, MessageFacts
-from postern.protocols.ews.message_xml import MessageWriter, kept_xml
+from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.violation import EwsViolation
 from postern.services.item_access import Stream
 from postern.services.mailboxes import ItemUpdate

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from postern.protocols.ews.body_xml import preview
 from postern.protocols.ews.ids import ConversationKey, conversation_id
 from postern.protocols.ews.message_facts import MessageFacts, instant
-from postern.protocols.ews.message_xml import BOOL, FLAG_STATUS, IMPORTANCE, preview
 from postern.protocols.ews.paths import Field
 from postern.protocols.ews.shapes import ItemShape
+from postern.protocols.ews.values import BOOL, FLAG_STATUS, IMPORTANCE
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.soap.writing import text

@@ -58,9 +58,8 @@ def parties(topology: Topology, *, everybody: bool = False) -> tuple[Party, ...]
 def connects(row: DataPath, source: Party, destination: Party, topology: Topology) -> bool:
     """Whether a data path leads from one party to another."""
     # the roles first: most pairs have nothing to do with a row
-    if source.roles.isdisjoint(row.source_roles):
-        if not row.both_ways or source.roles.isdisjoint(row.destination_roles):
-            return False
+    if source.roles.isdisjoint(row.source_roles + row.both_ways * row.destination_roles):
+        return False
     if source.host is None and destination.host is None:
         return False
     if not (row.filtered or row.port_text == "configurable") or any(port.any for port in row.ports):

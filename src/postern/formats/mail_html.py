@@ -1,11 +1,15 @@
 """HTML of mail as a reader wants it: without what acts, without what is fetched, with links that open elsewhere.
 
-Trees are built by libxml2 without network, entities or huge nodes; what is written again has no comments.
+Read by libxml2 without network, in one pass and without a tree; what is written again has no comments.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from html import escape
+from itertools import islice
+from typing import Any, cast
 
 from lxml import etree
 
@@ -56,6 +60,13 @@ _FETCHING = (
     "src", "srcset", "srcdoc", "background", "poster", "lowsrc", "dynsrc", "data", "code", "codebase", "archive",
 )  # fmt: skip
 _XLINK = "xlink:href"
+_VOID = _words("area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr")
+"""Elements without an end (HTML 13.1.2)."""
+_RAW = _words("script style xmp iframe noembed noframes plaintext")
+"""Elements whose text is no HTML, in which nothing is escaped."""
+_NAME = re.compile(r"[a-z][-a-z0-9_.:]*", re.IGNORECASE | re.ASCII).fullmatch
+_MAX_ATTRIBUTES = 100
+_MAX_CHARACTERS = 32 << 20
 
 
 def declares_utf8(html: str) -> str:
@@ -73,49 +84,113 @@ def view(html: str, *, filtered: bool = False, no_images: bool = False, blank_ta
 
     `filtered`: nothing is left that acts (scripts, handlers, frames, forms, styles with functions); `no_images`:
     nothing is fetched from elsewhere when it is shown, what was in `src` is in `blockedimagesrc`; `blank_targets`:
-    links have target="_blank".
+    links have target="_blank". What cannot be read as HTML is shown as plain text.
     """
-    root = _parse(html) if filtered or no_images or blank_targets else None
-    if root is None:
+    if not (filtered or no_images or blank_targets) or not html.strip():
         return html
-    if filtered:
-        _filter(root)
-    if no_images:
-        _block(root)
-    if blank_targets:
-        for link in root.iter("a", "area"):
-            if not link.get("href", "").strip().startswith("#"):
-                link.set("target", "_blank")
-                link.set("rel", "noopener noreferrer")
-    return etree.tostring(root, method="html", encoding="unicode")
+    written = _written(html, filtered, no_images, blank_targets)
+    return f"<html><body><pre>{escape(html)}</pre></body></html>" if written is None else written.html()
 
 
 def fetches(html: str) -> bool:
     """Whether showing it would fetch something from elsewhere."""
-    root = _parse(html)
-    return root is not None and _block(root)
+    if not html.strip():
+        return False
+    written = _written(html, False, True, False)
+    return written is None or written.fetched
 
 
-def _parse(html: str) -> etree._Element | None:
-    parser = etree.HTMLParser(
-        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=False, recover=True
-    )
+def _written(html: str, filtered: bool, no_images: bool, blank_targets: bool) -> _Writer | None:
+    """None: libxml2 could not read it."""
+    if len(html) > _MAX_CHARACTERS:
+        return None
+    writer = _Writer(filtered, no_images, blank_targets)
+    # lxml's types want a target that takes comments too; without that method they are left out
+    target = cast("Any", writer)
+    parser = etree.HTMLParser(target=target, encoding="utf-8", no_network=True, huge_tree=True, recover=True)
     try:
-        return etree.fromstring(html.replace("\0", "").encode("utf-8", "replace"), parser)
+        etree.fromstring(html.replace("\0", "").encode("utf-8", "replace"), parser)
     except (etree.XMLSyntaxError, ValueError):
         return None
+    return writer
 
 
-def _filter(root: etree._Element) -> None:
-    etree.strip_elements(root, *_GONE, with_tail=False)
-    unknown = {str(element.tag) for element in root.iter(etree.Element)} - _KEPT
-    if unknown:
-        etree.strip_tags(root, *sorted(unknown))
-    for element in root.iter(etree.Element):
-        name = str(element.tag)
-        for key, value in list(element.attrib.items()):
-            if not _harmless(name, str(key), str(value)):
-                del element.attrib[key]
+class _Writer:
+    """Takes what libxml2 reads and writes what is to be shown.
+
+    Without a tree: a tree's attributes are a list, so that each further one of an element costs more than the last.
+    """
+
+    def __init__(self, filtered: bool, no_images: bool, blank_targets: bool) -> None:
+        self._filtered, self._no_images, self._blank_targets = filtered, no_images, blank_targets
+        self._out: list[str] = []
+        self._gone = 0
+        """Elements within each other of which nothing is written."""
+        self._raw = ""
+        """The element whose text is not escaped, while it is open."""
+        self._text: list[str] = []
+        """Its text."""
+        self._open_html = False
+        self.fetched = False
+
+    def html(self) -> str:
+        """What was written."""
+        return "".join([*self._out, "</html>"]) if self._open_html else "".join(self._out)
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if self._gone or (self._filtered and tag in _GONE):
+            self._gone += 1
+            return
+        if not self._written(tag) or (tag == "html" and self._open_html):
+            return
+        self._open_html = self._open_html or tag == "html"
+        kept = self._kept(tag, attributes)
+        self._out.append(f"<{tag}{''.join(f' {key}={_quoted(value)}' for key, value in kept.items())}>")
+        if tag in _RAW:
+            self._raw = tag
+
+    def data(self, text: str) -> None:
+        if self._gone:
+            return
+        if self._raw:
+            self._text.append(text)
+        else:
+            self._out.append(escape(text, quote=False))
+
+    def end(self, tag: str) -> None:
+        if self._gone:
+            self._gone -= 1
+            return
+        if tag == self._raw:
+            text = "".join(self._text)
+            if tag == "style" and self._no_images:
+                text, fetched = _without_fetching(text)
+                self.fetched = self.fetched or fetched
+            self._out.append(text)
+            self._raw, self._text = "", []
+        # libxml2 ends the document as often as it finds something after its end
+        if self._written(tag) and tag not in _VOID and tag != "html":
+            self._out.append(f"</{tag}>")
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+    def _written(self, tag: str) -> bool:
+        return tag in _KEPT or (not self._filtered and _NAME(tag) is not None)
+
+    def _kept(self, tag: str, attributes: Mapping[str, str]) -> dict[str, str]:
+        kept = {key: value for key, value in islice(attributes.items(), _MAX_ATTRIBUTES) if _NAME(key) is not None}
+        if self._filtered:
+            kept = {key: value for key, value in kept.items() if _harmless(tag, key, value)}
+        if self._no_images and _block(tag, kept):
+            self.fetched = True
+        if self._blank_targets and tag in ("a", "area") and not kept.get("href", "").strip().startswith("#"):
+            kept |= {"target": "_blank", "rel": "noopener noreferrer"}
+        return kept
+
+
+def _quoted(value: str) -> str:
+    return f'"{escape(value)}"'
 
 
 def _harmless(element: str, name: str, value: str) -> bool:
@@ -132,26 +207,19 @@ def _harmless(element: str, name: str, value: str) -> bool:
     return element == "img" and _PICTURE(link) is not None
 
 
-def _block(root: etree._Element) -> bool:
+def _block(element: str, attributes: dict[str, str]) -> bool:
     """Take away what would be fetched; whether there was anything."""
     found = False
-    for element in list(root.iter(etree.Element)):
-        name = str(element.tag).lower()
-        for key in (*_FETCHING, *(() if name in ("a", "area") else ("href", _XLINK))):
-            value = element.get(key)
-            if value is not None and (name == "base" or key == "srcdoc" or _elsewhere(value)):
-                found = found or name != "base"
-                del element.attrib[key]
-                if key == "src":
-                    element.set("blockedimagesrc", value)
-        style = element.get("style")
-        if style is not None:
-            kept, fetched = _without_fetching(style)
-            found = found or fetched
-            element.set("style", kept)
-        if name == "style" and element.text:
-            element.text, fetched = _without_fetching(element.text)
-            found = found or fetched
+    for key in (*_FETCHING, *(() if element in ("a", "area") else ("href", _XLINK))):
+        value = attributes.get(key)
+        if value is not None and (element == "base" or key == "srcdoc" or _elsewhere(value)):
+            found = found or element != "base"
+            del attributes[key]
+            if key == "src":
+                attributes["blockedimagesrc"] = value
+    if "style" in attributes:
+        attributes["style"], fetched = _without_fetching(attributes["style"])
+        found = found or fetched
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from html import escape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postern.formats import mail_html
 from postern.formats.mail_html import declares_utf8, fetches, view
 
 
@@ -142,3 +144,33 @@ def test_hostile_html_costs_no_more_than_its_length(piece):
     declares_utf8(html)
     view(html, filtered=True, no_images=True, blank_targets=True)
     assert time.process_time() - began < 4
+
+
+@pytest.mark.parametrize("filling", [
+    "a" * 11_000_000,  # libxml2 takes no text of 10 MB unless told so
+    "<div>" * 3000,  # nor elements within 256 others
+    "<p " + " ".join(f"a{number}=1" for number in range(50_000)) + ">",  # a tree looks at each attribute for each other
+    "<" + "a" * 60_000 + ">",
+])  # fmt: skip
+def test_no_size_gets_past_the_filter(filling):
+    began = time.process_time()
+    shown = view(filling + "<img src=x onerror=x()><script>x()</script>end", filtered=True)
+    assert "x()" not in shown and "onerror" not in shown and "end" in shown
+    assert time.process_time() - began < 4
+
+
+def test_what_is_too_long_is_shown_as_text(monkeypatch):
+    monkeypatch.setattr(mail_html, "_MAX_CHARACTERS", 10)
+    html = "<p>a &amp; b</p><script>x()</script>"
+    for how in ({"filtered": True}, {"no_images": True}):
+        assert view(html, **how) == f"<html><body><pre>{escape(html)}</pre></body></html>"
+    assert fetches(html)
+
+
+def test_what_is_written_twice_is_read_once():
+    assert view("<html><body>a</body></html><p>b</html>c", filtered=True) == "<html><body>a</body><p>b</p>c</html>"
+
+
+def test_text_that_is_no_html_stays_as_it_is():
+    html = "<html><head><style>a > b { color: red }</style></head><body><p>1 &lt; 2</p></body></html>"
+    assert view(html, no_images=True) == html

@@ -20,7 +20,7 @@ from postern.formats.mime.charset import text
 
 _FIELD = re.compile(rb"^(([!-9;-~]++)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?)", re.MULTILINE)
 _VALUES = re.compile(rb"^([!-9;-~]++)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE).findall
-_FOLD = re.compile(rb"\r*\n(?=[ \t])")
+_FOLD = re.compile(rb"(?<!\r)\r*+\n(?=[ \t])")
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([BbQq])\?([^?\s]*+(?: [^?\s]++)*+)\?=")
 

@@ -9,12 +9,13 @@ from postern.formats.mime.charset import text
 
 _MAIN = re.compile(rb"[ \t\r\n]*+([^\s;\"(),<>@:\\\[\]?=]*+)").match
 _PARAMETER = re.compile(
-    rb";[ \t\r\n;]*+([^\s;=\"(),<>@:\\\[\]?/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:\"((?:[^\"\\]|\\.)*+)\"?|([^;\r\n\"]*+))",
+    rb";[ \t\r\n;]*+"
+    rb"(?:([^\s;=\"(),<>@:\\\[\]?/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:\"((?:[^\"\\]|\\.)*+)\"?|([^;\r\n\"]*+)))?",
     re.DOTALL,
 ).finditer
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
-_COMMENT = re.compile(rb"\s*\([^()]*\)\s*$")
-_FOLD = re.compile(rb"\r*\n[ \t]*")
+_COMMENT = re.compile(rb"(?<!\s)\s*+\([^()]*+\)\s*+$")
+_FOLD = re.compile(rb"(?<!\r)\r*+\n[ \t]*+")
 
 _CONTINUED = re.compile(rb"([^*]++)\*(\d{1,3})(\*?)\Z").match
 _MAX_PARAMETERS = 100
@@ -36,6 +37,8 @@ def parse(value: bytes) -> tuple[bytes, Parameters]:
     continued = False
     for item in _PARAMETER(value, match.end()):
         name, quoted, bare = item.groups()
+        if name is None:  # semicolons with nothing after them, taken in one go
+            continue
         if quoted is not None:
             content = _ESCAPE.sub(rb"\1", quoted) if b"\\" in quoted else quoted
             if b"\n" in content:

@@ -7,7 +7,7 @@ from binascii import Error as BinasciiError
 from binascii import a2b_base64, a2b_qp
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
-_TRAILING_SPACE = re.compile(rb"[ \t]+(?=\r?\n)")
+_TRAILING_SPACE = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
 
 
 def decode(data: bytes, encoding: bytes) -> bytes:

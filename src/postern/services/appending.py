@@ -1,7 +1,8 @@
 """APPENDs from the journal into their folders.
 
-What one sync has made durable is placed together: one commit a mailbox, and the records of the UIDs that were given
-share the next sync. A client that sends one message after the other without waiting so pays a commit for many.
+What one sync has made durable for a mailbox is placed together, in one commit, and the records of the UIDs that were
+given share the next sync. A client that sends one message after the other without waiting so pays a commit for many.
+Mailboxes do not wait for each other: one may be busy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from postern.model.ids import BlobRef
+from postern.model.ids import BlobRef, MailboxId
 from postern.model.items import Placement
 from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import AppendHeader, AssignedHeader, encode
@@ -45,7 +46,7 @@ class Appending:
         self._journal = journal
         self._store = store
         self._spawn = spawn
-        self._ready: list[_Durable] = []
+        self._ready: dict[MailboxId, list[_Durable]] = {}
 
     def append(self, header: AppendHeader, content: bytes) -> Answer:
         """Done when message and UID survive a power cut, with the store's refusals or the journal's.
@@ -68,13 +69,14 @@ class Appending:
         if len(content) > SCAN_IN_THREAD_BYTES:
             self._spawn(self._place([one]))  # the others need not wait until it is read
             return
-        if not self._ready:  # the task begins when all that the same sync made durable have come here
-            self._spawn(self._place_ready())
-        self._ready.append(one)
+        batch = self._ready.get(header.mailbox)
+        if batch is None:  # the task begins when all that the same sync made durable have come here
+            batch = self._ready[header.mailbox] = []
+            self._spawn(self._place_ready(header.mailbox))
+        batch.append(one)
 
-    async def _place_ready(self) -> None:
-        batch, self._ready = self._ready, []
-        await self._place(batch)
+    async def _place_ready(self, mailbox: MailboxId) -> None:
+        await self._place(self._ready.pop(mailbox))
 
     async def _place(self, batch: Sequence[_Durable]) -> None:
         try:

@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 
+import apsw
 import pytest
 
 from crash.organisation import MAILBOXES, PEER, Worker, content, inventory
@@ -146,6 +148,21 @@ async def test_a_refused_append_fails_alone(worker):
     ]
     assert (await numbers(worker, ANNA), await numbers(worker, BORIS)) == ([1, 4], [3])
     assert worker.flow.outstanding == 0
+
+
+async def test_an_append_does_not_wait_for_anothers_busy_mailbox(worker):
+    anna, boris = [await worker.store.mailbox(MAILBOXES[who]) for who in (ANNA, BORIS)]
+    inbox = await anna.special(SpecialUse.INBOX)
+    with contextlib.closing(apsw.Connection(str(worker.store.path(anna.id)))) as elsewhere:
+        elsewhere.execute("BEGIN IMMEDIATE")
+        waiting, placed = (
+            asyncio.create_task(worker.flow.append(box.id, inbox.id, content(i), 0, (), None))
+            for i, box in enumerate((anna, boris))
+        )
+        await asyncio.wait_for(placed, 10)
+        assert not waiting.done()
+        elsewhere.execute("ROLLBACK")
+    await asyncio.wait_for(waiting, 10)
 
 
 async def test_a_large_message_is_appended_beside_small_ones(worker):

@@ -156,7 +156,14 @@ def imap_row(world: World, who: str, target: str) -> None:
         assert listed == (allowed(FolderRight.VISIBLE) or allowed(FolderRight.READ_ANY)), "LIST"
         assert (client.append(inbox, None, None, BODY % who.encode())[0] == "OK") == allowed(FolderRight.CREATE)
         assert (client.status(inbox, "(MESSAGES)")[0] == "OK") == allowed(FolderRight.READ_ANY), "STATUS"
-        readable = client.select(inbox)[0] == "OK"
+        changes = FolderRight.EDIT_ANY, FolderRight.DELETE_ANY, FolderRight.CREATE
+        try:
+            readable = client.select(inbox)[0] == "OK"
+        except imaplib.IMAP4.readonly:  # RFC 4314 5.2: said to who may change nothing, and to nobody else
+            assert not any(map(allowed, changes)), "READ-ONLY"
+            readable = client.select(inbox, readonly=True)[0] == "OK"
+        else:
+            assert not readable or any(map(allowed, changes)), "READ-WRITE"
         assert readable == allowed(FolderRight.READ_ANY), "SELECT"
         if readable and client.search(None, "ALL")[1] != [b""]:
             assert client.fetch("1", "(BODY.PEEK[])")[0] == "OK"

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.integration.organisation import PASSWORD, Running, make_organisation, make_settings
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.integration
 
@@ -290,6 +291,38 @@ def test_a_killed_supervisor_takes_its_workers_along(own_server):
     again.wait_ready()
     assert subjects(again) == ["kept"]
     assert again.stop() == 0
+
+
+def test_a_reload_leaves_no_socket_that_nobody_serves(own_server):
+    """A port that the settings name no more is closed, and so is a worker's own socket when there are fewer workers."""
+    settings, old_port = own_server.settings, own_server.ports["pop3s"]
+
+    def reload(changed) -> None:
+        before = own_server.children()
+        own_server.file.write_bytes(msgspec.json.encode(changed))
+        own_server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: set(before.values()) <= ended(), 30.0)
+
+    def ended() -> set[int]:
+        return {line["pid"] for line in own_server.lines() if line["event"] == "process.ended"}
+
+    def refused(port: int) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    moved = msgspec.structs.replace(settings.listen["pop3s"], port=free_ports(1)[0])
+    fewer = msgspec.structs.replace(settings.server, workers=1)
+    reload(msgspec.structs.replace(settings, server=fewer, listen=settings.listen | {"pop3s": moved}))
+    assert refused(old_port)
+    for _ in range(12):  # half of them would have gone to the socket of the second worker, and waited there
+        with socket.create_connection(("127.0.0.1", own_server.ports["smtp"]), timeout=10) as sock:
+            assert sock.recv(200).startswith(b"220")
+    reload(settings)
+    wait_for(lambda: not refused(old_port))
+    assert own_server.stop() == 0
 
 
 def test_reload_keeps_open_sessions_and_refuses_bad_settings(own_server):

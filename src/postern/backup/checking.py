@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,12 +22,18 @@ class Checked(NamedTuple):
     damaged_files: tuple[str, ...]
     """`snapshot: path`"""
     trouble: tuple[str, ...]
+    set_aside: int
+    """Damaged chunks that the next run writes anew, if the organisation still has what is in them."""
 
 
 def verify(repository: Repository, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Checked:
-    """Read every chunk, open it and compare it with its name; which files of which snapshots are damaged."""
+    """Read every chunk, open it and compare it with its name; which files of which snapshots are damaged.
+
+    A damaged chunk is set aside if the repository can be written: else later runs would rely on it for ever.
+    """
     trouble = repository.load()
     sound: set[bytes] = set()
+    bad: set[bytes] = set()
     read = 0
     total = sum(repository.pack_bytes(pack) for pack in repository.packs())
     for pack in repository.packs():
@@ -34,8 +41,12 @@ def verify(repository: Repository, tell: Callable[[int, int], None] = lambda _do
             try:
                 repository.get(place.name)
                 sound.add(place.name)
-            except (DamagedError, OSError) as problem:
+            except DamagedError as problem:
+                bad.add(place.name)
                 trouble.append(str(problem))
+            except OSError as problem:
+                # the disk may read it the next time
+                trouble.append(f"chunk {place.name.hex()[:16]} in {pack}.pack: {problem.strerror or problem}")
             read += place.stored_bytes
             tell(read, total)
     damaged: list[str] = []
@@ -48,7 +59,12 @@ def verify(repository: Repository, tell: Callable[[int, int], None] = lambda _do
             damaged.append(f"{name}: *")
             continue
         damaged += [f"{name}: {entry.path}" for entry in manifest.files if not sound.issuperset(entry.chunks)]
-    return Checked(len(names), len(repository), read, tuple(damaged), tuple(trouble))
+    chunks = len(repository)
+    aside = 0
+    with contextlib.suppress(OSError):
+        if bad and repository.upgrade():
+            aside = repository.set_aside(bad)
+    return Checked(len(names), chunks, read, tuple(damaged), tuple(trouble), aside)
 
 
 class Pruned(NamedTuple):

@@ -15,7 +15,7 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +76,7 @@ class Repository:
         self._thread = ThreadPoolExecutor(1, "pack")
         self._finishing: Future[None] | None = None
         self._files: dict[str, int] = {}
+        self._lock: int | None = None
         self.new_bytes = 0
         """What was written since it was opened."""
 
@@ -203,6 +204,16 @@ class Repository:
         sync_directory(self._packs)
         sync_directory(self._snapshots)
 
+    def set_aside(self, names: Collection[bytes]) -> int:
+        """Forget chunks that are damaged, so that the next run writes them anew; how many. Raises OSError.
+
+        Nothing is removed: their octets stay in the packs. For who is alone (`upgrade`).
+        """
+        for pack in {self._index[name][0] for name in names if name in self._index}:
+            places = self.contents(pack)
+            write_list(self._packs, pack, [place for place in places if place.name not in names])
+        return sum(self._index.pop(name, None) is not None for name in names)
+
     # --- snapshots
 
     def snapshots(self) -> list[str]:
@@ -272,10 +283,22 @@ class Repository:
                 raise RepositoryError(f"another backup or restore uses {self.path}: wait for its end") from None
             if alone:
                 self._clean()
+            self._lock = descriptor
             yield
         finally:
+            self._lock = None
             self.close()
             os.close(descriptor)
+
+    def upgrade(self) -> bool:
+        """Be alone from now on, if nobody else reads or writes; for who is inside of `locked`."""
+        if self._lock is None:
+            return False
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _clean(self) -> None:
         """What a run left that was interrupted."""

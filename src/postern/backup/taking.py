@@ -14,10 +14,11 @@ A restore is then what a start after a crash is: journals are replayed over mail
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +43,8 @@ STREAM_CHUNK_BYTES = 1 << 20
 _SETTLED_NS = 2_000_000_000
 """A file that was written less than this before it was read may change once more and look the same."""
 _SQLITE = b"SQLite format 3\0"
-_LEFT_OUT = frozenset({"bus", "lock", "reserve", "restoring"})
+WORK = "backup.work"
+_LEFT_OUT = frozenset({"bus", "lock", "reserve", "restoring", WORK})
 _REST = ("-wal", "-shm", "-journal", ".tmp", ".new")
 QUEUE = "queue.db"
 DIRECTORY = "directory.db"
@@ -103,7 +105,7 @@ class Taking:
         repository.load(mend=True)
         self._remember()
         try:
-            with held(self._journal, "backup"):
+            with held(self._journal, "backup"), self._working():
                 marks = [MarkAt(number, *read_mark(self._journal, number)) for number in journals(self._journal)]
                 self._total = sum(_size(path) for path, _ in self._every_file())
                 self._take_databases()
@@ -138,6 +140,23 @@ class Taking:
             references,
             manifest.trouble,
         )
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """A directory for copies of databases; what an interrupted run left in it goes first, and nothing stays.
+
+        Beside the data if the repository is encrypted: what is not must not lie on its disk, not even for a while.
+        """
+        self._work = self._data / WORK if self._repository.encrypted else self._repository.work
+        shutil.rmtree(self._data / WORK, ignore_errors=True)
+        self._work.mkdir(mode=0o700, exist_ok=True)
+        try:
+            yield
+        finally:
+            for left in self._work.iterdir():
+                left.unlink()
+            if self._repository.encrypted:
+                self._work.rmdir()
 
     def _name(self, at: float) -> str:
         name = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -233,7 +252,7 @@ class Taking:
             if not again and self._unchanged(name, seen):
                 return
             seen = self._settled(seen)
-            copy = self._repository.work / "copy.db"
+            copy = self._work / "copy.db"
             copy_file(path, copy)
             segments_of: tuple[int, ...] = ()
             change = 0

@@ -51,6 +51,9 @@ def run(  # noqa: D103
     if not (settings.data_dir / DIRECTORY).exists():
         fail(_("there is no organisation in {data}; `postern quickstart` makes one", data=settings.data_dir))
     data = settings.data_dir
+    if data.resolve() in (repository.resolve(), *repository.resolve().parents):
+        fail(_("{path} lies inside of what is backed up: name a directory elsewhere", path=repository))
+    new = not os.path.lexists(repository / "postern-backup.json")
     os.nice(NICENESS)
     with (
         repository_of(repository, key_file, passphrase, make=True, alone=True, owner=data) as opened,
@@ -73,6 +76,9 @@ def run(  # noqa: D103
         read=size(taken.read_bytes),
         new=size(taken.new_bytes),
     )
+    if new and not json:
+        # a backup disk that is not mounted looks like this, and the next to notice would be who needs the backup
+        text = _("There was no repository in {path}: this run made one.", path=repository) + "\n" + text
     say(text, facts, taken.trouble, json=json)
 
 
@@ -165,7 +171,16 @@ def verify(  # noqa: D103
     facts = checked._asdict()
     text = _("{snapshots} backups, {chunks} chunks, {octets}: read.", **facts, octets=size(checked.read_bytes))
     lost = [_("damaged in backup {file}", file=one) for one in checked.damaged_files]
-    say(text, facts, [*checked.trouble, *lost], json=json)
+    advice = []
+    if checked.set_aside:
+        advice = [
+            _(
+                "{count} damaged chunks were set aside: the next `postern backup run` writes anew what the server still"
+                " has of them, for older backups too. Run it, verify again, and have the disk looked at.",
+                count=checked.set_aside,
+            )
+        ]
+    say(text, facts, [*checked.trouble, *lost, *advice], json=json)
 
 
 @app.command(

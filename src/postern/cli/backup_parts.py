@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import sys
@@ -74,7 +75,18 @@ def repository_of(
     except (RepositoryError, WrongKeyError, DamagedError) as problem:
         fail(str(problem))
     except OSError as problem:
-        fail(f"{problem.filename or ''}: {problem.strerror or problem}".lstrip(": "))
+        where = problem.filename or path
+        if problem.errno == errno.ENOSPC:
+            fail(
+                _(
+                    "{file}: no space left on the disk. Backups that are there stay as they are; make room"
+                    " (`postern backup prune`) and run it again.",
+                    file=where,
+                )
+            )
+        if problem.errno in (errno.EACCES, errno.EPERM):
+            fail(_("{file}: permission denied. Give the repository to the owner of the data directory.", file=where))
+        fail(f"{where}: {problem.strerror or problem}")
 
 
 class Octets:

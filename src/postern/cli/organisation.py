@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -103,11 +104,31 @@ def open_failures(settings: Settings) -> FailureLog:
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a command; a refusal ends it with its text."""
+    """Run a command; a refusal ends it with its text, and so does a disk that cannot be used."""
     try:
         return asyncio.run(work())
     except Refusal as refusal:
         fail(refusal.detail or refusal.reason.value)
+    except OSError as problem:
+        if problem.errno not in {*_NOT_ALLOWED, errno.EROFS, errno.ENOSPC} or not problem.filename:
+            raise
+        fail(explain_disk(problem))
+
+
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM)
+
+
+def explain_disk(problem: OSError) -> str:
+    """What is to be done about a file that cannot be used."""
+    if problem.errno in _NOT_ALLOWED:
+        return _(
+            "{file}: permission denied. Run this as root or as the owner of the data directory, such as"
+            " sudo -u postern postern ...",
+            file=problem.filename,
+        )
+    if problem.errno == errno.EROFS:
+        return _("{file} is on a read-only file system: remount it writable.", file=problem.filename)
+    return _("{file}: no space left on the disk. Make room and say it again.", file=problem.filename)
 
 
 async def existing_account(directory: SqliteDirectory, address: str) -> Account:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import msgspec
 from cyclopts import App, Parameter
@@ -45,6 +45,28 @@ def _selection(ids: tuple[str, ...], sender: str | None, recipient: str, domain:
     if not everything and not ids and sender is None and not recipient and not domain:
         fail(_("Say which mail: queue ids, --sender, --recipient, --domain, or --all."), 2)
     return Selection(ids, sender, recipient, domain)
+
+
+async def _unknown(admin: QueueAdmin, ids: tuple[str, ...]) -> list[str]:
+    """Those of the ids that no message in the queue has, as they were given; asked before anything is changed."""
+    known = {message.queue_id.lower() for message in await admin.messages(Selection(ids), -1)} if ids else set()
+    return [given for given in dict.fromkeys(ids) if given.lower() not in known]
+
+
+def _complain(unknown: list[str]) -> None:
+    """End with an error if there were unknown ids; what is known was done and told."""
+    if unknown:
+        _missing(unknown)
+
+
+def _missing(unknown: list[str]) -> NoReturn:
+    fail(
+        _(
+            "No such message in the queue: {id}. It may have been delivered or returned meanwhile;"
+            " `postern queue list` shows what waits, `postern trace --queue-id ID` what became of a message.",
+            id=", ".join(unknown),
+        )
+    )
 
 
 def _summary(message: QueuedMessage) -> dict[str, Any]:
@@ -135,7 +157,7 @@ def show(queue_id: str, /, *, config: Config = None, json: Json = False) -> None
 
     found = run(work)
     if not found:
-        fail(_("No such message in the queue: {id}", id=queue_id))
+        _missing([queue_id])
     message = found[0]
     if json:
         print_json(message)
@@ -173,12 +195,14 @@ def retry(  # noqa: D103
 ) -> None:
     chosen = _selection(ids, sender, recipient, domain, everything)
 
-    async def work() -> int:
+    async def work() -> tuple[list[str], int]:
         async with _open(config) as parts:
-            return await _admin(parts).retry(chosen)
+            admin = _admin(parts)
+            return await _unknown(admin, ids), await admin.retry(chosen)
 
-    count = run(work)
+    unknown, count = run(work)
     done(_("Tried now: {count} recipients.", count=count), {"recipients": count}, json=json)
+    _complain(unknown)
 
 
 @app.command(help=_("Try no more until resumed.\n\nExample: postern queue suspend --domain example.net"))
@@ -193,14 +217,16 @@ def suspend(  # noqa: D103
 ) -> None:
     chosen = _selection(ids, sender, recipient, domain, everything)
 
-    async def work() -> int:
+    async def work() -> tuple[list[str], int]:
         async with _open(config) as parts:
             admin = _admin(parts)
+            unknown = await _unknown(admin, ids)
             _track(parts, "SUSPEND", await admin.messages(chosen, -1), ("waiting", "active"))
-            return await admin.suspend(chosen)
+            return unknown, await admin.suspend(chosen)
 
-    count = run(work)
+    unknown, count = run(work)
     done(_("Suspended: {count} recipients.", count=count), {"recipients": count}, json=json)
+    _complain(unknown)
 
 
 @app.command(help=_("Try suspended mail again.\n\nExample: postern queue resume --all"))
@@ -215,14 +241,16 @@ def resume(  # noqa: D103
 ) -> None:
     chosen = _selection(ids, sender, recipient, domain, everything)
 
-    async def work() -> int:
+    async def work() -> tuple[list[str], int]:
         async with _open(config) as parts:
             admin = _admin(parts)
+            unknown = await _unknown(admin, ids)
             _track(parts, "RESUME", await admin.messages(chosen, -1), ("suspended",))
-            return await admin.resume(chosen)
+            return unknown, await admin.resume(chosen)
 
-    count = run(work)
+    unknown, count = run(work)
     done(_("Resumed: {count} recipients.", count=count), {"recipients": count}, json=json)
+    _complain(unknown)
 
 
 @app.command(
@@ -243,16 +271,19 @@ def remove(  # noqa: D103
 ) -> None:
     chosen = _selection(ids, sender, recipient, domain, everything)
 
-    async def work() -> list[QueuedMessage]:
+    async def work() -> tuple[list[str], list[QueuedMessage]]:
         async with _open(config) as parts:
-            removed = await _admin(parts).remove(chosen, notify=not silent)
+            admin = _admin(parts)
+            unknown = await _unknown(admin, ids)
+            removed = await admin.remove(chosen, notify=not silent)
             _track(parts, "REMOVE", removed)
-            return removed
+            return unknown, removed
 
-    removed = run(work)
+    unknown, removed = run(work)
     count = sum(len(m.recipients) for m in removed)
     facts = {"recipients": count, "messages": [m.queue_id for m in removed]}
     done(_("Removed: {count} recipients.", count=count), facts, json=json)
+    _complain(unknown)
 
 
 @app.command(
@@ -276,7 +307,7 @@ def export(  # noqa: D103
 
     message = run(work)
     if message is None:
-        fail(_("No such message in the queue: {id}", id=queue_id))
+        _missing([queue_id])
     if to is None:
         if json:
             print_json({"queue_id": queue_id, "content": message})

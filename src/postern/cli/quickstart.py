@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shlex
 import socket
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from postern.certificates.place import Place, write_private
-from postern.cli import dns_records
+from postern.cli import dns_records, systemd_unit
 from postern.cli.account_values import new_password
 from postern.cli.language import _, language
 from postern.cli.organisation import Json, hash_cost, run
@@ -64,43 +65,6 @@ language = "{language}"
 # password_file = "provider-password"
 {dkim}"""
 
-UNIT = """\
-[Unit]
-Description=Postern mail server
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-Type=exec
-User={user}
-Group={user}
-ExecStart={program} serve --config {config}
-ExecReload=/bin/kill -HUP $MAINPID
-KillMode=mixed
-TimeoutStopSec=60
-Restart=on-failure
-RestartSec=2
-LimitNOFILE=1048576
-# ports below 1024 without being root
-AmbientCapabilities=CAP_NET_BIND_SERVICE
-CapabilityBoundingSet=CAP_NET_BIND_SERVICE
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths={data}
-ProtectHome={protect_home}
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictSUIDSGID=yes
-LockPersonality=yes
-UMask=0077
-
-[Install]
-WantedBy=multi-user.target
-"""
-
 
 def quickstart(  # noqa: D103 - its help is in the command table
     address: str,
@@ -113,15 +77,8 @@ def quickstart(  # noqa: D103 - its help is in the command table
     user: User = "postern",
     json: Json = False,
 ) -> None:
-    try:
-        admin = check(address)
-        domain = split(admin)[1]
-        host = normalise_domain(hostname or f"mail.{domain}")
-        addresses = [str(ipaddress.ip_address(one)) for one in ip] or own_addresses()
-    except Refusal as refusal:
-        fail(refusal.detail)
-    except ValueError as problem:
-        fail(str(problem))
+    admin, host = _names(address, hostname)
+    addresses = [_address(one) for one in ip] or own_addresses()
     root = os.geteuid() == 0
     config = (config or Path("/etc/postern/postern.toml" if root else "postern.toml")).resolve()
     place = (data or (Path("/var/lib/postern") if root else config.parent / "data")).resolve()
@@ -133,24 +90,56 @@ def quickstart(  # noqa: D103 - its help is in the command table
         sys.stdout.write(explain(facts))
 
 
+def _names(address: str, hostname: str) -> tuple[str, str]:
+    """The administrator's address and the server's name, as they are kept; ends with what is wrong with them."""
+    try:
+        admin = check(address)
+        normalise_domain(split(admin)[1])
+    except Refusal:
+        fail(_("not an e-mail address: {address}. One looks like admin@example.org", address=address))
+    name = hostname or f"mail.{split(admin)[1]}"
+    try:
+        return admin, normalise_domain(name)
+    except Refusal:
+        fail(_("not a name for a server: {name}. Give one with --hostname, such as mail.example.org", name=name))
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        fail(_("not an IP address: {text}", text=text))
+
+
 def refuse_existing(config: Path, data: Path) -> None:
     """Never write over an organisation."""
     for path in (config, data / "directory.db"):
         if path.exists():
-            fail(_("{path} exists: quickstart never changes an organisation that is there", path=path))
+            fail(
+                _(
+                    "{path} exists: quickstart never changes an organisation that is there."
+                    " If it is what an attempt that failed has left, remove {config} and {data} and try again.",
+                    path=path,
+                    config=config,
+                    data=data,
+                )
+            )
 
 
 def own_addresses() -> list[str]:
     """Addresses by which this machine reaches the world: no packet is sent to find out."""
-    found = []
+    found: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = []
     for family, target in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect((target, 9))
             except OSError:
                 continue
-            found.append(str(probe.getsockname()[0]))
-    return [address for address in found if not ipaddress.ip_address(address).is_loopback]
+            found.append(ipaddress.ip_address(str(probe.getsockname()[0])))
+    usable = [address for address in found if not address.is_loopback and not address.is_link_local]
+    # a private IPv6 address beside another one helps nobody, and keeps senders waiting who have IPv6
+    best = [address for address in usable if address.version == 4 or address.is_global]
+    return [str(address) for address in best or usable]
 
 
 def write(admin: str, host: str, addresses: list[str], config: Path, data: Path, user: str) -> dict[str, Any]:
@@ -167,14 +156,13 @@ def write(admin: str, host: str, addresses: list[str], config: Path, data: Path,
         config.write_text(render_config(host, data, domain, keys), "utf-8")
         config.chmod(0o640 if os.geteuid() == 0 else 0o600)
         unit = config.parent / "postern.service"
-        unit.write_text(render_unit(config, data, user), "utf-8")
+        unit.write_text(systemd_unit.render(config, data, user), "utf-8")
     except OSError as problem:
         fail(f"{problem.filename or config}: {problem.strerror}")
     settings = load(config)
     password = new_password()
     run(lambda: found(settings, admin, password))
-    if os.geteuid() == 0:
-        hand_over(data, config, user)
+    handed_over = os.geteuid() == 0 and hand_over(data, config, user)
     records = dns_records.records(domain, host, addresses, [(selector, text) for selector, _path, text in keys])
     zone = dns_records.zone(records)
     (config.parent / f"{domain}.zone").write_text(zone, "utf-8")
@@ -187,6 +175,9 @@ def write(admin: str, host: str, addresses: list[str], config: Path, data: Path,
         "data": str(data),
         "certificate": str(settings.certificate),
         "unit": str(unit),
+        "user": user,
+        "handed_over": handed_over,
+        "private_addresses": [one for one in addresses if not ipaddress.ip_address(one).is_global],
         "dns": {"zone": zone, "panel": dns_records.panel(records, domain)},
     }
 
@@ -207,19 +198,6 @@ def render_config(host: str, data: Path, domain: str, keys: list[tuple[str, Path
     return CONFIG.format(hostname=host, data=data, language=language(), dkim=signed)
 
 
-def render_unit(config: Path, data: Path, user: str) -> str:
-    """The systemd unit, with the program that runs now."""
-    program = Path(sys.executable).parent / "postern"
-    protect_home = "no" if any(str(path).startswith(("/home", "/root")) for path in (config, data, program)) else "yes"
-    return UNIT.format(
-        user=user,
-        program=program if program.exists() else f"{sys.executable} -m postern",
-        config=config,
-        data=data,
-        protect_home=protect_home,
-    )
-
-
 async def found(settings: Settings, admin: str, password: str) -> None:
     """The organisation with its first account."""
     from postern.roles.context import open_organisation
@@ -234,17 +212,18 @@ async def found(settings: Settings, admin: str, password: str) -> None:
         await organisation.directory.set_postmaster(admin)
 
 
-def hand_over(data: Path, config: Path, user: str) -> None:
-    """As root: give the state to the system user if there is one; else the text says how to make it."""
+def hand_over(data: Path, config: Path, user: str) -> bool:
+    """As root: give the state to the system user, if there is one; else the text says how to make it."""
     import pwd
 
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
-        return
+        return False
     for path in [data, *data.rglob("*")]:
         os.chown(path, entry.pw_uid, entry.pw_gid)
     os.chown(config, 0, entry.pw_gid)
+    return True
 
 
 def explain(facts: dict[str, Any]) -> str:
@@ -268,6 +247,15 @@ def explain(facts: dict[str, Any]) -> str:
         priority = "-" if row["priority"] is None else row["priority"]
         lines.append(f"   {row['name']:<22} {row['type']:<5} {priority!s:>3}  {row['value']}")
         lines.append(f"   {'':<22} {row['why']}")
+    if facts["private_addresses"]:
+        lines += [
+            "",
+            _(
+                "   {which}: nobody outside reaches this address. Put the public one into the records"
+                " (quickstart takes it from --address), and lead ports to this machine.",
+                which=", ".join(facts["private_addresses"]),
+            ),
+        ]
     lines += [
         "",
         _(
@@ -277,12 +265,21 @@ def explain(facts: dict[str, Any]) -> str:
         "",
         _("2. Start it:"),
         "",
-        "   useradd --system --home-dir {data} --shell /usr/sbin/nologin postern && chown -R postern: {data}".format(
-            **facts
-        ),
-        "   install -m 644 {unit} /etc/systemd/system/ && systemctl enable --now postern".format(**facts),
+        *commands(facts),
         "",
         _("   or in the foreground:  postern serve --config {config}", **facts),
         "",
     ]
     return "\n".join(lines)
+
+
+def commands(facts: dict[str, Any]) -> list[str]:
+    """What root types to have the server started: its user owns the state and may read the settings."""
+    data, config, unit, user = (shlex.quote(facts[name]) for name in ("data", "config", "unit", "user"))
+    lines = []
+    if not facts["handed_over"]:
+        lines = [
+            f"   useradd --system --home-dir {data} --shell /usr/sbin/nologin {user}",
+            f"   chown -R {user}: {data} && chgrp {user} {config} && chmod 640 {config}",
+        ]
+    return [*lines, f"   install -m 644 {unit} /etc/systemd/system/ && systemctl enable --now postern"]

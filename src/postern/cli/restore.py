@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from postern.backup.opening import SnapshotBlobs, open_mailbox
 from postern.backup.repository import Repository, chosen
 from postern.backup.returning import End, Returned, Returning, Wanted
+from postern.backup.taking import DIRECTORY
 from postern.backup.whole import Restoring
 from postern.cli.backup_parts import REPOSITORY, KeyFile, Octets, Passphrase, Snapshot, repository_of, say
 from postern.cli.language import _
@@ -78,13 +79,26 @@ def all_(  # noqa: D103
             lambda progress: show(progress.done_bytes, progress.total_bytes),
         ).run()
     facts = restored._asdict()
+    told = {**facts, "data": data, "octets": size(restored.restored_bytes)}
     text = _(
         "Backup {snapshot} is in {data}: {mailboxes} mailboxes, {octets}. Start the server: it delivers what was on its"
         " way.",
-        **facts,
-        data=data,
-        octets=size(restored.restored_bytes),
+        **told,
     )
+    if not (data / DIRECTORY).exists():
+        text = _(
+            "Of backup {snapshot}, {mailboxes} mailboxes ({octets}) are in {data}, but the directory is not: no server"
+            " starts with it. Empty {data} and take an older backup: `postern backup list` shows them, --snapshot"
+            " chooses one.",
+            **told,
+        )
+    elif restored.trouble:
+        text = _(
+            "Backup {snapshot} is in {data} except for what is listed: {mailboxes} mailboxes, {octets}. Older backups"
+            " may have the rest (`postern backup list`, --snapshot). Start the server: it delivers what was on its"
+            " way.",
+            **told,
+        )
     say(text, facts, restored.trouble, json=json)
 
 

@@ -42,7 +42,17 @@ def serve(config: Path | None) -> int:
         settings = load(path)
     except SettingsError as problem:
         fail(str(problem), EX_CONFIG)
-    if not (settings.data_dir / "directory.db").exists():
+    try:
+        found = (settings.data_dir / "directory.db").exists()
+    except PermissionError:
+        fail(
+            _(
+                "{data}: permission denied. Start the server as the owner of the data directory (its systemd unit"
+                " does), or give it to its user: chown -R USER: {data}",
+                data=settings.data_dir,
+            )
+        )
+    if not found:
         fail(_("there is no organisation in {data}; `postern quickstart` makes one", data=settings.data_dir), EX_CONFIG)
     check_privileges(settings)
     return serve_settings(settings, path, None)

@@ -40,9 +40,27 @@ def load(path: Path) -> Settings:
         raise SettingsError(
             str(path), None, "", "there is no such file", "`postern quickstart admin@your.domain` writes one"
         ) from None
+    except PermissionError:
+        raise SettingsError(
+            str(path),
+            None,
+            "",
+            f"cannot be read: permission denied to user {_own_name()}",
+            f"Start the server as its own user, or let that user read the file: chgrp GROUP {path}; chmod 640 {path}",
+        ) from None
     except (OSError, UnicodeDecodeError) as problem:
         raise SettingsError(str(path), None, "", f"cannot be read: {problem}") from problem
     return parse(text, str(path), path.resolve().parent)
+
+
+def _own_name() -> str:
+    import os
+    import pwd  # not on every system that shows the catalogue
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def parse(text: str, file: str = "postern.toml", base: Path | None = None) -> Settings:

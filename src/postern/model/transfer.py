@@ -26,13 +26,17 @@ class StoredContent(msgspec.Struct, frozen=True, array_like=True):
         return len(self.prefix) + self.body_size
 
 
+TLS_FAILED = "4.7.5"
+"""The enhanced status of a deferral because TLS failed (RFC 3463 3.8)."""
+
+
 class TlsPolicy(Enum):
     """What a send connector asks of the next hop."""
 
     NONE = "none"
     """Never: for hosts whose STARTTLS is broken."""
     OPPORTUNISTIC = "opportunistic"
-    """Encrypt when offered, any certificate; in plain text when not (RFC 7435)."""
+    """Encrypt when offered, any certificate; in plain text when not (RFC 7435), or when TLS fails a second time."""
     REQUIRED = "required"
     """Encrypt or defer; any certificate."""
     VERIFIED = "verified"
@@ -82,6 +86,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     """Prefix and body."""
     ours: bool = False
     """Submitted by an authenticated user or written by Postern: may be signed in the name of our domains."""
+    tls_failed: bool = False
+    """It waits because TLS failed at the last attempt: with TlsPolicy.OPPORTUNISTIC it may now go without."""
 
 
 class LocalCopy(msgspec.Struct, frozen=True):

@@ -190,9 +190,10 @@ class Supervisor:
         old, self.endpoints = self.endpoints, endpoints
         self.settings, self._tls, self._workers = settings, tls, workers
         self._metrics.declare([endpoint.listening.path.id for endpoint in endpoints])
+        # before the fork: a successor that inherits a socket which it does not know keeps it open for nobody
+        close_unused(old, endpoints)
         roles = [Role("worker", index) for index in range(workers)]
         self._children.replace_all([*roles, BACKGROUND] if settings.server.background else roles, LINGER_S)
-        close_unused(old, endpoints)
         self._log.info("reload.done", workers=workers)
 
     # --- children

@@ -79,7 +79,7 @@ class QueueStore:
             rows = db.execute(
                 "UPDATE recipient SET claimed_by=?, due_at=? WHERE id IN (SELECT id FROM recipient WHERE suspended=0"  # noqa: S608 - only marks
                 f" AND due_at<=? AND target NOT IN ({marks}) ORDER BY due_at LIMIT ?) RETURNING message, id, kind,"
-                " address, notify, original, asked, reverse_path, target, attempts, warned",
+                " address, notify, original, asked, reverse_path, target, attempts, warned, status, last_attempt",
                 (worker, now + CLAIM_SECONDS, now, *avoid, limit),
             ).fetchall()
             return [load_claim(db, message, waiting) for message, waiting in claimed_recipients(rows).items()]
@@ -98,6 +98,29 @@ class QueueStore:
                 db.execute(f"UPDATE {table} SET due_at=? WHERE claimed_by=?", (until, worker))  # noqa: S608
 
         await self.file.write(work)
+
+    async def pull_back(self) -> int:
+        """Make due what waits for a time that no pause reaches: the clock was ahead when it was written; how many.
+
+        A server that began with a wrong clock would else keep such mail for as long as the clock was wrong.
+        """
+        now = self._clock.timestamp()
+        horizon = now + self._schedule.longest_seconds + CLAIM_SECONDS
+
+        def look(db: apsw.Connection) -> bool:
+            return is_due(db, "recipient WHERE suspended=0 AND due_at>?", horizon) or is_due(
+                db, "outbox WHERE due_at>?", horizon
+            )
+
+        def work(db: apsw.Connection) -> int:
+            total = 0
+            for table in ("recipient", "outbox"):
+                # what a worker has claimed it will settle or renew: nobody else may have it meanwhile
+                db.execute(f"UPDATE {table} SET due_at=? WHERE claimed_by='' AND due_at>?", (now, horizon))  # noqa: S608
+                total += db.changes()
+            return total
+
+        return await self.file.write(work) if await self.file.read(look) else 0
 
     async def release(self, worker: str) -> int:
         """Give back all claims of a worker (one that starts under a dead one's name, or stops); how many."""

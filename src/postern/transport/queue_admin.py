@@ -116,9 +116,10 @@ class QueueAdmin:
         )
 
     async def retry(self, selection: Selection) -> int:
-        """Try now what waits; how many recipients."""
+        """Try now what waits, even for a next hop that has just failed; how many recipients."""
+        # without the time of the last attempt it is urgent (Waiting.urgent)
         return await self._update(
-            "due_at=?", (self._clock.timestamp(),), "r.claimed_by='' AND r.suspended=0", selection
+            "due_at=?, last_attempt=NULL", (self._clock.timestamp(),), "r.claimed_by='' AND r.suspended=0", selection
         )
 
     async def suspend(self, selection: Selection) -> int:

@@ -54,6 +54,10 @@ class Waiting(msgspec.Struct, frozen=True):
     """Domain to relay to, or mailbox."""
     attempts: int
     warned: bool
+    status: str = ""
+    """Why the last attempt failed; empty before the first."""
+    urgent: bool = False
+    """An administrator wants it tried now, whatever is known of the next hop."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -157,10 +161,22 @@ def _message_row(db: apsw.Connection, entry: NewEntry, name: str) -> int:
 def claimed_recipients(rows: Sequence[tuple[Any, ...]]) -> dict[int, tuple[Waiting, ...]]:
     """Rows of message and the fields of Waiting, by message."""
     grouped: dict[int, list[Waiting]] = {}
-    for message, number, kind, address, notify, original, asked, reverse, target, attempts, warned in sorted(rows):
+    for row in sorted(rows):
+        message, number, kind, address, notify, original, asked, reverse, target, attempts, warned, status, last = row
         recipient = Recipient(address, notify, original)
         grouped.setdefault(message, []).append(
-            Waiting(number, Work(kind), recipient, asked, reverse, target, attempts, bool(warned))
+            Waiting(
+                number,
+                Work(kind),
+                recipient,
+                asked,
+                reverse,
+                target,
+                attempts,
+                bool(warned),
+                status,
+                attempts > 0 and last is None,
+            )
         )
     return {message: tuple(waiting) for message, waiting in grouped.items()}
 

@@ -184,12 +184,19 @@ class Router:
             except DnsFailure as problem:
                 failure = problem
                 continue
+            addresses = [a for a in addresses if _is_a_host(a)]
             others = [a for a in addresses if (a, port) not in self._own_addresses]
             looped = looped or len(others) < len(addresses)
             targets += [Target(host.name, a, port) for a in others]
         if looped and not targets:
             raise Unroutable("5.4.6", "the mail hosts are this server, which does not accept the domain")
         return targets, failure
+
+
+def _is_a_host(address: str) -> bool:
+    """Whether a public record may lead there: 0.0.0.0 would be this machine, a group is no host."""
+    found = ipaddress.ip_address(address)
+    return not (found.is_unspecified or found.is_multicast or address == "255.255.255.255")
 
 
 def _literal(domain: str, port: int) -> Target:

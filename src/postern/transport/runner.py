@@ -78,6 +78,7 @@ class QueueRunner:
                 renewed = now
                 with contextlib.suppress(Refusal):
                     await self._parts.queue.renew(self._worker)
+                    await self._parts.queue.pull_back()
             if not found:
                 with contextlib.suppress(TimeoutError):
                     # not wait_for: in Python 3.11 it may lose a cancellation that comes with the event
@@ -103,6 +104,7 @@ class QueueRunner:
         while not self._stopping:
             try:
                 await self._parts.queue.release(self._worker)
+                await self._parts.queue.pull_back()
                 return
             except Refusal:
                 await asyncio.sleep(POLL_SECONDS)
@@ -141,6 +143,9 @@ class QueueRunner:
         """Give places to what is ready, one next hop after the other."""
         now = self._parts.clock.monotonic()
         self._held = {hop: held for hop, held in self._held.items() if held[0] > now}
+        for hop, ready in self._ready.items():
+            if hop in self._held and any(waiting.urgent for transfer in ready for waiting in transfer.group):
+                del self._held[hop]
         for hop in [hop for hop in self._ready if hop in self._held]:
             # it counts as an attempt: else a long queue behind a dead host would be tried for ever
             for transfer in self._ready.pop(hop):

@@ -21,6 +21,11 @@ class Schedule(msgspec.Struct, frozen=True):
     expiry_seconds: float = 5 * 86400.0
     """After how long we give up; RFC 5321 4.5.4.1: at least 4 to 5 days."""
 
+    @property
+    def longest_seconds(self) -> float:
+        """No pause is longer."""
+        return max(self.intervals_seconds) * (100 + self.jitter_percent) / 100
+
     def delay_seconds(self, attempts: int, entropy: Entropy) -> float:
         """Pause after the given number of failed attempts (1 or more)."""
         base = self.intervals_seconds[min(max(attempts, 1), len(self.intervals_seconds)) - 1]

@@ -10,7 +10,7 @@ import msgspec
 from postern.model.envelope import Envelope, Recipient
 from postern.model.ids import BlobRef, DeliveryKey, MailboxId
 from postern.model.ports import Clock, Entropy
-from postern.model.transfer import Fate, LocalCopy, NextHop, Outgoing, Result
+from postern.model.transfer import TLS_FAILED, Fate, LocalCopy, NextHop, Outgoing, Result
 from postern.transport import dsn
 from postern.transport.categorizer import Recipients, categorize
 from postern.transport.outcomes import AnyOutcome, Defer, Expand, queue_id
@@ -160,7 +160,8 @@ class Transfers:
         )
         content = claim.content.prefix + await self._parts.contents.read(claim.content.blob)
         ours = bool(claim.principal) or claim.key.segment < 0
-        return await self._parts.smtp.send(next_hop, Outgoing(claim.queue_id, envelope, content, ours))
+        tls_failed = all(waiting.status == TLS_FAILED for waiting in group)
+        return await self._parts.smtp.send(next_hop, Outgoing(claim.queue_id, envelope, content, ours, tls_failed))
 
     async def _mailbox(self, claim: Claim, waiting: Waiting) -> Result:
         return await self._parts.mailboxes.deliver(

@@ -57,7 +57,7 @@ _ALL = (
 )
 
 
-def _all_of_them(tests: list[str]) -> str:
+def all_of_them(tests: list[str]) -> str:
     """One script whose flags say which tests hold."""
     return _ALL + "".join(f'if {test} {{ addflag "t{number:02}"; }}\n' for number, test in enumerate(tests)) + "keep;"
 
@@ -160,7 +160,7 @@ _TESTS = [
 ]
 
 SCRIPTS: dict[str, str] = {
-    "all tests": _all_of_them(_TESTS),
+    "all tests": all_of_them(_TESTS),
     "nothing": "",
     "keep": "keep;",
     "discard": "discard;",
@@ -201,9 +201,9 @@ SCRIPTS: dict[str, str] = {
     + 'deleteheader :contains "x-many" "a"; if header "x-many" "a" { fileinto "yes"; } else { fileinto "no"; }',
     "deleteheader protected": _ALL + 'deleteheader "received"; if exists "received" { fileinto "yes"; }',
     "duplicate": _ALL + 'if duplicate { fileinto "yes"; }',
-    "empty group": _all_of_them(['address :contains "to" "undisclosed"']),
-    "markup in a word": _all_of_them(['body :contains "Only markup"']),
-    "string folds case": _all_of_them(['string "a" "A"']),
+    "empty group": all_of_them(['address :contains "to" "undisclosed"']),
+    "markup in a word": all_of_them(['body :contains "Only markup"']),
+    "string folds case": all_of_them(['string "a" "A"']),
     "create": _ALL + 'fileinto :create "new/folder";',
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from interop.sieve import awkward
 from interop.sieve.corpus import EXPLAINED, INVALID, MESSAGES, SCRIPTS
 from postern.formats.mime.scan import scan
 from postern.formats.sieve.checker import compile_script
@@ -29,6 +30,7 @@ first_valid_uid = 1
 mail_location = maildir:{base}/mail
 postmaster_address = postmaster@example.org
 plugin {{
+  sieve = file:{base}/scripts;active={base}/active.sieve
   sieve_extensions = +editheader +special-use
 }}
 namespace inbox {{
@@ -36,6 +38,9 @@ namespace inbox {{
   separator = /
 }}
 """
+
+
+EVERY = {**MESSAGES, **awkward.MESSAGES}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +52,11 @@ def oracle():
         base = Path(made)
         base.chmod(0o777)
         (base / "dovecot.conf").write_text(CONFIG.format(base=base))
-        for name, text in MESSAGES.items():
+        for name, text in EVERY.items():
             (base / f"{name}.eml").write_text(text)
+        (base / "scripts").mkdir()
+        for name, text in awkward.INCLUDED.items():
+            (base / "scripts" / f"{name}.sieve").write_text(text)
         yield base
 
 
@@ -92,7 +100,8 @@ class Around:
         return False
 
     def script(self, name):
-        return None
+        text = awkward.INCLUDED.get(name)
+        return None if text is None else compile_script(text.encode())
 
     def seen(self, name):
         return False
@@ -103,7 +112,7 @@ def ours(script, name):
         program = compile_script(script.encode())
     except SieveError:
         return ["invalid"]
-    content = MESSAGES[name].encode().replace(b"\n", b"\r\n")
+    content = EVERY[name].encode().replace(b"\n", b"\r\n")
     scanned = scan(content)
     decision = evaluate(program, Message(content, scanned.parts, scanned.header_end), Around())
     if decision.problem:
@@ -141,3 +150,37 @@ def test_both_refuse_what_is_no_script(oracle):
         if (theirs(oracle, text, "plain") == ["invalid"]) != (ours(text, "plain") == ["invalid"])
     }
     assert wrong == set(EXPLAINED) & set(INVALID)
+
+
+def test_both_do_the_same_with_what_is_seldom_written(oracle):
+    cases = [(script, name) for script in awkward.TESTS for name in awkward.MESSAGES]
+    cases += [(script, awkward.BEST_WITH.get(script, "folded")) for script in awkward.SCRIPTS]
+    every = {**awkward.TESTS, **awkward.SCRIPTS}
+    found = [
+        (script, name, theirs_, ours_)
+        for script, name in cases
+        if (theirs_ := theirs(oracle, every[script], name)) != (ours_ := ours(every[script], name))
+    ]
+    unexplained = [one for one in found if one[0] not in awkward.EXPLAINED]
+    assert unexplained == [], "\n" + "\n".join(map(repr, unexplained))
+    assert {one[0] for one in found} == set(awkward.EXPLAINED) - set(awkward.INVALID)
+
+
+def test_both_refuse_what_is_seldom_written_and_wrong(oracle):
+    wrong = {
+        name
+        for name, text in awkward.INVALID.items()
+        if (theirs(oracle, text, "bare") == ["invalid"]) != (ours(text, "bare") == ["invalid"])
+    }
+    assert wrong == set(awkward.EXPLAINED) & set(awkward.INVALID)
+
+
+def test_both_include_alike(oracle):
+    """Pigeonhole looks at included scripts when it compiles, we when they run."""
+    found = {}
+    for name, text in awkward.INCLUDING.items():
+        did = ours(awkward.INCLUDE + text, "nested")
+        expected = theirs(oracle, awkward.INCLUDE + text, "nested")
+        if did != (["failed"] if expected == ["invalid"] and did == ["failed"] else expected):
+            found[name] = (expected, did)
+    assert found == {}

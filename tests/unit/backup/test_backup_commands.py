@@ -1,10 +1,12 @@
 """What an administrator types: backup, restore of everything and of parts, care of single mailboxes."""
 
 import asyncio
+import errno
 import sqlite3
 
 import pytest
 
+from postern.cli.backup_parts import repository_of
 from postern.cli.mailbox import create
 from postern.config.loading import load
 from postern.directory.interface import Domain, NewAccount
@@ -89,6 +91,26 @@ async def wipe(_items, mailbox):
     for folder in await mailbox.folders():
         if folder.special is not SpecialUse.RECOVERABLE:
             await mailbox.expunge(folder.id, [(1, 2**32 - 1)], only_deleted=False, purge=True)
+
+
+def test_a_run_says_that_it_made_the_repository_and_makes_none_inside_of_the_data(config, postern, tmp_path):
+    """A backup disk that is not mounted looks like an empty directory."""
+    fill(config)
+    options = ("--config", str(config))
+    where = str(tmp_path / "repository")
+    assert "There was no repository" in postern("backup", "run", where, *options).out
+    assert "There was no repository" not in postern("backup", "run", where, *options).out
+    data = load(config).data_dir
+    inner = postern("backup", "run", str(data / "copies"), *options)
+    assert (inner.status, (data / "copies").exists()) == (1, False)
+
+
+@pytest.mark.parametrize(("code", "needle"), [(errno.ENOSPC, "postern backup prune"), (errno.EACCES, "owner")])
+def test_a_repository_whose_disk_cannot_be_used_is_explained(tmp_path, capsys, code, needle):
+    with pytest.raises(SystemExit), repository_of(tmp_path / "r", None, False, make=True):
+        raise OSError(code, "x")
+    said = capsys.readouterr().err
+    assert needle in said and str(tmp_path / "r") in said
 
 
 def test_a_mailbox_a_folder_an_item_come_back(config, postern, tmp_path):

@@ -163,6 +163,30 @@ def test_any_bit_flipped_is_found_and_costs_what_it_hits_only(tmp_path_factory, 
         assert sound == len(manifest.files)
 
 
+def test_what_verify_found_damaged_the_next_run_writes_anew(tmp_path):
+    """Else every later backup would rely on the damaged chunk, and say that all is well."""
+    source = plain_data(tmp_path / "data", files=4)
+    take(source, tmp_path / "r")
+    (pack,) = (tmp_path / "r" / "packs").glob("*.pack")
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.write_bytes(content)
+
+    def verified(*, alone: bool):
+        repository = open_repository(tmp_path / "r", SystemEntropy(), None)
+        with repository.locked(alone=alone):
+            return verify(repository)
+
+    reader = open_repository(tmp_path / "r", SystemEntropy(), None)
+    with reader.locked(alone=False):
+        assert verified(alone=False).set_aside == 0, "somebody reads"
+    found = verified(alone=False)
+    assert (found.set_aside, len(found.damaged_files)) == (1, 1)
+    take(source, tmp_path / "r")
+    healed = verified(alone=False)
+    assert (healed.damaged_files, healed.trouble, healed.set_aside) == ((), (), 0)
+
+
 def test_a_list_that_is_lost_is_made_anew_even_from_a_damaged_pack(tmp_path):
     data = plain_data(tmp_path / "data", files=8)
     take(data, tmp_path / "r")

@@ -170,6 +170,8 @@ async def test_encrypted_nothing_can_be_read_in_the_repository(tmp_path):
         for path in files:
             data = path.read_bytes()
             assert known not in data and b"message 77" not in data and b"mailboxes/" not in data
+            assert b"SQLite format" not in data, path
+        assert not (world.data / "backup.work").exists()
         await asyncio.to_thread(world.restore)
     finally:
         await world.stop()

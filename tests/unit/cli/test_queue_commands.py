@@ -62,6 +62,23 @@ def test_list_and_show(admin):
     assert (missing.status, "P0-0" in missing.err) == (1, True)
 
 
+@pytest.mark.parametrize("command", ["retry", "suspend", "resume", "remove", "show", "export"])
+def test_an_unknown_id_is_an_error_and_says_where_to_look(admin, command):
+    """What is known is done all the same, and told."""
+    alone = admin("queue", command, "P0-0")
+    assert (alone.status, "P0-0" in alone.err, "postern trace" in alone.err) == (1, True, True)
+    assert "очеред" in admin("--lang", "ru", "queue", command, "P0-0").err
+    language.use("en")
+    if command in ("show", "export"):
+        return
+    if command == "resume":
+        admin("queue", "suspend", admin.ids[0])
+    both = admin("queue", command, admin.ids[0].lower(), "P0-0", "P0-0", "--json")
+    assert both.status == 1
+    assert both.json["recipients"] == 2
+    assert admin.ids[0] not in both.err and both.err.count("P0-0") == 1
+
+
 def test_suspend_resume_retry(admin):
     assert admin("queue", "suspend").status == 2, "nothing given is not everything"
     assert admin("queue", "suspend", "--domain", "far.example", "--json").json == {"recipients": 3}

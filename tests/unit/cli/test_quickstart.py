@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 import tomllib
 
+import pytest
 from cryptography import x509
 
-from postern.cli import dns_records
+from postern.cli import dns_records, language, systemd_unit
 from postern.config.loading import load
 
 
@@ -62,6 +64,54 @@ def test_the_text_for_people_has_everything_to_type(postern, tmp_path):
     for word in ("Password", "IN MX", "PTR", "systemctl enable --now postern", "_dmarc"):
         assert word in done.out
     tomllib.loads((tmp_path / "c.toml").read_text())
+
+
+def test_what_is_typed_lets_the_user_of_the_unit_read_the_settings(postern, tmp_path):
+    """Root makes them unreadable to others; the user need not exist yet, and need not be `postern`."""
+    config = tmp_path / "my etc" / "c.toml"
+    done = postern(
+        "quickstart", "a@example.org", "--user", "mailer", "--config", str(config), "--data", str(tmp_path / "d"),
+        "--address", "10.1.2.3",
+    )  # fmt: skip
+    assert f"chgrp mailer '{config}'" in done.out
+    assert f"chown -R mailer: {tmp_path / 'd'}" in done.out
+    assert " mailer\n" in done.out.partition("useradd")[2]
+    assert "10.1.2.3: nobody outside" in done.out, "a private address in public records is worth a word"
+    assert "remove" in postern("quickstart", "a@example.org", "--config", str(config)).err
+
+
+def test_mistakes_are_explained_in_russian(postern, tmp_path):
+    for words, needle in (
+        (["admin"], "это не адрес"),
+        (["admin@a b.org"], "это не адрес"),
+        (["a@example.org", "--hostname", "a b"], "--hostname"),
+        (["a@example.org", "--address", "999.1.1.1"], "не IP-адрес"),
+    ):
+        done = postern("--lang", "ru", "quickstart", *words, "--config", str(tmp_path / "c"), "--data", str(tmp_path))
+        assert (done.status, needle in done.err) == (1, True), done.err
+    language.use("en")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/etc/postern/postern.toml", "/etc/postern/postern.toml"),
+        ("/srv/Почта и прочее/c.toml", '"/srv/Почта и прочее/c.toml"'),
+        ('/srv/100% "a"\\$b', '"/srv/100%% \\"a\\"\\\\$$b"'),
+    ],
+)
+def test_paths_in_the_unit(path, word):
+    assert systemd_unit.quoted(path, command=True) == word
+
+
+def test_systemd_accepts_the_unit(tmp_path):
+    place = tmp_path / "Почта и прочее"
+    place.mkdir()
+    unit = place / "postern.service"
+    unit.write_text(systemd_unit.render(place / "postern.toml", place / "данные", "root"))
+    checked = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert (checked.returncode, [line for line in checked.stderr.splitlines() if str(unit) in line]) == (0, [])
 
 
 def test_long_texts_are_split_in_a_zone():

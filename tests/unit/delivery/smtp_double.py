@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 
@@ -19,6 +20,12 @@ class FakeServer:
         """Verb -> reply, for one time."""
         self.after_content: Callable[[int], bytes] = lambda n: b"250 2.0.0 queued\r\n"
         self.close_before_reuse = False
+        self.instead_of_handshake: bytes | None = None
+        """What the ClientHello is answered with before the connection closes."""
+        self.after_handshake: bytes | None = None
+        """What is said inside TLS before anything is asked; then the connection closes."""
+        self.read_pause_s = 0.0
+        """Before each piece of the content is read."""
         self.connections = 0
         self.commands: list[str] = []
         self.messages: list[bytes] = []
@@ -27,8 +34,11 @@ class FakeServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> FakeServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        listening = socket.create_server(("127.0.0.1", 0))
+        # what the kernel keeps on the way must not hide how fast we read
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self._server = await asyncio.start_server(self._serve, sock=listening)
+        self.port: int = listening.getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -52,6 +62,17 @@ class FakeServer:
             self._tasks.discard(task)
             writer.transport.abort()
 
+    async def _content(self, reader: asyncio.StreamReader) -> bytes:
+        content = b""
+        while not content.endswith(b"\r\n.\r\n"):
+            if self.read_pause_s:
+                await asyncio.sleep(self.read_pause_s)
+            piece = await reader.read(65536)
+            if not piece:
+                raise asyncio.IncompleteReadError(content, None)
+            content += piece
+        return content
+
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(self.greeting)
         done = 0
@@ -74,13 +95,22 @@ class FakeServer:
             elif verb == "STARTTLS":
                 writer.write(b"220 go\r\n")
                 await writer.drain()
+                if self.instead_of_handshake is not None:
+                    await reader.read(4096)
+                    writer.write(self.instead_of_handshake)
+                    await writer.drain()
+                    return
                 assert self.context is not None
                 await writer.start_tls(self.context)
                 tls = True
                 self.tls_connections += 1
+                if self.after_handshake is not None:
+                    writer.write(self.after_handshake)
+                    await writer.drain()
+                    return
             elif verb == "DATA":
                 writer.write(b"354 go\r\n")
-                self.messages.append(await reader.readuntil(b"\r\n.\r\n"))
+                self.messages.append(await self._content(reader))
                 done += 1
             elif verb == "BDAT":
                 self.messages.append(await reader.readexactly(int(text.split(" ")[1])))

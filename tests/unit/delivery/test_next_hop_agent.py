@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+import msgspec
 import pytest
 import trustme
 from smtp_double import FakeServer
@@ -42,6 +43,11 @@ def hop(*servers: FakeServer, tls: TlsPolicy = TlsPolicy.OPPORTUNISTIC, **login:
 def message(*recipients: str, content: bytes = CONTENT, sender: str = "anna@here.example", **more) -> Outgoing:
     envelope = Envelope(sender, tuple(Recipient(r) for r in recipients), **more)
     return Outgoing("P1-1", envelope, content, ours=True)
+
+
+def waited(*recipients: str) -> Outgoing:
+    """A message that TLS failed for before."""
+    return msgspec.structs.replace(message(*recipients), tls_failed=True)
 
 
 async def test_a_connection_serves_many_messages(agent: NextHopAgent) -> None:
@@ -181,6 +187,109 @@ async def test_broken_encryption_falls_back_only_if_opportunistic(agent: NextHop
         (result,) = await agent.send(hop(server, tls=TlsPolicy.REQUIRED), message("x@far.example"))
         assert (result.fate, result.status) == (Fate.DEFERRED, "4.7.5")
         assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "junk", "alert", "closed after it", "junk after it"])
+async def test_tls_that_breaks_costs_an_attempt_before_it_is_left_out(
+    agent: NextHopAgent, contexts: ssl.SSLContext, how: str
+) -> None:
+    """Whoever can only disturb the line must not strip the encryption at once (Postfix waits as well)."""
+    async with FakeServer("STARTTLS", *ALL, context=contexts) as server:
+        if "after" in how:
+            server.after_handshake = b"" if how.startswith("closed") else b"\x00\x01what?\r\n"
+        else:
+            server.instead_of_handshake = {
+                "closed": b"",
+                "junk": b"HTTP/1.0 400 no\r\n",
+                "alert": b"\x15\x03\x03\x00\x02\x02\x28",
+            }[how]
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert (result.fate, result.status, result.unreachable) == (Fate.DEFERRED, "4.7.5", True)
+        assert not server.messages
+        (result,) = await agent.send(hop(server), waited("x@far.example"))
+        assert (result.fate, result.tls) == (Fate.RELAYED, "")
+        (result,) = await agent.send(hop(server), message("y@far.example"))
+        assert result.fate is Fate.DEFERRED, "the connection in clear is not for a message that has not waited"
+        for required in (
+            hop(server, tls=TlsPolicy.REQUIRED),
+            hop(server, tls=TlsPolicy.VERIFIED),
+            hop(server, tls=TlsPolicy.SERVER),
+            hop(server, username="u", password="p"),
+        ):
+            (result,) = await agent.send(required, waited("x@far.example"))
+            assert (result.fate, result.status) == (Fate.DEFERRED, "4.7.5")
+        assert len(server.messages) == 1
+
+
+async def test_failed_tls_is_remembered_beside_a_host_that_is_down(
+    agent: NextHopAgent, contexts: ssl.SSLContext
+) -> None:
+    """Else mail whose second host is gone for good would never be allowed to go without."""
+    async with FakeServer("STARTTLS", *ALL, context=contexts) as server, FakeServer(name="mx2.far.example") as down:
+        server.instead_of_handshake = b""
+        down.greeting = b"421 down\r\n"
+        for hosts in ((server, down), (down, server)):
+            (result,) = await agent.send(hop(*hosts), message("x@far.example"))
+            assert (result.fate, result.status) == (Fate.DEFERRED, "4.7.5")
+
+
+async def test_421_inside_tls_is_no_failure_of_tls(agent: NextHopAgent, contexts: ssl.SSLContext) -> None:
+    async with FakeServer("STARTTLS", *ALL, context=contexts) as server:
+        server.after_handshake = b"421 4.3.2 busy\r\n"
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert (result.fate, result.status) == (Fate.DEFERRED, "4.4.2")
+
+
+async def test_replies_out_of_step_are_never_taken_for_acceptance(agent: NextHopAgent) -> None:
+    """A server with a reply too many would else say 250 to content that it has refused or never seen."""
+    async with FakeServer("8BITMIME") as server:
+        server.replies["RCPT"] = b"250 2.1.5 ok\r\n250 2.1.5 ok\r\n"
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert (result.fate, result.status) == (Fate.DEFERRED, "4.4.2")
+    async with FakeServer(*ALL) as server:
+        server.replies["DATA"] = b"354 go\r\n250 2.0.0 thank you\r\n"
+        (result,) = await agent.send(hop(server), message("x@far.example"))
+        assert result.fate is Fate.DEFERRED
+
+
+async def test_a_reply_without_end_is_given_up(agent: NextHopAgent) -> None:
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                writer.write(b"220-x\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        async with asyncio.timeout(10):
+            (result,) = await agent.send(
+                NextHop("far.example", (Target("mx.far.example", "127.0.0.1", port),)), message("x@far.example")
+            )
+        assert (result.fate, result.status) == (Fate.DEFERRED, "4.4.2")
+    finally:
+        server.close()
+        await asyncio.sleep(0.1)
+
+
+async def test_a_slow_line_gets_a_large_message() -> None:
+    """What limits the time is a block, not the message (RFC 5321 4.5.3.2.5)."""
+    timeouts = Timeouts(1.0, 1.0, 30.0, block_s=0.7)
+    agent = NextHopAgent(AgentSettings("mail.here.example", timeouts=timeouts), SystemEntropy())
+    content = CONTENT + b"x" * 70 + b"\r\n"
+    content += (b"y" * 76 + b"\r\n") * 130_000
+    async with FakeServer("8BITMIME") as server:
+        server.read_pause_s = 0.02
+        started = asyncio.get_running_loop().time()
+        (result,) = await agent.send(hop(server), message("x@far.example", content=content))
+        assert result.fate is Fate.RELAYED_BLIND
+        assert asyncio.get_running_loop().time() - started > timeouts.block_s, "it was slow enough to matter"
+    await agent.close()
 
 
 async def test_required_encryption_that_is_not_offered_defers(agent: NextHopAgent) -> None:

@@ -146,6 +146,22 @@ async def test_claims_run_out_and_are_released(queue: QueueStore, clock: ManualC
     assert await queue.claim("w3", 10)
 
 
+async def test_a_clock_that_was_ahead_keeps_no_mail(queue: QueueStore, clock: ManualClock) -> None:
+    """A machine that began in a wrong year tries its mail again when it knows better; what is claimed stays claimed."""
+    clock.time += 365 * 86400
+    await queue.add([entry(relay("a@far.example"), relay("b@far.example"), at=clock.time)])
+    (claim,) = await queue.claim("w", 10)
+    await queue.settle(claim, {claim.recipients[0].id: DEFERRED})
+    clock.time -= 365 * 86400
+    assert await queue.claim("w", 10) == []
+    assert await queue.pull_back() == 1
+    assert await queue.pull_back() == 0
+    (again,) = await queue.claim("w2", 10)
+    assert [w.recipient.address for w in again.recipients] == ["a@far.example"]
+    await queue.settle(again, {w.id: DEFERRED for w in again.recipients})
+    assert await queue.pull_back() == 0, "an ordinary pause is no mistake"
+
+
 async def test_avoided_targets_stay(queue: QueueStore) -> None:
     await queue.add([entry(relay("x@far.example"), relay("y@near.example"))])
     (claim,) = await queue.claim("w", 10, avoid=["far.example"])

@@ -64,6 +64,8 @@ async def test_a_domain_without_mx_is_its_own_host(zone: Zone) -> None:
         ([(0, "")], {}, "5.1.10"),
         ([], {}, "5.1.2"),
         ([(10, "gone.far.example")], {}, "5.4.4"),
+        # 0.0.0.0 is this machine, whatever listens there
+        ([(10, "odd.far.example")], {"odd.far.example": ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255"]}, "5.4.4"),
         ([(10, "slow.far.example")], {"slow.far.example": DnsFailure("x")}, "4.4.3"),
         ([(10, "Mail.here.example"), (20, "b.far.example")], {"b.far.example": ["192.0.2.2"]}, "5.4.6"),
         ([(10, "same.far.example")], {"same.far.example": ["192.0.2.99"]}, "5.4.6"),

@@ -109,14 +109,14 @@ class World:
         return self._runner
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(300):
+        for _ in range(3000):
             if condition():
                 return
             await asyncio.sleep(0.01)
         raise AssertionError("it did not happen")
 
     async def drained(self) -> None:
-        for _ in range(300):
+        for _ in range(3000):
             if not await self.queue.length() and not await self.queue.live(5):
                 return
             if self._runner:
@@ -231,6 +231,18 @@ async def test_a_next_hop_that_is_down_is_tried_once_for_all_its_mail(world: Wor
     assert await world.queue.length() == 19
 
 
+async def test_an_administrator_who_says_retry_need_not_wait_for_a_hop_that_was_down(world: World) -> None:
+    world.post.answer = lambda address: Result(Fate.DEFERRED, "4.4.1", "no answer", "mx", unreachable=True)
+    await world.queue.add([entry(relay("x@far.example"))])
+    runner = world.start()
+    await world.until(lambda: [e for e, _ in world.events()].count("DEFER") == 1)
+    world.post.answer = lambda address: Result(Fate.RELAYED, "2.0.0", "250 ok", "mx")
+    assert await QueueAdmin(world.queue.file, world.clock).retry(Selection()) == 1
+    runner.wake()
+    await world.drained()
+    assert len(world.post.sent) == 2
+
+
 async def test_concurrency_to_one_next_hop_is_limited_and_nothing_is_left(world: World) -> None:
     world.post.pause = 0.005
     world.settings = RunnerSettings("mail.here.example", transfers_per_hop=3)
@@ -275,6 +287,26 @@ async def test_a_body_that_cannot_be_read_now_is_not_lost(world: World) -> None:
     await world.until(lambda: ("DEFER", ("x@far.example",)) in world.events())
     assert await world.queue.length() == 1
     assert not world.post.sent
+
+
+async def test_an_attempt_that_tls_failed_for_is_known_at_the_next_and_no_later(world: World) -> None:
+    answers = iter(["4.7.5", "4.4.1", "4.7.5", "2.0.0"])
+
+    def answer(address: str) -> Result:
+        status = next(answers)
+        return Result(Fate.RELAYED if status == "2.0.0" else Fate.DEFERRED, status, "x")
+
+    world.post.answer = answer
+    await world.queue.add([entry(relay("a@far.example"))])
+    world.start()
+
+    def four() -> bool:
+        world.clock.time += 100
+        return len(world.post.sent) == 4
+
+    await world.until(four)
+    await world.drained()
+    assert [m.tls_failed for _, m in world.post.sent] == [False, True, False, True]
 
 
 async def test_a_slow_next_hop_does_not_stand_in_the_others_way(world: World) -> None:

@@ -26,7 +26,7 @@ from postern.delivery.smtp.fitting import Unfit, fit
 from postern.delivery.smtp.signing import Signer
 from postern.model.envelope import Envelope
 from postern.model.ports import Entropy
-from postern.model.transfer import Fate, NextHop, Outgoing, Result, Target
+from postern.model.transfer import TLS_FAILED, Fate, NextHop, Outgoing, Result, Target
 from postern.protocols.smtp.client import RecipientResult, RemoteReply
 
 MAX_TRIED = 6
@@ -107,8 +107,9 @@ class NextHopAgent:
             try:
                 return await self._by(next_hop, target, message)
             except Unusable as unusable:
-                # one host's "never" says nothing of another that cannot be asked now
-                if number == 0 or problem.permanent or not unusable.permanent:
+                # one host's "never" says nothing of another that cannot be asked now, and that TLS failed has to be
+                # known at the next attempt
+                if number == 0 or problem.permanent or not (unusable.permanent or problem.status == TLS_FAILED):
                     problem, host = unusable, target.host
                 if not unusable.permanent:
                     self._dead[target] = asyncio.get_running_loop().time() + DEAD_SECONDS
@@ -125,7 +126,7 @@ class NextHopAgent:
     async def _by(self, next_hop: NextHop, target: Target, message: Outgoing) -> list[Result]:
         """Transfer to one host. Raises Unusable while the message is surely not there."""
         while True:
-            connection, reused = await self._connection(next_hop, target)
+            connection, reused = await self._connection(next_hop, target, message.tls_failed)
             try:
                 results = await self._transfer(connection, message)
             except CONNECTION_PROBLEMS as problem:
@@ -146,7 +147,7 @@ class NextHopAgent:
             self._give_back(next_hop, connection)
             return results
 
-    async def _connection(self, next_hop: NextHop, target: Target) -> tuple[Connection, bool]:
+    async def _connection(self, next_hop: NextHop, target: Target, tls_failed: bool) -> tuple[Connection, bool]:
         idle = self._idle.get(_pool_key(next_hop, target))
         while idle:
             connection = idle.pop()
@@ -154,7 +155,7 @@ class NextHopAgent:
                 self.connections_reused += 1
                 return connection, True
             self._spawn_quit(connection)
-        connection = await self._connector.open(next_hop, target)
+        connection = await self._connector.open(next_hop, target, tls_failed=tls_failed)
         self.connections_opened += 1
         return connection, False
 
@@ -197,7 +198,8 @@ class NextHopAgent:
 
     def _give_back(self, next_hop: NextHop, connection: Connection) -> None:
         most = min(self._settings.transfers_per_connection, connection.limit_transfers or 1_000_000)
-        if not connection.alive or connection.transfers >= most:
+        # one that TLS failed for serves the message that waited: another one has its own first attempt with TLS
+        if not connection.alive or connection.without_tls or connection.transfers >= most:
             self._spawn_quit(connection)
             return
         key = _pool_key(next_hop, connection.target)

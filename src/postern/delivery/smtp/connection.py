@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import Generator, Sequence
@@ -15,7 +16,7 @@ from postern.model.envelope import Envelope
 from postern.model.partners import Partner
 from postern.model.ports import Entropy
 from postern.model.refusal import ProtocolViolation, Refusal
-from postern.model.transfer import NextHop, Target, TlsPolicy
+from postern.model.transfer import TLS_FAILED, NextHop, Target, TlsPolicy
 from postern.net.client import connect
 from postern.net.stream import Stream
 from postern.net.tls import DIRECT_TRUST, TlsFailure, end_point_of
@@ -25,6 +26,7 @@ from postern.protocols.smtp.client import ClientSession, RecipientResult, Remote
 T = TypeVar("T")
 
 GSSAPI = "GSSAPI"
+BLOCK_BYTES = 256 * 1024
 CONNECTION_PROBLEMS = (OSError, TimeoutError, ProtocolViolation, ssl.SSLError)
 
 
@@ -36,7 +38,13 @@ class Timeouts(msgspec.Struct, frozen=True):
     """To the greeting and every command."""
     final_s: float = 600.0
     """To the end of the content: the other side works on the message (RFC 5321 4.5.3.2.6)."""
+    block_s: float = 180.0
+    """For BLOCK_BYTES of the content to leave (RFC 5321 4.5.3.2.5): a slow line gets a large message, too."""
     quit_s: float = 5.0
+
+
+class Leaving(ConnectionResetError):  # noqa: N818 - the field's word
+    """The server said 421: it closes the connection."""
 
 
 class Unusable(Exception):  # noqa: N818 - the field's word
@@ -97,6 +105,8 @@ class Connection:
         self.committed = False
         """The content of the last transfer went out: if the connection breaks now, the other side may have it."""
         self.alive = True
+        self.without_tls = False
+        """It is in clear because TLS failed on another one."""
         self.service = ""
         """The Kerberos service that it has proved to be."""
         self._stream = stream
@@ -129,9 +139,9 @@ class Connection:
         try:
             data = next(operation)
             while True:
-                if data:
-                    self._stream.write(data)
-                    await self._stream.drain()
+                for start in range(0, len(data), BLOCK_BYTES):
+                    self._stream.write(data[start : start + BLOCK_BYTES])
+                    await self._stream.drain(self._timeouts.block_s)
                 data = operation.send(await self._reply())
         except StopIteration as stop:
             result: T = stop.value
@@ -142,8 +152,13 @@ class Connection:
 
     async def _reply(self) -> RemoteReply:
         timeout_s = self._timeouts.final_s if self.committed else self._timeouts.reply_s
+        # for the whole reply: an octet a minute must not hold us for ever
+        end = asyncio.get_running_loop().time() + timeout_s
         while (reply := self.session.next_reply()) is None:
-            data = await self._stream.read(timeout_s)
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise TimeoutError("the server does not end its reply")
+            data = await self._stream.read(left)
             if not data:
                 raise ConnectionResetError("the server closed the connection")
             self.session.receive(data)
@@ -151,7 +166,7 @@ class Connection:
             # RFC 5321 3.8: the server is about to close; before it has the message that is a broken connection
             self.alive = False
             if not self.committed:
-                raise ConnectionResetError(reply.text)
+                raise Leaving(reply.text)
         return reply
 
     async def transfer(self, envelope: Envelope, content: bytes) -> list[RecipientResult]:
@@ -236,17 +251,21 @@ class Connector:
         self._timeouts = timeouts
         self._contexts = contexts
 
-    async def open(self, next_hop: NextHop, target: Target) -> Connection:
-        """A connection that is ready. Raises Unusable."""
+    async def open(self, next_hop: NextHop, target: Target, *, tls_failed: bool = False) -> Connection:
+        """A connection that is ready; `tls_failed` as in Outgoing. Raises Unusable."""
         if next_hop.tls is TlsPolicy.NONE:
             return await self._open(next_hop, target, encrypt=False)
         try:
             return await self._open(next_hop, target, encrypt=True)
         except TlsFailure as problem:
-            if next_hop.tls is not TlsPolicy.OPPORTUNISTIC:
-                raise Unusable("4.7.5", f"TLS with {target.host} failed: {problem}") from problem
-        # RFC 7435: a broken offer of encryption is worth no more than none, and mail has to get through
-        return await self._open(next_hop, target, encrypt=False)
+            # A failure that passes (a server under load, a cut line, somebody who can only disturb the line) must not
+            # strip the encryption. One that stays is worth no more than no offer, and mail has to get through
+            # (RFC 7435). Where a password is known, the connector's owner expects TLS.
+            if next_hop.tls is not TlsPolicy.OPPORTUNISTIC or not tls_failed or next_hop.username:
+                raise Unusable(TLS_FAILED, f"TLS with {target.host} failed: {problem}") from problem
+        connection = await self._open(next_hop, target, encrypt=False)
+        connection.without_tls = True
+        return connection
 
     async def still_trusted(self, next_hop: NextHop, connection: Connection) -> bool:
         """Whether a kept connection's host is still proved to be who it has to be."""
@@ -306,7 +325,10 @@ class Connector:
             return
         answer = await connection.run(session.starttls())
         if answer.code != 220:
-            raise TlsFailure(answer.text)
+            if required:
+                raise TlsFailure(answer.text)
+            # the server itself says that it has none now, which is no more than not to offer it
+            return
         try:
             name = connection.target.host.strip("[]") or connection.target.address
             await connection.start_tls(
@@ -316,7 +338,13 @@ class Connector:
             raise TlsFailure(str(problem) or type(problem).__name__) from problem
         if next_hop.tls is not TlsPolicy.SERVER:
             await self._recognise(connection, next_hop, where)
-        await self._hello(connection, where)
+        try:
+            await self._hello(connection, where)
+        except Leaving:
+            raise
+        except CONNECTION_PROBLEMS as problem:
+            # with TLS 1.3 this is the first that shows whether the server, too, is content with the handshake
+            raise TlsFailure(f"after the handshake: {problem or type(problem).__name__}") from problem
         if next_hop.tls is TlsPolicy.SERVER:
             # what it says now may offer Kerberos
             await self._recognise(connection, next_hop, where)
@@ -334,7 +362,7 @@ class Connector:
         else:
             return
         if problem:
-            raise Unusable("4.7.5", f"{where} is not proved to be who {_who_requires(next_hop)} requires: {problem}")
+            raise Unusable(TLS_FAILED, f"{where} is not proved to be who {_who_requires(next_hop)} requires: {problem}")
 
     async def _server_problem(self, trust: Trust, connection: Connection) -> str:
         """Why a host is not the organisation's server of its name; it is signed in to with Kerberos, if it asks."""

@@ -193,7 +193,11 @@ class _Run:
             self._variables.set(name, " ".join(present))
 
     def _global(self, node: Node) -> None:
-        self._variables.frame.shared.update(name.lower() for name in self._variables.texts(node.arguments[0]))
+        frame = self._variables.frame
+        for name in self._variables.texts(node.arguments[0]):
+            if name.lower() in frame.variables:  # RFC 6609 3.4.1
+                raise RuntimeProblem(f"the variable {name!r} was set before it was made global")
+            frame.shared.add(name.lower())
 
     def _return(self, _node: Node) -> None:
         raise _Return

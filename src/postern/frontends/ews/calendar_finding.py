@@ -37,7 +37,7 @@ async def view(call: Call, request: FindItem) -> str:
     since, until = request.calendar
 
     async def one(ref: AnyFolder) -> str:
-        place = await places.stored(call, ref)
+        place = await places.stored(call, ref, searches=True)
         if (await place.box.folder(place.folder)).folder_class is not FolderClass.CALENDAR:
             raise EwsViolation("ErrorCalendarFolderIsInvalidForCalendarView", "The folder is no calendar.")
         agenda = await call.agenda(place.box)

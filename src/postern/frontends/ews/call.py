@@ -10,6 +10,7 @@ import msgspec
 from postern.frontends.ews import codes
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.push_places import PushPlaces
+from postern.frontends.ews.search_following import Standing
 from postern.model.calendar.zones import Zone
 from postern.model.envelope import Peer
 from postern.model.ids import MailboxId
@@ -52,6 +53,8 @@ class Services(msgspec.Struct, frozen=True):
     tips: MailTips
     rooms: Rooms
     push: PushPlaces
+    standing: Standing = msgspec.field(default_factory=Standing)
+    """What search folders find."""
 
 
 class Call:

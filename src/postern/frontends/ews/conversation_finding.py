@@ -5,15 +5,17 @@ The store lists a folder's conversations from its narrow rows; headers are read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import NamedTuple
 
-from postern.frontends.ews import codes, places, querying
+from postern.frontends.ews import codes, item_values, looking, matching, places, querying, search_folders
 from postern.frontends.ews.box import Box, is_hidden
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.folder_reading import paged
 from postern.frontends.ews.loading import Loader, Wanted
+from postern.frontends.ews.places import FolderPlace
 from postern.model.ids import FolderId, Uid
-from postern.model.items import Conversation
+from postern.model.items import Conversation, Flag
 from postern.model.refusal import Refusal
 from postern.protocols.ews import responses
 from postern.protocols.ews.conversation_requests import FindConversation
@@ -23,6 +25,7 @@ from postern.protocols.ews.ids import ConversationKey
 from postern.protocols.ews.message_facts import MessageFacts
 from postern.protocols.ews.names import DECLARED
 from postern.protocols.ews.paths import Field
+from postern.protocols.ews.search_parameters import Search
 from postern.protocols.ews.versions import Version
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 
@@ -71,27 +74,19 @@ async def _found(call: Call, request: FindConversation) -> str:
     keys = [_sort(one) for one in request.order]
     if request.scope != "PrimaryOnly" and not request.query:
         raise EwsViolation("ErrorMailboxScopeNotAllowedWithoutQueryString", "MailboxScope goes with a QueryString.")
-    place = await places.stored(call, request.parent)
+    place = await places.stored(call, request.parent, searches=True)
     box = place.box
-    folders = [place.folder]
-    if request.deep:
-        folders += [one.id for one in await box.children(place.folder, deep=True)]
-    listed: list[Conversation] = []
-    chosen: set[int] | None = None
-    for folder in folders:
-        listed += await box.items.conversations(folder)
-        some = await _narrowed(call, box, folder, request)
-        if some is not None:
-            chosen = some if chosen is None else chosen | some
-    view = _merged(listed) if len(folders) > 1 else listed
-    if chosen is not None:
-        view = [one for one in view if one.number in chosen]
+    search = await search_folders.search_in(box, place.folder)
+    scope = await (_of_folders(call, place, request) if search is None else _of_search(call, box, search, request))
+    view = scope.listed
+    if scope.chosen is not None:
+        view = [one for one in view if one.number in scope.chosen]
     if request.view_filter in _BY_ROW:
         view = [one for one in view if _BY_ROW[request.view_filter](one)]
     for key, order in reversed(list(zip(keys, request.order, strict=True))):
         view.sort(key=key, reverse=order.descending)
     page, _ = paged(view, request.page, MAX_FOUND)
-    inner = await _written(box, frozenset(folders), page, writer)
+    inner = await _written(box, scope.has, page, writer)
     answer = f"<m:Conversations>{inner}</m:Conversations>"
     if call.version >= Version.EXCHANGE_2013:
         start = request.page.start(len(view)) if request.page is not None else 0
@@ -121,8 +116,60 @@ def _merged(listed: Iterable[Conversation]) -> list[Conversation]:
     return sorted(found.values(), key=lambda one: (-one.latest, one.number))
 
 
-async def _narrowed(call: Call, box: Box, folder: FolderId, request: FindConversation) -> set[int] | None:
-    """Conversations with an item that fits the query string and the filter; None: all do."""
+class _Scope(NamedTuple):
+    """What is looked at."""
+
+    listed: list[Conversation]
+    chosen: set[int] | None
+    """Of these alone; None: of all."""
+    has: Callable[[FolderId, Uid], bool]
+    """Whether an item is one of the folder's own, as opposed to those of the whole mailbox."""
+
+
+async def _of_folders(call: Call, place: FolderPlace, request: FindConversation) -> _Scope:
+    box = place.box
+    folders = [place.folder]
+    if request.deep:
+        folders += [one.id for one in await box.children(place.folder, deep=True)]
+    listed: list[Conversation] = []
+    chosen: set[int] | None = None
+    for folder in folders:
+        listed += await box.items.conversations(folder)
+        some = await _narrowed(call, box, folder, request)
+        if some is not None:
+            chosen = some if chosen is None else chosen | some
+    inside = frozenset(folders)
+    return _Scope(_merged(listed) if len(folders) > 1 else listed, chosen, lambda folder, _: folder in inside)
+
+
+async def _of_search(call: Call, box: Box, search: Search, request: FindConversation) -> _Scope:
+    """What a search folder finds, by conversations; what has none is left out."""
+    listed: list[Conversation] = []
+    own: set[Place] = set()
+    chosen: set[int] | None = None
+    needs = item_values.needs(matching.paths_of(search.restriction))
+    for folder in await search_folders.scope(box, search):
+        try:
+            async for uid, facts in looking.fitting(box, folder, needs, search.restriction, conversation=True):
+                if facts.conversation:
+                    unread = not facts.flags & Flag.SEEN
+                    row = (facts.received_at, 1, int(unread), facts.size, int(bool(facts.flags & Flag.FLAGGED)))
+                    listed.append(Conversation(facts.conversation, *row))
+                    own.add((folder, uid))
+            some = await _narrowed(call, box, folder, request, own)
+        except Refusal as refusal:
+            if refusal.reason not in looking.UNREADABLE:
+                raise
+            continue
+        if some is not None:
+            chosen = some if chosen is None else chosen | some
+    return _Scope(_merged(listed), chosen, lambda folder, uid: (folder, uid) in own)
+
+
+async def _narrowed(
+    call: Call, box: Box, folder: FolderId, request: FindConversation, own: Set[Place] | None = None
+) -> set[int] | None:
+    """Conversations with an item that fits the query string and the filter; None: all do. `own`: of these items."""
     name = request.view_filter
     by_item = name not in _EVERYTHING and name not in _BY_ROW
     if not request.query and not by_item:
@@ -138,7 +185,11 @@ async def _narrowed(call: Call, box: Box, folder: FolderId, request: FindConvers
     else:
         rows = loader.all()
     now = int(call.services.clock.timestamp())
-    return {facts.conversation async for _, facts in rows if not by_item or _passes(facts, name, now)}
+    return {
+        facts.conversation
+        async for uid, facts in rows
+        if (own is None or (folder, uid) in own) and (not by_item or _passes(facts, name, now))
+    }
 
 
 def _passes(facts: MessageFacts, name: str, now: int) -> bool:
@@ -153,7 +204,7 @@ def _passes(facts: MessageFacts, name: str, now: int) -> bool:
 
 
 async def _written(
-    box: Box, folders: frozenset[FolderId], page: Sequence[Conversation], writer: ConversationWriter
+    box: Box, has: Callable[[FolderId, Uid], bool], page: Sequence[Conversation], writer: ConversationWriter
 ) -> str:
     numbers = [one.number for one in page]
     own: dict[int, list[MessageFacts]] = {number: [] for number in numbers}
@@ -163,7 +214,7 @@ async def _written(
         shown = await box.folders()
         kept: dict[int, list[Place]] = {number: [] for number in numbers}
         for number, folder, uid in await box.items.in_conversations(numbers):
-            if folder in folders or (writer.every and folder in shown and not is_hidden(shown[folder], shown)):
+            if has(folder, uid) or (writer.every and folder in shown and not is_hidden(shown[folder], shown)):
                 kept[number].append((folder, uid))
         by_folder: dict[FolderId, list[Uid]] = {}
         for number in numbers:
@@ -176,7 +227,7 @@ async def _written(
                 where[facts.id] = (folder, uid)
                 if facts.conversation in every:
                     every[facts.conversation].append(facts)
-                    if folder in folders:
+                    if has(folder, uid):
                         own[facts.conversation].append(facts)
     pieces = []
     for number in numbers:

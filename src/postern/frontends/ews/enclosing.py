@@ -15,6 +15,7 @@ import msgspec
 
 from postern.convert.appointments import from_properties, to_properties
 from postern.convert.ical.writing import write_calendar
+from postern.formats.global_object_id import new_uid
 from postern.formats.mime import compose
 from postern.formats.mime.anatomy import Part
 from postern.frontends.ews import calendar_reading, thing_values
@@ -64,6 +65,8 @@ def written(call: Call, item: NewItem, nested: Callable[[NewAttachment], bytes])
         now = call.services.clock.now()
         base = msgspec.structs.replace(from_properties(draft.set), start=now, end=now, uid="")
         made = calendar_reading.applied(draft, base, call.zone or UTC_ZONE, new=True)
+        if not made.uid:  # RFC 5545 3.8.4.7: whoever opens the file tells events by it
+            made = msgspec.structs.replace(made, uid=new_uid(now, call.services.entropy.token(16)))
         values = {**draft.set, **to_properties(made)}
         calendar = write_calendar([made], method="PUBLISH")
         entities.append(compose.file_entity(calendar, _CALENDAR_FILE, "text/calendar"))

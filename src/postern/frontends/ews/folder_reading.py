@@ -35,7 +35,7 @@ async def get_folder(call: Call, request: GetFolder) -> str:
 
 async def written(call: Call, place: FolderPlace, writer: FolderWriter) -> str:
     """A folder in a shape."""
-    facts = await search_folders.counted(place.box, await place.box.facts(place.folder), writer)
+    facts = await search_folders.counted(call, place.box, await place.box.facts(place.folder), writer)
     if writer.permissions:
         facts = await permission_xml.with_permissions(call, place.box, facts)
     return writer.write(facts)
@@ -59,7 +59,7 @@ async def find_folder(call: Call, request: FindFolder) -> str:
                 if request.restriction is None or _fits(facts, request):
                     found.append(facts)
         chosen, attributes = paged(found, request.page)
-        chosen = [await search_folders.counted(place.box, each, writer) for each in chosen]
+        chosen = [await search_folders.counted(call, place.box, each, writer) for each in chosen]
         if writer.permissions:
             chosen = [await permission_xml.with_permissions(call, place.box, each) for each in chosen]
         inner = "".join(writer.write(each) for each in chosen)

@@ -6,17 +6,21 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from postern.frontends.ews import search_folders, search_following
 from postern.frontends.ews.box import Box, is_hidden
 from postern.model.ids import FolderId, Uid
 from postern.model.items import Folder, FolderClass, SpecialUse
 from postern.model.refusal import Reason, Refusal
-from postern.model.sync import START, Came, ChangeKind, ItemDelta, Went
+from postern.model.sync import START, Came, ChangeKind, ItemDelta, SyncPoint, Went
 from postern.protocols.ews import ids
 from postern.protocols.ews.ids import ROOT, TOP, ItemIds, ItemKey
 from postern.protocols.ews.notification_xml import Event
+from postern.protocols.ews.search_parameters import Search
 from postern.protocols.ews.watermarks import Watermark
 
 _BUSY = "FreeBusyChangedEvent"
+_MOVES = frozenset({"MovedEvent", "CopiedEvent"})
+"""Not told of what a search folder finds: where it came from may be what it finds too."""
 LIMIT = 512
 """Changed items in an answer."""
 
@@ -36,16 +40,25 @@ class Happened(NamedTuple):
 
 async def now(box: Box, folders: frozenset[int] | None) -> Watermark:
     """The present, as a folder that may be read tells it. Raises Refusal."""
-    real = min((one for one in folders or () if one not in (TOP, ROOT)), default=None)
-    asked = FolderId(real) if real is not None else (await box.access.special(SpecialUse.INBOX)).id
-    point = (await box.items.changes(asked, START, 1)).point
+    point = await _present(box, sorted(FolderId(one) for one in folders or () if one not in (TOP, ROOT)))
     return Watermark(point.incarnation, point.upto_change or point.change, point.upto_item or point.item)
+
+
+async def _present(box: Box, folders: list[FolderId]) -> SyncPoint:
+    for one in folders:
+        try:
+            return (await box.items.changes(one, START, 1)).point
+        except Refusal as refusal:
+            if refusal.reason is not Reason.NO_SUCH_FOLDER:
+                raise  # that one is gone, which the others have to tell
+    return (await box.items.changes((await box.access.special(SpecialUse.INBOX)).id, START, 1)).point
 
 
 async def since(box: Box, mark: Watermark, folders: frozenset[int] | None, wanted: frozenset[str]) -> Happened:
     """Events after a mark in some folders, or in all. Raises Missed, Refusal.
 
     Their order is: folders that were made, changed or removed; then folder by folder what is new, changed and gone.
+    Of a search folder it is told what its folders have that fits, as it lies there.
     """
     events: list[Event] = []
     every: dict[FolderId, Folder]
@@ -60,9 +73,12 @@ async def since(box: Box, mark: Watermark, folders: frozenset[int] | None, wante
         mark = mark.begun(present.change, present.item)
         every = await box.folders(fresh=True)  # not before: what changed in between must not look unchanged
         events += await _of_folders(box, every, mark, folders, wanted)
+    asked = await _asked(box, every, folders)
+    touched: set[int] = set()
     room = LIMIT
     for folder in sorted(every.values(), key=lambda one: one.id):
-        if folder.id < mark.folder or folder.changed <= mark.change or not _within(folder, every, folders):
+        own = _within(folder, every, folders)
+        if folder.id < mark.folder or folder.changed <= mark.change or not (own or folder.id in asked):
             continue
         try:
             page = await box.items.changes(folder.id, mark.point(folder.id), room, newest_first=False)
@@ -72,15 +88,44 @@ async def since(box: Box, mark: Watermark, folders: frozenset[int] | None, wante
             raise
         if not page.complete:
             raise Missed
-        events += await _of_items(box, folder, page.changes, wanted, partial(_within, every=every, folders=folders))
+        if own:
+            events += await _of_items(box, folder, page.changes, wanted, partial(_within, every=every, folders=folders))
+        else:
+            searches = asked[folder.id].values()
+            found = await search_following.changed(box, folder.id, searches, page.changes)
+            events += await _of_items(box, folder, found, wanted - _MOVES, lambda _: False)
+            touched.update(asked[folder.id] if found else ())
         if page.more:
+            events += _looked_into(box, touched, every, wanted)
             return Happened(events, mark.within(folder.id, page.point), True)
-        if page.changes and "ModifiedEvent" in wanted:
+        if own and page.changes and "ModifiedEvent" in wanted:
             events.append(_modified(box, folder, every))
         room -= len(page.changes)
         if room <= 0:
             room = 1
+    events += _looked_into(box, touched, every, wanted)
     return Happened(events, mark.ended(), False)
+
+
+def _looked_into(box: Box, searches: set[int], every: dict[FolderId, Folder], wanted: frozenset[str]) -> list[Event]:
+    """Of the search folders themselves that find something else now."""
+    if "ModifiedEvent" not in wanted:
+        return []
+    return [_folder(box, "ModifiedEvent", every[FolderId(one)], every) for one in sorted(searches)]
+
+
+async def _asked(
+    box: Box, every: dict[FolderId, Folder], folders: frozenset[int] | None
+) -> dict[FolderId, dict[int, Search]]:
+    """The folders that subscribed search folders look into, each with those that do."""
+    found: dict[FolderId, dict[int, Search]] = {}
+    for one in sorted(folders or ()):
+        folder = every.get(FolderId(one))
+        search = search_folders.question_of(folder) if folder is not None else None
+        if search is not None:
+            for place in await search_folders.scope(box, search):
+                found.setdefault(place, {})[one] = search
+    return found
 
 
 def _within(folder: Folder, every: dict[FolderId, Folder], folders: frozenset[int] | None) -> bool:

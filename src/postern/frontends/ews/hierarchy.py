@@ -101,7 +101,7 @@ async def sync_folder_hierarchy(call: Call, request: SyncFolderHierarchy) -> str
             if seen == now:
                 continue
             kind = "Create" if seen is None else "Update"
-            facts = await search_folders.counted(box, await box.facts(folder.id), writer)
+            facts = await search_folders.counted(call, box, await box.facts(folder.id), writer)
             changes.append(f"<t:{kind}>{writer.write(facts)}</t:{kind}>")
         for gone in known:
             if gone not in marks:

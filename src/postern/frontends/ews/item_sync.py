@@ -7,23 +7,20 @@ import binascii
 import struct
 from collections.abc import Sequence
 
-from postern.frontends.ews import places, slices, thing_mime
+from postern.frontends.ews import change_writing, places, search_folders, search_sync, slices
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.item_reading import wanted
 from postern.frontends.ews.loading import Loader
 from postern.model.ids import FolderId, MailboxId
-from postern.model.items import Flag
 from postern.model.sync import START, ChangeKind, ItemDelta, Phase, SyncPoint
-from postern.protocols.ews import ids, responses
+from postern.protocols.ews import responses
 from postern.protocols.ews.find_requests import SyncFolderItems
 from postern.protocols.ews.ids import ItemIds
 from postern.protocols.ews.message_xml import MessageWriter
 from postern.protocols.ews.places import AnyFolder
-from postern.protocols.ews.thing_fields import THINGS
 from postern.protocols.ews.values import BOOL
 from postern.protocols.ews.versions import Version
-from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.ews.writers import writer_of
 
 _NONE = "<m:SyncState/><m:IncludesLastItemInRange>true</m:IncludesLastItemInRange>"
@@ -54,11 +51,7 @@ def unpack(text: str, mailbox: MailboxId, folder: FolderId) -> list[SyncPoint]:
             points.append(SyncPoint(*read)._replace(phase=Phase(read[5])))
         return points
     except (ValueError, binascii.Error, struct.error):
-        raise _stale() from None
-
-
-def _stale() -> EwsViolation:
-    return EwsViolation("ErrorInvalidSyncStateData", "The state is not valid here any more. Begin without one.")
+        raise search_sync.stale() from None
 
 
 async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
@@ -67,8 +60,11 @@ async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
     read_flags = call.version >= Version.EXCHANGE_2007_SP1
 
     async def one(ref: AnyFolder) -> str:
-        place = await places.stored(call, ref, "ErrorSyncFolderNotFound")
+        place = await places.stored(call, ref, "ErrorSyncFolderNotFound", searches=True)
         box = place.box
+        search = await search_folders.search_in(box, place.folder)
+        if search is not None:
+            return await search_sync.changes(place, search, request, writer, read_flags=read_flags)
         known = unpack(request.state, box.id, place.folder) if request.state else []
         scopes = [place.folder, FolderId(-place.folder)] if request.associated else [place.folder]
         points = [known[number] if number < len(known) else START for number in range(len(scopes))]
@@ -80,7 +76,7 @@ async def sync_folder_items(call: Call, request: SyncFolderItems) -> str:
                 break
             page = await box.items.changes(folder, points[number], room)
             if not page.complete:
-                raise _stale()
+                raise search_sync.stale()
             told += await _told(box, folder, page.changes, request, writer, read_flags=read_flags)
             points[number] = page.point
             room -= len(page.changes)
@@ -115,25 +111,13 @@ async def _told(
     if full:
         loader = await Loader.open(box, folder, wanted(writer))
         found = await loader.by_uid(full)
-        for facts in found.values() if writer.mime else ():
-            if facts.element in THINGS:
-                facts.content = thing_mime.of(facts)
+        change_writing.with_mime(found.values(), writer)
     item_ids = ItemIds(box.id, folder)
 
     def told(delta: ItemDelta) -> str:
         id_ = item_ids.of(delta.item)
         if id_ in request.ignore:
             return ""
-        if delta.kind is ChangeKind.DELETED:
-            return f'<t:Delete><t:ItemId Id="{id_}"/></t:Delete>'
-        if delta.kind is ChangeKind.READ_CHANGED and read_flags:
-            item = f'<t:ItemId Id="{id_}" ChangeKey="{ids.item_change(delta.change_key)}"/>'
-            seen = BOOL[bool(delta.flags & Flag.SEEN)]
-            return f"<t:ReadFlagChange>{item}<t:IsRead>{seen}</t:IsRead></t:ReadFlagChange>"
-        facts = found.get(delta.uid)
-        if facts is None:  # gone since: the next page tells
-            return ""
-        kind = "Create" if delta.kind is ChangeKind.CREATED else "Update"
-        return f"<t:{kind}>{writer.write(facts)}</t:{kind}>"
+        return change_writing.written(delta, id_, found.get(delta.uid), writer, read_flags=read_flags)
 
     return await slices.each(changes, told)

@@ -109,12 +109,18 @@ async def _collected(box: Box, part: Part, request: FindItem, looked_at: Sequenc
 
 
 async def fitting(
-    box: Box, folder: FolderId, needs: Needs, restriction: Restriction | None, within: Sequence[Uid] | None = None
+    box: Box,
+    folder: FolderId,
+    needs: Needs,
+    restriction: Restriction | None,
+    within: Sequence[Uid] | None = None,
+    *,
+    conversation: bool = False,
 ) -> AsyncIterator[tuple[Uid, MessageFacts]]:
     """Items of a folder that fit a restriction, by UID; the loop goes on in between. Raises Refusal."""
     if within is not None and not within:
         return
-    loader = await Loader.open(box, folder, Wanted(True, needs.header, needs.content, needs.structure))
+    loader = await Loader.open(box, folder, Wanted(True, needs.header, needs.content, needs.structure, conversation))
     count = 0
     async for uid, facts in loader.all(None if within is None else merged((uid, uid) for uid in within)):
         count += 1

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from lxml.etree import _Element as Element
 
-from postern.frontends.ews import item_values, looking, matching, places
+from postern.frontends.ews import looking, matching, places
 from postern.frontends.ews.box import Box, is_search
 from postern.frontends.ews.call import Call
 from postern.frontends.ews.places import FolderPlace
 from postern.model import properties
 from postern.model.ids import FolderId
-from postern.model.items import Flag, SpecialUse
+from postern.model.items import Folder, SpecialUse
 from postern.model.refusal import Reason, Refusal
+from postern.model.rights import FolderRight
 from postern.protocols.ews import message_xml, search_parameters
 from postern.protocols.ews.folder_xml import FolderFacts, FolderWriter
 from postern.protocols.ews.ids import ROOT, TOP
@@ -59,13 +60,16 @@ async def change(call: Call, place: FolderPlace, element: Element) -> None:
     place.box.wrote(folders=True)
 
 
+def question_of(folder: Folder) -> Search | None:
+    """What a folder looks for; None: it is no search folder, or does not know yet."""
+    return search_parameters.search_of(properties.unpack(folder.properties)) if is_search(folder) else None
+
+
 async def search_in(box: Box, folder: FolderId) -> Search | None:
     """What a folder looks for; None: it is no search folder. Raises EwsViolation(ErrorSearchFolderNotInitialized)."""
     found = await box.folder(folder)
-    if not is_search(found):
-        return None
-    search = search_parameters.search_of(properties.unpack(found.properties))
-    if search is None:
+    search = question_of(found)
+    if search is None and is_search(found):
         raise EwsViolation("ErrorSearchFolderNotInitialized", "The folder does not know yet what to look for.")
     return search
 
@@ -82,19 +86,22 @@ async def scope(box: Box, search: Search) -> list[FolderId]:
     return [one for one in found if not is_search(every[one])]
 
 
-async def counted(box: Box, facts: FolderFacts, writer: FolderWriter) -> FolderFacts:
+async def counted(call: Call, box: Box, facts: FolderFacts, writer: FolderWriter) -> FolderFacts:
     """The same with how many items a search folder finds, if that is to be told."""
     search = search_parameters.search_of(facts.properties) if writer.counts and facts.search else None
     if search is None:
         return facts
-    needs = item_values.needs(matching.paths_of(search.restriction))
+    question: bytes = facts.properties[search_parameters.KEY]
+    every = await box.folders()
     total = unread = 0
     for one in await scope(box, search):
+        if not await box.rights(one) & FolderRight.READ_ANY:
+            continue
         try:
-            async for _, found in looking.fitting(box, one, needs, search.restriction):
-                total += 1
-                unread += not found.flags & Flag.SEEN
+            some = await call.services.standing.counts(box, every[one], search, question)
         except Refusal as refusal:
             if refusal.reason not in looking.UNREADABLE:
                 raise
+            continue
+        total, unread = total + some[0], unread + some[1]
     return facts.counted(total, unread)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from postern.frontends.ews import happening, places
+from postern.frontends.ews import happening, places, search_folders
 from postern.frontends.ews.box import Box
 from postern.frontends.ews.call import Call
 from postern.model.ids import MailboxId
 from postern.protocols.ews import responses, watermarks
+from postern.protocols.ews.ids import ROOT, TOP
 from postern.protocols.ews.notification_requests import Subscribe, Unsubscribe
 from postern.protocols.ews.violation import EwsViolation
 
@@ -90,8 +91,8 @@ async def _where(call: Call, asked: Subscribe) -> tuple[Box, frozenset[int] | No
         return await call.box(), None
     found = [await places.folder(call, ref) for ref in asked.folders]
     for place in found:
-        if await place.box.finds(place.folder):
-            raise EwsViolation("ErrorInvalidFolderTypeForOperation", "Nothing is told of what a search folder finds.")
+        if place.folder not in (ROOT, TOP):
+            await search_folders.search_in(place.box, place.folder)  # one that does not know what to look for yet
     if len({place.box.id for place in found}) > 1:
         raise EwsViolation("ErrorInvalidSubscriptionRequest", "A subscription is to folders of one mailbox.")
     return found[0].box, frozenset(place.folder for place in found)

@@ -35,12 +35,22 @@ async def assembled(connection: Connection, pieces: tuple[Piece, ...]) -> bytes:
     found: list[bytes] = []
     total = 0
     for piece in pieces:
-        data = piece.text if not piece.url else await _read(connection, piece.url)
+        data = piece.text if not piece.url else await _found(connection, piece.url)
         total += len(data)
         if total > connection.shared.limits.append_bytes:
             raise Refusal(Reason.TOO_LARGE)
         found.append(data)
     return b"".join(found)
+
+
+async def _found(connection: Connection, url: str) -> bytes:
+    """The same as `_read`; what may not be read is not there: the target of APPEND is not to blame."""
+    try:
+        return await _read(connection, url)
+    except Refusal as refusal:
+        if refusal.reason not in (Reason.NO_SUCH_FOLDER, Reason.NOT_PERMITTED, Reason.NO_SUCH_ITEM):
+            raise
+        raise _bad(url) from refusal
 
 
 async def _read(connection: Connection, url: str) -> bytes:

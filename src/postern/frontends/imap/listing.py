@@ -44,7 +44,7 @@ async def list_(connection: Connection, arguments: List, _uid: bool) -> bytes:
         return b"OK LIST completed"
     patterns = _patterns(arguments)
     for site in await _sites(connection, patterns):
-        tree = await site.tree()
+        tree = await site.tree(fresh=True)
         for local in tree.names():
             name = site.prefix + local
             if any(pattern.matches(name) for pattern in patterns):
@@ -114,7 +114,7 @@ async def lsub(connection: Connection, arguments: List, _uid: bool) -> bytes:
     (pattern,) = patterns = _patterns(arguments)
     found: dict[str, list[bytes]] = {}
     for site in await _sites(connection, patterns):
-        tree = await site.tree()
+        tree = await site.tree(fresh=True)
         for local in tree.names():
             if not tree.by_name[local].subscribed:
                 continue

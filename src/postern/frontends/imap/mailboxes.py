@@ -18,7 +18,7 @@ async def matching(connection: Connection, filters: Mailboxes) -> list[tuple[str
         sites += (await refresh_others(connection)).values()
     found: list[tuple[str, Place]] = []
     for site in sites:
-        tree = await site.tree()
+        tree = await site.tree(fresh=True)
         for local in tree.names():
             if any(means(connection, each, site, tree, local) for each in filters):
                 found.append((site.prefix + local, Place(site, tree.by_name[local])))

@@ -6,11 +6,12 @@ from postern.frontends.imap.authenticate import enable_condstore, modes
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.ports import Mailbox
 from postern.frontends.imap.qresync import highest_modseq, resynchronize
-from postern.frontends.imap.selected import SelectedFolder
+from postern.frontends.imap.selected import ALL_FLAGS, SelectedFolder
 from postern.frontends.imap.sites import OTHERS, PUBLIC, PUBLIC_KEY, Place, Site, split
 from postern.model.ids import FolderId
-from postern.model.items import FolderView
+from postern.model.items import Flag, FolderView
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
+from postern.model.rights import ROLES, FolderRight
 from postern.protocols.imap import render
 from postern.protocols.imap.commands.folders import Select
 from postern.protocols.imap.render import DELIMITER
@@ -111,13 +112,15 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
         enable_condstore(connection)
     modes(connection, selected)
     folder = view.folder
-    defined = selected.texts.defined()
+    held = await _rights(connection, place)
+    if not read_only:
+        selected.permanent = _permanent(held, public=place.site.prefix.startswith(PUBLIC))
     out.append(
         b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] %b\r\n* %d EXISTS\r\n"
         % (
-            defined,
-            b"" if read_only else defined + b" \\*",
-            b"Read-only mailbox" if read_only else b"Flags permitted",
+            selected.texts.defined(),
+            selected.texts.permanent(selected.permanent),
+            b"Flags permitted" if selected.permanent else b"Read-only mailbox",
             len(view.uids),
         )
     )
@@ -141,7 +144,25 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
         connection.watch.selected(connection)
     if arguments.known is not None:
         await resynchronize(connection, selected, arguments.known)
-    return b"OK [READ-ONLY] EXAMINE completed" if read_only else b"OK [READ-WRITE] SELECT completed"
+    if read_only:
+        return b"OK [READ-ONLY] EXAMINE completed"
+    changeable = selected.permanent or held & FolderRight.CREATE
+    return b"OK [READ-WRITE] SELECT completed" if changeable else b"OK [READ-ONLY] SELECT completed"
+
+
+async def _rights(connection: Connection, place: Place) -> FolderRight:
+    if not place.site.prefix:
+        return ROLES["owner"]
+    assert connection.principal is not None
+    return await connection.shared.mailboxes.folder_rights(connection.principal, place.mailbox.id, place.folder.id)
+
+
+def _permanent(held: FolderRight, *, public: bool) -> int:
+    """Bits of the flags that rights let somebody change (RFC 4314 5.2). `public`: \\Seen is each reader's own."""
+    bits = int(Flag.SEEN) if public else 0
+    if held & (FolderRight.EDIT_ANY | FolderRight.EDIT_OWNED):
+        bits |= ALL_FLAGS & ~int(Flag.DELETED)
+    return bits | int(Flag.DELETED) if held & (FolderRight.DELETE_ANY | FolderRight.DELETE_OWNED) else bits
 
 
 def mailbox_id(place: Place) -> bytes:
@@ -180,11 +201,16 @@ async def check(_connection: Connection, _arguments: None, _uid: bool) -> bytes:
 
 
 async def close(connection: Connection, _arguments: None, _uid: bool) -> bytes:
-    """RFC 9051 6.4.1: removes what is \\Deleted without telling."""
+    """RFC 9051 6.4.1: removes what is \\Deleted without telling; where that is not allowed, it stays."""
     selected = connection.view
     connection.deselect()
     if not selected.read_only and not selected.gone:
-        removed = await selected.mailbox.expunge(selected.folder, None)
+        try:
+            removed = await selected.mailbox.expunge(selected.folder, None)
+        except Refusal as refusal:
+            if refusal.reason not in (Reason.NOT_PERMITTED, Reason.NO_SUCH_FOLDER):
+                raise
+            return b"OK CLOSE completed"
         connection.changed(selected.mailbox)
         if removed and connection.qresync:  # RFC 7162 3.2.8
             number = await highest_modseq(selected.mailbox, selected.folder)

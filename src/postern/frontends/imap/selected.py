@@ -39,6 +39,9 @@ class SelectedWatch:
         """Before messages came that the client did not want to know of; they are told when NOTIFY is over."""
 
 
+ALL_FLAGS = -1
+
+
 class SelectedFolder:
     """The view of one session."""
 
@@ -50,6 +53,7 @@ class SelectedFolder:
         "folder",
         "gone",
         "mailbox",
+        "permanent",
         "read_only",
         "recent_from",
         "recent_told",
@@ -82,6 +86,8 @@ class SelectedFolder:
         """UID -> MODSEQ of flag changes made here since the last look."""
         self.ahead = ReadAhead()
         self.read_only = read_only
+        self.permanent = 0 if read_only else ALL_FLAGS
+        """Bits of the flags that may be changed; negative: all."""
         self.condstore = False
         self.uid_only = False
         """Messages are named by UID (RFC 9586)."""
@@ -130,7 +136,7 @@ class SelectedFolder:
         """Read the keywords' names anew; the FLAGS response that tells them."""
         self.texts = FlagTexts(await self.mailbox.keywords())
         defined = self.texts.defined()
-        permanent = b"" if self.read_only else defined + b" \\*"
+        permanent = self.texts.permanent(self.permanent)
         return b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Flags permitted\r\n" % (defined, permanent)
 
     async def flag_responses(self, items: Iterable[ItemFlags], *, with_uid: bool, with_flags: bool = True) -> bytes:
@@ -210,9 +216,9 @@ class SelectedFolder:
             if not changes.complete:
                 changes = await self._compared(changes)
         except Refusal as refusal:
-            if refusal.reason is not Reason.NO_SUCH_FOLDER:
+            if refusal.reason not in (Reason.NO_SUCH_FOLDER, Reason.NOT_PERMITTED):
                 raise
-            self.gone = True
+            self.gone = True  # or may not be read any more, which must not end an IDLE that nobody has ended
             self.vanished.update(self.uids)
             return
         since, self.since = self.since, changes.upto

@@ -33,10 +33,10 @@ class Site:
         self._number: ChangeNumber | None = None
         self._target: tuple[str, ChangeNumber, Folder] | None = None
 
-    async def tree(self) -> FolderTree:
-        """The folders as they are now."""
+    async def tree(self, *, fresh: bool = False) -> FolderTree:
+        """The folders as they are now. `fresh`: whatever is known; rights on others' folders change no number there."""
         number = await self.mailbox.change_number()
-        if self._tree is None or number != self._number:
+        if self._tree is None or number != self._number or (fresh and self.prefix):
             self._tree = FolderTree(await self.mailbox.folders())
             self._number = number
         return self._tree
@@ -52,7 +52,11 @@ class Site:
             found = None if known is None else await self._confirmed(self._tree, known)
             if found is not None:
                 return found
-        return (await self.tree()).by_name.get(name)
+        before = self._tree
+        tree = await self.tree()
+        if name not in tree.by_name and tree is before:
+            tree = await self.tree(fresh=True)  # it may have been opened since
+        return tree.by_name.get(name)
 
     async def target(self, name: str) -> Folder | None:
         """The folder of that name for who puts something into it: its counters may be old ones.

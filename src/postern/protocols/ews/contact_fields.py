@@ -300,6 +300,10 @@ Row = tuple[str, str, str, str]
 """Address, name, type, item (model.contact.Member)."""
 
 
+PRIVATE_LIST = "MAPIPDL"
+"""Routing type of a member that is a list itself (MS-OXWSCDATA 2.2.5.17 PrivateDL): who expands it asks once more."""
+
+
 def members_of(properties: Mapping[str, Any]) -> list[Row]:
     """Members as they are stored; what makes no sense is left out."""
     stored = properties.get(MEMBERS)
@@ -322,8 +326,11 @@ def mailbox_xml(row: Row) -> str:
     address, name, kind, item = row
     inner = f"<t:Name>{text(name or address)}</t:Name>"
     if address:
-        inner += f"<t:EmailAddress>{text(address)}</t:EmailAddress><t:RoutingType>{text(kind)}</t:RoutingType>"
-    inner += f"<t:MailboxType>{'Contact' if item else 'OneOff'}</t:MailboxType>"
+        inner += f"<t:EmailAddress>{text(address)}</t:EmailAddress>"
+    if address or kind == PRIVATE_LIST:
+        inner += f"<t:RoutingType>{text(kind)}</t:RoutingType>"
+    named = "PrivateDL" if kind == PRIVATE_LIST else "Contact"
+    inner += f"<t:MailboxType>{named if item else 'OneOff'}</t:MailboxType>"
     if item:
         inner += f'<t:ItemId Id="{quoted(item)}"/>'
     return f"<t:Mailbox>{inner}</t:Mailbox>"
@@ -349,6 +356,8 @@ def read_members(element: Element) -> list[Row]:
         if not address and item is None:
             raise EwsViolation("ErrorMissingInformationEmailAddress", "A member has neither an address nor an item.")
         kind = text_of(box, "RoutingType", "SMTP").strip() or "SMTP"
+        if text_of(box, "MailboxType").strip() == "PrivateDL" and item is not None:
+            kind = PRIVATE_LIST
         found.append((address, text_of(box, "Name").strip(), kind, attribute(item, "Id") if item is not None else ""))
     found = list({member_key(row): row for row in found}.values())
     if len(found) > MAX_MEMBERS:

@@ -8,6 +8,7 @@ from typing import Union
 import msgspec
 from lxml.etree import _Element as Element
 
+from postern.protocols.ews.field_uris import FIELDS, INDEXED
 from postern.protocols.ews.reading import attribute, integer, local
 from postern.protocols.ews.violation import EwsViolation, SchemaViolation
 from postern.protocols.soap.writing import attribute as quoted
@@ -90,12 +91,19 @@ def path(element: Element) -> Path:
     """Read one. Raises SchemaViolation, EwsViolation(ErrorInvalidExtendedProperty)."""
     name = local(element)
     if name == "FieldURI":
-        return Field(attribute(element, "FieldURI").strip())
+        return Field(_known(element, FIELDS))
     if name == "IndexedFieldURI":
-        return Indexed(attribute(element, "FieldURI").strip(), attribute(element, "FieldIndex").strip())
+        return Indexed(_known(element, INDEXED), attribute(element, "FieldIndex").strip())
     if name == "ExtendedFieldURI":
         return _extended(element)
     raise SchemaViolation(f"{name} is no path to a property.")
+
+
+def _known(element: Element, names: frozenset[str]) -> str:
+    uri = attribute(element, "FieldURI").strip()
+    if uri not in names:
+        raise SchemaViolation(f"FieldURI {uri[:MAX_NAME]!r} is none of the known ones.")
+    return uri
 
 
 def _extended(element: Element) -> Extended:

@@ -15,6 +15,9 @@ _DATE_TIME = re.compile(
     rb"( [0-9]|[0-9]{2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
 )
 
+_FIRST, _LAST = timegm((1, 1, 1, 0, 0, 0)), timegm((9999, 12, 31, 23, 59, 59))
+"""What a year of four digits can say in UTC, by which dates are told."""
+
 
 def day(text: bytes) -> int:
     """Seconds since the epoch at the start of a day in UTC. Raises ProtocolViolation."""
@@ -34,7 +37,10 @@ def date_time(text: bytes) -> int:
         raise ProtocolViolation("no such time")
     zone_s = int(match[8]) * 3600 + int(match[9]) * 60
     local = _midnight(match[3], match[2], match[1]) + hour * 3600 + minute * 60 + second
-    return local - zone_s if match[7] == b"+" else local + zone_s
+    moment = local - zone_s if match[7] == b"+" else local + zone_s
+    if not _FIRST <= moment <= _LAST:
+        raise ProtocolViolation("no such date")  # it could not be told again
+    return moment
 
 
 def _midnight(year: bytes, month: bytes, day_of_month: bytes) -> int:

@@ -78,6 +78,11 @@ class FlagTexts(dict[int, bytes]):
         self[mask] = text
         return text
 
+    def permanent(self, mask: int) -> bytes:
+        """Those that may be changed (RFC 9051 7.1): by their bits, negative for all; with keywords new ones too."""
+        names = [name for bit, name in self._names if bit != RECENT and mask & bit]
+        return b" ".join([*names, b"\\*"] if mask >> FIRST_KEYWORD_BIT else names)
+
     def defined(self) -> bytes:
         """All names for the FLAGS response, without `\\Recent`."""
         return b" ".join(name for bit, name in self._names if bit != RECENT)

@@ -220,7 +220,9 @@ class ClientSession:
 
         Whether the server takes the body type, SMTPUTF8 and size is to be checked before. With PIPELINING the whole
         envelope goes in one write (RFC 2920); BINARYMIME goes by BDAT in one chunk (RFC 3030), all else by DATA.
+        Raises ProtocolViolation for a server whose replies do not belong to our commands.
         """
+        self._in_step()
         binary = envelope.body == "BINARYMIME"
         commands = [self._mail(envelope, len(content))]
         commands += [self._rcpt(recipient, envelope) for recipient in envelope.recipients]
@@ -243,18 +245,28 @@ class ClientSession:
         if not answers[0].positive or not any(a.positive for a in answers[1:]):
             return _results(envelope.recipients, answers, None)
         if binary:
+            self._in_step()
             return _results(envelope.recipients, answers, (yield go + content))
         return (yield from self._after_data(envelope, answers, content, (yield go)))
+
+    def _in_step(self) -> None:
+        """A reply that nobody asked for would be taken for the answer to what we are about to say."""
+        if len(self._buffer) or self._partial:
+            raise ProtocolViolation("the server says more than it was asked")
 
     def _after_data(
         self, envelope: Envelope, answers: Sequence[RemoteReply], content: bytes, start: RemoteReply
     ) -> Transfer:
+        if start.positive:
+            # the answer to something else: the content was not sent, so nobody can have taken it
+            raise ProtocolViolation(f"the server answers {start.code} to DATA")
         if start.code != 354:
             return _results(envelope.recipients, answers, start)
         if not answers[0].positive or not any(a.positive for a in answers[1:]):
             # RFC 2920 3.1: the server wants content though nobody is to get it; give it an empty message.
             yield b".\r\n"
             return _results(envelope.recipients, answers, None)
+        self._in_step()
         return _results(envelope.recipients, answers, (yield stuff(content)))
 
     def reset(self) -> Operation:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import email
+import re
 
 import msgspec
 import pytest
@@ -144,6 +146,9 @@ async def test_items_on_every_item(anna, element, container):
     assert not (await anna.get(parent[0])).ok().all("//t:Attachments/t:ItemAttachment")
 
 
+WITH_MIME = "<t:IncludeMimeContent>true</t:IncludeMimeContent>"
+
+
 async def test_an_attached_item_survives_being_sent(anna, boris):
     item = await anna.save(
         "<t:Subject>outer</t:Subject><t:ToRecipients><t:Mailbox><t:EmailAddress>boris@example.org</t:EmailAddress>"
@@ -166,6 +171,13 @@ async def test_an_attached_item_survives_being_sent(anna, boris):
     (attached,) = (await boris.get(arrived)).ok().all("//t:ItemAttachment/t:AttachmentId")
     got = (await boris.ask(f"<m:GetAttachment>{ids_of(attached.get('Id'))}</m:GetAttachment>")).ok()
     assert got.text("//t:CalendarItem/t:Subject") == "Dinner"
+    # who knows no EWS opens the file that lies beside it, and calendars tell events by their UID
+    message = email.message_from_bytes(
+        base64.b64decode((await boris.get(arrived, extra=WITH_MIME)).text("//t:MimeContent"))
+    )
+    (file,) = [one for one in message.walk() if one.get_content_type() == "text/calendar"]
+    uid = re.search(rb"^UID:(.*)\r$", file.get_payload(decode=True).replace(b"\r\n ", b""), re.M)
+    assert uid is not None and uid[1].decode() == got.text("//t:CalendarItem/t:UID") != ""
     file = got.one("//t:CalendarItem//t:FileAttachment/t:AttachmentId").get("Id")
     deep = (await boris.ask(f"<m:GetAttachment>{ids_of(file)}</m:GetAttachment>")).ok()
     assert deep.text("//t:Content") == "AQID"

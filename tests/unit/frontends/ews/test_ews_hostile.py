@@ -114,7 +114,11 @@ async def test_restrictions_a_thousand_deep_or_wide(anna):
 
 async def test_properties_that_nobody_has(anna):
     for path, code in (
-        ('<t:FieldURI FieldURI="nonsense:Thing"/>', "ErrorInvalidPropertyRequest"),
+        ('<t:FieldURI FieldURI="nonsense:Thing"/>', "ErrorSchemaValidation"),
+        ('<t:FieldURI FieldURI="item:Nothing"/>', "ErrorSchemaValidation"),
+        ('<t:FieldURI FieldURI="item:subject"/>', "ErrorSchemaValidation"),
+        ('<t:FieldURI FieldURI="message:IsSigned"/>', "ErrorSchemaValidation"),
+        ('<t:IndexedFieldURI FieldURI="item:Subject" FieldIndex="x"/>', "ErrorSchemaValidation"),
         (
             '<t:ExtendedFieldURI PropertyTag="0x3613" PropertyName="x" PropertyType="String"/>',
             "ErrorInvalidExtendedProperty",
@@ -127,6 +131,19 @@ async def test_properties_that_nobody_has(anna):
         extra = f"<t:AdditionalProperties>{path}</t:AdditionalProperties>"
         assert (await anna.find(extra=extra)).codes == [code], path
         assert (await anna.ask(get(named("inbox"), extra=extra))).codes == [code], path
+
+
+async def test_nothing_is_searched_or_changed_by_a_name_that_is_none(anna):
+    item = await anna.save("<t:Subject>x</t:Subject>")
+    for more in (
+        restriction(compare("IsEqualTo", "item:Nothing", "x")),
+        '<m:SortOrder><t:FieldOrder Order="Ascending"><t:FieldURI FieldURI="item:Nothing"/></t:FieldOrder></m:SortOrder>',
+    ):
+        assert (await anna.find(more=more)).codes == ["ErrorSchemaValidation"], more
+    assert (await anna.ask(update(item, set_("item:Nothing", "<t:Subject>y</t:Subject>")))).codes == [
+        "ErrorSchemaValidation"
+    ]
+    assert (await anna.get(item[0])).text("//t:Subject") == "x"
 
 
 async def test_values_of_other_types(anna):

@@ -160,6 +160,10 @@ READ_ONLY = {
     "ApprovalRequestData": "", "VotingInformation": "", "ReminderMessageData": "", "EffectiveRights": "",
     "ItemId": "", "ParentFolderId": "", "WebClientReadFormQueryString": "x",
 }  # fmt: skip
+OF_MESSAGES = {
+    "ReceivedBy", "ReceivedRepresenting", "ConversationTopic", "ApprovalRequestData", "VotingInformation",
+    "ReminderMessageData",
+}  # fmt: skip
 
 
 @pytest.mark.conformance(
@@ -181,7 +185,7 @@ async def test_what_follows_cannot_be_set(anna):
         assert reply.codes == ["ErrorInvalidPropertySet"], name
     item = await anna.save("<t:Subject>x</t:Subject>")
     for name, value in READ_ONLY.items():
-        family = "message" if name in ("ReceivedBy", "ReceivedRepresenting", "ConversationTopic") else "item"
+        family = "message" if name in OF_MESSAGES else "item"
         reply = await anna.ask(update(item, set_(f"{family}:{name}", f"<t:{name}>{value}</t:{name}>")))
         assert reply.codes == ["ErrorInvalidPropertySet"], name
 

@@ -173,6 +173,33 @@ async def test_a_private_list_its_members_and_their_expansion(anna):
     assert (await anna.get(item[0])).ok().texts("//t:Member/t:Mailbox/t:EmailAddress") == ["b@example.net"]
 
 
+async def test_a_list_in_a_list_and_in_itself_is_told_as_one_and_expanded_no_deeper(anna):
+    """MS-OXWSDLIST 3.1.4.1: one level; whoever wants more asks with the member's id."""
+    inner = f"<t:DisplayName>Inner</t:DisplayName><t:Members>{member('a@example.net')}</t:Members>"
+    within = await made(anna, "DistributionList", inner)
+    outer = await made(anna, "DistributionList", "<t:DisplayName>Outer</t:DisplayName>")
+    lists = "".join(
+        f"<t:Member><t:Mailbox><t:Name>{name}</t:Name><t:MailboxType>PrivateDL</t:MailboxType>"
+        f'<t:ItemId Id="{id_}"/></t:Mailbox></t:Member>'
+        for name, id_ in (("Inner", within[0]), ("Outer", outer[0]))
+    )
+    members = f"<t:Members>{lists}</t:Members>"
+    (await anna.ask(update(outer, set_("DistributionList", "distributionlist:Members", members)))).ok()
+
+    async def expanded(id_: str):
+        return (await anna.ask(f'<m:ExpandDL><m:Mailbox><t:ItemId Id="{id_}"/></m:Mailbox></m:ExpandDL>')).ok()
+
+    told = await expanded(outer[0])
+    assert told.texts("//t:Mailbox/t:Name") == ["Inner", "Outer"]
+    assert told.texts("//t:Mailbox/t:MailboxType") == ["PrivateDL", "PrivateDL"]
+    assert told.texts("//t:Mailbox/t:RoutingType") == ["MAPIPDL", "MAPIPDL"]
+    ids = [one.get("Id") for one in told.all("//t:Mailbox/t:ItemId")]
+    assert ids == [within[0], outer[0]]
+    assert (await expanded(ids[0])).texts("//t:EmailAddress") == ["a@example.net"]
+    got = (await anna.get(outer[0])).ok()
+    assert got.texts("//t:Member/t:Mailbox/t:MailboxType") == ["PrivateDL", "PrivateDL"]
+
+
 async def test_names_resolve_in_contacts(anna):
     await made(anna, "Contact", CONTACT)
     for scope, expected in (("Contacts", ["olga@example.net"]), ("ActiveDirectory", [])):

@@ -139,9 +139,9 @@ async def test_who_is_not_there_hidden_or_somebody_elses(anna, boris, world):
 async def test_questions_that_are_none(anna):
     assert await fault(anna, anna.envelope(find())) == "ErrorInvalidRequest"
     assert await fault(anna, anna.envelope(find(BOOK, "x" * 251))) == "ErrorInvalidRequest"
-    elsewhere = restricted("Title", "c").replace("persona:", "item:")
+    elsewhere = restricted("Title", "c").replace("persona:Title", "item:Subject")
     assert (await anna.ask(find(BOOK, more=elsewhere))).text("//m:ResponseCode") == "ErrorUnsupportedPathForQuery"
-    sorted_ = order("Title").replace("persona:", "item:")
+    sorted_ = order("Title").replace("persona:Title", "item:Subject")
     assert await fault(anna, anna.envelope(find(BOOK, more=sorted_))) == "ErrorUnsupportedPathForSortGroup"
     nowhere = '<m:ParentFolderId><t:FolderId Id="rubbish"/></m:ParentFolderId>'
     assert (await anna.ask(find(nowhere))).text("//m:ResponseCode") == "ErrorInvalidIdMalformed"

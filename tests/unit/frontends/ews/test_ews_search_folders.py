@@ -6,8 +6,6 @@ import pytest
 from lxml import etree
 from test_ews_bulk import export
 from test_ews_folders import by_id, get, named
-from test_ews_following import sync as sync_items
-from test_ews_notifications import subscribe
 from test_ews_people import CONTACT
 from test_ews_people import made as make_contact
 
@@ -248,19 +246,6 @@ async def test_nothing_goes_into_it(anna):
         )
     ).codes == ["ErrorCannotEmptyFolder"]
     assert await subjects(anna, folder) == ["plan"]
-
-
-async def test_it_is_not_followed(anna):
-    folder = await made(anna, contains("plan"), named("inbox"))
-    view = '<m:CalendarView StartDate="2026-01-01T00:00:00Z" EndDate="2026-02-01T00:00:00Z"/>'
-    for body in (
-        find(folder, view=view),
-        sync_items(folder="inbox").replace(named("inbox"), by_id(folder)),
-        subscribe().replace(named("inbox"), by_id(folder)),
-        "<m:FindConversation><m:ParentFolderId>" + by_id(folder) + "</m:ParentFolderId></m:FindConversation>",
-    ):
-        reply = await anna.ask(body)
-        assert reply.texts("//m:ResponseCode") == ["ErrorInvalidFolderTypeForOperation"], body
 
 
 async def test_no_other_protocol_has_it(anna, world):

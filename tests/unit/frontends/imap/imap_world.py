@@ -11,6 +11,7 @@ from tests.memory_input import MemoryInput
 from postern.frontends.imap.frontend import ImapFrontend
 from postern.frontends.imap.settings import ImapSettings
 from postern.model.refusal import Reason, Refusal
+from postern.model.rights import ROLES
 from postern.protocols.sasl import scram
 
 MESSAGE = (
@@ -110,6 +111,9 @@ class FakeMailboxes:
 
     async def others(self, principal):
         return [(address, address) for address in self.shared]
+
+    async def folder_rights(self, principal, mailbox, folder):
+        return ROLES["owner"]
 
     async def named(self, principal, address):
         return None

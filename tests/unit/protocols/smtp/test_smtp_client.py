@@ -123,10 +123,14 @@ def test_refusal_of_the_message_goes_to_accepted_recipients() -> None:
 
 def test_lone_dot_when_a_server_wants_content_for_nobody() -> None:
     client = ClientSession("c")
-    client.receive(b"220 x\r\n250-x\r\n250 PIPELINING\r\n250 ok\r\n550 no\r\n354 go\r\n554 nobody\r\n")
     sent = []
-    for operation in (client.greeting(), client.hello(), client.transfer(envelope("b@y"), b"x\r\n")):
+    for operation, answers in (
+        (client.greeting(), b"220 x\r\n"),
+        (client.hello(), b"250-x\r\n250 PIPELINING\r\n"),
+        (client.transfer(envelope("b@y"), b"x\r\n"), b"250 ok\r\n550 no\r\n354 go\r\n554 nobody\r\n"),
+    ):
         sent.append(next(operation))
+        client.receive(answers)
         with pytest.raises(StopIteration) as stop:
             while True:
                 answer = client.next_reply()

@@ -44,6 +44,8 @@ MAX_DEPTH = 50
 MAX_KEYS = 2000
 DAY_S = 86400
 CHARSETS = ("US-ASCII", "UTF-8")
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "utf-7", "unicode-escape", "raw-unicode-escape", "palmos"})
+"""Python's text codecs that are no character sets of mail, and UTF-7, which hides what it says."""
 
 
 class BadCharset(Declined):
@@ -321,6 +323,6 @@ def _charset(name: bytes) -> str:
         info = codecs.lookup(name.decode("ascii"))
     except (LookupError, UnicodeDecodeError) as error:
         raise BadCharset from error
-    if not getattr(info, "_is_text_encoding", True) or info.name in {"idna", "punycode", "undefined", "utf-7"}:
+    if not getattr(info, "_is_text_encoding", True) or info.name.replace("_", "-") in _NO_CHARSETS:
         raise BadCharset
     return info.name

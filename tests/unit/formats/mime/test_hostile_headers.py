@@ -50,3 +50,11 @@ def test_a_comment_after_a_value_is_left_out():
 
 def test_unfolding_leaves_carriage_returns_within_a_line():
     assert header.unfold(b"a\r\r\n b\rc") == b"a b\rc"
+
+
+@pytest.mark.parametrize("number", [2000, 8000])
+def test_colons_after_an_address_do_not_look_for_it_each(number):
+    """Each colon looked through all words before it for one that made it an address."""
+    value = b'"a"' * number + b"@" + b":" * number
+    assert _cost(scan, b"To: " + value + b"\r\n\r\nbody\r\n") < _SECONDS
+    assert len(header.addresses(b'a@b: c, team: "x" y@z;')) == 4

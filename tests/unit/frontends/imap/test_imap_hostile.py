@@ -1,4 +1,4 @@
-"""Commands within all limits over a mailbox of thousands of folders: what one asks for holds nobody else up for long."""
+"""Commands within all limits over a mailbox of thousands of folders: what one asks for holds up nobody else."""
 
 from __future__ import annotations
 

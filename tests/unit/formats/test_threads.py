@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -172,3 +174,26 @@ def test_a_long_chain_needs_no_recursion() -> None:
     chain = [Linked(Uid(n), n, "s", n > 1, (str(n), str(n - 1))) for n in range(1, 20001)]
     found = list(lines(by_references(chain)))
     assert found == ["(", *range(1, 20001), ")"]
+
+
+def _forged(size: int) -> list[Linked]:
+    """Messages that are answered first, a long chain, and then each of them as an answer to the end of that chain."""
+    rows = [(f"answer{n}", f"early{n}") for n in range(size)]
+    rows += [(f"chain{n}", f"chain{n - 1}") for n in range(size)]
+    rows += [(f"early{n}", f"chain{size - 1}") for n in range(size)]
+    return [Linked(Uid(uid), uid, "s", True, links) for uid, links in enumerate(rows, 1)]
+
+
+def test_forged_references_cost_no_more_than_so_many_steps() -> None:
+    messages = _forged(12_000)
+    began = time.process_time()
+    found = [piece for piece in lines(by_references(messages)) if not isinstance(piece, str)]
+    assert time.process_time() - began < 4  # each message followed the whole chain: a minute
+    assert sorted(found) == [message.uid for message in messages]
+
+
+def test_a_thread_is_whole_in_any_order_of_its_messages() -> None:
+    rows = [(str(n), *(str(above) for above in range(max(0, n - 20), n))) for n in range(2000)]
+    Random(7).shuffle(rows)
+    made = by_references([Linked(Uid(uid), int(links[0]), "s", True, links) for uid, links in enumerate(rows, 1)])
+    assert list(lines(made)).count("(") == 1

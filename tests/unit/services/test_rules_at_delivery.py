@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import pytest
 
 from postern.config.loading import load
+from postern.formats.sieve.message import Message
 from postern.model.actions import Target
 from postern.model.items import Flag, SpecialUse
 from postern.model.refusal import Reason, Refusal
@@ -309,3 +311,33 @@ async def test_a_body_that_is_only_in_the_outbox_is_live(here):
     assert live == {entry.blob.segment: {entry.blob.record}}
     await here.settled()
     assert await here.parts.store.live([entry.blob.segment]) == {}
+
+
+async def test_many_rules_read_a_large_message_once_and_elsewhere(here, monkeypatch):
+    """Each rule took the text out of the message anew, on the loop that everybody waits for."""
+    asked = []
+
+    def counted(original):
+        def counting(*arguments):
+            asked.append((original.__name__, threading.current_thread() is threading.main_thread()))
+            return original(*arguments)
+
+        return counting
+
+    for method in (Message.text_parts, Message.content_parts, Message.addresses):
+        monkeypatch.setattr(Message, method.__name__, counted(method))
+    rules = {}
+    for number in range(20):
+        kind = ("contains_body_strings", "sent_to_addresses", "contains_recipient_strings", "contains_header_strings")
+        asks = {kind[number % 4]: (f"none{number}@example.net",)}
+        rules[f"rule{number}"] = InboxRule(f"rule{number}", number, conditions=Predicates(**asks))
+    rules["last"] = InboxRule(
+        "last", 99, conditions=Predicates(contains_body_strings=("PLUGH",)), actions=RuleActions(mark_as_read=True)
+    )
+    await (await here.book()).change_rules(rules)
+    await here.send(message(more="\n" + "x" * 70 + "\n" + "filling\n" * 8000 + "plugh"))
+    assert await here.folders() == {"INBOX": [("one", Flag.SEEN.value, ())]}
+    by_name = [name for name, _ in asked]
+    assert by_name.count("text_parts") == 1
+    assert by_name.count("addresses") <= 4
+    assert not any(on_loop for name, on_loop in asked if name == "text_parts")

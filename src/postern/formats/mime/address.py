@@ -72,7 +72,7 @@ def _parse_any(value: bytes, position: int, found: list[Address]) -> None:
     """The whole grammar with its obsolete forms: comments, groups, routes, and what is broken besides."""
     pieces: list[_Piece] = []
     comment: bytes | None = None
-    in_angle = in_route = in_group = spaced = False
+    in_angle = in_route = in_group = spaced = with_at = False
     end, tokens = len(value), 0
     while position < end and len(found) < MAX_ADDRESSES and tokens < MAX_ODD_TOKENS:
         tokens += 1
@@ -89,19 +89,20 @@ def _parse_any(value: bytes, position: int, found: list[Address]) -> None:
             continue
         if special == b"," and not in_route:
             _finish(pieces, comment, found)
-            pieces, comment, in_angle = [], None, False
+            pieces, comment, in_angle, with_at = [], None, False, False
         elif special == b";" and not in_angle:
             _finish(pieces, comment, found)
-            pieces, comment = [], None
+            pieces, comment, with_at = [], None, False
             if in_group:
                 found.append(Address(None, None, None, None))
                 in_group = False
-        elif special == b":" and not in_angle and not in_group and not any(p.kind == "@" for p in pieces):
+        elif special == b":" and not in_angle and not in_group and not with_at:
             found.append(Address(None, None, _phrase(pieces) or b"", None))
             pieces, comment, in_group = [], None, True
         elif special is not None:
             in_route = in_angle and ((special == b"@" and pieces[-1].kind == "<") or (in_route and special in b"@,"))
             in_angle = special == b"<" or (in_angle and special != b">")
+            with_at = with_at or special == b"@"
             pieces.append(_Piece(special.decode("ascii"), special, spaced))
         elif quoted is not None:
             pieces.append(_Piece("quoted", _ESCAPE.sub(rb"\1", quoted), spaced))

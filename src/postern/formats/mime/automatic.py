@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from postern.formats.mime.header import all_of, first
+from postern.formats.mime.header import unfold, values
 
+HEADER_LIMIT_BYTES = 262_144
+"""Of the header is looked at; machines say early what they are."""
 _LIST_FIELDS = (
     b"list-id", b"list-help", b"list-subscribe", b"list-unsubscribe", b"list-post", b"list-owner", b"list-archive",
     b"mailing-list", b"x-mailing-list", b"x-loop",
@@ -20,21 +22,23 @@ def why_not_answered(header: bytes, reverse_path: str) -> str:
     user = local.partition("+")[0]
     if user in _SENDERS or user.startswith("owner-") or user.endswith(("-request", "-owner", "-bounces", "-bounce")):
         return "the sender is a machine or a list"
-    for value in all_of(header, b"auto-submitted"):
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in values(header[:HEADER_LIMIT_BYTES]):
+        found.setdefault(name.lower(), []).append(unfold(value))
+    for value in found.get(b"auto-submitted", ()):
         if value.partition(b";")[0].strip().lower() != b"no":
             return "automatic"
-    for value in all_of(header, b"precedence"):
+    for value in found.get(b"precedence", ()):
         if value.strip().lower() in (b"bulk", b"list", b"junk"):
             return "bulk"
-    for field in _LIST_FIELDS:
-        if first(header, field) is not None:
-            return "from a list"
+    if any(field in found for field in _LIST_FIELDS):
+        return "from a list"
     # MS-OXCMAIL 2.2.3.2.14
-    for value in all_of(header, b"x-auto-response-suppress"):
+    for value in found.get(b"x-auto-response-suppress", ()):
         if {word.strip() for word in value.lower().split(b",")} & {b"all", b"oof", b"autoreply"}:
             return "the sender wants no automatic reply"
-    if (first(header, b"content-type") or b"").lower().startswith(b"multipart/report"):
+    if found.get(b"content-type", [b""])[0].lower().startswith(b"multipart/report"):
         return "a report"
-    if (first(header, b"x-spam-flag") or b"").lower() == b"yes":
+    if found.get(b"x-spam-flag", [b""])[0].lower() == b"yes":
         return "spam"
     return ""

@@ -11,6 +11,7 @@ from binascii import Error as BinasciiError
 from binascii import a2b_base64
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import islice
 from quopri import decodestring
 from typing import cast
 
@@ -25,9 +26,14 @@ _FOLD = re.compile(rb"(?<!\r)\r*+\n(?=[ \t])")
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,20})?\?([BbQq])\?([^?\s]*+(?: [^?\s]++)*+)\?=")
 
 
-def fields(header: bytes) -> list[tuple[bytes, bytes]]:
-    """(lower-case name, whole raw field with its folding and line end) in order; lines that are no fields left out."""
-    return [(name.lower(), raw) for raw, name in _FIELD.findall(header)]
+def fields(header: bytes, most: int | None = None) -> list[tuple[bytes, bytes]]:
+    """(lower-case name, whole raw field with its folding and line end) in order; lines that are no fields left out.
+
+    `most`: so many of them, and nothing is read behind.
+    """
+    if most is None:
+        return [(name.lower(), raw) for raw, name in _FIELD.findall(header)]
+    return [(found[2].lower(), found[1]) for found in islice(_FIELD.finditer(header), most)]
 
 
 def values(header: bytes) -> list[tuple[bytes, bytes]]:
@@ -90,7 +96,7 @@ def decode(raw: bytes) -> str:
     if b"=?" not in raw:
         return raw.decode("ascii") if raw.isascii() else text(raw)
     out: list[str] = []
-    pending, pending_charset, position = b"", "", 0
+    pending, pending_charset, position = bytearray(), "", 0
     for match in _ENCODED_WORD.finditer(raw):
         between = raw[position : match.start()]
         charset = match.group(1).decode("ascii", "replace").lower()
@@ -99,13 +105,13 @@ def decode(raw: bytes) -> str:
             pending += data
         else:
             if pending_charset:
-                out.append(text(pending, pending_charset))
+                out.append(text(bytes(pending), pending_charset))
             if between.strip(b" \t") or not pending_charset:
                 out.append(text(between))
-            pending, pending_charset = data, charset
+            pending, pending_charset = bytearray(data), charset
         position = match.end()
     if pending_charset:
-        out.append(text(pending, pending_charset))
+        out.append(text(bytes(pending), pending_charset))
     out.append(text(raw[position:]))
     return "".join(out)
 

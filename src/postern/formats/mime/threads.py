@@ -6,6 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from postern.model.ordering import Linked
 
+MIN_CLIMBED = 1_000_000
+CLIMBED_EACH = 64
+"""Links that are followed upwards in all, and for each message, to see that none closes a circle. Mail takes a few for
+each message; where forged references take more, the rest is left where it is."""
+
 
 class Thread:
     """A message, or a place for one that is not there, and its answers."""
@@ -68,7 +73,7 @@ def _linked(messages: Sequence[Linked]) -> list[Thread]:
             every.append(found)
         return found
 
-    forest = _Forest()
+    forest = _Forest(max(MIN_CLIMBED, CLIMBED_EACH * len(messages)))
     for message in messages:
         own, *ancestors = message.links
         node = table.get(own) if own else None
@@ -84,8 +89,10 @@ def _linked(messages: Sequence[Linked]) -> list[Thread]:
             if last is not None and ancestor not in forest.parents:
                 forest.link(ancestor, last)
             last = ancestor
-        forest.parents.pop(node, None)
-        if last is not None:
+        if last is None:
+            forest.parents.pop(node, None)
+        elif forest.parents.get(node) is not last:  # it mostly is: an answer to this message has named both
+            forest.parents.pop(node, None)
             forest.link(node, last)
     for child in every:
         parent = forest.parents.get(child)
@@ -95,9 +102,10 @@ def _linked(messages: Sequence[Linked]) -> list[Thread]:
 
 
 class _Forest:
-    """Links upwards, never in a circle."""
+    """Links upwards, never in a circle. `room`: how many of them are followed to see that, in all."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        self._room = room
         self.parents: dict[Thread, Thread] = {}
         self._above: set[Thread] = set()
         """Who has ever been a parent: nobody else can close a circle, so that a chain is linked in linear time."""
@@ -112,8 +120,9 @@ class _Forest:
     def _is_above(self, one: Thread, other: Thread) -> bool:
         at = self.parents.get(other)
         while at is not None:
-            if at is one:
+            if at is one or self._room <= 0:
                 return True
+            self._room -= 1
             at = self.parents.get(at)
         return False
 

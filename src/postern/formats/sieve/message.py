@@ -20,8 +20,8 @@ PROTECTED = frozenset((b"received", b"auto-submitted", b"return-path"))
 """Fields that no script may take away (RFC 5293 7)."""
 _PART_LIMIT = 1000
 _HIDDEN = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
-_BREAKS = re.compile(r"<(?:br|/p|/div|/tr|/li|/h\d)\b[^>]*>", re.IGNORECASE)
-_MARKUP = re.compile(r"<[^<>]*>")
+_BREAKS = re.compile(r"<(?:br|/p|/div|/tr|/li|/h\d)\b[^<>]*+>", re.IGNORECASE)
+_MARKUP = re.compile(r"<[^<>]*+>")
 
 
 class Message:
@@ -151,7 +151,7 @@ def plain(markup: str) -> str:
 
 
 def _fields(block: bytes) -> list[tuple[bytes, bytes]]:
-    return header.fields(block)[:MAX_FIELDS]
+    return header.fields(block, MAX_FIELDS)
 
 
 def encoded_value(value: str) -> bytes:

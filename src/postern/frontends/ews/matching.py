@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import UTC
 
@@ -123,7 +124,14 @@ def _contains(found: str, node: Contains) -> bool:
             if (wanted_phrase := "\0".join(_words(wanted)))
             else False
         )
-    return all(any(word.startswith(one) for word in words) for one in _words(wanted)) if wanted else False
+    words.sort()
+    return bool(wanted) and all(_begins_one(one, words) for one in _words(wanted))
+
+
+def _begins_one(start: str, words: list[str]) -> bool:
+    """Whether one of the words, in their order, begins so."""
+    at = bisect_left(words, start)
+    return at < len(words) and words[at].startswith(start)
 
 
 def _words(text: str) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import NamedTuple
+
 from postern.frontends.imap.acl import my_rights_of
 from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
@@ -14,6 +17,9 @@ from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import render
 from postern.protocols.imap.commands.folders import List, Status
 
+_SLICE = 64
+"""Names looked at between two chances for other connections."""
+
 
 def _special(folder: Folder) -> bytes:
     """SPECIAL-USE attribute (RFC 6154), empty for other folders."""
@@ -21,14 +27,14 @@ def _special(folder: Folder) -> bytes:
     return value.encode("ascii") if value.startswith("\\") else b""
 
 
-def _patterns(arguments: List) -> list[Pattern]:
-    return [Pattern(canonical(arguments.reference + pattern)) for pattern in arguments.patterns]
+def _pattern(arguments: List) -> Pattern:
+    return Pattern(*(canonical(arguments.reference + pattern) for pattern in arguments.patterns))
 
 
-async def _sites(connection: Connection, patterns: list[Pattern]) -> list[Site]:
-    """The mailboxes in which the patterns could match."""
+async def _sites(connection: Connection, pattern: Pattern) -> list[Site]:
+    """The mailboxes in which the pattern could match."""
     others = await refresh_others(connection)
-    return [connection.own, *(s for s in others.values() if any(p.could_match_under(s.prefix) for p in patterns))]
+    return [connection.own, *(site for site in others.values() if pattern.could_match_under(site.prefix))]
 
 
 def _roots(connection: Connection) -> list[str]:
@@ -42,27 +48,40 @@ async def list_(connection: Connection, arguments: List, _uid: bool) -> bytes:
     if arguments.patterns == ("",) and not arguments.extended:
         connection.out.append(b'* LIST (\\Noselect) "/" ""\r\n')
         return b"OK LIST completed"
-    patterns = _patterns(arguments)
-    for site in await _sites(connection, patterns):
+    pattern = _pattern(arguments)
+    for site in await _sites(connection, pattern):
         tree = await site.tree(fresh=True)
-        for local in tree.names():
-            name = site.prefix + local
-            if any(pattern.matches(name) for pattern in patterns):
-                await _list_one(connection, arguments, site, tree, local)
+        above = _above_chosen(tree, arguments.select) if b"RECURSIVEMATCH" in arguments.select else set()
+        for number, local in enumerate(tree.names(), 1):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+            if pattern.matches(site.prefix + local):
+                await _list_one(connection, arguments, Listed(site, tree, local, local in above))
     if not arguments.select:
         for name in _roots(connection):
-            if any(pattern.matches(name) for pattern in patterns):
+            if pattern.matches(name):
                 attributes = [b"\\Noselect", b"\\HasChildren"]
                 connection.out.append(render.list_response(b"LIST", attributes, name, utf8=connection.utf8))
     return b"OK LIST completed"
 
 
-async def _list_one(connection: Connection, arguments: List, site: Site, tree: FolderTree, local: str) -> None:
+class Listed(NamedTuple):
+    """A folder whose name matches."""
+
+    site: Site
+    tree: FolderTree
+    local: str
+    below: bool
+    """RECURSIVEMATCH was asked for, and a folder below meets the selection (RFC 5258 3.5)."""
+
+
+async def _list_one(connection: Connection, arguments: List, listed: Listed) -> None:
+    site, tree, local, below = listed
     folder = tree.by_name[local]
     name = site.prefix + local
     chosen = _chosen(folder, arguments.select)
     extended = b""
-    if b"RECURSIVEMATCH" in arguments.select and _below(tree, local, arguments.select):
+    if below:
         extended = b' ("CHILDINFO" ("SUBSCRIBED"))'
     if not chosen and not extended:
         return
@@ -93,10 +112,16 @@ def _chosen(folder: Folder, options: frozenset[bytes]) -> bool:
     return b"SPECIAL-USE" not in options or bool(_special(folder))
 
 
-def _below(tree: FolderTree, name: str, options: frozenset[bytes]) -> bool:
-    """Whether a descendant meets the selection (RFC 5258 3.5)."""
-    head = name + render.DELIMITER
-    return any(other.startswith(head) and _chosen(folder, options) for other, folder in tree.by_name.items())
+def _above_chosen(tree: FolderTree, options: frozenset[bytes]) -> set[str]:
+    """The names above folders that meet the selection."""
+    found: set[str] = set()
+    for name, folder in tree.by_name.items():
+        if _chosen(folder, options):
+            above = name.rpartition(render.DELIMITER)[0]
+            while above and above not in found:
+                found.add(above)
+                above = above.rpartition(render.DELIMITER)[0]
+    return found
 
 
 def _attributes(tree: FolderTree, name: str, folder: Folder, arguments: List) -> list[bytes]:
@@ -111,11 +136,13 @@ def _attributes(tree: FolderTree, name: str, folder: Folder, arguments: List) ->
 
 async def lsub(connection: Connection, arguments: List, _uid: bool) -> bytes:
     """RFC 3501 6.3.9: `%` shows a parent that is not subscribed itself as \\Noselect."""
-    (pattern,) = patterns = _patterns(arguments)
+    pattern = _pattern(arguments)
     found: dict[str, list[bytes]] = {}
-    for site in await _sites(connection, patterns):
+    for site in await _sites(connection, pattern):
         tree = await site.tree(fresh=True)
-        for local in tree.names():
+        for number, local in enumerate(tree.names(), 1):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
             if not tree.by_name[local].subscribed:
                 continue
             name = site.prefix + local

@@ -40,10 +40,8 @@ def means(connection: Connection, each: Filter, site: Site, tree: FolderTree, lo
     name = site.prefix + local
     if kind == b"MAILBOXES":
         return name in each.names
-    for above in each.names:
-        if name == above:
-            return True
-        head = above + DELIMITER
-        if name.startswith(head) and (kind == b"SUBTREE" or DELIMITER not in name[len(head) :]):
-            return True
-    return False
+    if name in each.names:
+        return True
+    while (name := name.rpartition(DELIMITER)[0]) and kind == b"SUBTREE" and name not in each.names:
+        pass
+    return bool(name) and name in each.names

@@ -17,7 +17,7 @@ from postern.frontends.imap.selected import SelectedWatch
 from postern.frontends.imap.sites import Place
 from postern.frontends.imap.tree import FolderTree
 from postern.model.ids import ChangeNumber, FolderId
-from postern.model.items import Folder
+from postern.model.items import Folder, SpecialUse
 from postern.model.ranges import merged
 from postern.protocols.imap import render
 from postern.protocols.imap.commands.notify import Group, Notify
@@ -54,12 +54,14 @@ async def notify(connection: Connection, arguments: Notify, _uid: bool) -> bytes
 class Watch:
     """What one session wants to know."""
 
-    __slots__ = ("_annotated", "_annotations", "_groups", "_known", "_number", "_own", "_unsubscribe")
+    __slots__ = ("_annotated", "_annotations", "_groups", "_known", "_meant", "_number", "_own", "_unsubscribe")
 
     def __init__(self, connection: Connection, groups: tuple[Group, ...]) -> None:
         self._own = next((group for group in groups if group.mailboxes.kind.startswith(b"SELECTED")), None)
         self._groups = [group for group in groups if group is not self._own]
         self._known: dict[FolderId, _Known] = {}
+        self._meant: dict[tuple[str, SpecialUse, bool], frozenset[bytes]] = {}
+        """Events by all that the groups ask of a folder: each change has all folders looked at again."""
         self._annotated = frozenset(event for group in self._groups for event in group.events) & _METADATA
         self._annotations: dict[FolderId, dict[str, bytes]] = {}
         self._number = ChangeNumber(0)
@@ -157,10 +159,15 @@ class Watch:
 
     def _events(self, connection: Connection, tree: FolderTree, name: str) -> frozenset[bytes]:
         """Of the first group that means a folder (RFC 5465 3.1)."""
-        for group in self._groups:
-            if means(connection, group.mailboxes, connection.own, tree, name):
-                return group.events
-        return frozenset()
+        folder = tree.by_name[name]
+        asked = (name, folder.special, folder.subscribed)
+        found = self._meant.get(asked)
+        if found is None:
+            meant = (g.events for g in self._groups if means(connection, g.mailboxes, connection.own, tree, name))
+            if len(self._meant) >= 2 * MAX_FOLDERS:
+                self._meant.clear()
+            found = self._meant[asked] = next(meant, frozenset())
+        return found
 
     async def _compare(
         self, connection: Connection, tree: FolderTree, identity: FolderId, old: _Known | None, new: _Known | None

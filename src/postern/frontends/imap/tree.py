@@ -44,27 +44,31 @@ class FolderTree:
 
 
 class Pattern:
-    """A LIST pattern: `*` matches anything, `%` anything within one level.
+    """LIST patterns, of which one has to match: `*` matches anything, `%` anything within one level.
 
-    All ways to match are followed at once, as bits of one number (bit i: the first i elements are matched), so that no
-    pattern takes more than one pass over a name.
+    All ways to match all of them are followed at once, as bits of one number, so that any number of patterns takes one
+    pass over a name. Each pattern has a stretch of bits: its bit i says that its first i elements are matched.
     """
 
-    __slots__ = ("_accepting", "_anything", "_level", "_literals")
+    __slots__ = ("_accepting", "_anything", "_level", "_literals", "_start")
 
-    def __init__(self, pattern: str) -> None:
-        elements = _collapsed(pattern)
+    def __init__(self, *patterns: str) -> None:
         self._literals: dict[str, int] = {}
-        self._anything = self._level = 0
-        for index, element in enumerate(elements):
-            bit = 1 << index
-            if element == "*":
-                self._anything |= bit
-            elif element == "%":
-                self._level |= bit
-            else:
-                self._literals[element] = self._literals.get(element, 0) | bit
-        self._accepting = 1 << len(elements)
+        self._anything = self._level = self._accepting = self._start = 0
+        first = 0
+        for pattern in dict.fromkeys(patterns):
+            elements = _collapsed(pattern)
+            self._start |= 1 << first
+            for index, element in enumerate(elements, first):
+                bit = 1 << index
+                if element == "*":
+                    self._anything |= bit
+                elif element == "%":
+                    self._level |= bit
+                else:
+                    self._literals[element] = self._literals.get(element, 0) | bit
+            self._accepting |= 1 << first + len(elements)  # leads nowhere: the next pattern begins behind it
+            first += len(elements) + 1
 
     def matches(self, name: str) -> bool:
         """Whether the whole name matches."""
@@ -78,7 +82,7 @@ class Pattern:
         """How far the elements can have been matched after the name."""
         anything, level, literals = self._anything, self._level, self._literals
         wild = anything | level
-        states = 1
+        states = self._start
         states |= (states & wild) << 1
         for character in name:
             stay = anything if character == DELIMITER else wild

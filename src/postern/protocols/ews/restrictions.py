@@ -16,6 +16,8 @@ from postern.protocols.soap.writing import attribute as quoted
 
 MAX_DEPTH = 30
 MAX_NODES = 500
+MAX_CHARACTERS = 65_536
+"""Of all constants together: each is compared with each item that is looked at."""
 
 MODES = ("FullString", "Prefixed", "Substring", "PrefixOnWords", "ExactPhrase")
 COMPARISONS = (
@@ -98,6 +100,8 @@ _RELATIONS = {one.value: one for one in Relation}
 def restriction(element: Element) -> Restriction:
     """Read Restriction. Raises SchemaViolation, EwsViolation(ErrorRestrictionTooComplex)."""
     budget = [MAX_NODES]
+    if sum(len(one.get("Value", "")) for one in element.iter("{*}Constant")) > MAX_CHARACTERS:
+        raise EwsViolation("ErrorRestrictionTooComplex", f"Constants have {MAX_CHARACTERS} characters at most.")
     return _node(only(element)[1], 1, budget)
 
 

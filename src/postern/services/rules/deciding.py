@@ -23,7 +23,7 @@ from postern.services.rules.placing import Folders
 from postern.services.rules.stored import ConversationRule
 
 THREAD_BYTES = 32_768
-"""A script looks at a larger message in a thread."""
+"""Scripts and rules look at a larger message in a thread."""
 
 
 class Incoming(NamedTuple):
@@ -85,13 +85,14 @@ async def decide(
     if rules.junk is not None and is_junk(message, incoming.reverse_path, rules.junk):
         target = Target("Junk Email", SpecialUse.JUNK)
         return Decision((Store(target),), implicit=False, junk=True)
+    large = len(incoming.content) > THREAD_BYTES
+    loop = asyncio.get_running_loop()
     decision = KEEP
     if rules.problem:
         decision = Decision(problem=rules.problem)
     elif rules.program is not None:
         around = Surroundings(rules, incoming, folders, seen, now)
-        if len(incoming.content) > THREAD_BYTES:
-            loop = asyncio.get_running_loop()
+        if large:
             decision = await loop.run_in_executor(None, evaluate, rules.program, message, around)
         else:
             decision = evaluate(rules.program, message, around)
@@ -100,7 +101,11 @@ async def decide(
             message, incoming.header.decode("utf-8", "replace"), incoming.scan.has_attachment, incoming.received_at,
             rules.own,
         )  # fmt: skip
-        decision = _joined(decision, inbox_rules.evaluate(rules.rules, facts))
+        if large:
+            said = await loop.run_in_executor(None, inbox_rules.evaluate, rules.rules, facts)
+        else:
+            said = inbox_rules.evaluate(rules.rules, facts)
+        decision = _joined(decision, said)
     wanted = rules.conversations.get(incoming.scan.conversation)
     if wanted is not None:
         decision = _of_conversation(decision, wanted)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 from postern.formats.sieve.message import Message
 from postern.model.actions import INBOX, Action, Decision, Forward, Redirect, Store, Target, TemplateReply
@@ -13,25 +13,42 @@ from postern.model.rules import InboxRule, Predicates, RuleActions
 _MEETING = ("text/calendar",)
 
 
-class Facts(NamedTuple):
-    """A message as rules look at it."""
+class Facts:
+    """A message as rules look at it. What many rules ask for is worked out once."""
 
-    message: Message
-    header: str
-    """The whole header, decoded roughly."""
-    has_attachment: bool
-    received_at: float
-    own: frozenset[str]
-    """The owner's addresses, lower case."""
+    __slots__ = ("_addresses", "_folded", "has_attachment", "header", "message", "own", "received_at")
+
+    def __init__(
+        self, message: Message, header: str, has_attachment: bool, received_at: float, own: frozenset[str]
+    ) -> None:
+        self.message = message
+        self.header = header
+        """The whole header, decoded roughly."""
+        self.has_attachment = has_attachment
+        self.received_at = received_at
+        self.own = own
+        """The owner's addresses, lower case."""
+        self._addresses: dict[tuple[str, ...], list[str]] = {}
+        self._folded: dict[str, list[str]] = {}
 
     def addresses(self, *names: str) -> list[str]:
         """Lower case, of all fields with the names."""
-        return [
-            f"{local}@{domain}".lower()
-            for name in names
-            for field in self.message.addresses(name)
-            for local, domain in field
-        ]
+        found = self._addresses.get(names)
+        if found is None:
+            found = self._addresses[names] = [
+                f"{local}@{domain}".lower()
+                for name in names
+                for field in self.message.addresses(name)
+                for local, domain in field
+            ]
+        return found
+
+    def folded(self, what: str, texts: Callable[[], Iterable[str]]) -> list[str]:
+        """Texts without case, by a name for them."""
+        found = self._folded.get(what)
+        if found is None:
+            found = self._folded[what] = [text.casefold() for text in texts()]
+        return found
 
 
 def evaluate(rules: Sequence[InboxRule], facts: Facts) -> Decision:
@@ -118,14 +135,22 @@ def _answers(asked: Predicates, facts: Facts) -> list[bool]:
     return answers
 
 
-def _contains(texts: Collection[str], wanted: Collection[str]) -> bool:
-    folded = [text.casefold() for text in texts]
-    return any(one.casefold() in text for one in wanted for text in folded)
+def _contains(folded: Collection[str], wanted: Collection[str]) -> bool:
+    """Whether one of the texts without case has one of the words."""
+    return any(word in text for word in map(str.casefold, wanted) for text in folded)
 
 
-def _people(facts: Facts, *names: str) -> list[str]:
-    """Fields with their display names, decoded, and the bare addresses."""
-    return [value for name in names for value in facts.message.values(name)] + facts.addresses(*names)
+def _subject(facts: Facts, wanted: Collection[str]) -> bool:
+    return _contains(facts.folded("subject", lambda: facts.message.values("subject")), wanted)
+
+
+def _people(facts: Facts, wanted: Collection[str], *names: str) -> bool:
+    """In fields with their display names, decoded, or in the bare addresses."""
+    values = facts.message.values
+    texts = facts.folded(
+        " ".join(names), lambda: [value for name in names for value in values(name)] + facts.addresses(*names)
+    )
+    return _contains(texts, wanted)
 
 
 def _fits(addresses: Collection[str], wanted: Collection[str]) -> bool:
@@ -155,8 +180,8 @@ def _content_type(facts: Facts, *types: str) -> bool:
 
 def _calendar(facts: Facts, *methods: str) -> bool:
     """Whether a part is iTIP of one of the methods (RFC 6047 2.4)."""
-    texts = facts.message.content_parts(_MEETING)
-    return any(f"METHOD:{method}" in text.upper() for text in texts for method in methods)
+    texts = facts.folded("meeting", lambda: facts.message.content_parts(_MEETING))
+    return _contains(texts, [f"method:{method}" for method in methods])
 
 
 def _class(facts: Facts) -> str:
@@ -193,20 +218,18 @@ def _flag(facts: Facts) -> str:
 
 
 def _words(facts: Facts, wanted: Sequence[str]) -> bool:
-    return _contains([*facts.message.text_parts()], wanted)
+    return _contains(facts.folded("text", facts.message.text_parts), wanted)
 
 
 _ASK: dict[str, Callable[[Facts, Any], bool]] = {
     # cheap ones first: exceptions and conditions stop at none, but most rules ask one thing
     "categories": lambda facts, wanted: _fits([v.strip().lower() for v in _keywords(facts)], wanted),
-    "contains_subject_strings": lambda facts, wanted: _contains(facts.message.values("subject"), wanted),
-    "contains_sender_strings": lambda facts, wanted: _contains(_people(facts, "from"), wanted),
-    "contains_recipient_strings": lambda facts, wanted: _contains(_people(facts, "to", "cc"), wanted),
-    "contains_header_strings": lambda facts, wanted: _contains([facts.header], wanted),
+    "contains_subject_strings": _subject,
+    "contains_sender_strings": lambda facts, wanted: _people(facts, wanted, "from"),
+    "contains_recipient_strings": lambda facts, wanted: _people(facts, wanted, "to", "cc"),
+    "contains_header_strings": lambda facts, wanted: _contains(facts.folded("header", lambda: [facts.header]), wanted),
     "contains_body_strings": _words,
-    "contains_subject_or_body_strings": lambda facts, wanted: (
-        _contains(facts.message.values("subject"), wanted) or _words(facts, wanted)
-    ),
+    "contains_subject_or_body_strings": lambda facts, wanted: _subject(facts, wanted) or _words(facts, wanted),
     "flagged_for_action": lambda facts, wanted: (
         bool(flag := _flag(facts)) and wanted.lower() in ("any", flag, _FLAG_NAMES.get(flag))
     ),

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from postern.formats.mime import header, parameters
+from postern.formats.mime import automatic, header, parameters
 from postern.formats.mime.scan import scan
 from postern.formats.mime.transfer import decode
+from postern.formats.sieve.message import MAX_FIELDS, Message, plain
 
 _OCTETS = 200_000
 _SECONDS = 2.0
@@ -50,3 +51,32 @@ def test_a_comment_after_a_value_is_left_out():
 
 def test_unfolding_leaves_carriage_returns_within_a_line():
     assert header.unfold(b"a\r\r\n b\rc") == b"a b\rc"
+
+
+@pytest.mark.parametrize("number", [2000, 8000])
+def test_colons_after_an_address_do_not_look_for_it_each(number):
+    """Each colon looked through all words before it for one that made it an address."""
+    value = b'"a"' * number + b"@" + b":" * number
+    assert _cost(scan, b"To: " + value + b"\r\n\r\nbody\r\n") < _SECONDS
+    assert len(header.addresses(b'a@b: c, team: "x" y@z;')) == 4
+
+
+def test_many_encoded_words_of_one_charset():
+    """They are joined before they are decoded: each was copied with all before it."""
+    assert _cost(header.decode, (b"=?utf-8?q?" + b"a" * 200 + b"?= ") * 20_000) < _SECONDS
+    assert header.decode(b"=?utf-8?b?w6Q=?= =?utf-8?b?w7Y=?= x =?us-ascii?q?a?= =?utf-8?q?b?=") == "\u00e4\u00f6 x ab"
+
+
+@pytest.mark.parametrize("piece", ["<br ", "</p ", "<", "<style>", "<!--", "</style ", "<style </style "])
+def test_markup_that_is_never_closed(piece):
+    """As the text of a message is taken out of it for scripts and rules: each `<br` looked for its end."""
+    assert _cost(plain, piece * 60_000) < _SECONDS
+    assert plain("a<br>b<BR class='x'/>c</p>d<i>e</i>") == "a\r\nb\r\nc\r\nde"
+
+
+def test_a_header_of_megabytes_is_not_read_to_its_end():
+    block = b"X: a\r\n" * 1_000_000
+    assert _cost(automatic.why_not_answered, block, "a@example.net") < _SECONDS
+    assert _cost(Message, block, b"", len(block)) < _SECONDS
+    assert len(Message(block, b"", len(block)).raw("x")) == MAX_FIELDS
+    assert automatic.why_not_answered(b"List-Id: <x>\r\n" + block, "a@example.net") == "from a list"

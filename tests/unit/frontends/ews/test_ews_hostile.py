@@ -112,6 +112,12 @@ async def test_restrictions_a_thousand_deep_or_wide(anna):
     assert (await anna.find(more=restriction(wide))).codes == ["ErrorRestrictionTooComplex"]
 
 
+async def test_constants_of_a_restriction_are_not_endless(anna):
+    for size, wanted in ((30_000, "NoError"), (40_000, "ErrorRestrictionTooComplex")):
+        both = "".join(compare("IsEqualTo", "item:Subject", letter * size) for letter in "ab")
+        assert (await anna.find(more=restriction(f"<t:Or>{both}</t:Or>"))).codes == [wanted]
+
+
 async def test_properties_that_nobody_has(anna):
     for path, code in (
         ('<t:FieldURI FieldURI="nonsense:Thing"/>', "ErrorSchemaValidation"),

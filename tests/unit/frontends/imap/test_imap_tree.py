@@ -38,3 +38,13 @@ def test_pattern_is_the_regular_expression(pattern, name):
 
 def test_pattern_takes_one_pass():
     assert not Pattern("*a" * 400 + "b").matches("a" * 1000)
+
+
+PATTERNS = st.lists(st.text("ab/%*", max_size=6), min_size=1, max_size=5)
+
+
+@given(PATTERNS, st.text("ab/", max_size=8))
+def test_several_patterns_are_each_of_them(patterns, name):
+    several = Pattern(*patterns)
+    assert several.matches(name) is any(Pattern(one).matches(name) for one in patterns)
+    assert several.could_match_under(name) is any(Pattern(one).could_match_under(name) for one in patterns)

@@ -15,7 +15,7 @@ from postern.model.ranges import merged
 from postern.model.refusal import ProtocolViolation, Reason
 from postern.protocols.imap import flags, render, sequence, utf7
 from postern.protocols.imap.commands.fetch import Section
-from postern.protocols.imap.commands.search import MAX_DEPTH, BadCharset, SequenceIn
+from postern.protocols.imap.commands.search import MAX_DEPTH, MAX_TEXTS, BadCharset, SequenceIn
 from postern.protocols.imap.scanner import Scanner
 from postern.protocols.imap.table import COMMANDS
 
@@ -107,6 +107,12 @@ def test_search_tree():
             ReceivedBetween(86400, 172800),
         )
     )
+
+
+def test_search_for_too_many_texts():
+    parse(b"SEARCH", b" ".join([b"OR BODY a FROM b"] * (MAX_TEXTS // 2)))
+    with pytest.raises(ProtocolViolation, match="texts"):
+        parse(b"SEARCH", b" ".join([b"OR BODY a FROM b"] * (MAX_TEXTS // 2)) + b" HEADER x y")
 
 
 def test_search_charsets():

@@ -17,7 +17,7 @@ class Filter(NamedTuple):
 
     kind: bytes
     """SELECTED, SELECTED-DELAYED, INBOXES, PERSONAL, SUBSCRIBED; SUBTREE, SUBTREE-ONE or MAILBOXES with names."""
-    names: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
 
 
 Mailboxes = tuple[Filter, ...]
@@ -32,14 +32,14 @@ def one_filter(scanner: Scanner) -> Filter:
         raise ProtocolViolation(f"unknown kind of mailboxes {kind.decode('ascii')[:40]}")
     scanner.space()
     if not scanner.accept(b"("):
-        return Filter(kind, (scanner.mailbox(),))
+        return Filter(kind, frozenset((scanner.mailbox(),)))
     names = [scanner.mailbox()]
     while scanner.accept(b" "):
         names.append(scanner.mailbox())
         if len(names) > MAX_NAMES:
             raise ProtocolViolation(f"over {MAX_NAMES} mailboxes")
     scanner.expect(b")")
-    return Filter(kind, tuple(names))
+    return Filter(kind, frozenset(names))
 
 
 def mailboxes(scanner: Scanner) -> Mailboxes:
@@ -52,4 +52,7 @@ def mailboxes(scanner: Scanner) -> Mailboxes:
     scanner.expect(b")")
     if any(each.kind == b"SELECTED-DELAYED" for each in found):
         raise ProtocolViolation("selected-delayed is for NOTIFY")
-    return tuple(found)
+    merged: dict[bytes, frozenset[str]] = {}
+    for each in found:
+        merged[each.kind] = merged.get(each.kind, frozenset()) | each.names
+    return tuple(Filter(kind, names) for kind, names in merged.items())

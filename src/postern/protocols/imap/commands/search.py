@@ -42,6 +42,8 @@ from postern.protocols.imap.scanner import Scanner
 MAX_DEPTH = 50
 """Nesting of NOT, OR and parentheses."""
 MAX_KEYS = 2000
+MAX_TEXTS = 200
+"""Keys that look for a text: each may have to look at everything that the folder has."""
 DAY_S = 86400
 CHARSETS = ("US-ASCII", "UTF-8")
 _NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "utf-7", "unicode-escape", "raw-unicode-escape", "palmos"})
@@ -135,7 +137,7 @@ class _Reader:
     def __init__(self, scanner: Scanner) -> None:
         self.scanner = scanner
         self.charset = "utf-8"
-        self.keys = 0
+        self.keys = self.texts = 0
         self.modseq = False
 
     def keys_until_end(self, depth: int) -> Query:
@@ -235,7 +237,10 @@ class _Reader:
         return ModseqFrom(scanner.number(MAX_MODSEQ))
 
     def text(self) -> str:
-        """A string in the search's charset."""
+        """A string in the search's charset, one of not too many."""
+        self.texts += 1
+        if self.texts > MAX_TEXTS:
+            raise ProtocolViolation(f"over {MAX_TEXTS} texts to look for")
         try:
             return self.scanner.astring().decode(self.charset)
         except UnicodeDecodeError as error:

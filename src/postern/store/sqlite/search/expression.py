@@ -35,6 +35,7 @@ from postern.model.query import (
     TextContains,
     UidIn,
 )
+from postern.model.ranges import merged
 from postern.store.sqlite.search.file import NO_DATE, STAMP
 
 _FIELDS = {
@@ -100,6 +101,12 @@ class Expression:
             self.parts[MAX_PARTS:] = [_joined(self.parts[MAX_PARTS:], "AND")]
         self.parts = self.parts or ["1"]
 
+    @property
+    def length(self) -> int:
+        """Characters of the parts and of what is bound, roughly what a row costs."""
+        bound = sum(len(one) for one in self.bindings if isinstance(one, str | bytes))
+        return sum(map(len, self.parts)) + bound
+
     def joins(self) -> str:
         """What follows `FROM items i`."""
         sql = ""
@@ -115,7 +122,8 @@ class Expression:
 
     def _compile(self, query: Query) -> str:
         if isinstance(query, And | Or):
-            parts = [self._compile(part) for part in sorted(query.of, key=_cost)]
+            of = _united(query.of) if isinstance(query, Or) else query.of
+            parts = [self._compile(part) for part in sorted(of, key=_cost)]
             return _joined(parts, "AND" if isinstance(query, And) else "OR")
         if isinstance(query, Not):
             return f"(NOT {self._compile(query.of)})"
@@ -168,7 +176,8 @@ class Expression:
             return _joined([f"(i.uid BETWEEN {int(low)} AND {int(high)})" for low, high in ranges], "OR")
         text = self._bind(msgspec.json.encode(ranges).decode())
         return (
-            f"(i.uid IN (SELECT x.uid FROM json_each({text}) r CROSS JOIN items x WHERE x.folder = {self._folder}"
+            # not by the index: within ranges that would look up the whole list for each of them
+            f"(+i.uid IN (SELECT x.uid FROM json_each({text}) r CROSS JOIN items x WHERE x.folder = {self._folder}"
             " AND x.uid BETWEEN r.value ->> 0 AND r.value ->> 1))"
         )
 
@@ -264,6 +273,15 @@ def _fields(query: Query) -> tuple[Read, ...]:
 def _is_read(query: Query) -> bool:
     """Whether a condition is looked for outside of SQL."""
     return isinstance(query, BodyContains | TextContains) and bool(fold(query.text))
+
+
+def _united(of: tuple[Query, ...]) -> list[Query]:
+    """Alternatives with all sets of UIDs as one."""
+    sets = [part for part in of if isinstance(part, UidIn)]
+    if len(sets) < 2:
+        return list(of)
+    ranges = merged(each for one in sets for each in one.ranges)
+    return [UidIn(tuple(ranges)), *(part for part in of if not isinstance(part, UidIn))]
 
 
 def _cost(query: Query) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple, cast
 
@@ -76,9 +76,7 @@ class Blocks(NamedTuple):
                 yield place, found[1]
                 at = found.end()
             else:
-                at = small.find(b"\n", at)
-                if at < 0:
-                    return
+                at = _REST(small, at, ends[place]).end()
             at = small.find(text, at)
 
     def values(self, place: int, name: bytes) -> Iterator[bytes]:
@@ -93,6 +91,8 @@ class Blocks(NamedTuple):
             at = self.small.find(start, at + 1, end)
 
 
+_REST = cast("Callable[[bytes, int, int], re.Match[bytes]]", re.compile(rb"[^\n]*+(?:\n[ \t][^\n]*+)*+").match)
+"""What is left of a field, folded as it may be: looked at again, each of its lines would lead back to its beginning."""
 _VALUE = re.compile(rb"[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)").match
 
 

@@ -1,7 +1,7 @@
 """Running a search: SQL over slices of a folder; what a slice cannot tell yet is filled in and asked again.
 
-Conditions on rows alone run on the loop's connection, slice by slice. Everything else runs in a thread on a connection
-of its own with the search file attached, so that neither the loop nor a writer waits.
+A few conditions on rows alone run on the loop's connection, slice by slice. Everything else runs in a thread on a
+connection of its own with the search file attached, so that neither the loop nor a writer waits.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 ROWS_AT_A_TIME = 3000
 """On the loop: a millisecond."""
+LONG_EXPRESSION = 4096
+"""Characters of SQL and of what is bound to it: more of them go to a thread, also where no text is looked for."""
 TEXTS_AT_A_TIME = 2000
 """In a thread: how long a read transaction may hold up a checkpoint."""
 _END = "SELECT uid FROM items WHERE folder = ? AND uid >= ? ORDER BY uid LIMIT 1 OFFSET ?"
@@ -153,6 +155,12 @@ def bounds(query: Query, within: Ranges | None) -> Ranges | None:
     return ranges
 
 
+def _beside_bounds(query: Query) -> Query:
+    """What is left to be asked within the bounds."""
+    parts = query.of if isinstance(query, And) else (query,)
+    return And(tuple(part for part in parts if not isinstance(part, UidIn)))
+
+
 def _meet(one: Ranges, other: Ranges) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     i = j = 0
@@ -172,7 +180,7 @@ class Scan:
 
     def __init__(self, query: Query, folder: FolderId, within: Ranges | None, keywords: dict[int, str]) -> None:
         self.folder = folder
-        self.expression = Expression(query, folder, keywords)
+        self.expression = Expression(_beside_bounds(query), folder, keywords)
         found = bounds(query, within)
         self.ranges: Ranges = reading.ALL_UIDS if found is None else found
         self._batch = 0
@@ -279,7 +287,7 @@ async def search(
 ) -> list[Uid]:
     """UIDs of the folder that match, ascending."""
     scan = Scan(query, folder, within, await consult(reading.keywords))
-    if not scan.expression.needs - {"c"}:
+    if not scan.expression.needs - {"c"} and scan.expression.length <= LONG_EXPRESSION:
         matched: list[int] = []
         left = scan.ranges
         while left:

@@ -14,6 +14,7 @@ from postern.formats.sieve.syntax import RuntimeProblem
 BODY_LIMIT_BYTES = 1 << 20
 """So much of a message's body is looked at."""
 MAX_FIELDS = 5000
+"""So many fields of a message are looked at; those behind them stay as they are."""
 MAX_HEADER_BYTES = 262_144
 """Of a header that a script may edit."""
 PROTECTED = frozenset((b"received", b"auto-submitted", b"return-path"))
@@ -103,7 +104,8 @@ class Message:
         """The header block with its blank line as it is now; None if nobody changed it."""
         if not self.edited:
             return None
-        return b"".join(raw if raw.endswith(b"\n") else raw + b"\r\n" for _, raw in self._own) + b"\r\n"
+        behind = header.fields(self._content[: self._header_end])[MAX_FIELDS:]
+        return b"".join(raw if raw.endswith(b"\n") else raw + b"\r\n" for _, raw in (*self._own, *behind)) + b"\r\n"
 
     # --- body
 

@@ -198,6 +198,7 @@ class Applier:
             uid,
             ignore_quota=uid is not None,
             replaces=header.beside.replaces,
+            supersedes=header.beside.supersedes,
         )
         (result,) = await self._store.deliver([delivery])
         failpoints.hit("append.applied")

@@ -248,5 +248,5 @@ async def appended_item(ref: BlobRef, header: AppendHeader, content: bytes) -> N
     item = new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
     if header.beside == NOTHING_BESIDE:
         return item
-    properties, _, item_class = header.beside
-    return msgspec.structs.replace(item, properties=properties, item_class=ItemClass(item_class))
+    beside = header.beside
+    return msgspec.structs.replace(item, properties=beside.properties, item_class=ItemClass(beside.item_class))

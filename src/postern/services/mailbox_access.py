@@ -177,6 +177,18 @@ class MailboxAccess:
         """Put a message into a folder; durable on return."""
         return self.mailflow.append(self.id, folder, content, flags, keywords, received_at)
 
+    def supersede(
+        self,
+        old: tuple[FolderId, Uid],
+        folder: FolderId,
+        content: bytes,
+        flags: int,
+        keywords: tuple[str, ...],
+        received_at: int | None,
+    ) -> Reply[Placement]:
+        """Put a message into a folder and remove another one, in one commit. Raises Refusal(NO_SUCH_ITEM)."""
+        return self.mailflow.append(self.id, folder, content, flags, keywords, received_at, Beside(supersedes=old))
+
     def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
     ) -> Reply[FlagResult]:

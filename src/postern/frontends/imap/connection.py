@@ -241,8 +241,11 @@ class Connection:
             elif type(event) is Continue:
                 self.out.append(b"+ OK\r\n")
             elif type(event) is Rejected:
-                self.out.append(b"%b %b\r\n" % event)
+                self.out.append(b"%b %b\r\n" % event[:2])
                 self._count_bad()
+                if event.closes and session.state is not State.LOGOUT:
+                    self.out.append(b"* BYE Literal too large\r\n")
+                    session.state = State.LOGOUT
         await self.flush()
 
     async def _command(self, command: Command) -> None:

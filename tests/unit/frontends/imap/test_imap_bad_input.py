@@ -35,6 +35,15 @@ async def test_search_nested_1000_deep(world: World, opening: bytes) -> None:
     assert (await client.cmd(b"NOOP")).startswith(b"OK")
 
 
+@pytest.mark.parametrize("size", [b"9" * 20, b"9" * 5000])
+async def test_nobody_waits_for_a_literal_of_more_than_64_bits(world: World, size: bytes) -> None:
+    client = await world.inbox()
+    answer = await client.raw(b"a SEARCH SUBJECT {" + size + b"+}\r\nb CREATE x\r\n", b"* BYE Literal too large\r\n")
+    assert answer == b"a BAD Literal too large\r\n* BYE Literal too large\r\n"
+    await client.task
+    assert "x" not in {folder.name for folder in await world.mailbox.folders()}
+
+
 async def test_a_folder_of_1000_levels(world: World) -> None:
     client = await world.login()
     assert b"BAD mailbox name over" in await client.cmd(b"CREATE " + b"/".join([b"a"] * 1000))

@@ -220,9 +220,9 @@ class DelegateAccess(MailboxAccess):
         folder_class: FolderClass = FolderClass.MAIL,
         special: SpecialUse = SpecialUse.NONE,
     ) -> Folder:
-        """Make a folder."""
+        """Make a folder, open to whom its parent is."""
         await self.need(FolderRight.CREATE_SUBFOLDER, parent)
-        return await self._mailbox.create_folder(parent, name, folder_class, special)
+        return await super().create_folder(parent, name, folder_class, special)
 
     async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
         """Rename or move a folder."""

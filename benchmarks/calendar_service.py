@@ -1,4 +1,4 @@
-"""Free/busy from mailboxes: 100 people, six weeks, 70 items each; after a start, with mailboxes open, and closed again.
+"""Free/busy from mailboxes: 100 people, six weeks, 70 items each; after a start, again, and as after a further start.
 
 Run: python -m benchmarks.calendar_service
 """
@@ -103,13 +103,13 @@ async def main() -> None:
             )
 
         service = FreeBusy(store, directory)
-        await ask("cold: mailboxes opened, occurrences counted", service)
-        await ask("mailboxes open, another window", service, NOW + timedelta(days=1))
+        await ask("cold: nothing known, occurrences counted", service)
+        await ask("mailboxes seen, another window", service, NOW + timedelta(days=1))
         await ask("warm: the same window again", service)
         for days in range(2, 6):
             await store.close()
             store = SqliteStore(Path(place), SegmentBlobs(Path(place)), Bus(), SystemClock(), 1, reserve_bytes=0)
-            await ask("mailboxes closed again, another window", FreeBusy(store, directory), NOW + timedelta(days=days))
+            await ask("cold again, another window", FreeBusy(store, directory), NOW + timedelta(days=days))
         await store.close()
         await directory.close()
 

@@ -7,13 +7,32 @@ share one stay in one worker; all others go wherever there is room.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.rewriting import rewrite_all
 
 HERE = Path(__file__).parent
 DEAR = ("domain_controller", "demo")
 """Fixtures of a session that take longest, the longest first: who uses several stays with the others of the first."""
+CHEAP = frozenset({"organisation"})
+"""Fixtures of a session that each worker may as well make for itself: hundreds of tests use them."""
+TAKES = {
+    "demo": 70,
+    "mail_network": 60,
+    "domain_controller": 60,
+    "interop/trust/test_sending.py": 50,
+    "integration/test_rights_matrix.py": 25,
+    "integration/test_certificate_replacement.py": 25,
+}
+"""Seconds of groups that are long because of many tests, none of which is slow."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session):
+    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        rewrite_all(HERE, session.config)
 
 
 def refuse_skip(report):
@@ -37,7 +56,11 @@ def shared_fixtures(item):
     """(scope, name) of what an item shares with others of its module or session, of fixtures made here."""
     for name, definitions in item._fixtureinfo.name2fixturedefs.items():
         scope = definitions[-1].scope
-        if scope in ("module", "package", "session") and definitions[-1].baseid.startswith("tests"):
+        if (
+            scope in ("module", "package", "session")
+            and definitions[-1].baseid.startswith("tests")
+            and name not in CHEAP
+        ):
             yield scope, name
 
 
@@ -58,11 +81,15 @@ def pytest_itemcollected(item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Long ones first, after pytest-randomly has shuffled."""
-    slow = {name for item in items if item.get_closest_marker("slow") for name in names_of(item)}
-    items.sort(key=lambda item: slow.isdisjoint(names_of(item)))
+    """The longest first, after pytest-randomly has shuffled: one that begins last is waited for alone."""
+    seconds: Counter[object] = Counter(TAKES)
+    for item in items:
+        if mark := item.get_closest_marker("slow"):
+            seconds[name_of(item)] += mark.args[0]
+    items.sort(key=lambda item: -seconds[name_of(item)])
 
 
-def names_of(item):
+def name_of(item):
     """What it waits with: its group, or it alone."""
-    return [mark.args[0] for mark in item.iter_markers("xdist_group")] or [item]
+    mark = item.get_closest_marker("xdist_group")
+    return mark.args[0] if mark else item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import zipfile
 import zlib
@@ -110,6 +111,7 @@ def pdf_bomb(megabytes: int) -> bytes:
     )
 
 
+@functools.cache
 def zip_bomb(megabytes: int) -> bytes:
     """A docx whose document unpacks to so much white space between two tags."""
     return archive({"word/document.xml": b"<a>" + b" " * (megabytes << 20) + b"</a>"})

@@ -145,7 +145,7 @@ def one_data(room, rng, seed, name, wanted):
 
 
 @pytest.mark.crash
-@pytest.mark.slow
+@pytest.mark.slow(20)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", failpoints.NAMES)
 def test_dying_there_loses_nothing_and_doubles_nothing(name, room):

@@ -69,7 +69,7 @@ def append(port, first, acknowledged, stop):
 def insecure():
     import ssl
 
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

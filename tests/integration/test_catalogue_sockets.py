@@ -101,7 +101,7 @@ class Talk:
         self.file = self.sock.makefile("rb")
 
     def encrypt(self) -> None:
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.file.close()
         self.sock = context.wrap_socket(self.sock)

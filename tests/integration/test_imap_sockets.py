@@ -18,7 +18,7 @@ LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 
 
 def insecure() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

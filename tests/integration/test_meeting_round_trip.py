@@ -61,7 +61,7 @@ class BySmtp:
         return ""
 
     def _send(self, envelope, content) -> None:
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as smtp:

@@ -79,7 +79,7 @@ class Imap:
 
     @classmethod
     async def open(cls, host: str, port: int, user: str, password: str) -> Imap:
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
             async with asyncio.timeout(ANSWER_S):

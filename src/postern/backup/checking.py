@@ -29,11 +29,13 @@ class Checked(NamedTuple):
 def verify(repository: Repository, tell: Callable[[int, int], None] = lambda _done, _total: None) -> Checked:
     """Read every chunk, open it and compare it with its name; which files of which snapshots are damaged.
 
-    A damaged chunk is set aside if the repository can be written: else later runs would rely on it for ever.
+    If the repository can be written, a damaged chunk is set aside: else later runs would rely on it for ever. One that
+    is whole behind a damaged head is written once more.
     """
     trouble = repository.load()
     sound: set[bytes] = set()
     bad: set[bytes] = set()
+    hidden: list[bytes] = []
     read = 0
     total = sum(repository.pack_bytes(pack) for pack in repository.packs())
     for pack in repository.packs():
@@ -41,6 +43,9 @@ def verify(repository: Repository, tell: Callable[[int, int], None] = lambda _do
             try:
                 repository.get(place.name)
                 sound.add(place.name)
+                if not repository.found_without_list(pack, place):
+                    hidden.append(place.name)
+                    trouble.append(f"chunk {place.name.hex()[:16]} in {pack}.pack: its head was changed")
             except DamagedError as problem:
                 bad.add(place.name)
                 trouble.append(str(problem))
@@ -61,9 +66,10 @@ def verify(repository: Repository, tell: Callable[[int, int], None] = lambda _do
         damaged += [f"{name}: {entry.path}" for entry in manifest.files if not sound.issuperset(entry.chunks)]
     chunks = len(repository)
     aside = 0
-    with contextlib.suppress(OSError):
-        if bad and repository.upgrade():
+    with contextlib.suppress(OSError, DamagedError):
+        if (bad or hidden) and repository.upgrade():
             aside = repository.set_aside(bad)
+            repository.move_all(hidden)
     return Checked(len(names), chunks, read, tuple(damaged), tuple(trouble), aside)
 
 

@@ -150,7 +150,15 @@ def scan_pack(path: Path) -> Iterator[Place]:
             offset = start + stored
 
 
+def head_is(descriptor: int, place: Place) -> bool:
+    """Whether a chunk's head says what the list beside the pack says: who has lost the list has only heads."""
+    name, offset, *sizes = place
+    return _head(os.pread(descriptor, _HEAD.size, offset - _HEAD.size)) == (name, *sizes)
+
+
 def _head(head: bytes) -> tuple[bytes, int, int, int] | None:
+    if len(head) < _HEAD.size:
+        return None
     name, stored, raw, flags, checksum = _HEAD.unpack(head)
     if checksum != crc32(head[:-4]) or stored > MAX_STORED_BYTES or raw > MAX_STORED_BYTES:
         return None

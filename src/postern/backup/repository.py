@@ -30,6 +30,7 @@ from postern.backup.packs import (
     PACK_BYTES,
     PackWriter,
     Place,
+    head_is,
     list_path,
     pack_path,
     read_list,
@@ -176,13 +177,20 @@ class Repository:
             raise DamagedError(f"chunk {name.hex()[:16]} in {pack}.pack was changed")
         return content
 
-    def _stored(self, pack: str, place: Place) -> bytes:
+    def found_without_list(self, pack: str, place: Place) -> bool:
+        """Whether a chunk would be found if the list beside its pack were lost. Raises OSError."""
+        return head_is(self._opened(pack), place)
+
+    def _opened(self, pack: str) -> int:
         descriptor = self._files.get(pack)
         if descriptor is None:
             while len(self._files) >= 32:
                 os.close(self._files.pop(next(iter(self._files))))
             descriptor = self._files[pack] = os.open(pack_path(self._packs, pack), os.O_RDONLY | os.O_CLOEXEC)
-        stored = os.pread(descriptor, place.stored_bytes, place.offset)
+        return descriptor
+
+    def _stored(self, pack: str, place: Place) -> bytes:
+        stored = os.pread(self._opened(pack), place.stored_bytes, place.offset)
         if len(stored) != place.stored_bytes:
             raise ValueError("cut off")
         return stored
@@ -192,6 +200,15 @@ class Repository:
         pack, place = self._index[name]
         self.get(name)
         self._store(name, self._stored(pack, place), place.raw_bytes, place.flags)
+
+    def move_all(self, names: Collection[bytes]) -> None:
+        """Chunks into new packs, durably, and forget where they were. Raises DamagedError, OSError."""
+        packs = {self._index[name][0] for name in names}
+        for name in names:
+            self.move(name)
+        self.flush()
+        for pack in packs:
+            write_list(self._packs, pack, self.contents(pack))
 
     def drop_pack(self, pack: str) -> None:
         """Remove a pack of which nothing is needed: first the list, a pack without one is complete."""

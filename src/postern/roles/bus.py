@@ -71,8 +71,9 @@ class SharedBus:
         assert self._map is not None
         self._map[self._process] = 0
         bit = 1 << self._process
-        for slot in range(self._slots):  # marks that a predecessor with our number left
-            if self._words[_mask(slot)] & bit:
+        # marks that a predecessor with our number left
+        for slot, mask in enumerate(self._words[_mask(0) : _mask(self._slots) : 2].tolist()):
+            if mask & bit:
                 self._set_interest(slot, False)
         self._loop.add_reader(receiver.fileno(), self._receive)
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from postern.directory.interface import Directory
 from postern.formats.mime.header import first
-from postern.model.ids import BlobRef, DeliveryKey
+from postern.model.ids import BlobRef
 from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import Accepted, AppendHeader, AssignedHeader
-from postern.services.local_delivery import LocalDelivery, Wakes, appended_item, stored_content
+from postern.services.local_delivery import LocalDelivery, Wakes, append_delivery, stored_content
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.rules.at_delivery import AtDelivery
 from postern.store import failpoints
-from postern.store.interface import Delivered, Delivery, Store
+from postern.store.interface import Delivered, Store
 from postern.store.journal.records import Kind
 from postern.store.journal.replay import about
 from postern.transport.categorizer import categorize
@@ -186,21 +186,8 @@ class Applier:
     async def place(
         self, ref: BlobRef, header: AppendHeader, content: bytes, known: AssignedHeader | None = None
     ) -> Delivered:
-        """Put an appended message into its folder, under the UID that its client may know."""
-        item = await appended_item(ref, header, content)
-        uid = known.given if known else None
-        # what a client was told is there has to be there, whatever the quota is by now
-        delivery = Delivery(
-            header.mailbox,
-            DeliveryKey(*ref),
-            item,
-            header.folder,
-            uid,
-            ignore_quota=uid is not None,
-            replaces=header.beside.replaces,
-            supersedes=header.beside.supersedes,
-        )
-        (result,) = await self._store.deliver([delivery])
+        """In a replay: put an appended message into its folder, under the UID that its client may know."""
+        (result,) = await self._store.deliver([await append_delivery(ref, header, content, known)])
         failpoints.hit("append.applied")
         return result
 

@@ -16,12 +16,12 @@ import msgspec
 from postern.formats.mime.scan import Scan, new_item
 from postern.formats.mime.trace import received_line, return_path_line
 from postern.model.envelope import Peer
-from postern.model.ids import BlobRef, MailboxId
+from postern.model.ids import BlobRef, DeliveryKey, MailboxId
 from postern.model.items import ItemClass, NewItem
 from postern.model.refusal import Refusal
 from postern.model.sync import SetOff
 from postern.model.transfer import StoredContent
-from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader
+from postern.services.accepted import NOTHING_BESIDE, Accepted, AppendHeader, AssignedHeader
 from postern.services.calendar import meeting_mail
 from postern.services.mailflow_settings import MailflowSettings
 from postern.services.rules.at_delivery import AtDelivery, Placed
@@ -242,11 +242,25 @@ def stored_content(message: Accepted, host_name: str) -> StoredContent:
     return StoredContent(message.ref, len(message.content), trace_prefix(message, host_name))
 
 
-async def appended_item(ref: BlobRef, header: AppendHeader, content: bytes) -> NewItem:
-    """The item that an APPEND record puts into a folder."""
-    scanned = await scan_content(content)
-    item = new_item(scanned, ref, len(content), b"", header.received_at, header.flags, header.keywords)
-    if header.beside == NOTHING_BESIDE:
-        return item
-    beside = header.beside
-    return msgspec.structs.replace(item, properties=beside.properties, item_class=ItemClass(beside.item_class))
+async def append_delivery(
+    ref: BlobRef, header: AppendHeader, content: bytes, known: AssignedHeader | None = None
+) -> Delivery:
+    """What an APPEND record puts into a folder; under the UID that its client may know."""
+    item = new_item(
+        await scan_content(content), ref, len(content), b"", header.received_at, header.flags, header.keywords
+    )
+    if header.beside != NOTHING_BESIDE:
+        beside = header.beside
+        item = msgspec.structs.replace(item, properties=beside.properties, item_class=ItemClass(beside.item_class))
+    uid = known.given if known else None
+    return Delivery(
+        header.mailbox,
+        DeliveryKey(*ref),
+        item,
+        header.folder,
+        uid,
+        # what a client was told is there has to be there, whatever the quota is by now
+        ignore_quota=uid is not None,
+        replaces=header.beside.replaces,
+        supersedes=header.beside.supersedes,
+    )

@@ -17,17 +17,16 @@ from postern.model.envelope import Envelope, Peer
 from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId
 from postern.model.items import Placement
 from postern.model.ports import Clock
-from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import (
     NOTHING_BESIDE,
     Accepted,
     AcceptHeader,
     AppendHeader,
-    AssignedHeader,
     Beside,
     encode,
 )
 from postern.services.admission import Admission, Route
+from postern.services.appending import Appending
 from postern.services.applying import Applier
 from postern.services.authorship import check_author
 from postern.services.local_delivery import Wakes
@@ -38,7 +37,6 @@ from postern.services.replaying import DurableStore, MarkKeeper, Replayer
 from postern.services.rules.at_delivery import AtDelivery
 from postern.store import failpoints
 from postern.store.journal.records import Kind
-from postern.store.journal.replay import about
 from postern.store.journal.writer import Journal
 from postern.transport.loops import check_loop
 from postern.transport.outcomes import queue_id
@@ -72,6 +70,7 @@ class Mailflow:
         self._admission = Admission(directory, store, clock)
         self._permissions = Permissions(directory)
         self._applier = Applier(store, directory, queue, tracker, settings, on_failure, rules, assistants)
+        self._appending = Appending(journal, store, self._applier.spawn)
         self._marks = MarkKeeper(store, queue)
         self._replayer = Replayer(journal, store, self._applier, self._marks, clock, on_failure)
 
@@ -178,9 +177,8 @@ class Mailflow:
         """
         when = int(self._clock.timestamp()) if received_at is None else received_at
         header = AppendHeader(mailbox, folder, flags, tuple(keywords), when, beside)
-        # a client that goes away in between must not leave a record that nobody applies
-        placement: Placement = await asyncio.shield(self._applier.spawn(self._append(header, content)))
-        return placement
+        # not in this coroutine: a client that goes away must not leave a record that nobody applies
+        return await self._appending.append(header, content)
 
     async def keep(
         self, mailbox: MailboxId, streams: Sequence[bytes], use: Callable[[Sequence[BlobRef]], Awaitable[T]]
@@ -224,27 +222,6 @@ class Mailflow:
             return
         failpoints.hit("mailflow.accepted")
         self._applier.apply(Accepted(self._journal, durable.result(), header, content, header.outcomes))
-
-    async def _append(self, header: AppendHeader, content: bytes) -> Placement:
-        journal = self._journal
-        ref = await journal.append(Kind.APPEND, encode(header), content)
-        try:
-            placement, refusal = await self._applier.place(ref, header, content)
-        except Refusal as error:
-            placement, refusal = None, error
-        try:
-            await journal.append(Kind.ASSIGNED, about(ref, encode(AssignedHeader.of(placement))))
-        except Refusal as full:
-            # the journal's disk is full, yet the mailbox could take it: then the mailbox's own log is what has to last
-            if full.reason is Reason.SHUTTING_DOWN or placement is None:
-                raise
-            await (await self._store.mailbox(header.mailbox)).durable()
-        failpoints.hit("append.assigned")
-        journal.applied(ref)
-        if refusal is not None:
-            raise refusal
-        assert placement is not None
-        return placement
 
 
 __all__ = ["Mailflow", "MailflowSettings", "Principal", "Route"]

@@ -57,6 +57,9 @@ def parties(topology: Topology, *, everybody: bool = False) -> tuple[Party, ...]
 
 def connects(row: DataPath, source: Party, destination: Party, topology: Topology) -> bool:
     """Whether a data path leads from one party to another."""
+    # the roles first: most pairs have nothing to do with a row
+    if source.roles.isdisjoint(row.source_roles + row.both_ways * row.destination_roles):
+        return False
     if source.host is None and destination.host is None:
         return False
     if not (row.filtered or row.port_text == "configurable") or any(port.any for port in row.ports):
@@ -64,7 +67,6 @@ def connects(row: DataPath, source: Party, destination: Party, topology: Topolog
     ways = [(row.source_roles, row.destination_roles)]
     if row.both_ways:
         ways.append((row.destination_roles, row.source_roles))
-    # the roles first: most pairs have nothing to do with a row
     if not any(_match(row, way, source, destination, topology) for way in ways):
         return False
     if _named(row, source, destination, "without") or _exposed(row, source, destination, topology):

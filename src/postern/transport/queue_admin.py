@@ -126,7 +126,9 @@ class QueueAdmin:
         """How many recipients `retry` passes over until `resume`."""
         where, values = _where(selection)
         statement = f"SELECT count(*) FROM recipient r JOIN message m ON m.id=r.message WHERE r.suspended=1 AND {where}"  # noqa: S608 - constants
-        return await self._file.read(lambda db: int(db.execute(statement, values).fetchall()[0][0]))
+        ((count,),) = await self._file.read(lambda db: db.execute(statement, values).fetchall())
+        assert isinstance(count, int)
+        return count
 
     async def suspend(self, selection: Selection) -> int:
         """Try no more until resumed. A transfer that runs is finished."""

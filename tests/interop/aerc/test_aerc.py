@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import pytest
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow(10)]
 
 WAIT_S = 60.0
 _CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x1b]*\x1b\\|\([A-Z0-9])")

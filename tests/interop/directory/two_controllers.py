@@ -94,7 +94,7 @@ class Namespace(Cable):
 
 def sign_in(port, user, password):
     """`OK`, `NO` or what the server said of itself, and how long it took."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     begun = time.monotonic()

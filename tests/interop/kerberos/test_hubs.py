@@ -92,7 +92,7 @@ class Session:
         self.smtp.ehlo("peer.example")
         self.end_point = b""
         if tls:
-            context = ssl.create_default_context()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             self.smtp.starttls(context=context)
             self.smtp.ehlo("peer.example")

@@ -35,7 +35,7 @@ ssl_version = tls1_2
 starttls = no
 """
     )
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     client = imaplib.IMAP4_SSL(demo.host, demo.ports["imaps"], ssl_context=context)

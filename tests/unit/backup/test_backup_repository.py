@@ -163,6 +163,26 @@ def test_any_bit_flipped_is_found_and_costs_what_it_hits_only(tmp_path_factory, 
         assert sound == len(manifest.files)
 
 
+def test_a_damaged_head_before_a_whole_chunk_is_found_and_mended(tmp_path):
+    """It is what finds the chunk if the list beside the pack is lost, too."""
+    source = plain_data(tmp_path / "data", files=4)
+    take(source, tmp_path / "r")
+    (pack,) = (tmp_path / "r" / "packs").glob("*.pack")
+    content = bytearray(pack.read_bytes())
+    content[19] ^= 1
+    pack.write_bytes(content)
+    found = []
+    for _ in range(2):
+        repository = open_repository(tmp_path / "r", SystemEntropy(), None)
+        with repository.locked(alone=False):
+            found.append(verify(repository))
+    assert "head was changed" in found[0].trouble[0] and found[0].damaged_files == ()
+    assert found[1].trouble == () and found[1].damaged_files == ()
+    for lists in (tmp_path / "r" / "packs").glob("*.idx"):
+        lists.unlink()
+    assert contents(tmp_path / "r") == files_of(source)
+
+
 def test_what_verify_found_damaged_the_next_run_writes_anew(tmp_path):
     """Else every later backup would rely on the damaged chunk, and say that all is well."""
     source = plain_data(tmp_path / "data", files=4)

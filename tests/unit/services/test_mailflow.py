@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 
+import apsw
 import pytest
 
 from crash.organisation import MAILBOXES, PEER, Worker, content, inventory
@@ -113,6 +115,78 @@ async def test_append_says_where(worker):
     found = await inventory(worker, ANNA)
     assert {place.uid: i for i, place in enumerate(places)} == {uid: number for uid, (number, *_) in found.items()}
     assert all(flags & Flag.SEEN for _, flags, _ in found.values())
+    assert worker.flow.outstanding == 0
+
+
+async def test_appends_that_come_together_share_commit_and_sync(worker):
+    mailbox = await worker.store.mailbox(MAILBOXES[ANNA])
+    inbox = await mailbox.special(SpecialUse.INBOX)
+    await worker.flow.append(mailbox.id, inbox.id, content(0), 0, (), None)
+    before, syncs = await mailbox.change_number(), worker.journal.syncs
+    places = await asyncio.gather(
+        *(worker.flow.append(mailbox.id, inbox.id, content(i), 0, (), None) for i in range(1, 31))
+    )
+    assert [place.uid for place in places] == sorted({place.uid for place in places})
+    assert await numbers(worker, ANNA) == list(range(31))
+    assert await mailbox.change_number() - before <= 2
+    assert worker.journal.syncs - syncs <= 4
+    assert worker.flow.outstanding == 0
+
+
+async def test_a_refused_append_fails_alone(worker):
+    anna, boris = [await worker.store.mailbox(MAILBOXES[who]) for who in (ANNA, BORIS)]
+    inbox = await anna.special(SpecialUse.INBOX)
+    await anna.set_quota(Quota(None, None, await anna.used_bytes() + 4000))
+    asked = [(anna, 1, 100), (anna, 2, 5000), (boris, 3, 5000), (anna, 4, 100)]
+    outcomes = await asyncio.gather(
+        *(worker.flow.append(box.id, inbox.id, content(i, size), 0, (), None) for box, i, size in asked),
+        return_exceptions=True,
+    )
+    assert [isinstance(outcome, Refusal) and outcome.reason is Reason.OVER_QUOTA for outcome in outcomes] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert (await numbers(worker, ANNA), await numbers(worker, BORIS)) == ([1, 4], [3])
+    assert worker.flow.outstanding == 0
+
+
+async def test_an_append_does_not_wait_for_anothers_busy_mailbox(worker):
+    anna, boris = [await worker.store.mailbox(MAILBOXES[who]) for who in (ANNA, BORIS)]
+    inbox = await anna.special(SpecialUse.INBOX)
+    with contextlib.closing(apsw.Connection(str(worker.store.path(anna.id)))) as elsewhere:
+        elsewhere.execute("BEGIN IMMEDIATE")
+        waiting, placed = (
+            asyncio.create_task(worker.flow.append(box.id, inbox.id, content(i), 0, (), None))
+            for i, box in enumerate((anna, boris))
+        )
+        await asyncio.wait_for(placed, 10)
+        assert not waiting.done()
+        elsewhere.execute("ROLLBACK")
+    await asyncio.wait_for(waiting, 10)
+
+
+async def test_a_large_message_is_appended_beside_small_ones(worker):
+    mailbox = await worker.store.mailbox(MAILBOXES[ANNA])
+    inbox = await mailbox.special(SpecialUse.INBOX)
+    sizes = [100, 2 << 20, 100]
+    await asyncio.gather(
+        *(worker.flow.append(mailbox.id, inbox.id, content(i, size), 0, (), None) for i, size in enumerate(sizes))
+    )
+    assert await numbers(worker, ANNA) == [0, 1, 2]
+
+
+async def test_an_append_whose_client_goes_away_is_placed(worker):
+    mailbox = await worker.store.mailbox(MAILBOXES[ANNA])
+    inbox = await mailbox.special(SpecialUse.INBOX)
+    asking = asyncio.create_task(worker.flow.append(mailbox.id, inbox.id, content(1), 0, (), None))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert asking.cancelled()
+    await worker.settled()
+    assert await numbers(worker, ANNA) == [1]
     assert worker.flow.outstanding == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import shutil
 from pathlib import Path
@@ -329,6 +330,56 @@ async def test_files_that_nobody_uses_are_closed(world: World, monkeypatch: pyte
     while store._host.open_files():
         await asyncio.sleep(0.02)
     await store.close()
+
+
+async def test_memory_that_threads_have_freed_is_given_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 MB in blocks between others that stay: the C library keeps them unless it is asked."""
+    monkeypatch.setattr(host, "UNUSED_S", 0.1)
+    monkeypatch.setattr(host, "QUIET_USES", 0)
+    asked: list[int] = []
+    library = ctypes.CDLL(None)
+    give_back = library.malloc_trim
+
+    def trim(pad: int) -> int:
+        asked.append(pad)
+        return int(give_back(pad))
+
+    monkeypatch.setattr(host, "_trim", trim)
+    library.malloc.restype = ctypes.c_void_p
+    library.free.argtypes = [ctypes.c_void_p]
+    store = SqliteStore(world.data, world.blobs, world.bus, world.clock, 1)
+    stay: list[int] = []
+
+    def work() -> None:
+        blocks = []
+        for _ in range(1000):
+            blocks.append(library.malloc(64 << 10))
+            ctypes.memset(blocks[-1], 1, 64 << 10)
+            stay.append(library.malloc(64))
+        for block in blocks:
+            library.free(block)
+
+    await store._host.in_thread(work)
+    held = resident_mb()
+    async with asyncio.timeout(10):
+        while not store._host._kept_memory:
+            await asyncio.sleep(0.02)
+    assert not asked, "not while there is much to do"
+    monkeypatch.setattr(host, "QUIET_USES", 100)
+    async with asyncio.timeout(10):
+        while resident_mb() > held - 40:
+            await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        while store._host._looking is not None:  # nothing is open: nothing to look at
+            await asyncio.sleep(0.05)
+    assert len(asked) <= 2
+    for block in stay:
+        library.free(block)
+    await store.close()
+
+
+def resident_mb() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 async def test_the_log_is_checkpointed_off_the_loop(world: World, mailbox: Mailbox, inbox: FolderId) -> None:

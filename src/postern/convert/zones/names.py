@@ -29,13 +29,20 @@ _OLD = {
 
 
 @cache
+def _available() -> frozenset[str]:
+    """All names of the zone database; finding them reads the whole directory tree."""
+    return frozenset(available_timezones())
+
+
+@cache
 def _windows_to_iana() -> dict[str, tuple[str, str]]:
     """Lower case -> (Windows' spelling, IANA)."""
     from tzlocal.windows_tz import win_tz
 
     table = {windows.lower(): (windows, iana) for windows, iana in win_tz.items()}
     # the table still names zones that IANA renamed; a zone database without the old names is common
-    return {key: (windows, iana) for key, (windows, iana) in table.items() if iana in available_timezones()}
+    there = _available()
+    return {key: (windows, iana) for key, (windows, iana) in table.items() if iana in there}
 
 
 @cache
@@ -47,7 +54,7 @@ def _iana_to_windows() -> dict[str, str]:
 
 @cache
 def _iana_names() -> dict[str, str]:
-    return {name.lower(): name for name in available_timezones()}
+    return {name.lower(): name for name in _available()}
 
 
 @cache

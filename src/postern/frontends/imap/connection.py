@@ -242,10 +242,11 @@ class Connection:
                 self.out.append(b"+ OK\r\n")
             elif type(event) is Rejected:
                 self.out.append(b"%b %b\r\n" % event[:2])
-                self._count_bad()
-                if event.closes and session.state is not State.LOGOUT:
+                if event.closes:
                     self.out.append(b"* BYE Literal too large\r\n")
                     session.state = State.LOGOUT
+                else:
+                    self._count_bad()
         await self.flush()
 
     async def _command(self, command: Command) -> None:

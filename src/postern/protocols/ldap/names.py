@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_SEPARATOR = re.compile(r"(?<!\\)((?:\\\\)*)\s*([,;+])\s*")
+# what is escaped and blanks within a value stay; each octet is looked at once
+_SEPARATOR = re.compile(r"(\\.|\s++(?![,;+]))|\s*+([,;+])\s*+", re.DOTALL)
 _SPECIAL = frozenset(',+"\\<>;=')
 
 

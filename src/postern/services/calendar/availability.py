@@ -1,8 +1,8 @@
 """Who is free when: many people's calendars by what each of them shows to who asks (MS-OXWAVLS 3.1.4.1).
 
 Times are found by what the store keeps of each item beside its span; items are read only where somebody may see what
-they are about. A calendar that has not changed since it was last asked for the same window is not looked at again; the
-work for many is done in slices between which the loop goes on.
+they are about. A mailbox that has not changed since it was last looked at is not looked at again for the same weeks.
+The work for many is done in slices between which the loop goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from postern.model.ids import ChangeNumber, FolderId, MailboxId, Uid
 from postern.model.items import Columns, ItemClass
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
-from postern.model.sync import CalendarLook
 from postern.services.calendar.freebusy import (
     MAX_WINDOW_DAYS,
     Block,
@@ -43,7 +42,7 @@ from postern.services.calendar.settings import CalendarSettings, settings_of
 from postern.services.calendar.suggestions import Day, Invited, Options, suggest
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
-from postern.store.interface import Mailbox, Store
+from postern.store.interface import Store
 
 MAX_PEOPLE = 100
 """EWS: ErrorTooManyObjects... above it (Exchange's limit of mailboxes in one request)."""
@@ -55,6 +54,11 @@ _KEPT_BLOCKS = 200_000
 """Of all windows that are remembered (about 40 MB, more with subjects)."""
 _KEPT = 4000
 """Calendars whose settings are remembered, and windows."""
+_KEPT_SPANS = 40_000
+"""Of all calendars that are remembered (about 10 MB); those of calendars that have many in a window are not."""
+_MANY_SPANS = 1000
+_AROUND_S = 7 * 86_400
+"""Who is shown some weeks often asks for the next ones: a look goes so far beyond the window."""
 
 
 class Availability(NamedTuple):
@@ -86,11 +90,14 @@ class _Known(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """Which folder is the calendar, and its settings."""
+    """Which folder is the calendar, its settings, and what was seen from one second to another."""
 
     seen: ChangeNumber
     folder: FolderId
     settings: CalendarSettings
+    low: int
+    high: int
+    spans: Sequence[tuple[Uid, int, int, bytes]]
 
 
 class FreeBusy:
@@ -103,6 +110,7 @@ class FreeBusy:
         self._kept: OrderedDict[_Key, _Known] = OrderedDict()
         self._kept_blocks = 0
         self._facts: OrderedDict[MailboxId, _Facts] = OrderedDict()
+        self._kept_spans = 0
 
     async def ask(
         self, principal: Principal, addresses: Sequence[str], start: datetime, end: datetime, interval_minutes: int = 30
@@ -152,16 +160,18 @@ class FreeBusy:
             account = resolved.account
             if account is None or account.mailbox is None:
                 raise Refusal(Reason.NO_SUCH_RECIPIENT, address)
-            mailbox = await self._store.mailbox(account.mailbox)
-            facts, look = await self._facts_of(mailbox, start, end)
+            facts = await self._holding(account.mailbox) or await self._look(account.mailbox, start, end)
             detail = await self.detail(principal, account, facts.folder)
             if detail is Detail.NOTHING:
                 raise Refusal(Reason.NOT_PERMITTED, f"{principal.address} may not see when {address} is busy")
             key = _Key(account.mailbox, start, end, detail, interval)
             known = self._kept.get(key)
             if known is None or known.seen != facts.seen:
-                spans = await mailbox.spans(facts.folder, *_searched(start, end)) if look is None else look.spans
-                made = await self._blocks(mailbox, facts.folder, spans, start, end, facts.settings.zone, detail)
+                low, high = _searched(start, end)
+                if not facts.low <= low < high <= facts.high:
+                    facts = await self._look(account.mailbox, start, end)
+                spans = [row for row in facts.spans if row[2] > low and row[1] < high]
+                made = await self._blocks(account.mailbox, facts.folder, spans, start, end, facts.settings.zone, detail)
                 known = _Known(facts.seen, made, merged(made, start, end, interval), facts.settings.working_hours)
                 self._keep(key, known)
             self._kept.move_to_end(key)
@@ -169,20 +179,35 @@ class FreeBusy:
             return Availability(address, refusal, Detail.NOTHING, (), no_data(start, end, interval), None)
         return Availability(address, None, detail, known.blocks, known.merged, known.hours)
 
-    async def _facts_of(self, mailbox: Mailbox, start: datetime, end: datetime) -> tuple[_Facts, CalendarLook | None]:
-        """What is known of a mailbox, and what was seen in the window if it had to be looked at."""
-        known = self._facts.get(mailbox.id)
-        if known is not None and known.seen == await mailbox.change_number():
-            return known, None
-        look = await mailbox.calendar(SETTINGS, *_searched(start, end))
-        known = self._facts[mailbox.id] = _Facts(look.seen, look.folder, settings_of(mailbox, look.settings))
-        if len(self._facts) > _KEPT:
-            self._facts.popitem(last=False)
-        return known, look
+    async def _holding(self, mailbox: MailboxId) -> _Facts | None:
+        """What is known of a mailbox, if it has not changed since."""
+        known = self._facts.get(mailbox)
+        if known is None or known.seen != await (await self._store.mailbox(mailbox)).change_number():
+            return None
+        return known
+
+    async def _look(self, mailbox: MailboxId, start: datetime, end: datetime) -> _Facts:
+        """At a window and somewhat around it."""
+        low, high = _searched(start, end)
+        low, high = low - _AROUND_S, high + _AROUND_S
+        look = await self._store.calendar(mailbox, SETTINGS, low, high)
+        facts = _Facts(look.seen, look.folder, settings_of(mailbox, look.settings), low, high, look.spans)
+        self._forget(mailbox)
+        many = len(facts.spans) > _MANY_SPANS
+        self._facts[mailbox] = facts._replace(low=0, high=0, spans=()) if many else facts
+        self._kept_spans += len(self._facts[mailbox].spans)
+        while len(self._facts) > _KEPT or self._kept_spans > _KEPT_SPANS:
+            self._forget(next(iter(self._facts)))
+        return facts
+
+    def _forget(self, mailbox: MailboxId) -> None:
+        known = self._facts.pop(mailbox, None)
+        if known is not None:
+            self._kept_spans -= len(known.spans)
 
     async def _blocks(
         self,
-        mailbox: Mailbox,
+        mailbox: MailboxId,
         folder: FolderId,
         spans: Sequence[tuple[Uid, int, int, bytes]],
         start: datetime,
@@ -194,7 +219,7 @@ class FreeBusy:
         found = [] if kept_whole else times(spans, start, end, zone)
         wanted = ranges.merged((row[0], row[0]) for row in spans if kept_whole or not row[3])
         if wanted:
-            async for rows in mailbox.items(folder, _COLUMNS, wanted):
+            async for rows in (await self._store.mailbox(mailbox)).items(folder, _COLUMNS, wanted):
                 items = [
                     from_properties(stored or b"", brief=True) for kind, stored in rows if kind == ItemClass.APPOINTMENT
                 ]

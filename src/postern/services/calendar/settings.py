@@ -12,7 +12,7 @@ import msgspec
 
 from postern.directory.interface import Account, RecipientKind
 from postern.model.calendar.zones import UTC_ZONE, Zone
-from postern.model.ids import ChangeNumber
+from postern.model.ids import ChangeNumber, MailboxId
 from postern.model.refusal import Reason, Refusal
 from postern.model.sync import Setting
 from postern.services.calendar.booking import Automation, BookingPolicy
@@ -83,10 +83,10 @@ def policy_of(settings: CalendarSettings, account: Account) -> BookingPolicy:
 
 async def load_settings(mailbox: Mailbox) -> CalendarSettings:
     """A mailbox's; cheap: one seek."""
-    return settings_of(mailbox, await mailbox.settings(KIND))
+    return settings_of(mailbox.id, await mailbox.settings(KIND))
 
 
-def settings_of(mailbox: Mailbox, stored: Sequence[Setting]) -> CalendarSettings:
+def settings_of(mailbox: MailboxId, stored: Sequence[Setting]) -> CalendarSettings:
     """What values of KIND say."""
     if not stored:
         return DEFAULTS
@@ -98,7 +98,7 @@ def settings_of(mailbox: Mailbox, stored: Sequence[Setting]) -> CalendarSettings
         try:
             found[setting.key] = msgspec.json.decode(setting.value, type=kind)
         except (msgspec.DecodeError, ValueError) as problem:
-            _log.warning("calendar setting %s of mailbox %s can not be read: %s", setting.key, mailbox.id, problem)
+            _log.warning("calendar setting %s of mailbox %s can not be read: %s", setting.key, mailbox, problem)
     return CalendarSettings(**found)
 
 
@@ -122,7 +122,7 @@ async def replace_delegates(
     for _attempt in range(_MOST_ATTEMPTS):
         stored = await mailbox.settings(KIND)
         since = next((one.changed for one in stored if one.key == _DELEGATES), ChangeNumber(0))
-        wanted = tuple(await change(settings_of(mailbox, stored).delegates))
+        wanted = tuple(await change(settings_of(mailbox.id, stored).delegates))
         try:
             await mailbox.set_settings(KIND, {_DELEGATES: msgspec.json.encode(wanted)}, since)
         except Refusal as refusal:

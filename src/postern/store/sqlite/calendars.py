@@ -15,7 +15,7 @@ from postern.store.sqlite.selection import uid_validity
 _CALENDAR = (
     "SELECT f.id, c.changed FROM folders f CROSS JOIN counters c ON c.id = 0 WHERE f.special = ? AND f.special != ''"
 )
-_SPANS = (
+SPANS = (
     "SELECT uid, starts_at, ends_at, busy FROM spans INDEXED BY spans_time"
     " WHERE folder = ? AND ends_at > ? AND starts_at < ? LIMIT ?"
 )
@@ -37,7 +37,7 @@ def spans(
 ) -> list[tuple[Uid, int, int, bytes]]:
     """UID and span of what meets [starts_at, ends_at), at most so many. Raises Refusal(NO_SUCH_FOLDER)."""
     uid_validity(db, folder)
-    return rows(db, _SPANS, (folder, starts_at, ends_at, limit))
+    return rows(db, SPANS, (folder, starts_at, ends_at, limit))
 
 
 def look(db: apsw.Connection, kind: str, starts_at: int, ends_at: int, limit: int) -> CalendarLook:
@@ -49,5 +49,5 @@ def look(db: apsw.Connection, kind: str, starts_at: int, ends_at: int, limit: in
     if not found:
         raise Refusal(Reason.NO_SUCH_FOLDER, SpecialUse.CALENDAR.value)
     ((folder, seen),) = found
-    met = rows(db, _SPANS, (folder, starts_at, ends_at, limit))
+    met = rows(db, SPANS, (folder, starts_at, ends_at, limit))
     return CalendarLook(seen, folder, beside.settings(db, kind), met)

@@ -189,8 +189,11 @@ def _replace(txn: Txn, delivery: Delivery) -> Delivered:
     return Delivered(placement._replace(item=old.item))
 
 
-def _supersede(txn: Txn, delivery: Delivery) -> Delivered:
-    """Put an item where its folder is and take another one away: only what it is larger by needs room."""
+def _supersede(txn: Txn, delivery: Delivery, others: int) -> Delivered:
+    """Put an item where its folder is and take another one away: only what it is larger by needs room.
+
+    `others`: items that this batch brings besides and that are not counted yet.
+    """
     assert delivery.supersedes is not None
     if txn.execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall():
         return Delivered(None)
@@ -205,7 +208,7 @@ def _supersede(txn: Txn, delivery: Delivery) -> Delivered:
         if txn.no_receive_bytes is not None and held + wanted > txn.no_receive_bytes:
             return Delivered(None, Refusal(Reason.OVER_QUOTA, f"{held} + {wanted} > {txn.no_receive_bytes} octets"))
         try:
-            txn.need_room(1 - counted)
+            txn.need_room(others + 1 - counted)
         except Refusal as refusal:
             return Delivered(None, refusal)
     txn.execute(_APPLY, delivery.key)
@@ -232,7 +235,7 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
     for delivery in batch:
         item = delivery.item
         if delivery.supersedes is not None:
-            results.append(_supersede(txn, delivery))
+            results.append(_supersede(txn, delivery, sum(one.messages for one in fillings.values())))
             continue
         limit = txn.no_receive_bytes
         if (

@@ -15,12 +15,15 @@ from postern.model.ids import MailboxId
 from postern.model.items import Quota
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
+from postern.model.sync import CalendarLook
 from postern.store.interface import Blobs, Bus, Delivered, Delivery, ReadDocument
 from postern.store.sqlite import care, upkeep, verifying
+from postern.store.sqlite.alone import Alone
 from postern.store.sqlite.care import Compacted, Repaired
 from postern.store.sqlite.connection import refusal, sync_wal
 from postern.store.sqlite.host import MAX_OPEN, Host
 from postern.store.sqlite.mailbox import SqliteMailbox
+from postern.store.sqlite.mailbox_items import FEW_SPANS
 from postern.store.sqlite.repairing import Rerender
 from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
 from postern.store.sqlite.schema import UnknownLayout
@@ -73,6 +76,7 @@ class SqliteStore:
         self._host.max_items = max_items
         self._host.searched = Connections(self._host)
         self._mailboxes: dict[MailboxId, SqliteMailbox] = {}
+        self._alone = Alone()
         self._retired: list[int] = []
 
     async def start(self) -> None:
@@ -127,6 +131,19 @@ class SqliteStore:
                 await found.begin_use()
             found = self._mailboxes.setdefault(mailbox, found)
         return found
+
+    async def calendar(self, mailbox: MailboxId, kind: str, starts_at: int, ends_at: int) -> CalendarLook:
+        """`Mailbox.calendar`; a file that is closed stays closed. Raises Refusal as `mailbox`, NO_SUCH_FOLDER."""
+        path, host = self.path(mailbox), self._host
+        seen = None
+        if host.broken is None and not host.is_open(path):
+            seen = self._alone.calendar(path, kind, starts_at, ends_at, FEW_SPANS)
+        if seen is None or seen.epoch != host.epoch:
+            return await (await self.mailbox(mailbox)).calendar(kind, starts_at, ends_at)
+        if mailbox not in self._mailboxes:
+            self._mailboxes[mailbox] = SqliteMailbox(host, mailbox, path, seen.slot)
+        self._mailboxes[mailbox].told(seen.look.seen)
+        return seen.look
 
     async def _made_now(self, mailbox: MailboxId) -> bool:
         """Make a mailbox that is to be there from its first use on; whether it is such a one."""
@@ -268,6 +285,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Release files and threads; nothing is lost without it."""
+        self._alone.close()
         await self._host.close()
         self._mailboxes.clear()
 

@@ -32,7 +32,10 @@ UNUSED_S = 15.0
 is a good part of an idle server's memory. To open it again costs half a millisecond of CPU to one."""
 CLOSED_TOGETHER = 16
 """In one go, which takes 2 ms; then the C library is asked to give back what they took, which keeps others from
-allocating for 1 ms, but for 15 ms after 200 files."""
+allocating for 1 ms, but for 15 ms after 200 files. It is asked once more when there is little to do: after work
+on a few large mailboxes nothing is closed in such numbers, and threads have freed what only they would use again."""
+QUIET_USES = 100
+"""Fewer uses of files and threads from one look to the next are little."""
 EVICTED_LOG_PAGES = 256
 """A file that is closed with more than this in its log is checkpointed: opening reads the whole log."""
 BUSY_LIMIT_S = 10.0
@@ -90,6 +93,10 @@ class Host:
         self._unused: set[Path] = set()
         """Files open at the last look that have not been used since."""
         self._looking: asyncio.TimerHandle | None = None
+        self._uses = 0
+        """Since the last look."""
+        self._kept_memory = False
+        """Whether something was done since the C library was last asked for its memory."""
         self._pages: dict[Path, int] = {}
         self._due_at: dict[Path, int] = {}
         self._running: set[Path] = set()
@@ -104,6 +111,7 @@ class Host:
 
     def database(self, path: Path) -> apsw.Connection:
         """The open file, opened if need be. Raises apsw.Error, UnknownLayout, DurabilityLost."""
+        self._uses += 1
         db = self._open.get(path)
         if db is not None:
             self._open.move_to_end(path)
@@ -115,10 +123,13 @@ class Host:
         self._open[path] = db
         while len(self._open) > self._max_open:
             self.forget(next(iter(self._open)))
-        if self._looking is None:
+        self._look_later()
+        return db
+
+    def _look_later(self) -> None:
+        if self._looking is None and not self.closing:
             with contextlib.suppress(RuntimeError):  # without a loop nobody is idle
                 self._looking = asyncio.get_running_loop().call_later(UNUSED_S, self._look)
-        return db
 
     def _look(self) -> None:
         self._looking = None
@@ -128,13 +139,23 @@ class Host:
         """Close what nobody has used since the last look, some at a time."""
         while self._unused:
             closed = sum(self.forget(self._unused.pop()) for _ in range(min(CLOSED_TOGETHER, len(self._unused))))
-            if closed == CLOSED_TOGETHER and _trim is not None and self.broken is None:
-                await self.in_thread(partial(_trim, 0))
+            if closed == CLOSED_TOGETHER:
+                await self._give_back()
             else:
                 await asyncio.sleep(0)
         self._unused.update(self._open)
-        if self._open and not self.closing:
-            self._looking = asyncio.get_running_loop().call_later(UNUSED_S, self._look)
+        self._kept_memory |= self._uses > 0
+        quiet, self._uses = self._uses < QUIET_USES, 0
+        if quiet and self._kept_memory:
+            self._kept_memory = False
+            await self._give_back()
+        if self._open or self._kept_memory:
+            self._look_later()
+
+    async def _give_back(self) -> None:
+        """Ask the C library for the memory that it keeps for the next time."""
+        if _trim is not None and self.broken is None:
+            await asyncio.get_running_loop().run_in_executor(self._pool(), partial(_trim, 0))
 
     def _connect(self, path: Path, busy_ms: int = 0) -> apsw.Connection:
         db = connect(path, busy_ms=busy_ms)
@@ -156,6 +177,10 @@ class Host:
             self.checkpoint_soon(path)
         return True
 
+    def is_open(self, path: Path) -> bool:
+        """Whether the loop has the file open."""
+        return path in self._open
+
     def open_files(self) -> int:
         """How many files are open."""
         return len(self._open)
@@ -166,13 +191,18 @@ class Host:
         """Run something that blocks. Raises what it raises; a lost sync also stops all further writes."""
         if self.broken is not None:
             raise self.broken
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(4, "store")
+        self._uses += 1
+        self._look_later()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await asyncio.get_running_loop().run_in_executor(self._pool(), work)
         except DurabilityLost as error:
             self._lose(error)
             raise
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(4, "store")
+        return self._threads
 
     def _lose(self, error: DurabilityLost) -> None:
         """Nothing is written from now on: pages whose sync failed may be gone, and a second sync would not say so."""

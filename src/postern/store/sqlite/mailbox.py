@@ -63,11 +63,12 @@ PURGE_SLICE = 2000
 class SqliteMailbox(ItemMethods, ConversationMethods):
     """Implements store.interface.Mailbox; one object a mailbox and process."""
 
-    def __init__(self, host: Host, mailbox: MailboxId, path: Path) -> None:
+    def __init__(self, host: Host, mailbox: MailboxId, path: Path, slot: int = 0) -> None:
+        """`slot`: the bus slot, if the file has been looked at already; else `begin_use` comes first."""
         self.id = mailbox
         self.path = path
         self._host = host
-        self._slot = 0
+        self._slot = slot
         self._written = 0
         self._synced = 0
         self._syncing: asyncio.Task[None] | None = None
@@ -283,9 +284,9 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
     async def change_number(self) -> ChangeNumber:
         """The last change number, from shared memory when it is known there."""
         current = self._host.bus.current(self._slot)
-        return ChangeNumber(current) if current else self._told(await self.consult(reading.change_number))
+        return ChangeNumber(current) if current else self.told(await self.consult(reading.change_number))
 
-    def _told(self, number: ChangeNumber) -> ChangeNumber:
+    def told(self, number: ChangeNumber) -> ChangeNumber:
         """Others need not open the file to learn that nothing has changed since; a lower number changes nothing."""
         if number > self._host.bus.current(self._slot):
             self._host.bus.publish(self._slot, number)
@@ -297,7 +298,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         found = await self.consult(partial(reading.snapshot, work=partial(look, limit=FEW_SPANS)))
         if len(found.spans) >= FEW_SPANS:
             found = await self.read_in_thread(partial(reading.snapshot, work=partial(look, limit=MAX_SPANS)))
-        self._told(found.seen)
+        self.told(found.seen)
         return found
 
     async def keywords(self) -> dict[int, str]:

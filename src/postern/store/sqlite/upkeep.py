@@ -44,7 +44,7 @@ def restart_log(path: Path) -> None:
 
     The first frame of a restarted log costs a sync: it is written here, where that stalls nobody's loop.
     """
-    db = connect(path)
+    db = connect(path, busy_ms=BUSY_MS)
     try:
         # SQLite's own handler sleeps for up to 100 ms, in which a busy mailbox's log grows by thousands of pages
         db.set_busy_handler(_poll)
@@ -111,7 +111,7 @@ def _create(path: Path, mailbox: MailboxId, slot: int, quota: Quota, epoch: int,
         os.link(making, path)  # unlike a rename it never replaces what another process has made meanwhile
     finally:
         making.unlink()
-    db = connect(path)
+    db = connect(path, busy_ms=BUSY_MS)  # somebody may look at it already
     try:
         db.execute(_TOUCH)  # makes the log and syncs its header here, not at the first delivery
     finally:

@@ -68,16 +68,16 @@ BAD = {
     "entities that grow": (OOXML, made.archive({"word/document.xml": made.LAUGHS})),
     "entities from outside": (OOXML, made.archive({"word/document.xml": made.OUTSIDE})),
     "a document type in odf": (ODF, made.archive({"content.xml": made.LAUGHS})),
-    "zip bomb": (OOXML, made.zip_bomb(200)),
     "deep": (OOXML, made.archive({"word/document.xml": b"<a>" * 5000})),
     "another compression": (OOXML, made.archive({"word/document.xml": b"<a/>"}, method=zipfile.ZIP_LZMA)),
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", [*BAD, "zip bomb"])
 def test_bad_documents_are_refused(name: str) -> None:
+    kind, data = BAD.get(name) or (OOXML, made.zip_bomb(200))
     with pytest.raises(UnreadableError):
-        read(*BAD[name])
+        read(kind, data)
 
 
 def test_an_archive_that_lies_about_sizes_is_refused() -> None:

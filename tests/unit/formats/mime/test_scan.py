@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from postern.formats.mime.body import body
 from postern.formats.mime.parts import PartMap
 from postern.formats.mime.scan import new_item, scan
-from postern.formats.mime.structure import MAX_LEVELS, MAX_PARTS
+from postern.formats.mime.structure import COUNTED_QUICKLY_BYTES, MAX_LEVELS, MAX_PARTS
 from postern.model.ids import BlobRef
 from postern.model.items import HEADER_LIMIT_BYTES
 
@@ -242,6 +242,15 @@ def test_broken_and_empty_messages(content: bytes, structure: bytes) -> None:
 
 def test_an_inner_boundary_that_begins_like_the_outer_one_is_not_a_delimiter() -> None:
     assert len(PartMap.unpack(scan(MIXED).parts)) == 8
+
+
+@pytest.mark.parametrize("lines", [0, 1, COUNTED_QUICKLY_BYTES // 5, COUNTED_QUICKLY_BYTES])
+def test_lines_of_text_are_counted(lines: int) -> None:
+    part = b"--x\r\n\r\n" + b"abc\r\n" * lines
+    structure = scan(
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + part + b"\r\n" + part + b"\r\n--x--"
+    ).bodystructure
+    assert structure.count(b'"7bit" %d %d ' % (5 * lines, lines)) == 2
 
 
 def test_header_above_the_limit_is_left_out() -> None:

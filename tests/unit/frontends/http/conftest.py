@@ -178,7 +178,7 @@ class World:
             await self.parts.directory.put_derived_keys(account.id, keys)
 
     def context(self, *, certificate: bool = False) -> ssl.SSLContext:
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.authority.configure_trust(context)
         if certificate:
             self.authority.issue_cert("anna@example.org").configure_cert(context)

@@ -11,6 +11,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imap_world import MESSAGE, Client, FakeAuthentication, FixedEntropy, MemoryStream
@@ -175,6 +176,7 @@ _ACT = st.tuples(
 )
 
 
+@pytest.mark.slow(20)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(_ACT, min_size=1, max_size=8), min_size=1, max_size=6))
 def test_all_sessions_agree(rounds):

@@ -46,7 +46,7 @@ async def test_imaplib(tmp_path):
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     context = server_context(tmp_path / "cert.pem", tmp_path / "key.pem")
-    trusted = ssl.create_default_context()
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(trusted)
     frontend = ImapFrontend(
         ImapSettings(), FakeMailboxes(FakeMailbox()), FakeAuthentication(), FixedEntropy(), lambda: context

@@ -172,7 +172,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, 
     for chain in issued.cert_chain_pems:
         chain.write_to_path(certificate, append=True)
     issued.private_key_pem.write_to_path(key)
-    trust = ssl.create_default_context()
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(trust)
     return certificate, key, trust
 

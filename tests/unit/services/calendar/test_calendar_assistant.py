@@ -17,7 +17,7 @@ from postern.model.envelope import Envelope, Recipient
 from postern.model.items import SpecialUse
 from postern.model.refusal import Reason
 from postern.model.rights import ROLES
-from postern.services.calendar import imip
+from postern.services.calendar import availability, imip
 from postern.services.calendar.agenda import TO_ALL
 from postern.services.calendar.availability import FreeBusy
 from postern.services.calendar.booking import Automation, BookingPolicy
@@ -27,6 +27,7 @@ from postern.services.calendar.outgoing import Method, Outgoing
 from postern.services.calendar.settings import load_settings, replace_delegates
 from postern.services.item_access import Disposal
 from postern.store.interface import FlagChange, ItemUpdate
+from postern.store.sqlite.alone import Alone
 from postern.store.sqlite.engine import SqliteStore
 from unit.services.calendar.agenda_world import World, at
 
@@ -271,30 +272,56 @@ async def test_free_busy_follows_what_another_worker_writes(world):
     await other.close()
 
 
-async def test_an_answer_that_still_holds_opens_no_file(world):
+async def test_an_answer_that_still_holds_opens_no_file(world, monkeypatch):
     boris = await world.principal("boris")
     anna = await world.agenda("anna")
     await anna.create(Appointment(uid="", start=at(1, 9), end=at(1, 10)))
+    await anna.create(Appointment(uid="", start=at(3, 9), end=at(3, 10)))
     await world.store.close()
     numbers = world.store._host.bus.numbers
     numbers.clear()  # a server that has just started
     store = SqliteStore(world.place, world.store.blobs, world.store._host.bus, world.clock, 1, reserve_bytes=0)
     service = FreeBusy(store, world.directory)
+    looks = []
+    closed = Alone.calendar
+    monkeypatch.setattr(Alone, "calendar", lambda *asked: looks.append(closed(*asked)) or looks[-1])
 
-    async def asked():
-        return (await service.ask(boris, ["anna@example.org"], at(1, 8), at(1, 12), 60))[0].merged
+    async def asked(day=1):
+        return (await service.ask(boris, ["anna@example.org"], at(day, 8), at(day, 12), 60))[0].merged
 
-    assert await asked() == "0200" and store._host.open_files() == 1
-    mailbox = (await world.principal("anna")).mailbox
-    store._host.forget(store.path(mailbox))
-    assert await asked() == "0200" and store._host.open_files() == 0
+    assert await asked() == "0200" and len(looks) == 1
+    assert await asked() == "0200" and await asked(3) == "0200" and len(looks) == 1  # days beyond are known too
     other = SqliteStore(world.place, store.blobs, store._host.bus, world.clock, 1, reserve_bytes=0)
+    mailbox = (await world.principal("anna")).mailbox
     there = await other.mailbox(mailbox)
     look = await there.calendar("calendar", 0, 1 << 40)
     await there.expunge(look.folder, [(row[0], row[0]) for row in look.spans], only_deleted=False)
-    assert await asked() == "0000" and store._host.open_files() == 1
+    other._host.forget(other.path(mailbox))
+    assert await asked(3) == "0000" and await asked() == "0000" and len(looks) == 2
+    assert await asked(20) == "0000" and len(looks) == 3
+    assert None not in looks and store._host.open_files() == 0
     await other.close()
     await store.close()
+
+
+async def test_spans_are_remembered_within_a_limit(world, monkeypatch):
+    boris = await world.principal("boris")
+    for name in ("anna", "boris"):
+        for day in (1, 2, 3):
+            await (await world.agenda(name)).create(Appointment(uid="", start=at(day, 9), end=at(day, 10)))
+    monkeypatch.setattr(availability, "_KEPT_SPANS", 5)
+    service = FreeBusy(world.store, world.directory)
+
+    async def asked(*names, day=1):
+        found = await service.ask(boris, [f"{name}@example.org" for name in names], at(day, 8), at(day, 12), 60)
+        return [each.merged for each in found]
+
+    assert await asked("anna", "boris") == ["0200", "0200"]
+    assert [(len(known.spans), service._kept_spans) for known in service._facts.values()] == [(3, 3)]
+    monkeypatch.setattr(availability, "_MANY_SPANS", 2)
+    service = FreeBusy(world.store, world.directory)
+    assert await asked("anna", "boris") == ["0200", "0200"] and service._kept_spans == 0
+    assert await asked("boris", "anna", day=2) == ["0200", "0200"] and len(service._facts) == 2
 
 
 async def test_items_of_which_nothing_is_kept_are_read(world):

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 16
 """In a process; each takes up to six descriptors and 4 MiB of cache."""
-KEPT_S = 60.0
+KEPT_S = 15.0
+"""To twice as long: what they have mapped of a large mailbox and its search file is tens of megabytes."""
 
 _Files = tuple[int, ...]
 

@@ -249,8 +249,8 @@ async def test_a_replacement_in_a_full_mailbox_is_replayed_to_the_same_result(wo
         finally:
             failpoints.configure({})
         assert await numbers(worker, ANNA) == [2]
-    worker.failures.clear()
     await worker.die()
+    worker.failures.clear()
     again = Worker(tmp_path, epoch=2)
     again.flow.start()
     assert await again.flow.replay(worker.journal.id) >= 1

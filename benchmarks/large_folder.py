@@ -70,6 +70,9 @@ class Everything:
     async def mailboxes(self, principal: Principal) -> list[tuple[str, MailboxId, int]]:
         return [("large", LARGE, 1), ("small", SMALL, 2)]
 
+    async def inherit(self, mailbox: object, parent: object, folder: object) -> None:
+        pass
+
 
 class Users:
     """`large` and `small`, any password."""

@@ -171,6 +171,11 @@ class Table:
         if rights is not None:
             self.rows[owner, folder, grantee] = rights
 
+    async def inherit_folder_rights(self, owner, parent, folder):
+        for (o, f, who), rights in list(self.rows.items()):
+            if (o, f) == (owner, parent):
+                self.rows[owner, folder, who] = rights
+
     async def public_folders(self):
         return next((a for a in self.accounts.values() if a.kind is RecipientKind.PUBLIC), None)
 

@@ -180,7 +180,16 @@ def verify(  # noqa: D103
                 count=checked.set_aside,
             )
         ]
-    say(text, facts, [*checked.trouble, *lost, *advice], json=json)
+    nothing = []
+    if not checked.snapshots:
+        nothing = [
+            _(
+                "There is no backup in {repository}, so nothing can be restored from it: make one with"
+                " `postern backup run`, and look whether this is the right directory and its disk is mounted.",
+                repository=repository,
+            )
+        ]
+    say(text, facts, [*checked.trouble, *lost, *advice, *nothing], json=json)
 
 
 @app.command(

@@ -195,14 +195,24 @@ def retry(  # noqa: D103
 ) -> None:
     chosen = _selection(ids, sender, recipient, domain, everything)
 
-    async def work() -> tuple[list[str], int]:
+    async def work() -> tuple[list[str], int, int]:
         async with _open(config) as parts:
             admin = _admin(parts)
-            return await _unknown(admin, ids), await admin.retry(chosen)
+            return await _unknown(admin, ids), await admin.retry(chosen), await admin.count_suspended(chosen)
 
-    unknown, count = run(work)
-    done(_("Tried now: {count} recipients.", count=count), {"recipients": count}, json=json)
+    unknown, count, suspended = run(work)
+    facts = {"recipients": count, "suspended": suspended}
+    done(_("Tried now: {count} recipients.", count=count), facts, json=json)
+    if suspended:
+        hint = _(
+            "{count} recipients are suspended and are not tried:"
+            " `postern queue resume` with the same words tries them.",
+            count=suspended,
+        )
+        sys.stderr.write(f"postern: {hint}\n")
     _complain(unknown)
+    if suspended and not count:
+        raise SystemExit(1)
 
 
 @app.command(help=_("Try no more until resumed.\n\nExample: postern queue suspend --domain example.net"))

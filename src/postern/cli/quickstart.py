@@ -23,7 +23,7 @@ from postern.config.settings import Settings
 from postern.directory.interface import Domain, NewAccount
 from postern.directory.passwords import new_credentials
 from postern.formats import dkim, issuing
-from postern.model.addresses import check, normalise_domain, split
+from postern.model.addresses import check, normalise_domain, split, unicode_domain
 from postern.model.refusal import Refusal
 from postern.net.clock import SystemClock, SystemEntropy
 
@@ -229,9 +229,9 @@ def hand_over(data: Path, config: Path, user: str) -> bool:
 def explain(facts: dict[str, Any]) -> str:
     """What a person does next."""
     lines = [
-        _("The organisation {domain} is ready to start.", **facts),
+        _("The organisation {domain} is ready to start.", domain=with_unicode(facts["domain"])),
         "",
-        _("  Administrator   {address}", **facts),
+        _("  Administrator   {address}", address=with_unicode(facts["address"])),
         _("  Password        {password}   (shown this once)", **facts),
         _("  Settings        {config}", **facts),
         _("  State           {data}", **facts),
@@ -260,7 +260,7 @@ def explain(facts: dict[str, Any]) -> str:
         "",
         _(
             "   Ask your provider for a PTR record (reverse DNS): the server's address must lead to {hostname}.",
-            **facts,
+            hostname=with_unicode(facts["hostname"]),
         ),
         "",
         _("2. Start it:"),
@@ -271,6 +271,20 @@ def explain(facts: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def with_unicode(name: str) -> str:
+    """A domain or an address; where it has A-labels, what they mean beside it, if the terminal can write that."""
+    local, domain = split(name) if "@" in name else ("", name)
+    shown = unicode_domain(domain)
+    if shown == domain:
+        return name
+    meant = f"{local}@{shown}" if local else shown
+    try:
+        meant.encode(sys.stdout.encoding or "ascii")
+    except UnicodeError:
+        return name
+    return f"{name} ({meant})"
 
 
 def commands(facts: dict[str, Any]) -> list[str]:

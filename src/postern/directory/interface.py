@@ -212,6 +212,10 @@ class Directory(AddressBook, Administration, LifeCycle, Safeguarding, Servers, S
         """The table of a recipient as granted."""
         ...
 
+    async def inherit_folder_rights(self, owner: MailboxId, parent: int, folder: int) -> None:
+        """Give a new folder the rows that its parent has. Raises Refusal(NO_SUCH_RECIPIENT)."""
+        ...
+
     async def set_folder_rights(self, owner: MailboxId, folder: int, grantee: str, rights: FolderRight | None) -> None:
         """Set a row; None removes it. `grantee` may be `default` or `anonymous`."""
         ...

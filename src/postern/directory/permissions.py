@@ -222,6 +222,18 @@ class PermissionTables(DirectoryFile):
             raise Refusal(Reason.NOT_SUPPORTED, f"{address} is a dynamic group: rights are given to static ones")
         return number
 
+    async def inherit_folder_rights(self, owner: MailboxId, parent: int, folder: int) -> None:
+        """Give a new folder the rows that its parent has. Raises Refusal(NO_SUCH_RECIPIENT)."""
+        if not any(row.folder == parent for row in await self.folder_permissions(owner)):
+            return
+        with self._writing():
+            self._db.execute(
+                "INSERT OR REPLACE INTO folder_permissions (owner, folder, grantee, rights)"
+                " SELECT owner, ?, grantee, rights FROM folder_permissions WHERE owner = ? AND folder = ?",
+                (folder, self._owner_id(owner), parent),
+            )
+            self._next_generation("rights")
+
     async def set_folder_rights(self, owner: MailboxId, folder: int, grantee: str, rights: FolderRight | None) -> None:
         """Set a row; None removes it. Raises Refusal(NO_SUCH_RECIPIENT)."""
         with self._writing():

@@ -33,6 +33,15 @@ def normalise_domain(domain: str) -> str:
     return name
 
 
+def unicode_domain(domain: str) -> str:
+    """A domain as people write it: A-labels that come from U-labels (RFC 5890) are those again; others stay."""
+    try:
+        name = domain.encode("ascii").decode("idna")
+        return name if name.isprintable() and normalise_domain(name) == domain else domain
+    except (UnicodeError, Refusal):
+        return domain
+
+
 def normalise_local(local: str) -> str:
     """NFC, lower case, needless quotes gone. Deviates from RFC 5321 2.4 as every large system does: case is ignored."""
     if len(local) > 1 and local[0] == '"' and local[-1] == '"':

@@ -277,6 +277,7 @@ class Worker:
             await asyncio.sleep(UPKEEP_EVERY_S)
             parts.blobs.trim()
             if self._index == 0:
+                await parts.store.set_room_aside()
                 await self._replay_orphans(parts)
 
     # --- metrics

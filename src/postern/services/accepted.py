@@ -36,6 +36,8 @@ class Beside(NamedTuple):
     replaces: Replaced | None = None
     """The item whose body it is from now on; the folder is that item's."""
     item_class: int = 0
+    supersedes: tuple[FolderId, Uid] | None = None
+    """The message that goes when this one comes (RFC 8508)."""
 
 
 NOTHING_BESIDE = Beside()

@@ -166,6 +166,21 @@ class DelegateAccess(MailboxAccess):
         beside = Beside(pack(self.signature()))
         return await self.mailflow.append(self.id, folder, content, flags, keywords, received_at, beside)
 
+    async def supersede(
+        self,
+        old: tuple[FolderId, Uid],
+        folder: FolderId,
+        content: bytes,
+        flags: int,
+        keywords: tuple[str, ...],
+        received_at: int | None,
+    ) -> Placement:
+        """Put a message into a folder and remove another one, in one commit."""
+        await self.need(FolderRight.CREATE, folder)
+        await self.need_items(FolderRight.DELETE_ANY, old[0], ((old[1], old[1]),))
+        beside = Beside(pack(self.signature()), supersedes=old)
+        return await self.mailflow.append(self.id, folder, content, flags, keywords, received_at, beside)
+
     async def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
     ) -> FlagResult:
@@ -205,9 +220,9 @@ class DelegateAccess(MailboxAccess):
         folder_class: FolderClass = FolderClass.MAIL,
         special: SpecialUse = SpecialUse.NONE,
     ) -> Folder:
-        """Make a folder."""
+        """Make a folder, open to whom its parent is."""
         await self.need(FolderRight.CREATE_SUBFOLDER, parent)
-        return await self._mailbox.create_folder(parent, name, folder_class, special)
+        return await super().create_folder(parent, name, folder_class, special)
 
     async def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> None:
         """Rename or move a folder."""

@@ -250,8 +250,8 @@ async def append_delivery(
         await scan_content(content), ref, len(content), b"", header.received_at, header.flags, header.keywords
     )
     if header.beside != NOTHING_BESIDE:
-        properties, _, item_class = header.beside
-        item = msgspec.structs.replace(item, properties=properties, item_class=ItemClass(item_class))
+        beside = header.beside
+        item = msgspec.structs.replace(item, properties=beside.properties, item_class=ItemClass(beside.item_class))
     uid = known.given if known else None
     return Delivery(
         header.mailbox,
@@ -262,4 +262,5 @@ async def append_delivery(
         # what a client was told is there has to be there, whatever the quota is by now
         ignore_quota=uid is not None,
         replaces=header.beside.replaces,
+        supersedes=header.beside.supersedes,
     )

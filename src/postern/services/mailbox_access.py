@@ -68,6 +68,8 @@ class MailboxAccess:
         self._bus = bus
         self._slot = slot
         self.mailflow = mailflow
+        self.inherit: Callable[[MailboxId, FolderId, FolderId], Awaitable[None]] | None = None
+        """services.permissions.Permissions.inherit; None: a new folder is open as its mailbox is."""
 
     async def need(self, right: FolderRight, folder: FolderId | None) -> None:
         """Refuses who lacks a right on a folder (None: the root). Raises Refusal(NO_SUCH_FOLDER, NOT_PERMITTED)."""
@@ -177,6 +179,18 @@ class MailboxAccess:
         """Put a message into a folder; durable on return."""
         return self.mailflow.append(self.id, folder, content, flags, keywords, received_at)
 
+    def supersede(
+        self,
+        old: tuple[FolderId, Uid],
+        folder: FolderId,
+        content: bytes,
+        flags: int,
+        keywords: tuple[str, ...],
+        received_at: int | None,
+    ) -> Reply[Placement]:
+        """Put a message into a folder and remove another one, in one commit. Raises Refusal(NO_SUCH_ITEM)."""
+        return self.mailflow.append(self.id, folder, content, flags, keywords, received_at, Beside(supersedes=old))
+
     def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None
     ) -> Reply[FlagResult]:
@@ -195,15 +209,23 @@ class MailboxAccess:
         """Remove items into Recoverable Items."""
         return self._mailbox.expunge(folder, ranges, only_deleted=only_deleted)
 
-    def create_folder(
+    async def create_folder(
         self,
         parent: FolderId | None,
         name: str,
         folder_class: FolderClass = FolderClass.MAIL,
         special: SpecialUse = SpecialUse.NONE,
-    ) -> Reply[Folder]:
-        """Make a folder."""
-        return self._mailbox.create_folder(parent, name, folder_class, special)
+    ) -> Folder:
+        """Make a folder, open to whom its parent is."""
+        made = await self._mailbox.create_folder(parent, name, folder_class, special)
+        if parent is not None and self.inherit is not None:
+            try:
+                await self.inherit(self.id, parent, made.id)
+            except BaseException:
+                # else it would be open as the mailbox is, which may be wider
+                await self._mailbox.delete_folder(made.id)
+                raise
+        return made
 
     def rename_folder(self, folder: FolderId, parent: FolderId | None, name: str) -> Reply[None]:
         """Rename or move a folder."""

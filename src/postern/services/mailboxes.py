@@ -77,10 +77,12 @@ class Mailboxes:
                 self._sessions.opened(principal, owner)
             whole = MailboxAccess(opened, self._store, self._bus, slot, mailflow)
             whole.own_read_state = mailflow is not self._mailflow
+            whole.inherit = self._permissions.inherit
             return whole, opened
         access = DelegateAccess(opened, self._store, self._bus, slot, mailflow)
         access.principal, access.permissions = principal, self._permissions
         access.own_read_state = mailflow is not self._mailflow
+        access.inherit = self._permissions.inherit
         return access, opened
 
     async def _opened(self, principal: Principal, mailbox: MailboxId) -> tuple[Mailbox, Appender]:

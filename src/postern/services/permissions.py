@@ -172,6 +172,10 @@ class Permissions:
             rights = FolderRight(0)
         await self._directory.set_folder_rights(mailbox, folder, grantee, rights)
 
+    async def inherit(self, mailbox: MailboxId, parent: FolderId, folder: FolderId) -> None:
+        """A new folder is open to whom its parent is (as in Exchange; RFC 4314 3 leaves it to the server)."""
+        await self._directory.inherit_folder_rights(mailbox, parent, folder)
+
     async def _anonymous(self, mailbox: MailboxId, folder: FolderId) -> FolderRight:
         rows = {
             row.folder: row.rights

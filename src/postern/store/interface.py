@@ -146,6 +146,9 @@ class Delivery(NamedTuple):
     """Only in replay: the UID that a client was already told (APPENDUID)."""
     ignore_quota: bool = False
     replaces: Replaced | None = None
+    supersedes: tuple[FolderId, Uid] | None = None
+    """A message of this mailbox that goes to Recoverable Items in the same commit (RFC 8508), and so needs no room.
+    Refused with NO_SUCH_ITEM where it has gone already, unless `uid` says that a client was told otherwise."""
     sets_off: tuple[SetOff, ...] = ()
     """Goes into the mailbox's outbox in the same commit."""
     also: tuple[tuple[FolderId, NewItem], ...] = ()

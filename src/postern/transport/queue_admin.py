@@ -122,6 +122,14 @@ class QueueAdmin:
             "due_at=?, last_attempt=NULL", (self._clock.timestamp(),), "r.claimed_by='' AND r.suspended=0", selection
         )
 
+    async def count_suspended(self, selection: Selection) -> int:
+        """How many recipients `retry` passes over until `resume`."""
+        where, values = _where(selection)
+        statement = f"SELECT count(*) FROM recipient r JOIN message m ON m.id=r.message WHERE r.suspended=1 AND {where}"  # noqa: S608 - constants
+        ((count,),) = await self._file.read(lambda db: db.execute(statement, values).fetchall())
+        assert isinstance(count, int)
+        return count
+
     async def suspend(self, selection: Selection) -> int:
         """Try no more until resumed. A transfer that runs is finished."""
         return await self._update("suspended=1", (), "r.suspended=0", selection)

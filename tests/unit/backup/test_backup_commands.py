@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from postern.cli import language
 from postern.cli.backup_parts import repository_of
 from postern.cli.mailbox import create
 from postern.config.loading import load
@@ -187,6 +188,20 @@ def test_an_organisation_moves_to_an_empty_machine(config, postern, tmp_path):
     pruned = postern("backup", "prune", where, "--keep", "1", "--key-file", key, "--json")
     assert pruned.json["removed"] == []
     assert postern("backup", "prune", where, "--keep", "0", "--key-file", key).status == 2
+
+
+def test_a_repository_without_backups_is_no_sound_backup(config, postern, tmp_path):
+    where = tmp_path / "repository"
+    with repository_of(where, None, False, make=True):
+        pass
+    empty = postern("backup", "verify", str(where))
+    assert (empty.status, "no backup in" in empty.err, "postern backup run" in empty.err) == (1, True, True)
+    asked = postern("backup", "verify", str(where), "--json")
+    assert (asked.status, asked.json["snapshots"]) == (1, 0)
+    assert "нет ни одной копии" in postern("--lang", "ru", "backup", "verify", str(where)).err
+    language.use("en")
+    assert postern("backup", "run", str(where), "--config", str(config)).status == 0
+    assert postern("backup", "verify", str(where)).status == 0
 
 
 def mailbox_file(config, address=ANNA):

@@ -85,11 +85,25 @@ def test_suspend_resume_retry(admin):
     assert admin("queue", "suspend", "--domain", "far.example", "--json").json == {"recipients": 0}
     states = {r["address"]: r["state"] for m in admin("queue", "list", "--json").json for r in m["recipients"]}
     assert states["x@far.example"] == "suspended" and states["w@near.example"] == "waiting"
-    assert admin("queue", "retry", "--all", "--json").json == {"recipients": 1}
+    assert admin("queue", "retry", "--all", "--json").json == {"recipients": 1, "suspended": 3}
     assert admin("queue", "resume", admin.ids[1], "--json").json == {"recipients": 1}
     assert admin("queue", "resume", "--all", "--json").json == {"recipients": 2}
     events = [e["event"] for e in admin("trace", "--queue-id", admin.ids[1], "--json").json]
     assert events == ["RECEIVE", "SUSPEND", "RESUME"]
+
+
+def test_retry_of_suspended_mail_says_what_is_wanted(admin):
+    admin("queue", "suspend", "--domain", "far.example")
+    alone = admin("queue", "retry", admin.ids[0])
+    assert (alone.status, "2 recipients are suspended" in alone.err, "queue resume" in alone.err) == (1, True, True)
+    assert "Приостановлено" in admin("--lang", "ru", "queue", "retry", admin.ids[0]).err
+    language.use("en")
+    # what waits is tried, so the command has done something
+    some = admin("queue", "retry", "--all", "--json")
+    assert (some.status, some.json, "3 recipients" in some.err) == (0, {"recipients": 1, "suspended": 3}, True)
+    assert admin("queue", "retry", admin.ids[2]).err == ""
+    admin("queue", "resume", "--all")
+    assert (admin("queue", "retry", admin.ids[0]).status, admin("queue", "retry", admin.ids[0]).err) == (0, "")
 
 
 def test_remove_tells_the_sender_unless_silent(admin, tmp_path: Path):

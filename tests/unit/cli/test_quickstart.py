@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import stat
 import subprocess
 import tomllib
@@ -7,7 +8,7 @@ import tomllib
 import pytest
 from cryptography import x509
 
-from postern.cli import dns_records, language, systemd_unit
+from postern.cli import dns_records, language, quickstart, systemd_unit
 from postern.config.loading import load
 
 
@@ -78,6 +79,36 @@ def test_what_is_typed_lets_the_user_of_the_unit_read_the_settings(postern, tmp_
     assert " mailer\n" in done.out.partition("useradd")[2]
     assert "10.1.2.3: nobody outside" in done.out, "a private address in public records is worth a word"
     assert "remove" in postern("quickstart", "a@example.org", "--config", str(config)).err
+
+
+def test_a_domain_of_other_letters_is_shown_as_it_is_written(postern, tmp_path):
+    """DNS has A-labels, and nobody can read them."""
+    done = postern(
+        "quickstart", "админ@пример.рф", "--config", str(tmp_path / "c.toml"), "--data", str(tmp_path / "d"),
+        "--address", "192.0.2.7",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    for shown in (
+        "The organisation xn--e1afmkfd.xn--p1ai (пример.рф) is ready",
+        "админ@xn--e1afmkfd.xn--p1ai (админ@пример.рф)",
+        "must lead to mail.xn--e1afmkfd.xn--p1ai (mail.пример.рф).",
+        "(also in xn--e1afmkfd.xn--p1ai.zone beside",
+    ):
+        assert shown in done.out, shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a@example.org", "a@example.org"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example (bücher.example)"),
+        ("xn--zz", "xn--zz"),
+        ("xn--e1afmkfd.example", "xn--e1afmkfd.example"),  # the terminal has no such letters
+    ],
+)
+def test_letters_that_the_terminal_has(monkeypatch, name, shown):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "iso-8859-1"))
+    assert quickstart.with_unicode(name) == shown
 
 
 def test_mistakes_are_explained_in_russian(postern, tmp_path):

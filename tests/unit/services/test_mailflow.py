@@ -9,8 +9,10 @@ from postern.model.envelope import Envelope, Recipient
 from postern.model.ids import DeliveryKey
 from postern.model.items import Flag, Quota, SpecialUse
 from postern.model.refusal import Reason, Refusal
+from postern.services.accepted import AppendHeader, Beside, encode
 from postern.store import failpoints
 from postern.store.journal.marks import orphans
+from postern.store.journal.records import Kind
 
 ANNA, BORIS, CHEN = MAILBOXES
 
@@ -221,6 +223,42 @@ async def test_a_sender_that_goes_away_does_not_block_the_mark(worker):
     await asyncio.sleep(0)
     await worker.settled()
     assert await numbers(worker, ANNA) == [1]
+
+
+@pytest.mark.parametrize("place", ["journal.written", "append.applied", "append.assigned"])
+async def test_a_replacement_in_a_full_mailbox_is_replayed_to_the_same_result(worker, tmp_path, place):
+    """RFC 8508: wherever the crash comes, one message is there and the other gone."""
+    mailbox = await worker.store.mailbox(MAILBOXES[ANNA])
+    inbox = await mailbox.special(SpecialUse.INBOX)
+    old = await worker.flow.append(mailbox.id, inbox.id, content(1, 5000), 0, (), None)
+    await mailbox.set_quota(Quota(None, None, await mailbox.used_bytes()))
+    beside = Beside(supersedes=(inbox.id, old.uid))
+
+    def stop():
+        raise Stop
+
+    if place == "journal.written":
+        header = AppendHeader(mailbox.id, inbox.id, 0, (), 0, beside)
+        await worker.journal.append(Kind.APPEND, encode(header), content(2, 5000))
+        assert await numbers(worker, ANNA) == [1]
+    else:
+        failpoints.configure({place: stop})
+        try:
+            with pytest.raises(Stop):
+                await worker.flow.append(mailbox.id, inbox.id, content(2, 5000), 0, (), None, beside)
+        finally:
+            failpoints.configure({})
+        assert await numbers(worker, ANNA) == [2]
+    await worker.die()
+    worker.failures.clear()
+    again = Worker(tmp_path, epoch=2)
+    again.flow.start()
+    assert await again.flow.replay(worker.journal.id) >= 1
+    assert await numbers(again, ANNA) == [2]
+    kept = await (await again.store.mailbox(mailbox.id)).special(SpecialUse.RECOVERABLE)
+    assert kept.messages == 1
+    await again.close()
+    worker.flow = None
 
 
 async def test_a_clean_end_needs_no_replay(tmp_path):

@@ -37,6 +37,10 @@ class Rights:
     async def reach(self, principal: Principal, mailbox: MailboxId) -> int:
         return 1 if principal is BOB and mailbox == MAILBOX and (self.full or self.table) else 0
 
+    async def inherit(self, mailbox: MailboxId, parent: FolderId, folder: FolderId) -> None:
+        if parent in self.table:
+            self.table[folder] = self.table[parent]
+
     async def public(self, principal: Principal) -> None:
         return None
 

@@ -99,6 +99,49 @@ async def test_quota_refuses_what_does_not_fit(world: World, mailbox: Mailbox, i
     assert await mailbox.quota() == Quota(None, None, size + 10)
 
 
+async def test_what_supersedes_another_needs_room_for_what_it_is_larger_by(
+    world: World, mailbox: Mailbox, inbox: FolderId
+) -> None:
+    drafts = (await mailbox.special(SpecialUse.DRAFTS)).id
+    (first,) = await world.store.deliver([delivery(world.blobs, 1)])
+    assert first.placement is not None
+    old = (inbox, first.placement.uid)
+    size = await mailbox.used_bytes()
+    await mailbox.set_quota(Quota(None, None, size + 10))
+    longer = Delivery(MAILBOX, DeliveryKey(3, 1), item(world.blobs, message(2, "x" * size)), drafts, supersedes=old)
+    (refused,) = await world.store.deliver([longer])
+    assert isinstance(refused.refusal, Refusal)
+    assert refused.refusal.reason is Reason.OVER_QUOTA
+    assert [(await mailbox.folder(one)).messages for one in (inbox, drafts)] == [1, 0]
+    new = Delivery(MAILBOX, DeliveryKey(3, 2), item(world.blobs, message(2)), drafts, supersedes=old)
+    again, late = new._replace(key=DeliveryKey(3, 2)), new._replace(key=DeliveryKey(3, 3))
+    done, twice, gone = await world.store.deliver([new, again, late])
+    assert done.placement is not None
+    assert done.placement.folder == drafts
+    assert done.placement.item == done.placement.uid  # another message has another EMAILID
+    assert (twice.placement, twice.refusal) == (None, None)
+    assert isinstance(gone.refusal, Refusal)
+    assert gone.refusal.reason is Reason.NO_SUCH_ITEM
+    recoverable = (await mailbox.special(SpecialUse.RECOVERABLE)).id
+    assert [(await mailbox.folder(one)).messages for one in (inbox, drafts, recoverable)] == [0, 1, 1]
+    assert await mailbox.used_bytes() == (await mailbox.folder(drafts)).size_bytes
+    # a client was told that it is there: it has to be, whatever has become of the other one and of the quota
+    told = late._replace(key=DeliveryKey(3, 4), uid=Uid(done.placement.uid + 5), ignore_quota=True)
+    (promised,) = await world.store.deliver([told])
+    assert promised.placement is not None
+
+
+async def test_what_supersedes_another_does_not_count_beside_it(world: World, mailbox: Mailbox) -> None:
+    (first,) = await world.store.deliver([delivery(world.blobs, 1)])
+    assert first.placement is not None
+    old = (first.placement.folder, first.placement.uid)
+    world.store._host.max_items = 1  # type: ignore[attr-defined]
+    new = Delivery(MAILBOX, DeliveryKey(3, 1), item(world.blobs, message(2)), supersedes=old)
+    (done,) = await world.store.deliver([new])
+    assert done.placement is not None
+    assert await mailbox.used_items() == 1
+
+
 async def test_folder_flags_and_told_uid(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
     drafts = (await mailbox.special(SpecialUse.DRAFTS)).id
     new = item(world.blobs, message(1), flags=1, keywords=("$Work",))

@@ -190,6 +190,7 @@ async def test_deleting_works_on_a_full_disk(world: World, mailbox: Mailbox, inb
     # moving to Recoverable Items would need pages: the items go for good instead
     gone = await mailbox.expunge(inbox, [(uids[0], uids[-1])], only_deleted=False)
     assert list(gone) == uids
+    assert (world.data / "reserve").stat().st_blocks, "what is left is taken back before anybody else has it"
     db.pragma("max_page_count", 1 << 30)
     assert (await mailbox.folder(inbox)).messages <= 1
     assert (await mailbox.add(inbox, big))[0].uid > uids[-1]
@@ -203,7 +204,46 @@ async def test_the_reserve_comes_and_goes(tmp_path: Path) -> None:
     assert reserve.release()
     assert (tmp_path / "reserve").stat().st_blocks == 0
     assert reserve.ensure()
-    assert not Reserve(tmp_path / "huge", 1 << 60).ensure()
+
+
+def free(monkeypatch: pytest.MonkeyPatch, octets: int) -> None:
+    real = os.statvfs
+
+    def statvfs(path: Path) -> os.statvfs_result:
+        told = list(real(path))
+        told[1], told[4] = 4096, octets // 4096
+        return os.statvfs_result(told)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+
+
+async def test_the_reserve_grows_as_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk without plenty of room there is a smaller one: none was set aside, and nothing could be deleted."""
+    reserve, path = Reserve(tmp_path / "reserve", 16 << 20), tmp_path / "reserve"
+    free(monkeypatch, 100 << 10)
+    assert not reserve.ensure()
+    assert not path.exists()
+    free(monkeypatch, 4 << 20)
+    assert not reserve.ensure()
+    assert path.stat().st_blocks * 512 == 2 << 20
+    free(monkeypatch, 2 << 20)
+    assert not reserve.ensure()
+    assert path.stat().st_blocks * 512 == 2 << 20, "half of what it leaves"
+    free(monkeypatch, 0)
+    assert not reserve.ensure()
+    free(monkeypatch, 30 << 20)
+    assert reserve.ensure()
+    assert path.stat().st_blocks * 512 == 16 << 20
+    free(monkeypatch, 0)
+    assert reserve.ensure()
+    assert reserve.release()
+    free(monkeypatch, 10 << 20)
+    assert not reserve.take_back()
+    assert path.stat().st_blocks * 512 == 10 << 20, "all that the deletion has left"
+    assert reserve.release()
+    free(monkeypatch, 40 << 20)
+    assert not Reserve(path, 64 << 20).take_back()
+    assert path.stat().st_blocks * 512 == 20 << 20, "of what was never given up half is enough"
 
 
 @pytest.mark.parametrize("damage", ["rubbish", "empty", "newer", "middle"])

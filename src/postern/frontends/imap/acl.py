@@ -93,6 +93,19 @@ def _grantee(connection: Connection, place: Place, identifier: str) -> str:
     return identifier
 
 
+async def _grant(connection: Connection, place: Place, grantee: str, rights: FolderRight | None) -> None:
+    mailbox, folder = place.mailbox.id, place.folder.id
+    try:
+        await connection.shared.mailboxes.set_folder_permission(mailbox, folder, grantee, rights)
+    except Refusal as refusal:
+        if refusal.reason is Reason.NO_SUCH_RECIPIENT:
+            # not the folder, as NONEXISTENT alone would say; whoever may write to people may ask for them anyway
+            raise Declined(b"NO [NONEXISTENT] There is no account or group of that name") from refusal
+        if refusal.reason is Reason.NOT_SUPPORTED:
+            raise Declined(b"NO [CANNOT] Rights are given to people and static groups") from refusal
+        raise
+
+
 async def set_acl(connection: Connection, arguments: SetAcl, _uid: bool) -> bytes:
     """RFC 4314 3.1; letters that stand for one right here are given together (RFC 4314 2.2)."""
     place = await _administered(connection, arguments.mailbox)
@@ -101,7 +114,7 @@ async def set_acl(connection: Connection, arguments: SetAcl, _uid: bool) -> byte
     if arguments.mode:
         before = (await _table(connection, place)).get(grantee.lower(), FolderRight(0))
         rights = before | rights if arguments.mode == "+" else before & ~rights
-    await connection.shared.mailboxes.set_folder_permission(place.mailbox.id, place.folder.id, grantee, rights)
+    await _grant(connection, place, grantee, rights)
     return b"OK SETACL completed"
 
 
@@ -110,7 +123,7 @@ async def delete_acl(connection: Connection, arguments: Entry, _uid: bool) -> by
     place = await _administered(connection, arguments.mailbox)
     grantee = _grantee(connection, place, arguments.identifier)
     if grantee.lower() in await _table(connection, place):
-        await connection.shared.mailboxes.set_folder_permission(place.mailbox.id, place.folder.id, grantee, None)
+        await _grant(connection, place, grantee, None)
     return b"OK DELETEACL completed"
 
 

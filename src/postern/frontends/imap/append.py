@@ -9,12 +9,14 @@ from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.select import find, find_target
 from postern.frontends.imap.sites import Place
 from postern.frontends.imap.store import ranges_of, writable
+from postern.model.ids import Uid
 from postern.model.items import Placement
 from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.append import Append, Message, Replace
 from postern.protocols.imap.declined import Declined
+from postern.services.mailboxes import Ranges
 
 
 async def append(connection: Connection, arguments: Append, _uid: bool) -> bytes:
@@ -68,7 +70,7 @@ async def _together(place: Place, messages: tuple[Message, ...], contents: list[
 
 
 async def replace(connection: Connection, arguments: Replace, uid: bool) -> bytes:
-    """RFC 8508 3.2: the new message is there before the old one goes, and the old one stays if that fails."""
+    """RFC 8508 3.2: one comes and the other goes in one commit, or nothing changes."""
     selected = connection.view
     writable(selected)
     place = await find(connection, arguments.mailbox)
@@ -76,7 +78,23 @@ async def replace(connection: Connection, arguments: Replace, uid: bool) -> byte
     if not ranges or not selected.number(ranges[0][0]):
         raise Refusal(Reason.NO_SUCH_ITEM)
     content = await _content(connection, arguments.message)
-    placement = await _place(place, arguments.message, content)
+    if place.mailbox.id == selected.mailbox.id:
+        message = arguments.message
+        old = (selected.folder, Uid(ranges[0][0]))
+        placement = await place.mailbox.supersede(
+            old, place.folder.id, content, message.flags.system, message.flags.keywords, message.received_at
+        )
+    else:
+        placement = await _across(connection, place, ranges, arguments.message, content)
+    connection.changed(selected.mailbox)
+    connection.out.append(b"* OK [APPENDUID %d %d] Replacement is there\r\n" % (placement.uid_validity, placement.uid))
+    return b"OK REPLACE completed"
+
+
+async def _across(connection: Connection, place: Place, ranges: Ranges, message: Message, content: bytes) -> Placement:
+    """Two mailboxes have no commit in common: the new message is there before the old one goes."""
+    selected = connection.view
+    placement = await _place(place, message, content)
     try:
         removed = await selected.mailbox.expunge(selected.folder, ranges, only_deleted=False)
     except Refusal:
@@ -86,6 +104,4 @@ async def replace(connection: Connection, arguments: Replace, uid: bool) -> byte
         await place.mailbox.expunge(place.folder.id, [(placement.uid, placement.uid)], only_deleted=False)
         connection.changed(place.mailbox)
         raise Refusal(Reason.NO_SUCH_ITEM)
-    connection.changed(selected.mailbox)
-    connection.out.append(b"* OK [APPENDUID %d %d] Replacement is there\r\n" % (placement.uid_validity, placement.uid))
-    return b"OK REPLACE completed"
+    return placement

@@ -241,8 +241,12 @@ class Connection:
             elif type(event) is Continue:
                 self.out.append(b"+ OK\r\n")
             elif type(event) is Rejected:
-                self.out.append(b"%b %b\r\n" % event)
-                self._count_bad()
+                self.out.append(b"%b %b\r\n" % event[:2])
+                if event.closes:
+                    self.out.append(b"* BYE Literal too large\r\n")
+                    session.state = State.LOGOUT
+                else:
+                    self._count_bad()
         await self.flush()
 
     async def _command(self, command: Command) -> None:

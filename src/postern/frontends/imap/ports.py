@@ -88,6 +88,15 @@ class Mailbox(Protocol):
     async def append(  # noqa: D102
         self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
     ) -> Placement: ...
+    async def supersede(  # noqa: D102
+        self,
+        old: tuple[FolderId, Uid],
+        folder: FolderId,
+        content: bytes,
+        flags: int,
+        keywords: tuple[str, ...],
+        received_at: int | None,
+    ) -> Placement: ...
     def subscribe_changes(self, wake: Callable[[], None]) -> Callable[[], None]: ...  # noqa: D102
 
 

@@ -5,10 +5,11 @@
         match event:
             case Command(): parse with `table`, carry out, answer
             case Continue(): write `+ OK`, go on reading
-            case Rejected(): write the tagged response
+            case Rejected(): write the tagged response, end the connection if it `closes`
 
 Framing follows RFC 9051 2.2 and 4.3, non-synchronizing literals RFC 7888. What is too long is swallowed to its end
-and answered, so that the session lives on and no octet of it is taken for a command.
+and answered, so that the session lives on and no octet of it is taken for a command; a literal that would take for ever
+ends it instead (RFC 7888 4).
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class Rejected(NamedTuple):
     """`*` if none could be read."""
     response: bytes
     """`BAD text` or `NO [CODE] text`."""
+    closes: bool = False
+    """What the client sends now will not be read: the connection ends."""
 
 
 Event = Command | Continue | Rejected
@@ -73,7 +76,12 @@ _HEAD = re.compile(
     rb"([!#-'+,\-./0-9:;<=>?@A-\[\]^_`a-z|}~]+) ((?:[Uu][Ii][Dd] )?[A-Za-z][A-Za-z0-9.\-]*)(?: (.*))?", re.DOTALL
 )
 _TAG = re.compile(rb"([!#-'+,\-./0-9:;<=>?@A-\[\]^_`a-z|}~]{1,64})(?: |$)")
-_LITERAL = re.compile(rb"\{([0-9]{1,20})(\+?)\}$")
+_LITERAL = re.compile(rb"\{([0-9]+)(\+?)\}$")
+_END_OF_LITERAL = re.compile(rb"[0-9]{20,}\+\}")
+"""A literal announced at the end of a line of which only the end is kept."""
+_SIZE_DIGITS = 10
+SWALLOWED_BYTES = 1 << 32
+"""A larger literal that comes without waiting is not read to its end; it may have been 99999999999999999999 octets."""
 _NOTHING: list[bytes] = []
 _WITH_MESSAGES = frozenset({b"APPEND", b"REPLACE", b"UID REPLACE"})
 LITERAL_MINUS_BYTES = 4096
@@ -207,6 +215,8 @@ class ServerSession:
         line = line[:-1] if line.endswith(b"\r") else line + b"\n"  # a bare LF ends no line: refused below
         literal = _LITERAL.search(line) if line.endswith(b"}") else None
         if self._rejection is not None:
+            if literal is None and _END_OF_LITERAL.fullmatch(line):
+                return self._given_up()
             return self._skipped_line(literal)
         before = self._text
         if before is None and literal is None and self._acceptable(line):
@@ -259,7 +269,7 @@ class ServerSession:
     # --- literals
     def _announced(self, text: bytes, literal: re.Match[bytes], *, first: bool) -> Event | None:
         """A literal is announced at the end of `text`: take or refuse it."""
-        size, waits = int(literal[1]), not literal[2]
+        size, waits = _size(literal), not literal[2]
         if first:
             self._literals = []
             self._room = self._literal_limit(text)
@@ -317,15 +327,33 @@ class ServerSession:
         rejection = self._rejected(text, response)
         self._literals, self._text = _NOTHING, None
         if literal is not None and literal[2]:
-            self._skip = int(literal[1])
             self._rejection = rejection
-            return None
+            return self._swallow(literal)
         return rejection
+
+    def _swallow(self, literal: re.Match[bytes]) -> Rejected | None:
+        """Throw away what a refused literal brings, unless it is too much even for that."""
+        size = _size(literal)
+        if size > SWALLOWED_BYTES:
+            return self._given_up()
+        self._skip = size
+        return None
+
+    def _given_up(self) -> Rejected:
+        assert self._rejection is not None
+        rejection, self._rejection = self._rejection, None
+        self._skip = 1 << 64
+        return rejection._replace(closes=True)
 
     def _skipped_line(self, literal: re.Match[bytes] | None) -> Rejected | None:
         """The end of a line of a refused command: it goes on if it announces one more literal without waiting."""
         if literal is not None and literal[2]:
-            self._skip = int(literal[1])
-            return None
+            return self._swallow(literal)
         rejection, self._rejection, self._text, self._literals = self._rejection, None, None, _NOTHING
         return rejection
+
+
+def _size(literal: re.Match[bytes]) -> int:
+    """Octets announced; of absurdly many digits only that they are too many."""
+    digits = literal[1].lstrip(b"0")
+    return int(digits or b"0") if len(digits) <= _SIZE_DIGITS else 1 << 64

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from postern.model.ids import FolderId, ItemId, Uid
-from postern.model.items import Flag, NewItem, Placement
+from postern.model.items import Flag, NewItem, Placement, SpecialUse
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Delivered, Delivery
-from postern.store.sqlite import bodies, outbox
+from postern.store.sqlite import bodies, outbox, transfer
+from postern.store.sqlite.connection import rows
 from postern.store.sqlite.flags import keyword_mask
 from postern.store.sqlite.folders import INBOX
-from postern.store.sqlite.selection import Totals, adjust, target_validity, uid_validity
+from postern.store.sqlite.selection import Totals, adjust, special_id, target_validity, uid_validity
 from postern.store.sqlite.txn import Txn
 
 _ITEM = (
@@ -188,6 +189,38 @@ def _replace(txn: Txn, delivery: Delivery) -> Delivered:
     return Delivered(placement._replace(item=old.item))
 
 
+def _supersede(txn: Txn, delivery: Delivery, others: int) -> Delivered:
+    """Put an item where its folder is and take another one away: only what it is larger by needs room.
+
+    `others`: items that this batch brings besides and that are not counted yet.
+    """
+    assert delivery.supersedes is not None
+    if txn.execute("SELECT 1 FROM applied WHERE segment = ? AND record = ?", delivery.key).fetchall():
+        return Delivered(None)
+    folder, uid = delivery.supersedes
+    sizes = rows(txn.db, "SELECT size FROM items WHERE folder = ? AND uid = ?", delivery.supersedes)
+    if not sizes and delivery.uid is None:
+        return Delivered(None, Refusal(Reason.NO_SUCH_ITEM, f"{folder}/{uid}"))
+    counted = bool(sizes) and folder != special_id(txn.db, SpecialUse.RECOVERABLE)
+    if not delivery.ignore_quota:
+        held = txn.used_bytes - (sizes[0][0] if counted else 0)
+        wanted = delivery.item.body_size + len(delivery.item.prefix)
+        if txn.no_receive_bytes is not None and held + wanted > txn.no_receive_bytes:
+            return Delivered(None, Refusal(Reason.OVER_QUOTA, f"{held} + {wanted} > {txn.no_receive_bytes} octets"))
+        try:
+            txn.need_room(others + 1 - counted)
+        except Refusal as refusal:
+            return Delivered(None, refusal)
+    txn.execute(_APPLY, delivery.key)
+    transfer.expunge(txn, folder, ((uid, uid),), only_deleted=False, purge=False)
+    fillings: dict[FolderId, _Filling] = {}
+    target, filling = _folder(txn, fillings, delivery.folder if delivery.folder is not None else INBOX)
+    lists: _Rows = ([], [])
+    placement = _insert(txn, target, filling, delivery.item, _uid(txn, delivery.uid), lists)
+    _write(txn, fillings, lists)
+    return Delivered(placement)
+
+
 def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -> list[Delivered]:
     """Apply what was not applied before; over-quota deliveries are refused one by one.
 
@@ -201,6 +234,9 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
     lists: _Rows = ([], [])
     for delivery in batch:
         item = delivery.item
+        if delivery.supersedes is not None:
+            results.append(_supersede(txn, delivery, sum(one.messages for one in fillings.values())))
+            continue
         limit = txn.no_receive_bytes
         if (
             limit is not None

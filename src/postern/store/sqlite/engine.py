@@ -81,7 +81,11 @@ class SqliteStore:
 
     async def start(self) -> None:
         """Set disk space aside for deletions on a full disk. Deliveries may come before."""
-        await self._host.in_thread(self._host.reserve.ensure)
+        await self.set_room_aside()
+
+    async def set_room_aside(self) -> None:
+        """The same again now and then: there may be more room than before. Raises DurabilityLost."""
+        await self._host.keep_reserve()
 
     def tell_when_lost(self, lost: Callable[[Exception], None]) -> None:
         """Whom to tell that a sync has failed: the process must answer nothing more and end, never sync again."""

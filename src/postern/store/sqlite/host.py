@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -100,6 +100,8 @@ class Host:
         self._pages: dict[Path, int] = {}
         self._due_at: dict[Path, int] = {}
         self._running: set[Path] = set()
+        self._deleting = 0
+        """Deletions that use the reserve."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._checkpointer: ThreadPoolExecutor | None = None
@@ -228,7 +230,12 @@ class Host:
             raise error
         await asyncio.sleep(min(0.0005 * (1 + attempt), BUSY_LIMIT_S / 1000))
 
-    # --- checkpoints
+    # --- checkpoints and the reserve
+
+    async def keep_reserve(self) -> None:
+        """Set aside what there is room for now. Raises DurabilityLost."""
+        if not self._deleting:
+            await self.in_thread(self.reserve.ensure)
 
     def _log_grew(self, path: Path, _db: apsw.Connection, _name: str, pages: int) -> int:
         """SQLite's hook after each commit, in the committing thread."""
@@ -250,6 +257,24 @@ class Host:
         self._running.add(path)
         self.spawn(self._checkpoint(path))
 
+    @contextlib.asynccontextmanager
+    async def reserve_given_up(self, path: Path) -> AsyncIterator[None]:
+        """The room that is kept back may be used to delete; it is taken back before anybody is told that it went well.
+
+        The log is emptied first: what it needs in the file it finds now.
+        """
+        self.reserve.release()
+        self._deleting += 1
+        try:
+            yield
+        finally:
+            self._deleting -= 1
+            if path not in self._running and self.broken is None:
+                self._running.add(path)
+                await self._checkpoint(path)
+            if not self._deleting and self.broken is None:
+                await self.in_thread(self.reserve.take_back)
+
     async def _checkpoint(self, path: Path) -> None:
         if self._checkpointer is None:
             self._checkpointer = ThreadPoolExecutor(1, "checkpoint")
@@ -261,7 +286,6 @@ class Host:
             self.barriers[path] = barrier
             await run(upkeep.restart_log, path)
             self._due_at.pop(path, None)
-            await run(self.reserve.ensure)
         except apsw.Error as error:
             trouble = refusal(error, path)
             if isinstance(trouble, DurabilityLost):

@@ -179,11 +179,8 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         except Refusal as refused:
             if refused.reason is not Reason.DISK_FULL:
                 raise
-        self._host.reserve.release()
-        try:
+        async with self._host.reserve_given_up(self.path):
             return await self.write(lambda t: work(t, True), bulk=bulk)
-        finally:
-            self._host.checkpoint_soon(self.path)
 
     async def _reserve(self, count: int) -> None:
         """Reserve numbers durably before any of them is given."""

@@ -101,3 +101,30 @@ async def test_a_reviewer_reads_and_changes_nothing(anna, boris):
     assert (await boris.ask(made)).codes == ["ErrorAccessDenied"]
     (await anna.ask(share(named("inbox")))).ok()
     assert (await boris.get(item[0])).codes in (["ErrorAccessDenied"], ["ErrorItemNotFound"])
+
+
+async def test_a_new_folder_is_open_to_whom_its_parent_is(anna, boris):
+    """Whoever makes it, and not what is made elsewhere; what changes above later changes nothing below."""
+
+    def make(parent: str, name: str) -> str:
+        return (
+            f"<m:CreateFolder><m:ParentFolderId>{parent}</m:ParentFolderId><m:Folders><t:Folder>"
+            f"<t:DisplayName>{name}</t:DisplayName></t:Folder></m:Folders></m:CreateFolder>"
+        )
+
+    more = "<t:CanCreateSubFolders>true</t:CanCreateSubFolders><t:IsFolderVisible>true</t:IsFolderVisible>"
+    more += "<t:ReadItems>FullDetails</t:ReadItems>"
+    (await anna.ask(share(named("inbox"), row("Custom", more)))).ok()
+    box = (
+        '<t:DistinguishedFolderId Id="inbox"><t:Mailbox><t:EmailAddress>anna@example.org</t:EmailAddress></t:Mailbox>'
+        "</t:DistinguishedFolderId>"
+    )
+    his = (await boris.ask(make(box, "His"))).ok().one("//t:FolderId").get("Id")
+    deep = (await boris.ask(make(by_id(his), "Deep"))).ok().one("//t:FolderId").get("Id")
+    hers = (await anna.ask(make(named("inbox"), "Hers"))).ok().one("//t:FolderId").get("Id")
+    elsewhere = (await anna.ask(make(named("msgfolderroot"), "Elsewhere"))).ok().one("//t:FolderId").get("Id")
+    for folder in (his, deep, hers):
+        assert (await boris.ask(get(by_id(folder)))).ok().one("//t:FolderId").get("Id") == folder
+    assert (await boris.ask(get(by_id(elsewhere)))).codes != ["NoError"]
+    (await anna.ask(share(named("inbox")))).ok()
+    (await boris.ask(get(by_id(hers)))).ok()

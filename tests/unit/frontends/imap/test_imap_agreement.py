@@ -36,6 +36,9 @@ class Owner:
     async def may(self, principal, right, on):
         return principal.mailbox == on
 
+    async def inherit(self, mailbox, parent, folder):
+        pass
+
 
 class OneUser(FakeAuthentication):
     async def verify_password(self, user, password, peer_address, protocol, authzid=""):

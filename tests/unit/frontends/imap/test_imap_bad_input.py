@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from imap_world import MESSAGE, World
 
+from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.commands.append import MAX_MESSAGES
 from postern.protocols.imap.table import COMMANDS, Tls
 
@@ -33,6 +34,15 @@ async def test_search_nested_1000_deep(world: World, opening: bytes) -> None:
     client = await world.inbox()
     assert (await client.cmd(b"SEARCH " + opening * 1000 + b"ALL" + b")" * 1000)).startswith(b"BAD")
     assert (await client.cmd(b"NOOP")).startswith(b"OK")
+
+
+@pytest.mark.parametrize("size", [b"9" * 20, b"9" * 5000], ids=["20 digits", "5000 digits"])
+async def test_nobody_waits_for_a_literal_of_more_than_64_bits(world: World, size: bytes) -> None:
+    client = await world.inbox()
+    answer = await client.raw(b"a SEARCH SUBJECT {" + size + b"+}\r\nb CREATE x\r\n", b"* BYE Literal too large\r\n")
+    assert answer == b"a BAD Literal too large\r\n* BYE Literal too large\r\n"
+    await client.task
+    assert "x" not in {folder.name for folder in await world.mailbox.folders()}
 
 
 async def test_a_folder_of_1000_levels(world: World) -> None:
@@ -100,3 +110,20 @@ async def test_a_capability_is_switched_off_for_one_account(world: World) -> Non
 def test_every_command_says_what_it_is_from() -> None:
     assert all(row.reference.startswith("RFC ") for row in COMMANDS.values())
     assert {name for name, row in COMMANDS.items() if row.tls is Tls.PASSWORD} == {b"LOGIN", b"AUTHENTICATE"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (Reason.NO_SUCH_RECIPIENT, b"NO [NONEXISTENT] There is no account or group of that name"),
+        (Reason.NOT_SUPPORTED, b"NO [CANNOT] Rights are given to people and static groups"),
+    ],
+)
+async def test_rights_for_who_is_not_there_do_not_blame_the_folder(world: World, reason: Reason, told: bytes) -> None:
+    async def refuse(*_arguments: object) -> None:
+        raise Refusal(reason, "nobody@example.org")
+
+    world.mailboxes.set_folder_permission = refuse  # type: ignore[attr-defined]
+    client = await world.login()
+    assert (await client.cmd(b"SETACL INBOX nobody lr")).strip() == told
+    assert b"NO [NONEXISTENT] No such mailbox" in await client.cmd(b"SETACL Nowhere nobody lr")

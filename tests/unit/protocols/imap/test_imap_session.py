@@ -85,6 +85,30 @@ def test_long_line_with_a_literal_at_its_end():
     assert events == [Rejected(b"a1", b"BAD Command line too long"), Command(b"a2", b"NOOP", b"", [])]
 
 
+@pytest.mark.parametrize("size", [b"4294967297", b"99999999999", b"18446744073709551616", b"9" * 20, b"9" * 40])
+@pytest.mark.parametrize("state", [State.NOT_AUTHENTICATED, State.AUTHENTICATED])
+def test_a_literal_that_would_take_for_ever_ends_the_session(size, state):
+    """RFC 7888 4: nobody waits for its octets, and none of them is taken for a command."""
+    for command in (b"a CREATE {%b+}\r\nb NOOP\r\n", b"a CREATE {30+}\r\n" + b"x" * 30 + b" {%b+}\r\nb NOOP\r\n"):
+        events = run(command % size, state=state)
+        assert events == [Rejected(b"a", b"BAD Literal too large", closes=True)]
+        assert run(command % size, [1], state=state) == events
+    # who waits can go on
+    events = run(b"a CREATE {%b}\r\nb NOOP\r\n" % size, state=state)
+    assert events == [Rejected(b"a", b"BAD Literal too large"), Command(b"b", b"NOOP", b"", [])]
+
+
+def test_a_literal_of_few_octets_may_have_many_digits():
+    assert run(b"a CREATE {%b3+}\r\nabc\r\n" % (b"0" * 30)) == [Command(b"a", b"CREATE", b"\0", [b"abc"])]
+
+
+@pytest.mark.parametrize("size", [20, 28, 29, 30, 31, 32, 33, 60])
+def test_a_long_line_that_ends_with_an_endless_literal(size):
+    data = b"a1 SEARCH " + b"x" * 300 + b" {" + b"9" * size + b"+}\r\nb NOOP\r\n"
+    for sizes in ([len(data)], [1], [250, 100, 7]):
+        assert run(data, sizes) == [Rejected(b"a1", b"BAD Command line too long", closes=True)]
+
+
 def test_line_ends_and_nul():
     assert run(b"a NOOP\nb NO\0OP\r\nc NO\rOP\r\nd NOOP\r\n") == [
         Rejected(b"a", b"BAD Bare CR or LF in a command"),

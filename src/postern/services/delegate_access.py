@@ -159,26 +159,19 @@ class DelegateAccess(MailboxAccess):
         return await self._mailbox.read(folder, uid)
 
     async def append(
-        self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
-    ) -> Placement:
-        """Put a message into a folder; durable on return."""
-        await self.need(FolderRight.CREATE, folder)
-        beside = Beside(pack(self.signature()))
-        return await self.mailflow.append(self.id, folder, content, flags, keywords, received_at, beside)
-
-    async def supersede(
         self,
-        old: tuple[FolderId, Uid],
         folder: FolderId,
         content: bytes,
         flags: int,
         keywords: tuple[str, ...],
         received_at: int | None,
+        supersedes: tuple[FolderId, Uid] | None = None,
     ) -> Placement:
-        """Put a message into a folder and remove another one, in one commit."""
+        """Put a message into a folder, in the place of another one if that is said; durable on return."""
         await self.need(FolderRight.CREATE, folder)
-        await self.need_items(FolderRight.DELETE_ANY, old[0], ((old[1], old[1]),))
-        beside = Beside(pack(self.signature()), supersedes=old)
+        if supersedes is not None:
+            await self.need_items(FolderRight.DELETE_ANY, supersedes[0], ((supersedes[1], supersedes[1]),))
+        beside = Beside(pack(self.signature()), supersedes=supersedes)
         return await self.mailflow.append(self.id, folder, content, flags, keywords, received_at, beside)
 
     async def set_flags(

@@ -174,22 +174,20 @@ class MailboxAccess:
     # --- writing
 
     def append(
-        self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
-    ) -> Reply[Placement]:
-        """Put a message into a folder; durable on return."""
-        return self.mailflow.append(self.id, folder, content, flags, keywords, received_at)
-
-    def supersede(
         self,
-        old: tuple[FolderId, Uid],
         folder: FolderId,
         content: bytes,
         flags: int,
         keywords: tuple[str, ...],
         received_at: int | None,
+        supersedes: tuple[FolderId, Uid] | None = None,
     ) -> Reply[Placement]:
-        """Put a message into a folder and remove another one, in one commit. Raises Refusal(NO_SUCH_ITEM)."""
-        return self.mailflow.append(self.id, folder, content, flags, keywords, received_at, Beside(supersedes=old))
+        """Put a message into a folder, in the place of another one if that is said; durable on return.
+
+        Raises Refusal(NO_SUCH_ITEM) if the other one is not there.
+        """
+        beside = NOTHING_BESIDE if supersedes is None else Beside(supersedes=supersedes)
+        return self.mailflow.append(self.id, folder, content, flags, keywords, received_at, beside)
 
     def set_flags(
         self, folder: FolderId, ranges: Ranges, change: FlagChange, unchanged_since: ChangeNumber | None = None

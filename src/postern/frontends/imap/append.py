@@ -9,7 +9,7 @@ from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.select import find, find_target
 from postern.frontends.imap.sites import Place
 from postern.frontends.imap.store import ranges_of, writable
-from postern.model.ids import Uid
+from postern.model.ids import FolderId, Uid
 from postern.model.items import Placement
 from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
@@ -44,9 +44,11 @@ async def _content(connection: Connection, message: Message) -> bytes:
     return content
 
 
-async def _place(place: Place, message: Message, content: bytes) -> Placement:
+async def _place(
+    place: Place, message: Message, content: bytes, supersedes: tuple[FolderId, Uid] | None = None
+) -> Placement:
     return await place.mailbox.append(
-        place.folder.id, content, message.flags.system, message.flags.keywords, message.received_at
+        place.folder.id, content, message.flags.system, message.flags.keywords, message.received_at, supersedes
     )
 
 
@@ -79,11 +81,7 @@ async def replace(connection: Connection, arguments: Replace, uid: bool) -> byte
         raise Refusal(Reason.NO_SUCH_ITEM)
     content = await _content(connection, arguments.message)
     if place.mailbox.id == selected.mailbox.id:
-        message = arguments.message
-        old = (selected.folder, Uid(ranges[0][0]))
-        placement = await place.mailbox.supersede(
-            old, place.folder.id, content, message.flags.system, message.flags.keywords, message.received_at
-        )
+        placement = await _place(place, arguments.message, content, (selected.folder, Uid(ranges[0][0])))
     else:
         placement = await _across(connection, place, ranges, arguments.message, content)
     connection.changed(selected.mailbox)

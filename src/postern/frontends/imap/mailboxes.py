@@ -42,6 +42,9 @@ def means(connection: Connection, each: Filter, site: Site, tree: FolderTree, lo
         return name in each.names
     if name in each.names:
         return True
-    while (name := name.rpartition(DELIMITER)[0]) and kind == b"SUBTREE" and name not in each.names:
-        pass
-    return bool(name) and name in each.names
+    above = name.rpartition(DELIMITER)[0]
+    while above:
+        if above in each.names:
+            return True
+        above = above.rpartition(DELIMITER)[0] if kind == b"SUBTREE" else ""
+    return False

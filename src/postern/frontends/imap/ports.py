@@ -86,16 +86,13 @@ class Mailbox(Protocol):
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None: ...  # noqa: D102
     async def durable(self) -> None: ...  # noqa: D102
     async def append(  # noqa: D102
-        self, folder: FolderId, content: bytes, flags: int, keywords: tuple[str, ...], received_at: int | None
-    ) -> Placement: ...
-    async def supersede(  # noqa: D102
         self,
-        old: tuple[FolderId, Uid],
         folder: FolderId,
         content: bytes,
         flags: int,
         keywords: tuple[str, ...],
         received_at: int | None,
+        supersedes: tuple[FolderId, Uid] | None = None,
     ) -> Placement: ...
     def subscribe_changes(self, wake: Callable[[], None]) -> Callable[[], None]: ...  # noqa: D102
 

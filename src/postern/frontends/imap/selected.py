@@ -40,6 +40,7 @@ class SelectedWatch:
 
 
 ALL_FLAGS = -1
+"""Of bits of flags: every one, new keywords too."""
 
 
 class SelectedFolder:

@@ -14,27 +14,19 @@ from postern.protocols.soap.writing import text
 
 def attachment_xml(facts: MessageFacts, part: Part, version: Version, inner: str = "") -> str:
     """One element of Attachments; `inner` is what GetAttachment adds."""
-    id_ = facts.attachment_ids.get(part.section, "")
-    kind = "ItemAttachment" if part.enclosed else "FileAttachment"
     link = None
     if part.content_type == references.TYPE and version >= Version.EXCHANGE_2013:
         link = references.of_part(facts.content[part.header_start : part.start])
-    if link is not None:
-        kind, inner = "ReferenceAttachment", references.xml(link)
-    name = part.name or (enclosed_name(facts, part) if part.enclosed else "")
-    pieces = [f'<t:AttachmentId Id="{id_}"/>' if id_ else "", f"<t:Name>{text(name)}</t:Name>"]
-    pieces.append(f"<t:ContentType>{text(part.content_type)}</t:ContentType>")
-    if part.content_id:
-        pieces.append(f"<t:ContentId>{text(part.content_id)}</t:ContentId>")
-    if part.location:
-        pieces.append(f"<t:ContentLocation>{text(part.location)}</t:ContentLocation>")
-    if version >= Version.EXCHANGE_2010:
-        pieces.append(f"<t:Size>{part.size_estimate}</t:Size>")
-        pieces.append(f"<t:LastModifiedTime>{instant(facts.saved_at)}</t:LastModifiedTime>")
-        pieces.append(f"<t:IsInline>{BOOL[part.inline]}</t:IsInline>")
-        if kind == "FileAttachment":
-            pieces.append("<t:IsContactPhoto>false</t:IsContactPhoto>")
-    return f"<t:{kind}>{''.join(pieces)}{inner}</t:{kind}>"
+    kept = Kept(
+        facts.attachment_ids.get(part.section, ""),
+        part.name or (enclosed_name(facts, part) if part.enclosed else ""),
+        part.content_type,
+        part.content_id,
+        part.size_estimate,
+        inline=part.inline,
+        enclosed=part.enclosed,
+    )
+    return _element(facts, kept, link, version, inner, part.location)
 
 
 def enclosed_name(facts: MessageFacts, part: Part) -> str:
@@ -46,8 +38,14 @@ def enclosed_name(facts: MessageFacts, part: Part) -> str:
 
 def kept_xml(facts: MessageFacts, kept: Kept, version: Version, inner: str = "") -> str:
     """One element of Attachments of an item that is no message."""
-    kind = "ItemAttachment" if kept.enclosed else "FileAttachment"
     link = references.of_stored(kept.reference) if kept.reference and version >= Version.EXCHANGE_2013 else None
+    return _element(facts, kept, link, version, inner)
+
+
+def _element(
+    facts: MessageFacts, kept: Kept, link: references.Reference | None, version: Version, inner: str, location: str = ""
+) -> str:
+    kind = "ItemAttachment" if kept.enclosed else "FileAttachment"
     if link is not None:
         kind, inner = "ReferenceAttachment", references.xml(link)
     pieces = [f'<t:AttachmentId Id="{kept.id}"/>' if kept.id else "", f"<t:Name>{text(kept.name)}</t:Name>"]
@@ -55,6 +53,8 @@ def kept_xml(facts: MessageFacts, kept: Kept, version: Version, inner: str = "")
         pieces.append(f"<t:ContentType>{text(kept.content_type)}</t:ContentType>")
     if kept.content_id:
         pieces.append(f"<t:ContentId>{text(kept.content_id)}</t:ContentId>")
+    if location:
+        pieces.append(f"<t:ContentLocation>{text(location)}</t:ContentLocation>")
     if version >= Version.EXCHANGE_2010:
         pieces.append(f"<t:Size>{kept.size}</t:Size><t:LastModifiedTime>{instant(facts.saved_at)}</t:LastModifiedTime>")
         pieces.append(f"<t:IsInline>{BOOL[kept.inline]}</t:IsInline>")

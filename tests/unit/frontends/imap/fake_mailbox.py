@@ -355,8 +355,10 @@ class FakeMailbox:
     async def durable(self):
         self.durable_calls += 1
 
-    async def append(self, folder, content, flags, keywords, received_at):
+    async def append(self, folder, content, flags, keywords, received_at, supersedes=None):
         self._check(folder)
+        if supersedes is not None:
+            await self.expunge(supersedes[0], [(supersedes[1], supersedes[1])], only_deleted=False)
         return Placement(folder, 77, self.deliver(folder, content, flags | self._mask(keywords), received_at), 0)
 
     def deliver(self, folder, content, flags=0, received_at=None, prefix=b"") -> int:

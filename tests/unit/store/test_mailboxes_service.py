@@ -9,6 +9,7 @@ from postern.model.ids import AccountId, FolderId, MailboxId
 from postern.model.items import Columns, Flag, SpecialUse
 from postern.model.refusal import Refusal
 from postern.model.rights import ROLES, FolderRight, MailboxRight
+from postern.services.accepted import NOTHING_BESIDE
 from postern.services.authentication import Principal
 from postern.services.mailboxes import FlagChange, Mailboxes
 
@@ -77,7 +78,7 @@ async def test_owners_may_everything_and_hear_of_changes(world: World, parts) ->
     await mine.expunge(inbox, ALL, only_deleted=False)
     assert woken == [1]
     await mine.append(inbox, b"x", 1, ("k",), None)
-    assert appending.calls == [(MAILBOX, inbox, b"x", 1, ("k",), None)]
+    assert appending.calls == [(MAILBOX, inbox, b"x", 1, ("k",), None, NOTHING_BESIDE)]
     await mine.durable()
 
 

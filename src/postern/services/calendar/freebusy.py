@@ -173,6 +173,8 @@ def view_of(found: Iterable[Alike], start: datetime, end: datetime, interval_min
     step = interval_minutes * 60
     origin = int(start.timestamp())
     slots = -(-(int(end.timestamp()) - origin) // step)
+    if not slots:  # within a second
+        return ""
     even: dict[Busy, int] = {}
     uneven: dict[Busy, list[Sequence[Block]]] = {}
     for busy, every, blocks in found:

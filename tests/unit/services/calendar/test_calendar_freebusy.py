@@ -58,6 +58,8 @@ def test_the_merged_view_has_the_busiest_of_each_interval() -> None:
     assert merged(found, at(0), at(6), 30) == "441223344444"
     assert merged(found, at(0), at(6), 60) == "423344"
     assert merged([block(1, 2)], at(0), at(3), 60) == "020"
+    assert merged([], at(0), at(3), 60) == "000"
+    assert merged([block(0, 1)], at(0), at(0) + timedelta(milliseconds=1)) == ""
 
 
 @settings(max_examples=60, deadline=None)

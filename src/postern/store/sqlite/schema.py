@@ -214,26 +214,29 @@ class UnknownLayout(Exception):  # noqa: N818
     """The file is not a mailbox of ours, or was written by a newer Postern."""
 
 
+class NewerLayout(UnknownLayout):
+    """The file was written by a newer Postern: nothing here may touch it."""
+
+
 class OlderLayout(UnknownLayout):
     """The file was written by an older Postern: `migrate` brings it up."""
 
 
-def version_of(db: apsw.Connection, name: str = "main") -> int:
-    """Layout version of an open file. Raises UnknownLayout for somebody else's or a newer file."""
-    (version,), (application,) = rows(db, f"PRAGMA {name}.user_version; PRAGMA {name}.application_id")
-    if version > LAYOUT_VERSION:
-        raise UnknownLayout(f"layout {version} is newer than {LAYOUT_VERSION}")
+def version_of(db: apsw.Connection) -> int:
+    """Layout version of an open file. Raises UnknownLayout for somebody else's, NewerLayout for a newer file."""
+    (version,), (application,) = rows(db, "PRAGMA user_version; PRAGMA application_id")
     if version and application != APPLICATION_ID:
         raise UnknownLayout("not a Postern mailbox")
+    if version > LAYOUT_VERSION + 1000:
+        raise UnknownLayout(f"a damaged header (layout {version})")
+    if version > LAYOUT_VERSION:
+        raise NewerLayout(f"written by a newer Postern (layout {version}, this one knows {LAYOUT_VERSION})")
     return int(version)
 
 
-def check(db: apsw.Connection, name: str = "main") -> None:
-    """Raises UnknownLayout if the file is not of the present layout, OlderLayout if it can be brought up.
-
-    `name`: as what it is attached.
-    """
-    version = version_of(db, name)
+def check(db: apsw.Connection) -> None:
+    """Raises UnknownLayout if the file is not of the present layout, OlderLayout if it can be brought up."""
+    version = version_of(db)
     if 0 < version < LAYOUT_VERSION:
         raise OlderLayout(f"layout {version}")
     if version != LAYOUT_VERSION:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import json
 import os
 import shutil
 import signal
@@ -102,3 +103,19 @@ def test_mail_is_read_and_deleted_on_a_full_disk_and_by_a_workers_successor(runn
     assert reader.store("1:2", "+FLAGS", "\\Deleted")[0] == "OK"
     assert reader.expunge()[0] == "OK"
     assert running.stop(timeout=PATIENCE_S) == 0
+
+
+SMALL_DISK = "mount -t tmpfs -o size=48m none \"$1\"; exec \"$2\" -m tests.integration.deleting_on_a_full_disk \"$1\""
+
+
+def test_thousands_are_deleted_with_little_room_kept_back(tmp_path):
+    """The log of one large EXPUNGE, or of a removed folder, did not fit into the reserve: nothing could be deleted."""
+    ended = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", SMALL_DISK, "sh", str(tmp_path), sys.executable],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "src:."},
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == {"gone": 3000, "left": 3000, "box": False}

@@ -269,11 +269,15 @@ class Host:
             yield
         finally:
             self._deleting -= 1
-            if path not in self._running and self.broken is None:
-                self._running.add(path)
-                await self._checkpoint(path)
+            await self.empty_log(path)
             if not self._deleting and self.broken is None:
                 await self.in_thread(self.reserve.take_back)
+
+    async def empty_log(self, path: Path) -> None:
+        """Move a log into its file and start it anew, so that what is written next takes its place."""
+        if path not in self._running and self.broken is None:
+            self._running.add(path)
+            await self._checkpoint(path)
 
     async def _checkpoint(self, path: Path) -> None:
         if self._checkpointer is None:

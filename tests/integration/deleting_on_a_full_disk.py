@@ -15,8 +15,8 @@ from pathlib import Path
 from postern.formats.mime.scan import new_item, scan
 from postern.model.ids import BlobRef, MailboxId
 from postern.model.items import Flag, Quota, SpecialUse
-from postern.store.interface import FlagChange
 from postern.net.clock import SystemClock
+from postern.store.interface import FlagChange
 from postern.store.sqlite import upkeep
 from postern.store.sqlite.engine import SqliteStore
 

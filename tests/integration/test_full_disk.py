@@ -105,7 +105,7 @@ def test_mail_is_read_and_deleted_on_a_full_disk_and_by_a_workers_successor(runn
     assert running.stop(timeout=PATIENCE_S) == 0
 
 
-SMALL_DISK = "mount -t tmpfs -o size=48m none \"$1\"; exec \"$2\" -m tests.integration.deleting_on_a_full_disk \"$1\""
+SMALL_DISK = 'mount -t tmpfs -o size=48m none "$1"; exec "$2" -m tests.integration.deleting_on_a_full_disk "$1"'
 
 
 def test_thousands_are_deleted_with_little_room_kept_back(tmp_path):

@@ -70,9 +70,9 @@ class DataDirectory:
 
 
 def make_room(data: Path) -> bool:
-    """Where a process could not start for want of space: give up what is kept back for deletions; whether there was any.
+    """Where space is short for a start: give up what is kept back for deletions; whether there was any.
 
-    So the server comes up on a full disk, and people can read their mail and delete. What the start leaves is taken back.
+    So the server comes up on a full disk, and people can read their mail and delete. What a start leaves is taken back.
     """
     try:
         space = os.statvfs(data)

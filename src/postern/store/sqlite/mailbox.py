@@ -387,7 +387,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
             return await self._expunge_in_slices(folder, ranges, only_deleted=only_deleted)
 
     async def _expunge_in_slices(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool) -> Sequence[Uid]:
-        """On a full disk, for good: the log of a large set may need more than what is kept back, so it is emptied often.
+        """On a full disk, for good: the log of a large set may need more than is kept back, so it is emptied often.
 
         What was removed before nothing more went stays removed.
         """

@@ -20,7 +20,13 @@ async def check_author(permissions: Permissions, principal: Principal, content: 
         return content
     end = content.find(b"\r\n\r\n", 0, _HEADER_READ_BYTES)
     if end < 0:
-        end = min(len(content), _HEADER_READ_BYTES) - 2
+        if len(content) > _HEADER_READ_BYTES:
+            # From may stand behind what is read, and whoever gets the message reads on
+            raise Refusal(
+                Reason.SENDER_NOT_ALLOWED,
+                f"{principal.address} sends a header of over {_HEADER_READ_BYTES >> 10} KiB: its author cannot be told",
+            )
+        end = len(content) - 2
     head = content[: end + 2]
     on_behalf = False
     authors = [author for value in header.all_of(head, b"from") for author in header.addresses(value)]

@@ -100,7 +100,7 @@ class Smtp(Table, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="connections from one address to each worker, ten times as many from an IPv6 /64; 0 is no limit",
+            description="connections from one address to each worker (IPv6 /64: ten times as many); 0: no limit",
         ),
     ] = 200
     command_timeout_s: Annotated[Seconds, Meta(description="seconds to wait for a command (RFC 5321 4.5.3.2.7)")] = 300
@@ -205,7 +205,7 @@ class Http(Table, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="connections from one address to each worker, ten times as many from an IPv6 /64; 0 is no limit",
+            description="connections from one address to each worker (IPv6 /64: ten times as many); 0: no limit",
         ),
     ] = 200
     user_concurrency: Annotated[

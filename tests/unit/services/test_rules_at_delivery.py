@@ -10,12 +10,13 @@ import pytest
 from postern.config.loading import load
 from postern.formats.sieve.message import Message
 from postern.model.actions import Target
-from postern.model.ids import NO_BLOB
+from postern.model.ids import NO_BLOB, DeliveryKey
 from postern.model.items import Flag, ItemClass, NewItem, SpecialUse
 from postern.model.properties import pack
 from postern.model.refusal import Reason, Refusal
 from postern.model.rules import Audience, InboxRule, Junk, Oof, OofState, Predicates, RuleActions
-from postern.services.rules import acquaintances, inbox_rules
+from postern.services.rules import acquaintances, inbox_rules, stored
+from postern.services.rules.deciding import Seen
 from unit.services.rules_world import ANNA, BORIS, make, world
 
 MESSAGE = """From: Bob <bob@example.net>
@@ -432,3 +433,18 @@ async def test_the_words_of_all_rules_are_bounded(here):
         await book.change_rules({"3": large})
     await book.change_rules({"1": None, "3": large})
     assert sorted(await book.rules()) == ["2", "3"]
+
+
+async def test_who_was_answered_while_the_clock_was_ahead_is_answered_again(here):
+    mailbox = await here.mailbox()
+    await (await here.book()).set_oof(Oof(OofState.ENABLED, external_reply="Away."))
+    await here.send(message("1"))
+    assert len(await here.outgoing()) == 1
+    ((answered, _),) = [(one, one.value) for one in await mailbox.settings(stored.ANSWERED)]
+    then = stored.decode_memory(answered.value)
+    ahead = stored.Memory(then.until + 365 * 86_400, then.segment, then.record)
+    await mailbox.set_settings(stored.ANSWERED, {answered.key: stored.encode(ahead)})
+    await here.send(message("2"))
+    assert len(await here.outgoing()) == 1
+    seen = Seen({"x": stored.encode(ahead)}, DeliveryKey(0, 0))
+    assert (seen.until("x", then.until), seen.until("x", ahead.until - 10.0)) == (0.0, float(ahead.until))

@@ -13,6 +13,7 @@ from postern.formats.mime.scan import Scan
 from postern.formats.sieve.evaluator import evaluate
 from postern.formats.sieve.message import Message
 from postern.formats.sieve.syntax import Program
+from postern.formats.sieve.testing import MAX_DUPLICATE_SECONDS
 from postern.model.actions import KEEP, Decision, Redirect, Store, Target
 from postern.model.ids import DeliveryKey, FolderId
 from postern.model.items import SpecialUse
@@ -56,12 +57,14 @@ class Seen:
         self._values = values
         self._delivery = delivery
 
-    def until(self, name: str) -> float:
+    def until(self, name: str, now: float) -> float:
         """When an id is forgotten; 0 for one that was not met."""
         value = self._values.get(name)
         if value is None:
             return 0.0
         memory = stored.decode_memory(value)
+        if memory.until > now + MAX_DUPLICATE_SECONDS:  # noted while the clock was ahead
+            return 0.0
         return 0.0 if (memory.segment, memory.record) == tuple(self._delivery) else float(memory.until)
 
 
@@ -91,7 +94,7 @@ class Surroundings:
 
     def seen(self, name: str) -> bool:
         """Until its time is over."""
-        return self._seen.until(name) > self.now.timestamp()
+        return self._seen.until(name, self.now.timestamp()) > self.now.timestamp()
 
 
 async def decide(rules: MailboxRules, incoming: Incoming, folders: Folders, seen: Seen, now: datetime) -> Decision:

@@ -42,6 +42,12 @@ def within(address: Address | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+def is_outside(text: str) -> bool:
+    """Whether an address is one of the Internet's: not of this machine, a private network or a connection's own."""
+    address = parse_address(text)
+    return address is not None and address.is_global
+
+
 def one_peer(text: str) -> str:
     """The unit that one attacker has: an IPv4 address, an IPv6 /64."""
     return _around(text, 32, 64)

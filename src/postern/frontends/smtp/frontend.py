@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from postern.frontends.ports import Authentication, Stream
 from postern.frontends.smtp.connection import Connection, Shared
 from postern.frontends.smtp.connectors import Connectors
-from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers, Silent, Strangers
+from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers, SenderDomains, Silent, Strangers
 from postern.frontends.smtp.replies import NO_SERVICE, REPLIES, Stage
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.networks import PeerCounts
@@ -40,6 +40,7 @@ class SmtpFrontend:
         metrics: Metrics | None = None,
         log: Log | None = None,
         peers: Peers | None = None,
+        sender_domains: SenderDomains | None = None,
     ) -> None:
         """`tls` gives the context for STARTTLS as it is at the moment (a reload changes it); None: not offered.
 
@@ -60,6 +61,7 @@ class SmtpFrontend:
             metrics=metrics or silent,
             log=log or silent,
             peers=peers or Strangers(),
+            sender_domains=sender_domains,
         )
         self._connectors = Connectors(settings.connectors, settings.data_path)
         self._greeting = Reply(220, "", f"{settings.hostname} ESMTP Postern")

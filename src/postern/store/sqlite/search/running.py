@@ -37,9 +37,9 @@ LONG_EXPRESSION = 4096
 """Characters of SQL and of what is bound to it: more of them go to a thread, also where no text is looked for."""
 TEXTS_AT_A_TIME = 2000
 """In a thread: how long a read transaction may hold up a checkpoint, and one search the others."""
-FEW_TEXTS = 20
-MAX_COMPARED = 2_000_000
-"""Items times the texts that are looked for in each, where these are more than a few: half a minute's work."""
+FEW_TEXTS = 40
+MAX_COMPARED = 5_000_000
+"""Items times the texts that are looked for in each, where these are more than a few: a minute of work."""
 _END = "SELECT uid FROM items WHERE folder = ? AND uid >= ? ORDER BY uid LIMIT 1 OFFSET ?"
 _decode = msgspec.json.Decoder(list[int]).decode
 Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]

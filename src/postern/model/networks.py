@@ -10,7 +10,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MAPPED_BITS = 96
-_PEERS_OF_A_NETWORK = 10
+_ADDRESSES_OF_A_NETWORK = 10
 _REMEMBERED = 4096
 """Peers whose networks are known: HTTP asks with every request, and reading an address costs 5 us."""
 
@@ -61,18 +61,19 @@ def site(text: str) -> str:
 class PeerCounts:
     """How many connections are open, by address and by `one_peer`: an attacker has more IPv6 addresses than we sockets.
 
-    An office has them, too: a /64 may have ten times as many as one address.
+    An office has them, too, so that a /64 may have more than one address.
     """
 
-    def __init__(self, limit: int) -> None:
-        """`limit`: of one address; 0 is none."""
+    def __init__(self, limit: int, of_network: int = _ADDRESSES_OF_A_NETWORK) -> None:
+        """`limit`: of one address; 0 is none. A /64 may have `of_network` times as many."""
         self._limit = limit
+        self._of_network = of_network
         self._open: dict[str, int] = {}
 
     def enter(self, address: str) -> bool:
         """Count a connection; false if there are too many already, and it is not counted."""
         network, count = one_peer(address), self._open.get
-        full = count(address, 0) >= self._limit or count(network, 0) >= self._limit * _PEERS_OF_A_NETWORK
+        full = count(address, 0) >= self._limit or count(network, 0) >= self._limit * self._of_network
         if self._limit and full:
             return False
         for who in {address, network}:

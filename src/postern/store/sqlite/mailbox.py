@@ -391,6 +391,8 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
         What was removed before nothing more went stays removed.
         """
+        if ranges is None:  # what comes meanwhile was not meant
+            ranges = ((1, await self.consult(reading.last_number)),)
         gone: list[Uid] = []
         step = FULL_DISK_SLICE
         while True:

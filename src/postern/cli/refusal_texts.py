@@ -64,6 +64,19 @@ TEMPLATES = (
     "cannot write {path}: {problem}",
     "{path} is damaged: {problem}",
     "{path} has layout {layout}, this Postern knows {known}",
+    # why a server does not start (roles.instance, net.listener)
+    "another Postern (process {pid}) already uses the data directory {path}: stop it first, or give this "
+    "one another directory (server.data, or --data)",
+    "the data directory {path} is on a read-only file system: remount it writable",
+    "not allowed to write to the data directory {path}: give it to the user that Postern runs as (`chown "
+    "-R {user} {same}`)",
+    "the disk of the data directory {path} is full, and nothing is left of what Postern keeps back: make "
+    "{least} MiB free (old files in tracking and sign-ins may go), then start it again; once it runs, "
+    "mail can be deleted",
+    "the data directory {path} cannot be used: {problem}",
+    "a restore into {path} did not come to its end: begin it again (`postern restore all`)",
+    "another program already listens on {where}: stop it, or choose another port (`ss -ltnp` shows it)",
+    "cannot listen on {where}: this machine does not have that address",
 )
 """As f-strings of `Refusal(...)` have them; values by any names."""
 

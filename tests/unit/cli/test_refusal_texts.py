@@ -35,6 +35,10 @@ def details() -> set[str]:
                             found.add("".join(map(str, parts)))
                         elif isinstance(said, ast.Constant):
                             found.add(str(said.value))
+    for file in ("roles/instance.py", "net/listener.py"):
+        for node in ast.walk(ast.parse((SOURCE / file).read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.add("".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values))
     return found
 
 
@@ -51,6 +55,11 @@ def test_every_template_is_what_some_layer_says():
         ("no such account, contact or group: a@b", "нет такой учётной записи, контакта или группы: a@b"),
         ("a picture is JPEG or PNG", "изображение должно быть в формате JPEG или PNG"),
         ("anna@example.org is taken", "anna@example.org уже занят"),
+        (
+            "not allowed to write to the data directory /d: give it to the user that Postern runs as (`chown -R 5 /d`)",
+            "нет права писать в каталог данных /d: отдайте его пользователю, от имени которого работает Postern"
+            " (`chown -R 5 /d`)",
+        ),
         ("what nobody has translated", "what nobody has translated"),
     ],
 )

@@ -7,7 +7,8 @@ from postern.model.refusal import Reason, Refusal
 from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 
-_HEADER_READ_BYTES = 262_144
+_HEADER_READ_BYTES = 1 << 20
+"""A thousand recipients with their names are less than half of it."""
 _MAX_AUTHORS = 100
 
 

@@ -451,3 +451,10 @@ async def test_the_name_of_an_address_literal_is_the_address(agent: NextHopAgent
         there = NextHop("x", (Target("[IPv6:2001:db8::7]", "127.0.0.1", server.port),))
         (result,) = await agent.send(there, message("x@[IPv6:2001:db8::7]"))
         assert (result.fate, bool(result.tls), asked) == (Fate.RELAYED, True, [None])
+
+
+async def test_a_host_with_ipv6_alone(agent: NextHopAgent) -> None:
+    async with FakeServer(*ALL, host="::1") as server:
+        there = NextHop("far.example", (Target(server.name, "::1", server.port),))
+        (result,) = await agent.send(there, message("x@far.example"))
+        assert (result.fate, result.remote) == (Fate.RELAYED, "mx.far.example")

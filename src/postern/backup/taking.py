@@ -44,7 +44,7 @@ _SETTLED_NS = 2_000_000_000
 """A file that was written less than this before it was read may change once more and look the same."""
 _SQLITE = b"SQLite format 3\0"
 WORK = "backup.work"
-_LEFT_OUT = frozenset({"bus", "lock", "reserve", "restoring", WORK})
+_LEFT_OUT = frozenset({"bus", "lock", "reserve", "restoring", "retention-clock", WORK})
 _REST = ("-wal", "-shm", "-journal", ".tmp", ".new")
 QUEUE = "queue.db"
 DIRECTORY = "directory.db"

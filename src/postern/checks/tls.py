@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 import warnings
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import TypeAlias
 
 from cryptography import x509
@@ -75,13 +77,20 @@ async def examine(service: Service, tools: Tools, seen: Seen, prepare: Prepare) 
         tls.old = await _old_version(service, tools, prepare, name)
 
 
-async def _trust(service: Service, tools: Tools, prepare: Prepare, name: str) -> tuple[bool | None, str]:
+@lru_cache(2)
+def trusting(authorities: Path | None, _written_at: int) -> ssl.SSLContext:
+    """A context with the authorities of a file, or the system's: reading those takes longer than most services do."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # names are compared apart, so that every problem is told
-    if tools.trust is None:
+    if authorities is None:
         context.load_default_certs()
     else:
-        context.load_verify_locations(tools.trust)
+        context.load_verify_locations(authorities)
+    return context
+
+
+async def _trust(service: Service, tools: Tools, prepare: Prepare, name: str) -> tuple[bool | None, str]:
+    context = trusting(tools.trust, 0 if tools.trust is None else tools.trust.stat().st_mtime_ns)
     try:
         async with opened(service, tools) as wire:
             await prepare(wire)

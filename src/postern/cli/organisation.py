@@ -15,6 +15,7 @@ from postern.cli.language import _
 from postern.cli.options import Config as Config
 from postern.cli.options import Json as Json
 from postern.cli.output import fail
+from postern.cli.refusal_texts import said
 from postern.cli.serve import EX_CONFIG, config_path
 from postern.config.loading import SettingsError, load
 from postern.config.settings import Settings
@@ -108,7 +109,7 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         return asyncio.run(work())
     except Refusal as refusal:
-        fail(refusal.detail or refusal.reason.value)
+        fail(said(refusal))
     except OSError as problem:
         if problem.errno not in {*_NOT_ALLOWED, errno.EROFS, errno.ENOSPC} or not problem.filename:
             raise

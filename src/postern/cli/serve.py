@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from postern.cli.language import _
 from postern.cli.output import fail
+from postern.cli.refusal_texts import translated
 from postern.config.listeners import listeners
 from postern.config.loading import DEFAULT_PATHS, SettingsError, load
 from postern.config.settings import Settings
@@ -66,7 +67,7 @@ def serve_settings(settings: Settings, path: Path, on_ready: Callable[[Ready], N
     try:
         return run(settings, reload=lambda: load(path), on_ready=on_ready)
     except StartError as problem:
-        fail(str(problem))
+        fail(translated(str(problem)))
     except OSError as problem:
         # a listener's error carries its advice as text (net.listener.BindError)
         fail(problem.strerror or str(problem))

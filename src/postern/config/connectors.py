@@ -26,6 +26,9 @@ class ReceiveConnector(Table, frozen=True, kw_only=True):
     )
     authenticated: Annotated[bool, Meta(description="relay for authenticated users")] = False
     check_sender: Annotated[bool, Meta(description="authenticated users send only as addresses they may use")] = True
+    check_sender_domain: Annotated[
+        bool, Meta(description="refuse Internet mail from domains that do not exist or take no mail (null MX)")
+    ] = True
     require_tls: Annotated[bool, Meta(description="MAIL only after TLS")] = False
     internal_servers: Annotated[
         bool, Meta(description="the organisation's servers, known by their certificates, may relay and send as anybody")

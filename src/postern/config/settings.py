@@ -79,7 +79,9 @@ class Network(Table, frozen=True, kw_only=True):
     """`[network]`: addresses and DNS."""
 
     addresses: Annotated[tuple[str, ...], Meta(description="IP addresses to listen on")] = EVERYWHERE
-    source_address: Annotated[str, Meta(description="IP address that outgoing mail leaves from; empty: any")] = ""
+    source_address: Annotated[
+        str, Meta(description="IP address that outgoing mail leaves from, to hosts of the same IP version; empty: any")
+    ] = ""
     nameservers: Annotated[
         tuple[str, ...], Meta(description="IP addresses of DNS servers; empty: those of /etc/resolv.conf")
     ] = ()
@@ -95,7 +97,11 @@ class Smtp(Table, frozen=True, kw_only=True):
     max_received: Annotated[int, Meta(ge=10, le=200, description="Received fields that mean a loop")] = 50
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 5000
     max_connections_per_address: Annotated[
-        int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
+        int,
+        Meta(
+            ge=0,
+            description="connections from one address to each worker (IPv6 /64: ten times as many); 0: no limit",
+        ),
     ] = 200
     command_timeout_s: Annotated[Seconds, Meta(description="seconds to wait for a command (RFC 5321 4.5.3.2.7)")] = 300
     data_timeout_s: Annotated[Seconds, Meta(description="seconds to wait for the next octets of a message")] = 600
@@ -196,7 +202,11 @@ class Http(Table, frozen=True, kw_only=True):
     idle_timeout_s: Annotated[Seconds, Meta(description="seconds between two requests of a connection")] = 120
     max_connections: Annotated[int, Meta(ge=1, description="connections to each worker")] = 20000
     max_connections_per_address: Annotated[
-        int, Meta(ge=0, description="connections from one address to each worker; 0 is no limit")
+        int,
+        Meta(
+            ge=0,
+            description="connections from one address to each worker (IPv6 /64: ten times as many); 0: no limit",
+        ),
     ] = 200
     user_concurrency: Annotated[
         Limit, Meta(description="requests of one account at once in each worker; 0 is no limit")

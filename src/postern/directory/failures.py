@@ -36,6 +36,10 @@ FAMILIAR_S = 30 * 86400.0
 """How long a network stays familiar to an account after a sign-in from it."""
 
 
+AHEAD_S = 300.0
+"""What was noted further ahead was noted while the clock was wrong: it locks nobody out until that time comes."""
+
+
 class LockTimes(NamedTuple):
     """How long things last, in seconds."""
 
@@ -98,9 +102,10 @@ class FailureLog:
             raise
 
     # --- counters and locks
-    def count(self, key: str, since: float) -> int:
-        """Different failures of a key after a time (seconds since the epoch)."""
-        row = self._db.execute("SELECT count(*) FROM failures WHERE key = ? AND at > ?", (key, since)).fetchone()
+    def count(self, key: str, since: float, window_s: float) -> int:
+        """Different failures of a key in a window's time after a moment (seconds since the epoch)."""
+        sql = "SELECT count(*) FROM failures WHERE key = ? AND at > ? AND at < ?"
+        row = self._db.execute(sql, (key, since, since + window_s + AHEAD_S)).fetchone()
         return int(row[0]) if row else 0
 
     def add(self, limits: Mapping[str, int], fingerprint: int, at: float, times: LockTimes) -> int:
@@ -113,20 +118,23 @@ class FailureLog:
         with contextlib.suppress(apsw.BusyError, apsw.FullError, apsw.ReadOnlyError), self._writing():
             for key, limit in limits.items():
                 self._db.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", (key, fingerprint, at))
-                count = self.count(key, at - times.window_s)
+                count = self.count(key, at - times.window_s, times.window_s)
                 largest = max(largest, count)
                 if limit and count >= limit:
                     self._lock(key, at, times)
             self._writes += 1
             if self._writes % 100 == 1:
-                self._db.execute("DELETE FROM failures WHERE at < ?", (at - times.window_s,))
-                self._db.execute("DELETE FROM locks WHERE until < ?", (at - times.memory_s,))
+                ahead = at + AHEAD_S
+                self._db.execute("DELETE FROM failures WHERE at < ? OR at > ?", (at - times.window_s, ahead))
+                self._db.execute("DELETE FROM locks WHERE until < ? OR at > ?", (at - times.memory_s, ahead))
                 self._db.execute("DELETE FROM familiar WHERE at < ?", (at - FAMILIAR_S,))
         return largest
 
     def _lock(self, key: str, at: float, times: LockTimes) -> None:
         row = self._db.execute("SELECT until, times FROM locks WHERE key = ?", (key,)).fetchone()
-        before = row[1] if row is not None and row[0] > at - times.memory_s else 0
+        before = 0
+        if row is not None and at - times.memory_s < row[0] < at + times.lock_max_s + AHEAD_S:
+            before = row[1]
         length_s = min(times.lock_s * 2 ** min(before, 16), times.lock_max_s)
         self._db.execute("INSERT OR REPLACE INTO locks VALUES (?, ?, ?, ?)", (key, at, at + length_s, before + 1))
         self._db.execute("DELETE FROM failures WHERE key = ?", (key,))
@@ -134,13 +142,13 @@ class FailureLog:
     def locked(self, keys: Sequence[str], at: float) -> list[Lock]:
         """Which of some keys are locked at a time."""
         marks = ",".join("?" * len(keys))
-        sql = f"SELECT key, at, until, times FROM locks WHERE key IN ({marks}) AND until > ?"  # noqa: S608 - marks only
-        return [Lock(*row) for row in self._db.execute(sql, (*keys, at))]
+        sql = f"SELECT key, at, until, times FROM locks WHERE key IN ({marks}) AND until > ? AND at < ?"  # noqa: S608 - marks only
+        return [Lock(*row) for row in self._db.execute(sql, (*keys, at, at + AHEAD_S))]
 
     def locks(self, at: float) -> list[Lock]:
         """All that are locked at a time, the longest first."""
-        sql = "SELECT key, at, until, times FROM locks WHERE until > ? ORDER BY until DESC"
-        return [Lock(*row) for row in self._db.execute(sql, (at,))]
+        sql = "SELECT key, at, until, times FROM locks WHERE until > ? AND at < ? ORDER BY until DESC"
+        return [Lock(*row) for row in self._db.execute(sql, (at, at + AHEAD_S))]
 
     def clear(self, key: str) -> int:
         """Forget failures and locks of a key, and of a key `... from ...` under it; how many locks there were."""

@@ -33,6 +33,8 @@ class Reason(Enum):
     CONFLICT = "conflict"
     HAS_CHILDREN = "has_children"
     NOT_SUPPORTED = "not_supported"
+    SENDER_DOMAIN_UNKNOWN = "sender_domain_unknown"
+    SENDER_DOMAIN_SILENT = "sender_domain_silent"
     LOOP = "loop"
     # temporary
     TRY_LATER = "try_later"

@@ -94,6 +94,13 @@ class InboxRule(msgspec.Struct, frozen=True, omit_defaults=True):
     """Nothing said: none."""
     actions: RuleActions = RuleActions()
 
+    @property
+    def strings(self) -> list[str]:
+        """All that it looks for."""
+        both = (self.conditions, self.exceptions)
+        lists = [getattr(asked, name) for asked in both for name in asked.__struct_fields__]
+        return [word for one in lists if isinstance(one, tuple) for word in one]
+
 
 class OofState(Enum):
     """MS-OXWOOF 2.2.5.2 OofState."""
@@ -145,6 +152,8 @@ class Junk(msgspec.Struct, frozen=True, omit_defaults=True):
 MAX_RULES = 256
 MAX_STRINGS = 1000
 """In one list of a rule."""
+MAX_RULE_CHARACTERS = 262_144
+"""What all rules of a mailbox look for, together; Exchange's RulesQuota is as much at most."""
 MAX_LIST = 1024
 """Entries of a junk list; Exchange's limit."""
 MAX_REPLY_CHARACTERS = 131_072

@@ -12,6 +12,8 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
+from postern.model.addresses import is_loopback
+from postern.model.networks import PeerCounts
 from postern.net.stream import Stream
 from postern.net.tls import Wrapping
 
@@ -96,6 +98,7 @@ class Listener:
         limit: int,
         full: bytes,
         below: int,
+        strangers: int,
     ) -> None:
         self.sock = sock
         self.connections: dict[Stream, asyncio.Task[None]] = {}
@@ -110,6 +113,8 @@ class Listener:
         self._limit = limit
         self._full = full
         self._below = below
+        self._strangers = PeerCounts(strangers, of_network=1)
+        self._unknown: set[Stream] = set()
         self._server: asyncio.Server | None = None
 
     async def _start(self) -> None:
@@ -118,7 +123,9 @@ class Listener:
 
     def _made(self, stream: Stream) -> None:
         self.accepted += 1
-        if len(self.connections) >= self._limit or (self._below and stream.descriptor >= self._below):
+        full = len(self.connections) >= self._limit or (self._below and stream.descriptor >= self._below)
+        stranger = not is_loopback(stream.peer[0])  # a proxy or a web mail on this machine comes for everybody
+        if full or (stranger and not self._strangers.enter(stream.peer[0])):
             self.refused += 1
             if self._full and self.tls is None:
                 stream.write(self._full)
@@ -126,6 +133,8 @@ class Listener:
             else:  # a handshake for a farewell would cost more than the connection
                 stream.abort()
             return
+        if stranger:
+            self._unknown.add(stream)
         self.connections[stream] = asyncio.get_running_loop().create_task(self._run(stream))
 
     def _lost(self, stream: Stream) -> None:
@@ -145,7 +154,14 @@ class Listener:
             self._on_error(stream, error)
         finally:
             self.connections.pop(stream, None)
+            self.known(stream)
             stream.close()
+
+    def known(self, stream: Stream) -> None:
+        """Somebody has signed in there: it is no stranger's connection any more."""
+        if stream in self._unknown:
+            self._unknown.remove(stream)
+            self._strangers.leave(stream.peer[0])
 
     def stop_accepting(self) -> None:
         """Take no more connections from the socket (which stays open: another process may)."""
@@ -181,14 +197,16 @@ async def serve(
     limit: int = 20000,
     full: bytes = b"",
     below: int = 0,
+    strangers: int = 0,
 ) -> Listener:
     """Start a task of `handler` for each connection of a listening socket; with `tls`, after a handshake.
 
     A connection above `limit`, or whose descriptor is not below `below`, is sent `full` and closed; without TLS, that
-    is: with it, it is only closed.
+    is: with it, it is only closed. So is one of an address (IPv6: a /64) that has `strangers` connections on which
+    nobody has signed in (`Listener.known`); 0 is no limit.
 
     The handler may let ConnectionError, TimeoutError and Stopping pass; the stream is closed when it returns.
     """
-    listener = Listener(sock, handler, tls, on_error, limit, full, below)
+    listener = Listener(sock, handler, tls, on_error, limit, full, below, strangers)
     await listener._start()
     return listener

@@ -10,6 +10,7 @@ from postern.config.settings import Settings
 from postern.model.refusal import Refusal
 from postern.net.dns import DnsResolver
 from postern.net.listener import Listener, serve
+from postern.roles import retention_clock
 from postern.roles.certificate_care import LOOK_EVERY_S as CERTIFICATES_EVERY_S
 from postern.roles.certificate_care import CertificateCare
 from postern.roles.gauges import ServerMetrics
@@ -18,6 +19,7 @@ from postern.roles.mirroring import Mirroring
 from postern.roles.parts import OFFLINE_DIRECTORY, SIGN_INS_DIRECTORY, TRACKING_DIRECTORY, Parts
 from postern.roles.process import Slot, Wishes
 from postern.roles.pulse import Pulse
+from postern.roles.retention_clock import RetentionClock
 from postern.roles.sockets import METRICS, Endpoint
 from postern.roles.workers import worker_count
 from postern.services.address_book import AddressBook
@@ -70,6 +72,7 @@ class Background:
             self._settings, self._slot.name, self._slot.process, self._epoch, max_open=MAX_OPEN_MAILBOXES
         )
         await parts.bus.start()
+        self._retention = RetentionClock(parts.data / retention_clock.FILE, parts.clock, self._log)
         pulse = Pulse(self._metrics)
         served = await self._serve(pages, parts)
         tasks = [
@@ -136,7 +139,7 @@ class Background:
 
     async def _expire(self, parts: Parts) -> None:
         """Recoverable items past their time, tracking files past theirs."""
-        now = parts.clock.timestamp()
+        now = await asyncio.to_thread(self._retention.now)
         before = now - self._settings.store.recoverable_days * DAY_S
         purged = 0
         for account in await parts.directory.accounts():

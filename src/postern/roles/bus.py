@@ -169,7 +169,8 @@ class SharedBus:
         fcntl.lockf(self._fd, fcntl.LOCK_EX, _HEADER_BYTES, 0)
         try:
             if os.fstat(self._fd).st_size < size:
-                os.ftruncate(self._fd, size)
+                # not sparse: on a full disk, touching a page that has no block yet would kill the process (SIGBUS)
+                os.posix_fallocate(self._fd, 0, size)
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, _HEADER_BYTES, 0)
         self._words.release()

@@ -99,7 +99,7 @@ class Children:
         return Child(role, process, pid, pipe, time.monotonic())
 
     def start(self, role: Role) -> None:
-        """Start a role's process now."""
+        """Start a role's process now. Raises OSError: there is no room for its journal, or no memory for a fork."""
         self._roles.setdefault(role, 0)
         self._due.pop(role, None)
         used = {child.process for child in self._alive.values()}
@@ -173,7 +173,7 @@ class Children:
         now = time.monotonic()
         for role, due in list(self._due.items()):
             if due <= now:
-                self.start(role)
+                self._start_or_wait(role)
         for child in self._alive.values():
             if child.retired and 0 < child.stop_at <= now:
                 child.stop_at = now + 3600
@@ -193,7 +193,15 @@ class Children:
             if child.role in gone and child.stop_at < 0:
                 self._retire(child, linger_s)
         for role in roles:
+            self._start_or_wait(role)
+
+    def _start_or_wait(self, role: Role) -> None:
+        """On a full disk the others go on serving: what cannot be started now is tried again."""
+        try:
             self.start(role)
+        except OSError as error:
+            self._log.error("process.not_started", role=role.label, reason=str(error), again_in_s=BACKOFF_MAX_S)
+            self._due[role] = time.monotonic() + BACKOFF_MAX_S
 
     def stop_all(self) -> None:
         """Ask all processes to finish and end."""

@@ -36,6 +36,7 @@ from postern.services.calendar.agenda import Agendas
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.services.rules.rulebook import RuleBooks
+from postern.services.sender_domains import SenderDomains
 from postern.telemetry import log
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class Frontends(msgspec.Struct):
                     anonymous_relay=connector.anonymous_relay,
                     authenticated=connector.authenticated,
                     check_sender=connector.check_sender,
+                    check_sender_domain=connector.check_sender_domain,
                     require_tls=connector.require_tls,
                     internal_servers=connector.internal_servers,
                 )
@@ -153,6 +155,7 @@ class Frontends(msgspec.Struct):
             metrics=SmtpCounters(self.metrics),
             log=log.logger(part="smtp"),
             peers=self.peers,
+            sender_domains=SenderDomains(self.resolver, self.parts.directory),
         )
         # a connection above the limit is told so by the front end; the listener only stops floods
         return frontend.handle, own.max_connections * 2, b""

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import msgspec
 
+from postern.store.sqlite.reserve import RESERVE_FILE, Reserve
+from postern.telemetry import log
+
 LOCK_WAIT_S = 15.0
 """Workers whose supervisor was killed still finish their commands and hold the lock meanwhile."""
+
+START_BYTES = 4 << 20
+"""What a start writes with room to spare: epoch, journals, the bus, the indexes of write-ahead logs."""
 
 RESTORING = "restoring"
 """There while a backup is being restored into the data directory."""
@@ -32,7 +38,7 @@ class DataDirectory:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StartError(_unusable(path, error)) from error
+            raise StartError(unusable(path, error)) from error
         end = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
@@ -50,16 +56,32 @@ class DataDirectory:
         if (path / RESTORING).exists():
             os.close(self._descriptor)
             raise StartError(f"a restore into {path} did not come to its end: begin it again (`postern restore all`)")
+        make_room(path)
         try:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
         except OSError as error:
             os.close(self._descriptor)
-            raise StartError(_unusable(path, error)) from error
+            raise StartError(unusable(path, error)) from error
 
     def release(self) -> None:
         """Give the lock up."""
         os.close(self._descriptor)
+
+
+def make_room(data: Path) -> bool:
+    """Where space is short for a start: give up what is kept back for deletions; whether there was any.
+
+    So the server comes up on a full disk, and people can read their mail and delete. What a start leaves is taken back.
+    """
+    try:
+        space = os.statvfs(data)
+    except OSError:
+        return False
+    if space.f_bavail * space.f_frsize >= START_BYTES or not Reserve(data / RESERVE_FILE).release():
+        return False
+    log.logger().warning("start.reserve_given_up", data=str(data))
+    return True
 
 
 def _alive(pid: str) -> bool:
@@ -74,7 +96,8 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def _unusable(path: Path, error: OSError) -> str:
+def unusable(path: Path, error: OSError) -> str:
+    """What is to be done about a data directory that cannot be written."""
     if error.errno == errno.EROFS:
         return f"the data directory {path} is on a read-only file system: remount it writable"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -83,7 +106,11 @@ def _unusable(path: Path, error: OSError) -> str:
             f"give it to the user that Postern runs as (`chown -R {os.geteuid()} {path}`)"
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of the data directory {path} is full: Postern needs some room to start"
+        return (
+            f"the disk of the data directory {path} is full, and nothing is left of what Postern keeps back: "
+            f"make {START_BYTES >> 20} MiB free (old files in tracking and sign-ins may go), then start it again; "
+            "once it runs, mail can be deleted"
+        )
     return f"the data directory {path} cannot be used: {error.strerror}"
 
 
@@ -149,4 +176,4 @@ def _write(path: Path, epoch: _Epoch) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise StartError(_unusable(path.parent, error)) from error
+        raise StartError(unusable(path.parent, error)) from error

@@ -66,13 +66,29 @@ class Pipes(msgspec.Struct):
     """Read by the process: its end is the supervisor's end."""
 
 
+_WISHES = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals by which a process is asked something."""
+
+
 def fork(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], life: tuple[int, int]) -> tuple[int, int]:
-    """Start a process that runs `main(wishes, tell_ready)`; its id and the reading end of its ready pipe."""
+    """Start a process that runs `main(wishes, tell_ready)`; its id and the reading end of its ready pipe.
+
+    Raises OSError.
+    """
     ready_read, ready_write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    # what is asked of the process before its loop listens waits until it does
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WISHES)
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(ready_read)
+        os.close(ready_write)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WISHES)
+        raise
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WISHES)
         os.close(ready_write)
         return pid, ready_read
     code = 70
@@ -80,11 +96,9 @@ def fork(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], life: tup
         os.close(ready_read)
         os.close(life[1])
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor tells us
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # may come before the loop listens
         connection.configure()
         code = _run(main, Pipes(ready_write, life[0]))
     except BaseException:
@@ -126,6 +140,7 @@ async def _main(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], pi
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGUSR1, linger)
     loop.add_signal_handler(signal.SIGUSR2, lambda: wishes.peer_died())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WISHES)
     loop.add_reader(pipes.life, orphaned)
     loop.set_exception_handler(_report)
     return await main(wishes, tell_ready)

@@ -26,7 +26,7 @@ from postern.roles import background, layouts, mechanisms, outbound, worker
 from postern.roles.bus import SharedBus
 from postern.roles.children import BACKGROUND, Child, Children, Role
 from postern.roles.gauges import ServerMetrics
-from postern.roles.instance import DataDirectory, StartError, begin_epoch, end_epoch
+from postern.roles.instance import DataDirectory, StartError, begin_epoch, end_epoch, make_room, unusable
 from postern.roles.process import Slot
 from postern.roles.sockets import HTTP, Endpoint, close_unused, open_endpoints, tls_contexts
 from postern.roles.workers import worker_count
@@ -129,10 +129,13 @@ class Supervisor:
         preload(self.endpoints)
         gc.collect()
         gc.freeze()
-        for index in range(self._workers):
-            self._children.start(Role("worker", index))
-        if self.settings.server.background:
-            self._children.start(BACKGROUND)
+        try:
+            for index in range(self._workers):
+                self._children.start(Role("worker", index))
+            if self.settings.server.background:
+                self._children.start(BACKGROUND)
+        except OSError as error:
+            raise StartError(unusable(self.settings.data_dir, error)) from error
 
     def _announce(self, on_ready: Callable[[Ready], None] | None) -> None:
         ports = {endpoint.listening.path.id: endpoint.port for endpoint in self.endpoints}
@@ -200,6 +203,7 @@ class Supervisor:
     # --- children
 
     def _fork(self, role: Role, process: int) -> Child:
+        make_room(self.settings.data_dir)
         journal = allocate_journal(journal_directory(self.settings.data_dir))
         slot = Slot(role.label, process, journal)
         common = (self.settings, slot, self._epoch, self._metrics)

@@ -27,7 +27,7 @@ from postern.roles.sending import Sending
 from postern.roles.sockets import Endpoint, TlsContexts
 from postern.services.address_book import AddressBook
 from postern.services.assistants.runner import OutboxRunner
-from postern.services.lifecycle import Sessions
+from postern.services.lifecycle import Session, Sessions
 from postern.services.mailboxes import Mailboxes
 from postern.services.mailflow import Mailflow
 from postern.services.mailflow_settings import MailflowSettings
@@ -47,6 +47,9 @@ LATE_IMPORTS = ("encodings.idna", "stringprep", "unicodedata", "concurrent.futur
 UPKEEP_EVERY_S = 5.0
 """How often files that garbage collection replaced are let go, and the first worker looks for journals whose owner
 died and whose successor never came."""
+COUNT_THEMSELVES = frozenset({"smtp", "http"})
+"""Protocols whose front ends count the connections of an address. With the others one address may have a tenth of all
+connections on which nobody has signed in: it could keep everybody else out."""
 ORPHANED_GRACE_S = 1.0
 """The supervisor is gone: finish quickly, the next one waits for us."""
 
@@ -134,7 +137,7 @@ class Worker:
         peers = PeerCertificates(self._settings, parts.directory, parts.clock)
         sending = Sending(self._slot.name, parts, mailflow, resolver, smtp, peers, rules, assistants)
         permissions = Permissions(parts.directory)
-        sessions = Sessions(parts.directory, permissions, parts.clock)
+        sessions = Sessions(parts.directory, permissions, parts.clock, self._known)
         authentication = parts.authentication(sessions, peers.trust)
         sources = PasswordSources(parts.directory, resolver, parts.clock, parts.entropy)
         authentication.password_sources = sources
@@ -207,6 +210,7 @@ class Worker:
                     limit=limit,
                     full=full,
                     below=sockets_below(),
+                    strangers=0 if listening.path.protocol in COUNT_THEMSELVES else max(1, limit // 10),
                 ),
             )
         )
@@ -217,6 +221,12 @@ class Worker:
         for listening, listener in self._listeners:
             if listener.tls is not None:
                 listener.tls = tls.of(listening)
+
+    def _known(self, session: Session) -> None:
+        """Somebody has signed in."""
+        if isinstance(session, Stream):
+            for _, listener in self._listeners:
+                listener.known(session)
 
     def _correlated(
         self, handler: Callable[[Stream], Awaitable[None]], path: str

@@ -73,7 +73,15 @@ class _Watched:
 class Sessions:
     """What is signed in here. One per worker."""
 
-    def __init__(self, directory: Directory, permissions: Permissions, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        permissions: Permissions,
+        clock: Clock,
+        on_watched: Callable[[Session], None] = lambda _: None,
+    ) -> None:
+        """`on_watched` hears of each session that somebody has signed in to."""
+        self._on_watched = on_watched
         self._directory = directory
         self._permissions = permissions
         self._clock = clock
@@ -107,6 +115,7 @@ class Sessions:
         except BaseException:
             self._forget(watched)
             raise
+        self._on_watched(session)
         return lambda: self._forget(watched)
 
     def opened(self, principal: Principal, owner: MailboxId) -> None:

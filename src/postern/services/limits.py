@@ -107,7 +107,7 @@ class Limits:
                 if (
                     limit
                     and pending
-                    and self._failures.count(key, since) + pending >= limit
+                    and self._failures.count(key, since, self._settings.times.window_s) + pending >= limit
                     and not (key == counters.account and self._familiar(counters, now))
                 ):
                     return key

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from postern.directory.interface import Account, Directory, DomainKind, Group
 from postern.model.ids import MailboxId
+from postern.model.items import SpecialUse
 from postern.model.ports import Clock
 from postern.model.refusal import Reason, Refusal
 from postern.model.rules import Audience, Oof, OofState
 from postern.services.rules import stored
-from postern.services.rules.at_delivery import knows
+from postern.services.rules.acquaintances import Acquaintances
 from postern.services.rules.placing import Folders
 from postern.store.interface import Mailbox, Store
 
@@ -53,6 +54,7 @@ class MailTips:
 
     def __init__(self, store: Store, directory: Directory, clock: Clock, max_message_bytes: int) -> None:
         self._store = store
+        self._acquaintances = Acquaintances()
         self._directory = directory
         self._clock = clock
         self.max_message_bytes = max_message_bytes
@@ -112,8 +114,10 @@ class MailTips:
     async def _external(self, mailbox: Mailbox, oof: Oof, sender: str) -> str:
         if oof.audience is Audience.NONE:
             return ""
-        if oof.audience is Audience.KNOWN and not await knows(mailbox, Folders(await mailbox.folders()), sender):
-            return ""
+        if oof.audience is Audience.KNOWN:
+            contacts = Folders(await mailbox.folders()).folder_with_use(SpecialUse.CONTACTS)
+            if not await self._acquaintances.knows(mailbox, contacts, sender):
+                return ""
         return oof.external_reply
 
     async def _is_internal(self, sender: str) -> bool:

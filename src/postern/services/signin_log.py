@@ -139,8 +139,8 @@ class SignInLog:
 
     def _repeat(self, key: tuple[str, str, str], within_s: float) -> int | None:
         """None: one like this was written just now. Else how many were not written since the last."""
-        now = self._clock.timestamp()
-        since, count = self._repeats.get(key, (0.0, 0))
+        now = self._clock.monotonic()  # a clock that is set back must not silence the log until it has caught up
+        since, count = self._repeats.get(key, (-within_s, 0))
         if now - since < within_s:
             self._repeats[key] = (since, count + 1)
             return None

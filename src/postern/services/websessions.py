@@ -21,6 +21,8 @@ from postern.model.refusal import Reason, Refusal
 from postern.services.principal import Principal, standing
 
 PROTOCOL = "http"
+AHEAD_S = 300.0
+"""Of clocks of several machines, and of one that was put right."""
 _ID_BYTES = 16
 _TAG_BYTES = 32
 _MAX_TOKEN_BYTES = 512
@@ -92,7 +94,9 @@ class WebSessions:
         now = self._clock.timestamp()
         settings = self._settings
         idle_s = settings.private_idle_s if read.private else settings.idle_s
-        if now >= read.used_at + idle_s or now >= read.begun_at + settings.longest_s:
+        # one from times to come was made while the clock was wrong, and would live until they are over
+        ahead = max(read.used_at, read.begun_at) > now + AHEAD_S
+        if ahead or now >= read.used_at + idle_s or now >= read.begun_at + settings.longest_s:
             raise Refusal(Reason.BAD_CREDENTIALS, "the session has expired")
         if self._endings.is_ended(read.id, read.account, read.begun_at):
             raise Refusal(Reason.BAD_CREDENTIALS, "the session was signed out")

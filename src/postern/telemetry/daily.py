@@ -69,7 +69,7 @@ class DailyLines:
 
     def _open(self) -> None:
         now = self._clock.timestamp()
-        if self._file >= 0 and now < self._until:
+        if self._file >= 0 and self._until - _DAY_S <= now < self._until:
             return
         if self._file >= 0:
             os.close(self._file)

@@ -12,12 +12,16 @@ MAX_OWN_HOPS = 6
 """Received fields that we wrote. A message may rightly come back a few times: lists, forwarding there and back."""
 
 
+HEADER_READ_BYTES = 262_144
+"""Trace fields stand at the top; a message without a blank line may be megabytes."""
+
+
 def header_of(content: bytes) -> bytes:
-    """The header block of a message, without the blank line."""
+    """The header block of a message, without the blank line; of one that is very long, what comes first."""
     if content.startswith(b"\r\n"):
         return b""
-    end = content.find(b"\r\n\r\n")
-    return content if end < 0 else content[: end + 2]
+    end = content.find(b"\r\n\r\n", 0, HEADER_READ_BYTES)
+    return content[:HEADER_READ_BYTES] if end < 0 else content[: end + 2]
 
 
 def check_loop(content: bytes, own_name: str, max_hops: int = MAX_HOPS) -> None:

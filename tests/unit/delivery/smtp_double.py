@@ -9,7 +9,13 @@ from collections.abc import Callable
 
 
 class FakeServer:
-    def __init__(self, *extensions: str, name: str = "mx.far.example", context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *extensions: str,
+        name: str = "mx.far.example",
+        context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.extensions = [*extensions]
         self.name = name
         self.context = context
@@ -30,11 +36,13 @@ class FakeServer:
         self.commands: list[str] = []
         self.messages: list[bytes] = []
         self.tls_connections = 0
+        self.host = host
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> FakeServer:
-        listening = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listening = socket.create_server((self.host, 0), family=family)
         # what the kernel keeps on the way must not hide how fast we read
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self._server = await asyncio.start_server(self._serve, sock=listening)

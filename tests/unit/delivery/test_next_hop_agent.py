@@ -423,3 +423,38 @@ async def test_552_to_a_recipient_is_temporary(agent: NextHopAgent) -> None:
         server.replies["RCPT TO:<b@far.example>"] = b"552 too many recipients\r\n"
         results = await agent.send(hop(server), message("a@far.example", "b@far.example"))
         assert [r.fate for r in results] == [Fate.RELAYED, Fate.DEFERRED]
+
+
+async def test_only_hosts_that_the_source_address_reaches_are_tried() -> None:
+    """Six IPv6 addresses of a host used up the attempts of a server that sends from an IPv4 address."""
+    settings = AgentSettings("mail.here.example", timeouts=Timeouts(1.0, 1.0, 1.0, 0.3), source_address="127.0.0.1")
+    agent = NextHopAgent(settings, SystemEntropy())
+    async with FakeServer(*ALL) as server:
+        six = [Target(server.name, "::1", server.port + 1)] * 8
+        targets = (*six, Target(server.name, "127.0.0.1", server.port))
+        (result,) = await agent.send(NextHop("far.example", targets), message("x@far.example"))
+        assert result.fate is Fate.RELAYED
+        (result,) = await agent.send(NextHop("far.example", tuple(six)), message("x@far.example"))
+        assert (result.fate, result.status) == (Fate.DEFERRED, "4.4.1")
+        assert "network.source_address 127.0.0.1" in result.text
+    await agent.close()
+
+
+async def test_the_name_of_an_address_literal_is_the_address(agent: NextHopAgent) -> None:
+    """`IPv6:...` is no name that TLS could ask for, and in no certificate."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    asked: list[str | None] = []
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    async with FakeServer("STARTTLS", *ALL, context=context) as server:
+        there = NextHop("x", (Target("[IPv6:2001:db8::7]", "127.0.0.1", server.port),))
+        (result,) = await agent.send(there, message("x@[IPv6:2001:db8::7]"))
+        assert (result.fate, bool(result.tls), asked) == (Fate.RELAYED, True, [None])
+
+
+async def test_a_host_with_ipv6_alone(agent: NextHopAgent) -> None:
+    async with FakeServer(*ALL, host="::1") as server:
+        there = NextHop("far.example", (Target(server.name, "::1", server.port),))
+        (result,) = await agent.send(there, message("x@far.example"))
+        assert (result.fate, result.remote) == (Fate.RELAYED, "mx.far.example")

@@ -197,7 +197,7 @@ async def test_a_damaged_counter_file_is_made_anew(tmp_path):
     (tmp_path / "f.db").write_bytes(b"no database at all" * 300)
     log = FailureLog(tmp_path / "f.db")
     log.add({"a": 0}, 1, 10.0, LockTimes())
-    assert log.count("a", 5.0) == 1
+    assert log.count("a", 5.0, 60.0) == 1
     log.close()
 
 
@@ -253,3 +253,17 @@ async def test_it_can_be_switched_off(make, directory):
     await make(upgrade=False).verify_password("ann@example.org", OLD, "192.0.2.1", "imap")
     await asyncio.sleep(0.05)
     assert await directory.password_hash(account.id) == SSHA
+
+
+async def test_what_was_counted_while_the_clock_was_ahead_locks_nobody(make, time):
+    """Set back by a year, the clock would have kept an account and its address out for a year."""
+    auth = make(failures_per_account_and_address=2)
+    for wrong in ("a", "b", "c"):
+        await refused(auth.verify_password("ann@example.org", wrong, "192.0.2.1", "imap"))
+    assert await refused(auth.verify_password("ann@example.org", PASSWORD, "192.0.2.1", "imap")) is (
+        Reason.TOO_MANY_FAILURES
+    )
+    time.seconds -= 365 * 86_400
+    await auth.verify_password("ann@example.org", PASSWORD, "192.0.2.1", "imap")
+    assert await refused(auth.verify_password("ann@example.org", "d", "192.0.2.1", "imap")) is Reason.BAD_CREDENTIALS
+    await auth.verify_password("ann@example.org", PASSWORD, "192.0.2.1", "imap")

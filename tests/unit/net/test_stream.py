@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,45 @@ async def test_sockets_leave_descriptors_to_files() -> None:
             client.close()
         await listener.stop(1)
         sock.close()
+
+
+async def test_strangers_of_one_address_leave_connections_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One address held all connections of a protocol for two minutes at a time, without signing in."""
+    sock = bind("127.0.0.1", 0)
+    served: list[Stream] = []
+
+    async def handler(stream: Stream) -> None:
+        served.append(stream)
+        await echo(stream)
+
+    async def answer() -> bytes:
+        client = await connect("127.0.0.1", sock.getsockname()[1], 5)
+        clients.append(client)
+        with suppress(ConnectionResetError):
+            client.write(b"x")
+        return await client.read(5)
+
+    clients: list[Stream] = []
+    listener = await serve(sock, handler, full=b"full", strangers=2)
+    try:
+        assert [await answer() for _ in range(3)] == [b"x"] * 3, "this machine may have as many as it wants"
+        monkeypatch.setattr("postern.net.listener.is_loopback", lambda _: False)
+        assert [await answer() for _ in range(3)] == [b"x", b"x", b"full"]
+        listener.known(served[3])
+        listener.known(served[3])
+        assert [await answer() for _ in range(2)] == [b"x", b"full"]
+        clients[4].close()
+        async with asyncio.timeout(10):
+            while len(listener.connections) > 5:
+                await asyncio.sleep(0.01)
+        assert await answer() == b"x"
+    finally:
+        for client in clients:
+            client.close()
+        await listener.stop(1)
+        sock.close()
+    assert not listener._unknown
+    assert listener.refused == 2
 
 
 async def test_end_of_input_is_empty() -> None:

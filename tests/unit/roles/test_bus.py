@@ -160,3 +160,11 @@ def test_foreign_datagrams_are_ignored(tmp_path: Path):
         bus.close()
 
     asyncio.run(run())
+
+
+def test_the_table_has_its_blocks_from_the_beginning(tmp_path):
+    """On a full disk the first touch of a page without a block kills a process (SIGBUS)."""
+    bus = SharedBus(tmp_path / "bus", None)
+    found = (tmp_path / "bus").stat()
+    bus.close()
+    assert found.st_blocks * 512 >= found.st_size

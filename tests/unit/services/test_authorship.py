@@ -55,3 +55,12 @@ async def test_on_behalf_the_sender_is_named():
     content = b"From: boss@example.org\r\nSender: boss@example.org\r\nsubject: x\r\n\r\nSender: body\r\n"
     made = await check_author(Rights(), ANN, content)
     assert made == b"Sender: ann@example.org\r\nFrom: boss@example.org\r\nsubject: x\r\n\r\nSender: body\r\n"
+
+
+async def test_an_author_cannot_hide_behind_a_long_header():
+    """256 KiB were read: From behind them was nobody's business, and every reader shows it."""
+    filler = b"X-Filler: " + b"y" * 900 + b"\r\n"
+    with pytest.raises(Refusal, match="author cannot be told"):
+        await check_author(Rights(), ANN, filler * 1200 + b"From: boss@example.org\r\n\r\nbody\r\n")
+    long = b"From: ann@example.org\r\n" + filler * 1100 + b"\r\n" + b"body\r\n" * 50_000
+    assert await check_author(Rights(), ANN, long) == long

@@ -56,7 +56,8 @@ class World:
         self.time, chance = Time(), SystemEntropy()
         self.directory = SqliteDirectory(tmp_path / "directory.db", chance, self.time)
         self.log = FailureLog(tmp_path / "failures.db")
-        self.sessions = Sessions(self.directory, Permissions(self.directory), self.time)
+        self.watched: list[object] = []
+        self.sessions = Sessions(self.directory, Permissions(self.directory), self.time, self.watched.append)
         self.authentication = Authentication(
             self.directory,
             self.log,
@@ -257,3 +258,12 @@ async def test_a_change_by_another_process_within_one_turn_is_not_overlooked(wor
     await world.sessions.look()
     await other.close()
     assert ann.ended is Reason.ACCOUNT_DISABLED
+
+
+async def test_who_counts_strangers_hears_of_each_that_has_signed_in(world):
+    ann = await world.session("ann")
+    principal = await world.sign_in("bob")
+    await world.directory.change_account("bob@example.org", AccountChange(enabled=False))
+    with pytest.raises(Refusal):
+        await world.authentication.watch(principal, "imap", Session())
+    assert world.watched == [ann]

@@ -10,9 +10,13 @@ import pytest
 from postern.config.loading import load
 from postern.formats.sieve.message import Message
 from postern.model.actions import Target
-from postern.model.items import Flag, SpecialUse
+from postern.model.ids import NO_BLOB, DeliveryKey
+from postern.model.items import Flag, ItemClass, NewItem, SpecialUse
+from postern.model.properties import pack
 from postern.model.refusal import Reason, Refusal
 from postern.model.rules import Audience, InboxRule, Junk, Oof, OofState, Predicates, RuleActions
+from postern.services.rules import acquaintances, inbox_rules, stored
+from postern.services.rules.deciding import Seen
 from unit.services.rules_world import ANNA, BORIS, make, world
 
 MESSAGE = """From: Bob <bob@example.net>
@@ -341,3 +345,106 @@ async def test_many_rules_read_a_large_message_once_and_elsewhere(here, monkeypa
     assert by_name.count("text_parts") == 1
     assert by_name.count("addresses") <= 4
     assert not any(on_loop for name, on_loop in asked if name == "text_parts")
+
+
+async def befriend(here, address):
+    """A contact, put there as another process does."""
+    mailbox = await here.mailbox()
+    contacts = (await mailbox.special(SpecialUse.CONTACTS)).id
+    properties = pack({"PidLidEmail2EmailAddress": address})
+    new = NewItem(NO_BLOB, 0, b"", 0, b"", b"", b"", b"", "", None, "", 0, (), ItemClass.CONTACT, properties)
+    (placed,) = await mailbox.add(contacts, [new])
+    return contacts, placed.uid
+
+
+async def test_out_of_office_for_those_in_the_contacts(here, monkeypatch):
+    """Each message from a stranger had all contacts read; what is kept of them holds until they change."""
+    book = await here.book()
+    await book.set_oof(Oof(OofState.ENABLED, Audience.KNOWN, external_reply="Away."))
+    reads = []
+    original = acquaintances.addresses_in
+
+    async def counted(*arguments):
+        reads.append(1)
+        return await original(*arguments)
+
+    monkeypatch.setattr(acquaintances, "addresses_in", counted)
+    await befriend(here, "Zoe@Example.net")
+
+    async def answered(sender):
+        await here.send(message("x").replace("bob@example.net", sender), sender=sender)
+        return [to for _, to, _ in await here.outgoing()]
+
+    for stranger in ("a@example.net", "b@example.net", "bob@example.net"):
+        assert await answered(stranger) == []
+    assert await answered("zoe@example.net") == [["zoe@example.net"]]
+    assert len(reads) == 1
+    contacts, uid = await befriend(here, "bob@example.net")
+    assert await answered("bob@example.net") == [["bob@example.net"]]
+    await (await here.mailbox()).expunge(contacts, [(uid, uid)], only_deleted=False)
+    await book.set_oof(Oof(OofState.ENABLED, Audience.KNOWN, external_reply="Away again."))
+    assert await answered("bob@example.net") == []
+    assert len(reads) == 3
+
+
+async def test_what_is_kept_of_contacts_is_bounded(here):
+    known = acquaintances.Acquaintances(most=3)
+    mailbox = await here.mailbox()
+    await befriend(here, "a@example.net")
+    contacts = await mailbox.special(SpecialUse.CONTACTS)
+    assert await known.knows(mailbox, contacts, "A@example.net")
+    assert known._total == 2
+    for number in range(3):
+        await befriend(here, f"{number}@example.net")
+    contacts = await mailbox.special(SpecialUse.CONTACTS)
+    assert await known.knows(mailbox, contacts, "2@example.net")
+    assert (known._total, len(known._kept)) == (0, 0)
+
+
+async def test_many_words_are_looked_for_in_a_thread(here, monkeypatch):
+    """256 rules of thousands of words each held the loop for a second with each message."""
+    threads = []
+    original = inbox_rules.evaluate
+
+    def evaluate(rules, facts):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return original(rules, facts)
+
+    monkeypatch.setattr(inbox_rules, "evaluate", evaluate)
+    book = await here.book()
+    few = InboxRule(
+        "few", conditions=Predicates(contains_body_strings=("never", "hello")), actions=RuleActions(delete=True)
+    )
+    await book.change_rules({"few": few})
+    await here.send(message("1"))
+    words = tuple(f"word{number}" for number in range(1000))
+    many = InboxRule("many", conditions=Predicates(contains_body_strings=words, contains_header_strings=words))
+    await book.change_rules({f"many{number}": many for number in range(8)})
+    await here.send(message("2"))
+    assert threads == [True, False]
+    assert [subject for subject, _, _ in (await here.folders())["Deleted Items"]] == ["1", "2"]
+
+
+async def test_the_words_of_all_rules_are_bounded(here):
+    book = await here.book()
+    large = InboxRule("x", exceptions=Predicates(contains_subject_strings=("y" * 1000,) * 100))
+    await book.change_rules({"1": large, "2": large})
+    with pytest.raises(Refusal, match="262144 characters in all"):
+        await book.change_rules({"3": large})
+    await book.change_rules({"1": None, "3": large})
+    assert sorted(await book.rules()) == ["2", "3"]
+
+
+async def test_who_was_answered_while_the_clock_was_ahead_is_answered_again(here):
+    mailbox = await here.mailbox()
+    await (await here.book()).set_oof(Oof(OofState.ENABLED, external_reply="Away."))
+    await here.send(message("1"))
+    assert len(await here.outgoing()) == 1
+    ((answered, _),) = [(one, one.value) for one in await mailbox.settings(stored.ANSWERED)]
+    then = stored.decode_memory(answered.value)
+    ahead = stored.Memory(then.until + 365 * 86_400, then.segment, then.record)
+    await mailbox.set_settings(stored.ANSWERED, {answered.key: stored.encode(ahead)})
+    await here.send(message("2"))
+    assert len(await here.outgoing()) == 1
+    seen = Seen({"x": stored.encode(ahead)}, DeliveryKey(0, 0))
+    assert (seen.until("x", then.until), seen.until("x", ahead.until - 10.0)) == (0.0, float(ahead.until))

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 
+import pytest
 from store_world import World, fill, item
 
 from postern.model.ids import FolderId, Uid
 from postern.model.items import Flag
-from postern.model.query import And, HasFlags, HasKeyword, HeaderContains, Not, Or, Query, SizeAbove, UidIn
-from postern.store.interface import Mailbox
+from postern.model.query import (
+    And,
+    BodyContains,
+    HasFlags,
+    HasKeyword,
+    HeaderContains,
+    Not,
+    Or,
+    Query,
+    SizeAbove,
+    UidIn,
+)
+from postern.model.refusal import Refusal
+from postern.store.interface import FlagChange, Mailbox
 from postern.store.sqlite.search import running
 
 MESSAGES = 2400
@@ -66,3 +81,40 @@ async def test_long_conditions_leave_the_loop_alone(
     long = And((SizeAbove(1), *(Not(HasKeyword(f"none{number}")) for number in range(1000))))
     assert list(await mailbox.search(inbox, long)) == uids
     assert asked
+
+
+async def test_syncs_do_not_wait_for_searches(world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch) -> None:
+    """Four searches of one user took the four threads, and nobody's change was answered until they were through."""
+    await fill(world, 20)
+    hold, entered = threading.Event(), threading.Event()
+    original = running.Scan.step
+
+    def held(*arguments, **named):
+        entered.set()
+        assert hold.wait(60)
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(running.Scan, "step", held)
+    searches = [asyncio.create_task(mailbox.search(inbox, BodyContains("hello"))) for _ in range(8)]
+    while not entered.is_set():
+        await asyncio.sleep(0.01)
+    try:
+        await mailbox.set_flags(inbox, [(1, 2**32)], FlagChange(add=Flag.SEEN))
+        async with asyncio.timeout(20):
+            await mailbox.durable()
+    finally:
+        hold.set()
+    assert [len(found) for found in await asyncio.gather(*searches)] == [20] * 8
+
+
+async def test_many_texts_in_many_items_are_refused(
+    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch
+) -> None:
+    """200 texts in 100 000 items are minutes of a processor; a few texts, or a few items, are searched."""
+    uids = await fill(world, 60)
+    monkeypatch.setattr(running, "MAX_COMPARED", 1500)
+    many = Or((*(BodyContains(f"x{number}") for number in range(49)), BodyContains("hello")))
+    with pytest.raises(Refusal, match=r"too_many: 50 texts may be looked for in 30 items at most"):
+        await mailbox.search(inbox, many)
+    assert list(await mailbox.search(inbox, And((many, UidIn(((uids[0], uids[29]),)))))) == uids[:30]
+    assert list(await mailbox.search(inbox, Or((*many.of[:19], many.of[49])))) == uids

@@ -196,6 +196,24 @@ async def test_deleting_works_on_a_full_disk(world: World, mailbox: Mailbox, inb
     assert (await mailbox.add(inbox, big))[0].uid > uids[-1]
 
 
+async def test_what_comes_while_slices_go_stays(world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch) -> None:
+    """A folder that is emptied on a full disk loses what was there, not what is delivered meanwhile."""
+    uids = await fill(world, 7)
+    later: list[int] = []
+
+    async def empty_log(_: Path) -> None:
+        (result,) = await world.store.deliver([delivery(world.blobs, 100 + len(later))])
+        assert result.placement
+        later.append(result.placement.uid)
+
+    monkeypatch.setattr(world.store._host, "empty_log", empty_log)  # type: ignore[attr-defined]
+    monkeypatch.setattr("postern.store.sqlite.mailbox.FULL_DISK_SLICE", 2)
+    gone = await mailbox._expunge_in_slices(inbox, None, only_deleted=False)  # type: ignore[attr-defined]
+    assert list(gone) == uids
+    assert len(later) == 3
+    assert (await mailbox.folder(inbox)).messages == 3
+
+
 async def test_the_reserve_comes_and_goes(tmp_path: Path) -> None:
     reserve = Reserve(tmp_path / "reserve", 1 << 20)
     assert not reserve.release()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from postern.model.refusal import Reason, Refusal
@@ -28,3 +30,13 @@ def test_our_own_name_comes_back_a_few_times_only() -> None:
 def test_no_header_at_all() -> None:
     check_loop(b"\r\n" + b"Received: x\r\n" * 99, "mail.here.example")
     check_loop(b"", "mail.here.example")
+
+
+def test_a_message_without_a_blank_line_costs_no_more_than_a_header():
+    """The whole of 36 MB was made small letters and searched, on the loop."""
+    endless = b"a: b\r\n" * 6_000_000
+    began = time.process_time()
+    check_loop(endless, "mail.here.example")
+    assert time.process_time() - began < 0.02
+    with pytest.raises(Refusal, match="51 Received"):
+        check_loop(b"Received: from a by b\r\n" * 51 + endless, "mail.here.example")

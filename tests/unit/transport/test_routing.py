@@ -113,3 +113,30 @@ async def test_an_unknown_smart_host_is_a_mistake_that_waits_for_its_mending(zon
     with pytest.raises(Unroutable) as caught:
         await router(zone, SendConnector("all", ("*",), (SmartHost("nowhere"),))).next_hop("far.example")
     assert not caught.value.permanent
+
+
+async def test_a_host_with_many_ipv6_addresses_is_tried_by_ipv4_too(zone: Zone) -> None:
+    """A few addresses are tried: without IPv6 here, mail to such a host waited until it expired."""
+    zone.exchangers["far.example"] = [(10, "a.far.example"), (20, "b.far.example")]
+    zone.hosts["a.far.example"] = [f"2001:db8::{n}" for n in range(1, 9)] + ["192.0.2.1", "192.0.2.2"]
+    zone.hosts["b.far.example"] = ["2001:db8::b"]
+    targets = [target.address for target in (await router(zone).next_hop("far.example")).targets]
+    assert targets[:5] == ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "2001:db8::3"]
+    assert len(targets) == 11
+
+
+@pytest.mark.parametrize(
+    ("literal", "status"),
+    [
+        ("[0.0.0.0]", "5.1.2"),
+        ("[IPv6:::]", "5.1.2"),
+        ("[IPv6:ff02::1]", "5.1.2"),
+        ("[IPv6:nonsense]", "5.1.2"),
+        ("[192.0.2.99]", "5.4.6"),
+        ("[IPv6:::ffff:192.0.2.99]", "5.4.6"),
+    ],
+)
+async def test_literals_that_are_no_other_host(zone: Zone, literal: str, status: str) -> None:
+    with pytest.raises(Unroutable) as caught:
+        await router(zone).next_hop(literal)
+    assert caught.value.status == status

@@ -76,3 +76,15 @@ def test_a_full_disk_loses_events_only(tmp_path: Path, clock: ManualClock) -> No
     tracker.record("RECEIVE", "P1-1")
     tracker.close()
     assert tracker.lost == 1
+
+
+def test_a_clock_that_is_set_back_gets_the_file_of_its_day(tmp_path: Path, clock: ManualClock) -> None:
+    """Lines went on into the file of a day next year: nobody looked there, and nothing pruned it."""
+    tracker = Tracker(tmp_path, clock, "1")
+    tracker.record("RECEIVE", "P1-1")
+    tracker.flush()
+    clock.time -= 365 * 86_400
+    tracker.record("RECEIVE", "P1-2")
+    tracker.close()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert [event.queue_id for event in search(tmp_path, TraceQuery(until=clock.time + 60))] == ["P1-2"]

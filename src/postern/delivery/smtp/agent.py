@@ -101,6 +101,8 @@ class NextHopAgent:
         """One envelope's worth, by whichever host takes it."""
         count = len(message.envelope.recipients)
         problem = Unusable("4.4.1", "no host to try")
+        if self._settings.source_address:
+            problem.text = f"no host that network.source_address {self._settings.source_address} could reach"
         host = ""
         targets = self._in_order(next_hop.targets)
         for number, target in enumerate(targets[:MAX_TRIED]):
@@ -121,7 +123,10 @@ class NextHopAgent:
     def _in_order(self, targets: Sequence[Target]) -> list[Target]:
         now = asyncio.get_running_loop().time()
         self._dead = {t: until for t, until in self._dead.items() if until > now}
-        return sorted(targets, key=self._dead.__contains__)
+        source = self._settings.source_address
+        # from an IPv4 address nobody reaches an IPv6 one, and the other way round
+        reached = [t for t in targets if (":" in t.address) == (":" in source)] if source else targets
+        return sorted(reached, key=self._dead.__contains__)
 
     async def _by(self, next_hop: NextHop, target: Target, message: Outgoing) -> list[Result]:
         """Transfer to one host. Raises Unusable while the message is surely not there."""

@@ -330,7 +330,9 @@ class Connector:
             # the server itself says that it has none now, which is no more than not to offer it
             return
         try:
-            name = connection.target.host.strip("[]") or connection.target.address
+            # of an address literal only the address is a name that certificates have
+            literal = connection.target.host.startswith("[")
+            name = connection.target.address if literal else connection.target.host or connection.target.address
             await connection.start_tls(
                 self._contexts.of(next_hop), DIRECT_TRUST if next_hop.tls is TlsPolicy.SERVER else name
             )

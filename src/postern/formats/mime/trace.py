@@ -55,8 +55,8 @@ def complete_submission(content: bytes, clock: Clock, entropy: Entropy, domain: 
 
     `identity`: the left side of the Message-ID; empty: a new one.
     """
-    end = content.find(b"\n\r\n")
-    header = content[: min(_HEADER_READ_BYTES, end + 1 if end >= 0 else len(content))]
+    end = content.find(b"\n\r\n", 0, _HEADER_READ_BYTES)
+    header = content[: end + 1 if end >= 0 else _HEADER_READ_BYTES]
     if content.startswith((b"\r\n", b"\n")):
         header = b""
     present = {name.lower() for name, _ in values(header)}

@@ -22,6 +22,8 @@ CODES: dict[Reason, Code] = {
     Reason.NOT_PERMITTED: Code("ErrorAccessDenied", "You do not have the right to do that."),
     Reason.RELAY_DENIED: Code("ErrorAccessDenied", "Mail to that recipient is not accepted."),
     Reason.SENDER_NOT_ALLOWED: Code("ErrorSendAsDenied", "You may not send in that name."),
+    Reason.SENDER_DOMAIN_UNKNOWN: Code("ErrorSendAsDenied", "You may not send in that name."),
+    Reason.SENDER_DOMAIN_SILENT: Code("ErrorSendAsDenied", "You may not send in that name."),
     Reason.BAD_CREDENTIALS: Code("ErrorAccessDenied", "The sign-in is not valid."),
     Reason.ACCOUNT_DISABLED: Code("ErrorAccountDisabled", "The account is disabled."),
     Reason.ACCOUNT_EXPIRED: Code("ErrorAccountDisabled", "The account has expired."),

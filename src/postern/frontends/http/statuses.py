@@ -14,6 +14,8 @@ STATUSES: dict[Reason, int] = {
     Reason.NOT_PERMITTED: 403,
     Reason.RELAY_DENIED: 403,
     Reason.SENDER_NOT_ALLOWED: 403,
+    Reason.SENDER_DOMAIN_UNKNOWN: 403,
+    Reason.SENDER_DOMAIN_SILENT: 403,
     Reason.BAD_CREDENTIALS: 401,
     Reason.ACCOUNT_DISABLED: 401,
     Reason.ACCOUNT_EXPIRED: 401,

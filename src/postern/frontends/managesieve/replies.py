@@ -13,6 +13,8 @@ REPLIES: dict[Reason, tuple[str, bytes]] = {
     Reason.NOT_PERMITTED: ("not permitted", b""),
     Reason.RELAY_DENIED: ("not permitted", b""),
     Reason.SENDER_NOT_ALLOWED: ("not permitted", b""),
+    Reason.SENDER_DOMAIN_UNKNOWN: ("not permitted", b""),
+    Reason.SENDER_DOMAIN_SILENT: ("not permitted", b""),
     Reason.BAD_CREDENTIALS: ("wrong user name or password", b""),
     Reason.ACCOUNT_DISABLED: ("IMAP and Sieve are not allowed for this account", b""),
     Reason.ACCOUNT_EXPIRED: ("the account has expired", b""),

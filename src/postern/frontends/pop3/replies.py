@@ -13,6 +13,8 @@ REPLIES: dict[Reason, bytes] = {
     Reason.NOT_PERMITTED: error("not permitted", "AUTH"),
     Reason.RELAY_DENIED: error("not permitted"),
     Reason.SENDER_NOT_ALLOWED: error("not permitted"),
+    Reason.SENDER_DOMAIN_UNKNOWN: error("not permitted"),
+    Reason.SENDER_DOMAIN_SILENT: error("not permitted"),
     Reason.BAD_CREDENTIALS: error("wrong user name or password", "AUTH"),
     Reason.ACCOUNT_DISABLED: error("POP3 is not allowed for this account", "AUTH"),
     Reason.ACCOUNT_EXPIRED: error("the account has expired", "AUTH"),

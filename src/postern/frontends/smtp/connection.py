@@ -12,7 +12,7 @@ from postern.formats.mime.trace import complete_submission
 from postern.frontends.ports import Authentication, Stream
 from postern.frontends.signin import SignIn, channel_binding, shows_certificate
 from postern.frontends.smtp.connectors import capabilities
-from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers
+from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers, SenderDomains
 from postern.frontends.smtp.replies import (
     AUTH_MALFORMED,
     AUTHENTICATED,
@@ -28,6 +28,7 @@ from postern.frontends.smtp.server_peer import ServerPeer
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.addresses import is_loopback
 from postern.model.envelope import Peer
+from postern.model.networks import is_outside
 from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.refusal import ProtocolViolation, Reason, Refusal
 from postern.net.stream import Ended
@@ -72,6 +73,7 @@ class Shared(msgspec.Struct, frozen=True):
     metrics: Metrics
     log: Log
     peers: Peers
+    sender_domains: SenderDomains | None = None
 
 
 class Connection:
@@ -220,6 +222,10 @@ class Connection:
             await self._shared.peers.check_sender(
                 event.reverse_path, tls.peer_chain if tls else (), tls=tls is not None
             )
+            domains = self._shared.sender_domains
+            checked = self._connector.check_sender_domain and not self._connector.anonymous_relay
+            if domains is not None and checked and is_outside(self._address):
+                await domains.check(event.reverse_path)
         checked = self._connector.check_sender or self._principal is None
         if checked:
             await self._shared.mailflow.check_sender(event.reverse_path, self._principal, self._peer(event.smtputf8))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
 from postern.model.addresses import is_loopback
+from postern.model.networks import Network, parse_address, parse_network, within
 from postern.protocols.sasl.server import MECHANISMS, ChannelBinding, offered
 from postern.protocols.smtp.extensions import Capabilities
 
 GSSAPI = "GSSAPI"
 """The one mechanism that servers of the organisation sign in by among themselves."""
-
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Connectors:
@@ -23,23 +20,13 @@ class Connectors:
     def __init__(self, connectors: Sequence[ReceiveConnector], data_path: str) -> None:
         """Raises ValueError for what is not a network."""
         self._scopes: list[tuple[list[Network], ReceiveConnector]] = [
-            ([ipaddress.ip_network(n, strict=False) for n in c.remote], c)
-            for c in connectors
-            if data_path in c.listeners
+            ([parse_network(n) for n in c.remote], c) for c in connectors if data_path in c.listeners
         ]
 
     def choose(self, address: str) -> ReceiveConnector | None:
         """The first whose scope has the peer; None: there is no service for it."""
-        try:
-            peer = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return None
-        if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
-            peer = peer.ipv4_mapped
-        for networks, connector in self._scopes:
-            if any(peer in network for network in networks):
-                return connector
-        return None
+        peer = parse_address(address)
+        return next((connector for networks, connector in self._scopes if within(peer, networks)), None)
 
 
 def capabilities(  # noqa: PLR0913 - everything meets here

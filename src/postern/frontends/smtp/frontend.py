@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from postern.frontends.ports import Authentication, Stream
 from postern.frontends.smtp.connection import Connection, Shared
 from postern.frontends.smtp.connectors import Connectors
-from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers, Silent, Strangers
+from postern.frontends.smtp.ports import Log, Mailflow, Metrics, Peers, SenderDomains, Silent, Strangers
 from postern.frontends.smtp.replies import NO_SERVICE, REPLIES, Stage
 from postern.frontends.smtp.settings import ReceiveConnector, SmtpSettings
+from postern.model.networks import PeerCounts
 from postern.model.ports import Clock, Entropy, Resolver
 from postern.model.refusal import Reason
 from postern.protocols.smtp.reply import Reply
@@ -39,6 +40,7 @@ class SmtpFrontend:
         metrics: Metrics | None = None,
         log: Log | None = None,
         peers: Peers | None = None,
+        sender_domains: SenderDomains | None = None,
     ) -> None:
         """`tls` gives the context for STARTTLS as it is at the moment (a reload changes it); None: not offered.
 
@@ -59,11 +61,12 @@ class SmtpFrontend:
             metrics=metrics or silent,
             log=log or silent,
             peers=peers or Strangers(),
+            sender_domains=sender_domains,
         )
         self._connectors = Connectors(settings.connectors, settings.data_path)
         self._greeting = Reply(220, "", f"{settings.hostname} ESMTP Postern")
         self._open = 0
-        self._per_address: dict[str, int] = {}
+        self._peers = PeerCounts(settings.max_connections_per_address)
 
     @property
     def connections(self) -> int:
@@ -75,28 +78,21 @@ class SmtpFrontend:
         settings, metrics = self._shared.settings, self._shared.metrics
         address = stream.peer[0]
         metrics.opened(settings.data_path)
-        if self._open >= settings.max_connections or (
-            0 < settings.max_connections_per_address <= self._per_address.get(address, 0)
-        ):
-            metrics.refused(settings.data_path, Stage.CONNECT.value, Reason.TOO_MANY_CONNECTIONS.value)
-            self._turn_away(stream, REPLIES[Reason.TOO_MANY_CONNECTIONS])
-            return
         connector = self._connectors.choose(address)
         if connector is None:
             metrics.refused(settings.data_path, Stage.CONNECT.value, Reason.NOT_PERMITTED.value)
             self._turn_away(stream, NO_SERVICE)
             return
+        if self._open >= settings.max_connections or not self._peers.enter(address):
+            metrics.refused(settings.data_path, Stage.CONNECT.value, Reason.TOO_MANY_CONNECTIONS.value)
+            self._turn_away(stream, REPLIES[Reason.TOO_MANY_CONNECTIONS])
+            return
         self._open += 1
-        self._per_address[address] = self._per_address.get(address, 0) + 1
         try:
             await self._serve(stream, connector)
         finally:
             self._open -= 1
-            left = self._per_address[address] - 1
-            if left:
-                self._per_address[address] = left
-            else:
-                del self._per_address[address]
+            self._peers.leave(address)
             stream.close()
 
     async def _serve(self, stream: Stream, connector: ReceiveConnector) -> None:

@@ -58,6 +58,14 @@ class Peers(Protocol):
         ...
 
 
+class SenderDomains(Protocol):
+    """services.sender_domains.SenderDomains."""
+
+    async def check(self, reverse_path: str) -> None:
+        """Whether the domain of a sender exists and takes mail. Raises Refusal."""
+        ...
+
+
 class Log(Protocol):
     """A structured logger."""
 

@@ -26,6 +26,9 @@ REPLIES: dict[Reason, Reply] = {
     Reason.NOT_PERMITTED: Reply(550, "5.7.1", "Not permitted"),
     Reason.RELAY_DENIED: Reply(550, "5.7.1", "Relaying denied"),
     Reason.SENDER_NOT_ALLOWED: Reply(550, "5.7.1", "Not allowed to send as this address"),
+    Reason.SENDER_DOMAIN_UNKNOWN: Reply(550, "5.1.8", "The sender's domain does not exist"),
+    # RFC 7505 4.2
+    Reason.SENDER_DOMAIN_SILENT: Reply(550, "5.7.27", "The sender's domain accepts no mail (null MX)"),
     Reason.BAD_CREDENTIALS: Reply(535, "5.7.8", "Authentication credentials invalid"),
     Reason.ACCOUNT_DISABLED: Reply(525, "5.7.13", "User account disabled"),
     Reason.ACCOUNT_EXPIRED: Reply(525, "5.7.13", "User account expired"),

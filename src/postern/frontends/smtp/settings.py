@@ -24,6 +24,8 @@ class ReceiveConnector(msgspec.Struct, frozen=True, kw_only=True):
     """AUTH is offered, and authenticated users may relay."""
     check_sender: bool = True
     """Authenticated users send only as addresses they may use."""
+    check_sender_domain: bool = True
+    """Mail from the Internet has to come from a domain that exists and takes mail."""
     require_tls: bool = False
     """Nothing but STARTTLS before TLS."""
     internal_servers: bool = True

@@ -24,6 +24,8 @@ CODES: dict[Reason, tuple[bytes, bytes]] = {
     Reason.NOT_PERMITTED: (b"NOPERM", b"Not permitted"),
     Reason.RELAY_DENIED: (b"NOPERM", b"Not permitted"),
     Reason.SENDER_NOT_ALLOWED: (b"NOPERM", b"Not permitted"),
+    Reason.SENDER_DOMAIN_UNKNOWN: (b"NOPERM", b"Not permitted"),
+    Reason.SENDER_DOMAIN_SILENT: (b"NOPERM", b"Not permitted"),
     Reason.BAD_CREDENTIALS: (b"AUTHENTICATIONFAILED", b"Wrong user name or password"),
     Reason.ACCOUNT_DISABLED: (b"AUTHORIZATIONFAILED", b"The account may not be used"),
     Reason.ACCOUNT_EXPIRED: (b"AUTHORIZATIONFAILED", b"The account has expired"),

@@ -6,6 +6,7 @@ that no two servers on its way can disagree about where it ends (SMTP smuggling)
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Literal
 
@@ -13,7 +14,6 @@ from postern.protocols.smtp import reply
 from postern.protocols.smtp.reply import Reply
 
 _TERMINATOR = b"\r\n.\r\n"
-_ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
 # `re` looks for the first octet with memchr: twice as fast as bytes.find and bytes.count with short needles
 _DOTTED_LINE = re.compile(rb"\r\n\.").search
 
@@ -24,21 +24,29 @@ def patience(limit_bytes: int) -> int:
 
 
 class Content:
-    """Collects one message.
+    """Collects one message and looks for what it may not have, piece by piece as it comes: so its end costs no more.
 
     Past its limit nothing is kept, and reading goes on to the end so that the reply can be given; a peer that then
     goes on as long again is cut off (`overrun`).
     """
 
-    __slots__ = ("_data", "_limit", "_seen", "too_large")
+    __slots__ = ("_binary", "_context", "_fix", "_kept", "_limit", "_pending", "_seen", "flaw", "too_large")
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(
+        self, limit_bytes: int, *, bare_newlines: Literal["refuse", "fix"] = "refuse", binary: bool = False
+    ) -> None:
         self._limit = limit_bytes
+        self._fix = bare_newlines == "fix"
+        self._binary = binary
         # The line before the first one: lets one search find the terminator of an empty message too.
-        self._data = bytearray(b"\r\n")
+        self._context = b"\r\n"
+        self._pending = b""
+        self._kept = io.BytesIO()
         self._seen = 0
         self.too_large = False
         """Whether the limit was passed; nothing is kept then."""
+        self.flaw: Reply | None = None
+        """Why the content is refused, as far as it has come."""
 
     @property
     def overrun(self) -> bool:
@@ -50,10 +58,12 @@ class Content:
         """Octets so far."""
         return self._seen
 
+    # --- DATA
+
     def data(self, chunk: bytes) -> tuple[bytes, bytes] | None:
         """Add what was read after DATA; (content, what follows it) once the end has come.
 
-        Content has its dots unstuffed; it is empty if the message was too large.
+        Content has its dots unstuffed; it is empty if the message was too large or has a flaw.
         """
         if not self._seen:
             # Nearly every message comes in one piece: search it where it lies.
@@ -67,63 +77,85 @@ class Content:
                 self._seen = end + 2
                 self.too_large = end + 2 > self._limit
                 return self._whole(chunk[: end + 2], dotted=dot < end), chunk[end + 5 :]
-        collected = self._data
-        before = len(collected)
-        collected += chunk
-        end = collected.find(_TERMINATOR, max(0, before - 4))
+        # two octets that are done with tell whether a dot begins a line
+        buffer = self._context + self._pending + chunk
+        end = buffer.find(_TERMINATOR)
         if end < 0:
             self._seen += len(chunk)
             # The last two octets may turn out to be the start of `.CRLF`, which does not count.
             if self.too_large or self._seen - 2 > self._limit:
-                self.too_large = True
-                del collected[:-4]
+                self._drop()
+            cut = max(2, len(buffer) - 4)
+            if cut > 2 and buffer[cut - 1] == 13:
+                cut -= 1  # no piece ends between CR and LF
+            self._keep_lines(buffer[:cut])
+            self._context, self._pending = buffer[cut - 2 : cut], buffer[cut:]
             return None
-        rest = chunk[end + 5 - before :]
-        self._seen += end + 2 - before
+        self._seen += end - len(self._pending)
         self.too_large = self.too_large or self._seen > self._limit
-        if self.too_large:
-            return b"", rest
-        with memoryview(collected) as view:
-            return self._whole(bytes(view[2 : end + 2]), dotted=True), rest
+        self._keep_lines(buffer[: end + 2])
+        return self._all(), buffer[end + 5 :]
 
     def _whole(self, content: bytes, *, dotted: bool) -> bytes:
-        """Undo dot-stuffing (RFC 5321 4.5.2)."""
+        """Undo dot-stuffing (RFC 5321 4.5.2) of a message that came in one piece."""
         if self.too_large:
             return b""
         if dotted:
             content = content.replace(b"\r\n.", b"\r\n")
-        return content[1:] if content.startswith(b".") else content
+        content = self._checked(content[1:] if content.startswith(b".") else content)
+        return b"" if self.flaw else content
+
+    def _keep_lines(self, piece: bytes) -> None:
+        """The same of a piece behind two octets that are kept already."""
+        if not (self.too_large or self.flaw):
+            self._kept.write(self._checked(piece.replace(b"\r\n.", b"\r\n")[2:]))
+
+    # --- BDAT
 
     def chunk(self, data: bytes) -> None:
         """Add octets of a BDAT chunk."""
         self._seen += len(data)
-        if not self.too_large:
-            self._data += data
+        if self.too_large or self.flaw:
+            return
+        data = self._pending + data
+        self._pending = b"\r" if data.endswith(b"\r") else b""
+        self._kept.write(self._checked(data[:-1] if self._pending else data))
 
     def announce(self, size: int) -> None:
         """A BDAT command says how much is coming: keep nothing of what cannot fit."""
         if self._seen + size > self._limit:
-            self.too_large = True
-            self._data.clear()
+            self._drop()
 
     def chunked(self) -> bytes:
-        """All chunks."""
-        with memoryview(self._data) as view:
-            return bytes(view[2:])
-
-
-def check(content: bytes, *, binary: bool, bare_newlines: Literal["refuse", "fix"]) -> bytes | Reply:
-    """The content to keep, or why it is refused."""
-    if binary:
+        """All chunks; empty if the message was too large or has a flaw."""
+        if not (self.too_large or self.flaw):
+            self._kept.write(self._checked(self._pending))
+            self._pending = b""
+        content = self._all()
+        if content and not self._binary and not content.endswith(b"\r\n"):
+            return content + b"\r\n"  # only BDAT can leave the last line open
         return content
-    if b"\0" in content:
-        return reply.NUL_OCTET
-    # searching for whole line ends is several times as fast as counting octets
-    rest = content.replace(b"\r\n", b"")
-    if b"\n" in rest or b"\r" in rest:
-        if bare_newlines == "refuse":
-            return reply.BARE_NEWLINE
-        content = _ANY_NEWLINE.sub(b"\r\n", content)
-    if content and not content.endswith(b"\r\n"):
-        return content + b"\r\n"  # only BDAT can leave the last line open
-    return content
+
+    # --- both
+
+    def _drop(self) -> None:
+        self.too_large = True
+        self._kept = io.BytesIO()
+
+    def _all(self) -> bytes:
+        return b"" if self.too_large or self.flaw else self._kept.getvalue()
+
+    def _checked(self, piece: bytes) -> bytes:
+        """A piece as it is kept, which ends in no half CRLF; notes a flaw."""
+        if self._binary:
+            return piece
+        if b"\0" in piece:
+            self.flaw = reply.NUL_OCTET
+        # searching for whole line ends is several times as fast as counting octets
+        rest = piece.replace(b"\r\n", b"")
+        if b"\n" in rest or b"\r" in rest:
+            if self._fix:
+                # not by `re`: each match would be an object, 35 million of them in one message
+                return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+            self.flaw = self.flaw or reply.BARE_NEWLINE
+        return piece

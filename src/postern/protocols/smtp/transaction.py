@@ -8,7 +8,7 @@ from postern.model.envelope import Envelope, Recipient
 from postern.protocols.lines.buffer import LineBuffer
 from postern.protocols.smtp import reply
 from postern.protocols.smtp.commands import Mail, Message
-from postern.protocols.smtp.content import Content, check, patience
+from postern.protocols.smtp.content import Content, patience
 from postern.protocols.smtp.reply import Reply
 
 
@@ -49,7 +49,7 @@ class Transaction:
 
     def begin_data(self, limit_bytes: int) -> None:
         """Content follows."""
-        self._content = Content(limit_bytes)
+        self._content = Content(limit_bytes, bare_newlines=self.bare_newlines)
 
     def read_data(self, buffer: LineBuffer) -> Message | Reply | None:
         """Take content; the message or its refusal once it is whole. A 552 may come before the end: see `cut_off`."""
@@ -81,7 +81,9 @@ class Transaction:
         elif self.chunk_failed:
             refusal = reply.TRANSACTION_FAILED
         else:
-            self._content = self._content or Content(limit_bytes)
+            self._content = self._content or Content(
+                limit_bytes, bare_newlines=self.bare_newlines, binary=self.mail.body == "BINARYMIME"
+            )
             self._content.announce(size)
             if self._content.too_large:
                 refusal = reply.TOO_LARGE
@@ -118,17 +120,14 @@ class Transaction:
         assert self._content is not None
         assert self.mail is not None
         mail = self.mail
-        if self._content.too_large:
-            answer: Reply | bytes = reply.TOO_LARGE
-        else:
-            answer = check(data, binary=mail.body == "BINARYMIME", bare_newlines=self.bare_newlines)
-        if isinstance(answer, Reply):
+        refused = reply.TOO_LARGE if self._content.too_large else self._content.flaw
+        if refused is not None:
             self.reset()
-            return answer
+            return refused
         self._content = None
         body = mail.body
-        if body == "7BIT" and not answer.isascii():
+        if body == "7BIT" and not data.isascii():
             body = "8BITMIME"  # the next hop must not be told otherwise
         return Message(
-            Envelope(mail.reverse_path, tuple(self.recipients), body, mail.smtputf8, mail.ret, mail.envid), answer
+            Envelope(mail.reverse_path, tuple(self.recipients), body, mail.smtputf8, mail.ret, mail.envid), data
         )

@@ -7,7 +7,7 @@ replay decides again, and the keys make it the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -27,14 +27,15 @@ from postern.model.actions import (
     Vacation,
 )
 from postern.model.ids import NO_BLOB, BlobRef, FolderId, ItemId, MailboxId
-from postern.model.items import Columns, Flag, NewItem, SpecialUse
+from postern.model.items import Flag, NewItem, SpecialUse
 from postern.model.ports import Clock
-from postern.model.properties import pack, unpack
+from postern.model.properties import pack
 from postern.model.refusal import Refusal
 from postern.model.rules import Audience, Oof
 from postern.model.sync import SetOff
 from postern.services.rules import letters, stored
-from postern.services.rules.deciding import Incoming, decide
+from postern.services.rules.acquaintances import Acquaintances
+from postern.services.rules.deciding import Incoming, Seen, decide
 from postern.services.rules.letters import Origin
 from postern.services.rules.loading import Generation, Loader, MailboxRules
 from postern.services.rules.placing import Folders, make
@@ -89,6 +90,7 @@ class AtDelivery:
         self._journal = journal
         self._host_name = host_name
         self._assistant = assistant
+        self.acquaintances = Acquaintances()
         self._loader = Loader(store, directory, generation, clock)
         self.without = self._loader.without
         """Mailboxes without rules: what the delivery of most messages looks at, and nothing else."""
@@ -122,33 +124,29 @@ class AtDelivery:
     async def _place(self, delivery: Delivery, incoming: Incoming, rules: MailboxRules) -> Placed:
         mailbox = await self._store.mailbox(delivery.mailbox)
         folders = Folders(await mailbox.folders())
-        seen = await self._seen(mailbox, delivery, rules)
+        seen = await self._seen(mailbox, rules)
         now = self._clock.now().astimezone()
-        decision = await decide(rules, incoming, folders, seen, now)
-        await self._remember(mailbox, delivery, decision)
+        decision = await decide(rules, incoming, folders, Seen(seen, delivery.key), now)
+        await self._remember(mailbox, delivery, decision, seen)
         work = _Work(self, mailbox, folders, delivery, incoming, rules, now)
         return await work.carry_out(decision)
 
-    async def _seen(self, mailbox: Mailbox, delivery: Delivery, rules: MailboxRules) -> dict[str, float]:
-        """Ids met by other deliveries: one that is tried again is no duplicate of itself."""
+    async def _seen(self, mailbox: Mailbox, rules: MailboxRules) -> dict[str, bytes]:
+        """Ids that were met, as they are stored: most of thousands are not asked for."""
         if rules.program is None or not rules.uses_duplicate:
             return {}
-        found = {one.key: stored.decode_memory(one.value) for one in await mailbox.settings(stored.SEEN)}
-        return {
-            name: float(memory.until)
-            for name, memory in found.items()
-            if (memory.segment, memory.record) != tuple(delivery.key)
-        }
+        return {one.key: one.value for one in await mailbox.settings(stored.SEEN)}
 
-    async def _remember(self, mailbox: Mailbox, delivery: Delivery, decision: Decision) -> None:
+    async def _remember(
+        self, mailbox: Mailbox, delivery: Delivery, decision: Decision, known: Mapping[str, bytes]
+    ) -> None:
         if not decision.remember:
             return
         now = int(self._clock.timestamp())
         values: dict[str, bytes | None] = {}
-        known = await mailbox.settings(stored.SEEN)
         if len(known) >= MAX_SEEN:
-            old = sorted(known, key=lambda one: stored.decode_memory(one.value).until)
-            values.update((one.key, None) for one in old[: MAX_SEEN // 2])
+            old = sorted(known, key=lambda name: stored.decode_memory(known[name]).until)
+            values.update((name, None) for name in old[: MAX_SEEN // 2])
         for one in decision.remember:
             values[one.name] = stored.encode(Memory(now + one.seconds, *delivery.key))
         await mailbox.set_settings(stored.SEEN, values)
@@ -380,23 +378,11 @@ class _Work:
     async def _external(self, oof: Oof, sender: str) -> str:
         if oof.audience is Audience.NONE:
             return ""
-        if oof.audience is Audience.KNOWN and not await knows(self._mailbox, self._folders, sender):
-            return ""
+        if oof.audience is Audience.KNOWN:
+            contacts = self._folders.folder_with_use(SpecialUse.CONTACTS)
+            if not await self._at.acquaintances.knows(self._mailbox, contacts, sender):
+                return ""
         return oof.external_reply
-
-
-async def knows(mailbox: Mailbox, folders: Folders, address: str) -> bool:
-    """Whether an address is in the mailbox's contacts."""
-    contacts = folders.with_use(SpecialUse.CONTACTS)
-    if contacts is None:
-        return False
-    names = [f"PidLidEmail{number}EmailAddress" for number in (1, 2, 3)]
-    async for rows in mailbox.items(contacts, Columns.PROPERTIES):
-        for (packed,) in rows:
-            found = unpack(packed)
-            if any(str(found.get(name, "")).lower() == address.lower() for name in names):
-                return True
-    return False
 
 
 def _untagged(address: str) -> str:

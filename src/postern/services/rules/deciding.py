@@ -13,10 +13,11 @@ from postern.formats.mime.scan import Scan
 from postern.formats.sieve.evaluator import evaluate
 from postern.formats.sieve.message import Message
 from postern.formats.sieve.syntax import Program
+from postern.formats.sieve.testing import MAX_DUPLICATE_SECONDS
 from postern.model.actions import KEEP, Decision, Redirect, Store, Target
-from postern.model.ids import FolderId
+from postern.model.ids import DeliveryKey, FolderId
 from postern.model.items import SpecialUse
-from postern.services.rules import inbox_rules
+from postern.services.rules import inbox_rules, stored
 from postern.services.rules.junk import is_junk
 from postern.services.rules.loading import MailboxRules
 from postern.services.rules.placing import Folders
@@ -24,6 +25,8 @@ from postern.services.rules.stored import ConversationRule
 
 THREAD_BYTES = 32_768
 """Scripts and rules look at a larger message in a thread."""
+COMPARED_ON_THE_LOOP = 1_000_000
+"""Octets of a message times the words that inbox rules look for in it: a millisecond."""
 
 
 class Incoming(NamedTuple):
@@ -46,12 +49,29 @@ class Incoming(NamedTuple):
         return self.content[: self.scan.header_end]
 
 
+class Seen:
+    """Ids met by other deliveries than this one: one that is tried again is no duplicate of itself."""
+
+    def __init__(self, values: Mapping[str, bytes], delivery: DeliveryKey) -> None:
+        """`values` as `stored.SEEN` has them."""
+        self._values = values
+        self._delivery = delivery
+
+    def until(self, name: str, now: float) -> float:
+        """When an id is forgotten; 0 for one that was not met."""
+        value = self._values.get(name)
+        if value is None:
+            return 0.0
+        memory = stored.decode_memory(value)
+        if memory.until > now + MAX_DUPLICATE_SECONDS:  # noted while the clock was ahead
+            return 0.0
+        return 0.0 if (memory.segment, memory.record) == tuple(self._delivery) else float(memory.until)
+
+
 class Surroundings:
     """formats.sieve.environment.Environment."""
 
-    def __init__(
-        self, rules: MailboxRules, incoming: Incoming, folders: Folders, seen: Mapping[str, float], now: datetime
-    ) -> None:
+    def __init__(self, rules: MailboxRules, incoming: Incoming, folders: Folders, seen: Seen, now: datetime) -> None:
         self.now = now
         self.reverse_path = incoming.reverse_path
         self.recipient = incoming.recipient
@@ -74,12 +94,10 @@ class Surroundings:
 
     def seen(self, name: str) -> bool:
         """Until its time is over."""
-        return self._seen.get(name, 0.0) > self.now.timestamp()
+        return self._seen.until(name, self.now.timestamp()) > self.now.timestamp()
 
 
-async def decide(
-    rules: MailboxRules, incoming: Incoming, folders: Folders, seen: Mapping[str, float], now: datetime
-) -> Decision:
+async def decide(rules: MailboxRules, incoming: Incoming, folders: Folders, seen: Seen, now: datetime) -> Decision:
     """What the rules do."""
     message = Message(incoming.content, incoming.scan.parts, incoming.scan.header_end, incoming.prefix)
     if rules.junk is not None and is_junk(message, incoming.reverse_path, rules.junk):
@@ -101,7 +119,7 @@ async def decide(
             message, incoming.header.decode("utf-8", "replace"), incoming.scan.has_attachment, incoming.received_at,
             rules.own,
         )  # fmt: skip
-        if large:
+        if large or rules.words * len(incoming.content) > COMPARED_ON_THE_LOOP:
             said = await loop.run_in_executor(None, inbox_rules.evaluate, rules.rules, facts)
         else:
             said = inbox_rules.evaluate(rules.rules, facts)

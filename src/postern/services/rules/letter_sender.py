@@ -59,7 +59,7 @@ class LetterSender:
                 memory = stored.decode_memory(found.value)
                 if (memory.segment, memory.record) == tuple(entry.key):
                     return True
-                if memory.until > now:
+                if now < memory.until <= now + once.seconds:  # a later one was noted while the clock was ahead
                     return False
             values: dict[str, bytes | None] = {once.name: stored.encode(Memory(now + once.seconds, *entry.key))}
             if len(known) >= MAX_ANSWERED:

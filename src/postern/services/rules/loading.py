@@ -59,6 +59,8 @@ class MailboxRules(msgspec.Struct):
     junk: Junk | None
     conversations: Mapping[int, ConversationRule] = {}
     programs: dict[str, Program] = {}
+    words: int = 0
+    """That inbox rules look for."""
 
     @property
     def uses_duplicate(self) -> bool:
@@ -138,6 +140,7 @@ async def read_rules(mailbox: Mailbox, directory: Directory) -> MailboxRules | N
     changed = max(
         one.changed for one in (*active, *rules, *oof, *junk, *conversations, *await mailbox.settings(stored.SCRIPTS))
     )
+    decoded = tuple(stored.decode_rule(one.value) for one in rules)
     return MailboxRules(
         owner=account.address,
         name=account.display_name,
@@ -146,7 +149,8 @@ async def read_rules(mailbox: Mailbox, directory: Directory) -> MailboxRules | N
         problem=problem,
         version=str(changed),
         scripts=scripts,
-        rules=tuple(stored.decode_rule(one.value) for one in rules),
+        rules=decoded,
+        words=sum(len(rule.strings) for rule in decoded),
         oof=away,
         oof_version=str(oof[0].changed) if oof else "",
         junk=stored.decode_junk(junk[0].value) if junk else None,

@@ -22,6 +22,7 @@ class Folders:
         self._uses: dict[SpecialUse, FolderId] = {
             folder.special: folder.id for folder in folders if folder.special is not SpecialUse.NONE
         }
+        self._all = {one.id: one for one in folders}
         self._by_id = {one.id: one for one in folders if one.folder_class is not FolderClass.ROOT}
         for folder in folders:  # parents come before children
             if folder.hidden or folder.folder_class is FolderClass.ROOT:  # such hold nothing
@@ -37,6 +38,11 @@ class Folders:
     def with_use(self, use: SpecialUse) -> FolderId | None:
         """The distinguished folder."""
         return self._uses.get(use)
+
+    def folder_with_use(self, use: SpecialUse) -> Folder | None:
+        """The distinguished folder and its counters."""
+        found = self._uses.get(use)
+        return None if found is None else self._all[found]
 
     def find(self, target: Target) -> FolderId | None:
         """The first of number, use and name that is there."""

@@ -5,7 +5,7 @@ Every change is durable and counts for the next delivery on return.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -14,7 +14,17 @@ from postern.formats.sieve.checker import bare_address, compile_script
 from postern.formats.sieve.syntax import LIMITS, SieveError
 from postern.model.ids import ChangeNumber, MailboxId
 from postern.model.refusal import Reason, Refusal
-from postern.model.rules import MAX_LIST, MAX_REPLY_CHARACTERS, MAX_RULES, MAX_STRINGS, InboxRule, Junk, Oof, OofState
+from postern.model.rules import (
+    MAX_LIST,
+    MAX_REPLY_CHARACTERS,
+    MAX_RULE_CHARACTERS,
+    MAX_RULES,
+    MAX_STRINGS,
+    InboxRule,
+    Junk,
+    Oof,
+    OofState,
+)
 from postern.model.sync import Setting
 from postern.services.mailboxes import Mailboxes
 from postern.services.principal import Principal
@@ -142,10 +152,13 @@ class RuleBook:
         for rule in values.values():
             if rule is not None:
                 check_rule(rule)
-        kept = set(await self.rules()) | {name for name, rule in values.items() if rule is not None}
-        kept -= {name for name, rule in values.items() if rule is None}
+        before = await self.rules()
+        kept = {name: rule for name, rule in {**before, **values}.items() if rule is not None}
         if len(kept) > MAX_RULES:
             raise Refusal(Reason.TOO_MANY, f"a mailbox may have {MAX_RULES} rules")
+        characters = _characters(kept.values())
+        if characters > max(MAX_RULE_CHARACTERS, _characters(before.values())):
+            raise Refusal(Reason.TOO_MANY, f"the rules of a mailbox may have {MAX_RULE_CHARACTERS} characters in all")
         packed = {name: None if rule is None else stored.encode(rule) for name, rule in values.items()}
         return await self._set(stored.RULES, packed, unchanged_since)
 
@@ -248,6 +261,10 @@ def check_name(name: str) -> None:
     """RFC 5804 1.6. Raises Refusal(BAD_NAME)."""
     if not name or len(name) > MAX_NAME_CHARACTERS or not name.isprintable() or "/" in name:
         raise Refusal(Reason.BAD_NAME, "a script's name has 1 to 128 printable characters, and no `/`")
+
+
+def _characters(rules: Iterable[InboxRule]) -> int:
+    return sum(len(word) for rule in rules for word in rule.strings)
 
 
 def check_rule(rule: InboxRule) -> None:

@@ -25,7 +25,7 @@ from postern.store.sqlite.host import MAX_OPEN, Host
 from postern.store.sqlite.mailbox import SqliteMailbox
 from postern.store.sqlite.mailbox_items import FEW_SPANS
 from postern.store.sqlite.repairing import Rerender
-from postern.store.sqlite.reserve import RESERVE_BYTES, Reserve
+from postern.store.sqlite.reserve import RESERVE_BYTES, RESERVE_FILE, Reserve
 from postern.store.sqlite.schema import UnknownLayout
 from postern.store.sqlite.search import attachments, indexing
 from postern.store.sqlite.search.connections import Connections
@@ -72,7 +72,7 @@ class SqliteStore:
         self.made_at_first_use: Callable[[MailboxId], Awaitable[tuple[int, Quota] | None]] | None = None
         """Bus slot and quota of a mailbox that has no file yet and should get one; None: it should not."""
         self._root = data_dir / "mailboxes"
-        self._host = Host(blobs, bus, clock, epoch, Reserve(data_dir / "reserve", reserve_bytes), max_open)
+        self._host = Host(blobs, bus, clock, epoch, Reserve(data_dir / RESERVE_FILE, reserve_bytes), max_open)
         self._host.max_items = max_items
         self._host.searched = Connections(self._host)
         self._mailboxes: dict[MailboxId, SqliteMailbox] = {}

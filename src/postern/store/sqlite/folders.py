@@ -180,13 +180,19 @@ def rename(txn: Txn, folder: FolderId, parent: FolderId | None, name: str) -> No
     )
 
 
-def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
-    """Remove a folder; its items go to Recoverable Items. Raises Refusal(HAS_CHILDREN, NOT_PERMITTED)."""
-    current = one(txn.db, folder)
+def removable(db: apsw.Connection, folder: FolderId) -> Folder:
+    """A folder that may be removed. Raises Refusal(HAS_CHILDREN, NOT_PERMITTED)."""
+    current = one(db, folder)
     if current.special is not SpecialUse.NONE:
         raise Refusal(Reason.NOT_PERMITTED, current.name)
-    if txn.execute("SELECT 1 FROM folders WHERE parent = ? LIMIT 1", (folder,)).fetchall():
+    if rows(db, "SELECT 1 FROM folders WHERE parent = ? LIMIT 1", (folder,)):
         raise Refusal(Reason.HAS_CHILDREN, current.name)
+    return current
+
+
+def delete(txn: Txn, folder: FolderId, *, purge: bool) -> None:
+    """Remove a folder; its items go to Recoverable Items. Raises Refusal(HAS_CHILDREN, NOT_PERMITTED)."""
+    current = removable(txn.db, folder)
     transfer.expunge(txn, folder, None, only_deleted=False, purge=purge)
     if txn.execute("SELECT 1 FROM counters WHERE id = ?", (-folder,)).fetchall():
         transfer.expunge(txn, associated(folder), None, only_deleted=False, purge=True)

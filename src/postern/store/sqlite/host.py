@@ -41,6 +41,8 @@ EVICTED_LOG_PAGES = 256
 BUSY_LIMIT_S = 10.0
 _trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """Of the GNU C library; others give memory back by themselves."""
+SEARCH_THREADS = 2
+"""In a process; they run in slices, so that many searches share them."""
 
 
 class Kept(Protocol):
@@ -104,6 +106,7 @@ class Host:
         """Deletions that use the reserve."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads: ThreadPoolExecutor | None = None
+        self._searchers: ThreadPoolExecutor | None = None
         self._checkpointer: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -189,12 +192,21 @@ class Host:
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run something that blocks. Raises what it raises; a lost sync also stops all further writes."""
+        return await self._run_in(self._pool(), work)
+
+    async def in_search_thread(self, work: Callable[[], T]) -> T:
+        """The same in a thread of its own kind: syncs must not wait for searches, which may take seconds."""
+        if self._searchers is None:
+            self._searchers = ThreadPoolExecutor(SEARCH_THREADS, "search")
+        return await self._run_in(self._searchers, work)
+
+    async def _run_in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self.broken is not None:
             raise self.broken
         self._uses += 1
         self._look_later()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool(), work)
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
         except DurabilityLost as error:
             self._lose(error)
             raise
@@ -269,11 +281,15 @@ class Host:
             yield
         finally:
             self._deleting -= 1
-            if path not in self._running and self.broken is None:
-                self._running.add(path)
-                await self._checkpoint(path)
+            await self.empty_log(path)
             if not self._deleting and self.broken is None:
                 await self.in_thread(self.reserve.take_back)
+
+    async def empty_log(self, path: Path) -> None:
+        """Move a log into its file and start it anew, so that what is written next takes its place."""
+        if path not in self._running and self.broken is None:
+            self._running.add(path)
+            await self._checkpoint(path)
 
     async def _checkpoint(self, path: Path) -> None:
         if self._checkpointer is None:
@@ -313,7 +329,7 @@ class Host:
         while self._open:
             _, db = self._open.popitem()
             db.close()
-        for pool in (self._threads, self._checkpointer):
+        for pool in (self._threads, self._searchers, self._checkpointer):
             if pool is not None:
                 pool.shutdown(wait=True)
-        self._threads = self._checkpointer = None
+        self._threads = self._searchers = self._checkpointer = None

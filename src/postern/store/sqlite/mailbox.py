@@ -58,6 +58,9 @@ BULK_ITEMS = 500
 """Operations on more items run in a thread on a connection of their own."""
 BIG_FOLDER = 20_000
 PURGE_SLICE = 2000
+FULL_DISK_SLICE = 1024
+"""Items that are removed in a commit on a full disk: each may cost three pages of the log."""
+FULL_DISK_SLICE_MIN = 4
 
 
 class SqliteMailbox(ItemMethods, ConversationMethods):
@@ -372,10 +375,42 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True, purge: bool = False
     ) -> Sequence[Uid]:
         """Remove items into Recoverable Items, or for good."""
-        return await self._write_deleting(
-            lambda t, full: transfer.expunge(t, folder, ranges, only_deleted=only_deleted, purge=purge or full),
-            bulk=await self._is_bulk(folder, ranges),
-        )
+        bulk = await self._is_bulk(folder, ranges)
+        try:
+            return await self.write(
+                lambda t: transfer.expunge(t, folder, ranges, only_deleted=only_deleted, purge=purge), bulk=bulk
+            )
+        except Refusal as refused:
+            if refused.reason is not Reason.DISK_FULL:
+                raise
+        async with self._host.reserve_given_up(self.path):
+            return await self._expunge_in_slices(folder, ranges, only_deleted=only_deleted)
+
+    async def _expunge_in_slices(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool) -> Sequence[Uid]:
+        """On a full disk, for good: the log of a large set may need more than is kept back, so it is emptied often.
+
+        What was removed before nothing more went stays removed.
+        """
+        if ranges is None:  # what comes meanwhile was not meant
+            ranges = ((1, await self.consult(reading.last_number)),)
+        gone: list[Uid] = []
+        step = FULL_DISK_SLICE
+        while True:
+            part = partial(
+                transfer.expunge, folder=folder, ranges=ranges, only_deleted=only_deleted, purge=True, limit=step
+            )
+            try:
+                uids = await self.write(part, bulk=step > BULK_ITEMS)
+            except Refusal as refused:
+                if refused.reason is not Reason.DISK_FULL or step <= FULL_DISK_SLICE_MIN:
+                    raise
+                step //= 4
+                uids = []
+            else:
+                gone += uids
+                if len(uids) < step:
+                    return gone
+            await self._host.empty_log(self.path)
 
     async def create_folder(
         self,
@@ -393,9 +428,16 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def delete_folder(self, folder: FolderId) -> None:
         """Remove a folder without children."""
-        await self._write_deleting(
-            lambda t, full: folders.delete(t, folder, purge=full), bulk=await self._is_bulk(folder, None)
-        )
+        bulk = await self._is_bulk(folder, None)
+        try:
+            return await self.write(lambda t: folders.delete(t, folder, purge=False), bulk=bulk)
+        except Refusal as refused:
+            if refused.reason is not Reason.DISK_FULL:
+                raise
+        async with self._host.reserve_given_up(self.path):
+            await self.consult(lambda db: folders.removable(db, folder))  # before anything goes for good
+            await self._expunge_in_slices(folder, None, only_deleted=False)
+            await self.write(lambda t: folders.delete(t, folder, purge=True))
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
         """Set the subscription."""

@@ -177,6 +177,12 @@ def messages(db: apsw.Connection, folder: FolderId) -> int:
     return int(found[0][0])
 
 
+def last_number(db: apsw.Connection) -> int:
+    """The last number that was given: no UID is above it."""
+    ((following,),) = rows(db, "SELECT uid_next FROM counters WHERE id = 0")
+    return int(following) - 1
+
+
 def keywords(db: apsw.Connection) -> dict[int, str]:
     """Bit -> keyword."""
     return dict(rows(db, "SELECT bit, name FROM keywords ORDER BY bit"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+RESERVE_FILE = "reserve"
+"""In the data directory."""
 RESERVE_BYTES = 16 * 1024 * 1024
 _LEAST_BYTES = 256 * 1024
 """Less helps no deletion."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import SpecialUse
+from postern.model.ranges import runs
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import CopyResult, Ranges
 from postern.store.sqlite.selection import (
@@ -13,6 +14,7 @@ from postern.store.sqlite.selection import (
     PICKED,
     Picked,
     adjust,
+    chosen,
     expect_numbers,
     on_each,
     pick,
@@ -126,14 +128,22 @@ def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyRe
     return CopyResult(picked.uids, uids_from(first, moved.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
 
 
-def expunge(txn: Txn, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool, purge: bool) -> Sequence[Uid]:
-    """Remove items into Recoverable Items; from there, associated ones, or with `purge` (a full disk), for good."""
+def expunge(
+    txn: Txn, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool, purge: bool, limit: int = 0
+) -> Sequence[Uid]:
+    """Remove items into Recoverable Items; from there, associated ones, or with `purge` (a full disk), for good.
+
+    `limit`: the first so many only.
+    """
     uid_validity(txn.db, folder)
     recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
     for_good = purge or folder == recoverable or folder < 0
     if not for_good:
         expect_numbers(txn, folder, ranges, only_deleted=only_deleted)
-    picked = pick(txn, folder, ranges, DELETED_ONLY if only_deleted else "")
+    only = DELETED_ONLY if only_deleted else ""
+    if limit:
+        ranges = runs(chosen(txn, folder, ranges, only)[0][:limit])
+    picked = pick(txn, folder, ranges, only)
     if not picked.uids:
         return []
     if for_good:

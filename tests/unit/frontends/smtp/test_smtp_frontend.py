@@ -192,6 +192,7 @@ def start(certificates: tuple[Path, Path, ssl.SSLContext]) -> Serve:
             values["mechanisms"] = ALL
         implicit = data_path == "submissions"
         pressure = changes.pop("pressure", lambda: None)
+        domains = changes.pop("sender_domains", None)
         settings = SmtpSettings(**(values | {"starttls": not implicit} | changes))
         mailflow, authentication, recorder = FakeMailflow(), FakeAuthentication(), Recorder()
         frontend = SmtpFrontend(
@@ -204,6 +205,7 @@ def start(certificates: tuple[Path, Path, ssl.SSLContext]) -> Serve:
             pressure=pressure,
             metrics=recorder,
             log=recorder,
+            sender_domains=domains,
         )
         sock = bind("127.0.0.1", 0)
         listener = await serve(sock, frontend.handle, context if implicit else None)
@@ -524,3 +526,30 @@ def test_a_connector_without_permissions_takes_nothing() -> None:
     settings = SmtpSettings(data_path="smtp", hostname="h")
     found = capabilities(settings, ReceiveConnector(name="n"), "192.0.2.1", tls=False, starttls=False, binding=None)
     assert found.auth_required
+
+
+class NoDomains:
+    async def check(self, reverse_path: str) -> None:
+        silent = reverse_path.startswith("silent")
+        raise Refusal(Reason.SENDER_DOMAIN_SILENT if silent else Reason.SENDER_DOMAIN_UNKNOWN, "secret detail")
+
+
+async def test_senders_from_domains_that_cannot_answer_are_refused_to_the_internet(
+    start: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = ReceiveConnector(name="relay", anonymous=True, anonymous_relay=True)
+    unchecked = ReceiveConnector(name="unchecked", anonymous=True, check_sender_domain=False)
+    said = b"EHLO c\r\nMAIL FROM:<silent@x.example>\r\nMAIL FROM:<x@y.example>\r\nQUIT\r\n"
+    for connectors, outside, answers in (
+        ((), True, ["550 5.7.27", "550 5.1.8 "]),
+        ((), False, ["250 2.1.0 ", "503 5.5.1 "]),
+        ((relay,), True, ["250 2.1.0 ", "503 5.5.1 "]),
+        ((unchecked,), True, ["250 2.1.0 ", "503 5.5.1 "]),
+    ):
+        monkeypatch.setattr("postern.frontends.smtp.connection.is_outside", lambda _, outside=outside: outside)
+        changes = {"connectors": connectors} if connectors else {}
+        async with start(sender_domains=NoDomains(), **changes) as server:
+            wire = await server.connect()
+            lines = (await wire.say(said, 5)).splitlines()
+            assert [line[:10] for line in lines[-3:-1]] == answers
+            await wire.close()

@@ -55,18 +55,18 @@ class Connections:
         while True:
             kept = self._waiting.get(path)
             if not kept:
-                return await self._host.in_thread(partial(open_beside, path))
+                return await self._host.in_search_thread(partial(open_beside, path))
             one = kept.pop()
             if not kept:
                 del self._waiting[path]
             if one.files is not None and one.files == _files(path) and _usable(one.db):
                 return one.db
-            await self._host.in_thread(partial(close, one.db))
+            await self._host.in_search_thread(partial(close, one.db))
 
     def give(self, path: Path, db: apsw.Connection, *, good: bool) -> None:
         """Give it back; with `good` it may serve another search. Its log is seen to when nobody waits for it."""
         if not good or self._host.closing or is_private(db):
-            self._host.spawn(self._host.in_thread(partial(close, db)))
+            self._host.spawn(self._host.in_search_thread(partial(close, db)))
         elif has_long_log(db):
             self._host.spawn(self._shorten(path, db))
         else:
@@ -74,7 +74,7 @@ class Connections:
 
     async def _shorten(self, path: Path, db: apsw.Connection) -> None:
         try:
-            await self._host.in_thread(partial(shorten, db))
+            await self._host.in_search_thread(partial(shorten, db))
         except BaseException:
             db.close()
             raise
@@ -104,7 +104,7 @@ class Connections:
 
     def _drop(self, path: Path) -> None:
         for one in self._waiting.pop(path, ()):
-            self._host.spawn(self._host.in_thread(partial(close, one.db)))
+            self._host.spawn(self._host.in_search_thread(partial(close, one.db)))
 
     def forget(self, path: Path) -> None:
         """The mailbox is going away."""

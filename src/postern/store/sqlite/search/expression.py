@@ -76,6 +76,8 @@ class Expression:
         self._folder = folder
         self._keywords = keywords
         self.bindings: list[object] = []
+        self.texts = 0
+        """How many texts are looked for, each in the texts of every item that the others leave."""
         self.needs: set[str] = set()
         """Of h, t, b, a, i, j, c: heads, headers, bodies, attached, the index, heads that may be missing, the mailbox's
         own contents."""
@@ -184,6 +186,7 @@ class Expression:
     def _header(self, name: str, text: str) -> str:
         if not _FIELD_NAME(name):
             return "0"
+        self.texts += 1
         self.needs.add("t")
         start = self._bind(_start(name))
         if not text:
@@ -200,6 +203,7 @@ class Expression:
         """The index says which rows may match, the text says which do; what is not indexed is read."""
         if not text:
             return "1"
+        self.texts += 1
         self.needs.add("b")
         wanted = self._bind(text.encode())
         place = f"instr(x.text, {wanted}) > 0"
@@ -213,6 +217,7 @@ class Expression:
 
     def _readable(self, query: Query) -> str:
         """1 if the texts are there and may contain what is wanted, 0 if they do not, NULL if they are not there."""
+        self.texts += 1
         assert isinstance(query, BodyContains | TextContains)
         text = fold(query.text)
         self.needs.add("b")
@@ -227,6 +232,7 @@ class Expression:
         """What nobody has read yet is not found: it is read in the background only."""
         if not text:
             return "1"
+        self.texts += 1
         self.needs.add("a")
         steps = self._not_indexed(text, "x.indexed", "-i.content")
         place = f"instr(x.text, {self._bind(text.encode())}) > 0"

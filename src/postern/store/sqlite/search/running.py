@@ -19,6 +19,7 @@ import msgspec
 from postern.model.ids import FolderId, Uid
 from postern.model.query import And, Query, UidIn
 from postern.model.ranges import merged
+from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Blobs, Ranges
 from postern.store.sqlite import reading
 from postern.store.sqlite.connection import refusal, rows
@@ -35,7 +36,10 @@ ROWS_AT_A_TIME = 3000
 LONG_EXPRESSION = 4096
 """Characters of SQL and of what is bound to it: more of them go to a thread, also where no text is looked for."""
 TEXTS_AT_A_TIME = 2000
-"""In a thread: how long a read transaction may hold up a checkpoint."""
+"""In a thread: how long a read transaction may hold up a checkpoint, and one search the others."""
+FEW_TEXTS = 40
+MAX_COMPARED = 5_000_000
+"""Items times the texts that are looked for in each, where these are more than a few: a minute of work."""
 _END = "SELECT uid FROM items WHERE folder = ? AND uid >= ? ORDER BY uid LIMIT 1 OFFSET ?"
 _decode = msgspec.json.Decoder(list[int]).decode
 Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
@@ -54,7 +58,7 @@ class Session:
         """Open or reopen. Raises apsw.Error."""
         self.close(good=False)
         if private:
-            self._db = await self._host.in_thread(partial(open_beside, self._path, private=True))
+            self._db = await self._host.in_search_thread(partial(open_beside, self._path, private=True))
         else:
             self._db = await self._host.searched.take(self._path)
 
@@ -69,7 +73,7 @@ class Session:
         db = self._db
         assert db is not None
         # a search that is given up leaves the connection only when its thread has
-        return await finished(self._host.in_thread(partial(work, db)))
+        return await finished(self._host.in_search_thread(partial(work, db)))
 
     @property
     def private(self) -> bool:
@@ -136,7 +140,7 @@ async def with_session(host: Host, path: Path, work: Callable[[Session], Awaitab
             _log.warning("the search file of %s is not used: %s: %s", path.name, type(error).__name__, error)
             if isinstance(error, DAMAGED):
                 session.close(good=False)
-                await host.in_thread(partial(throw_away, path_beside(path)))  # the next search makes it anew
+                await host.in_search_thread(partial(throw_away, path_beside(path)))  # the next search makes it anew
         await session.open(private=True)
         return await work(session)
     except apsw.Error as error:
@@ -183,7 +187,14 @@ class Scan:
         self.expression = Expression(_beside_bounds(query), folder, keywords)
         found = bounds(query, within)
         self.ranges: Ranges = reading.ALL_UIDS if found is None else found
+        self.at_a_time = max(TEXTS_AT_A_TIME // max(1, self.expression.texts // 2), 20)
         self._batch = 0
+
+    def check_size(self, db: apsw.Connection) -> None:
+        """Raises Refusal(TOO_MANY) for a question that would keep a processor busy for minutes."""
+        most = MAX_COMPARED // self.expression.texts
+        if reading.at_least(db, self.folder, self.ranges, most):
+            raise Refusal(Reason.TOO_MANY, f"{self.expression.texts} texts may be looked for in {most} items at most")
 
     def prepare(self, db: apsw.Connection) -> None:
         """Ask the index for candidates, once for the whole folder and of one state of it."""
@@ -300,6 +311,8 @@ async def search(
 
 
 async def _by_text(scan: Scan, session: Session) -> list[Uid]:
+    if scan.expression.texts > FEW_TEXTS:
+        await session.run(scan.check_size)
     matched: list[int] = []
     needs = scan.expression.needs
     fills = [session.fill_heads] if "h" in needs else []
@@ -308,17 +321,17 @@ async def _by_text(scan: Scan, session: Session) -> list[Uid]:
     left = scan.ranges
     step = scan.first_step
     while left:
-        found, unknown, left = await session.run(partial(step, ranges=left, limit=TEXTS_AT_A_TIME))
+        found, unknown, left = await session.run(partial(step, ranges=left, limit=scan.at_a_time))
         step = scan.step
         for fill in fills:
             if not unknown:
                 break
             await fill(scan.folder, unknown)
             again = merged([(uid, uid) for uid in unknown])
-            more, unknown, rest = await session.run(partial(scan.step, ranges=again, limit=TEXTS_AT_A_TIME))
+            more, unknown, rest = await session.run(partial(scan.step, ranges=again, limit=scan.at_a_time))
             assert not rest or len(again) > reading.MANY_RANGES
             while rest:
-                some, open_, rest = await session.run(partial(scan.step, ranges=rest, limit=TEXTS_AT_A_TIME))
+                some, open_, rest = await session.run(partial(scan.step, ranges=rest, limit=scan.at_a_time))
                 more += some
                 unknown += open_
             found += more

@@ -218,7 +218,7 @@ async def links(host: Host, path: Path, folder: FolderId, uids: Sequence[int]) -
                 return found
             await session.fill_heads(folder, headless)
         text = await _asked(session, folder, uids, _LINKS)
-        return await host.in_thread(partial(_read_links, text))
+        return await host.in_search_thread(partial(_read_links, text))
 
     return await with_session(host, path, work)
 

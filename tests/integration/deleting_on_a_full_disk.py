@@ -1,0 +1,77 @@
+"""Deletes mail in a mailbox whose disk is full; runs in a small file system of its own.
+
+    unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=48m none DIR; exec python -m ... DIR'
+
+Prints what was left of each folder, as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from postern.formats.mime.scan import new_item, scan
+from postern.model.ids import BlobRef, MailboxId
+from postern.model.items import Flag, Quota, SpecialUse
+from postern.net.clock import SystemClock
+from postern.store.interface import FlagChange
+from postern.store.sqlite import upkeep
+from postern.store.sqlite.engine import SqliteStore
+
+MAILBOX = MailboxId("00112233445566778899aabbccddeeff")
+MESSAGES = 6000
+RESERVE_BYTES = 4 << 20
+
+
+class NoBlobs:
+    """Bodies are never asked for."""
+
+
+class NoBus:
+    """Nobody listens."""
+
+    def subscribe(self, slot, wake):
+        return lambda: None
+
+    def publish(self, slot, number):
+        return None
+
+    def current(self, slot):
+        return 0
+
+
+async def main(data: Path) -> None:
+    store = SqliteStore(data, NoBlobs(), NoBus(), SystemClock(), 1, reserve_bytes=RESERVE_BYTES)
+    await store.create_mailbox(MAILBOX, 1, Quota(None, None, None))
+    mailbox = await store.mailbox(MAILBOX)
+    inbox = (await mailbox.special(SpecialUse.INBOX)).id
+    box = (await mailbox.create_folder(None, "box")).id
+    content = b"Subject: x\r\nX-Filler: " + b"y" * 900 + b"\r\n\r\nbody\r\n"
+    item = new_item(scan(content), BlobRef(1, 1), len(content), b"", 1_700_000_000, 0, ())
+    for folder in (inbox, box):
+        for _ in range(MESSAGES // 500):
+            uids = [placed.uid for placed in await mailbox.add(folder, [item] * 500)]
+            # every second one: no page of the file becomes empty, each has to be written
+            await mailbox.set_flags(folder, [(uid, uid) for uid in uids[::2]], FlagChange(add=Flag.DELETED))
+    upkeep.backfill(store.path(MAILBOX))
+    upkeep.restart_log(store.path(MAILBOX))
+    assert store._host.reserve.ensure()
+    with (data / "films").open("wb", buffering=0) as films:
+        try:
+            while True:
+                films.write(bytes(4096))
+        except OSError:
+            pass
+    gone = await mailbox.expunge(inbox, None)
+    await mailbox.delete_folder(box)
+    await mailbox.durable()
+    left = (await mailbox.folder(inbox)).messages
+    names = [folder.name for folder in await mailbox.folders()]
+    await store.close()
+    print(json.dumps({"gone": len(gone), "left": left, "box": "box" in names}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

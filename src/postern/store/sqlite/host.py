@@ -46,6 +46,9 @@ _trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", N
 class Kept(Protocol):
     """What search.connections.Connections does."""
 
+    columns: Any
+    """search.columns.Columns."""
+
     async def take(self, path: Path) -> apsw.Connection:
         """A connection to a mailbox with its search file."""
         ...

@@ -534,7 +534,7 @@ async def test_refusals_are_answered(world, reason):
 async def test_bug_ends_the_session_without_detail(world, caplog):
     client = await world.inbox()
     world.mailbox.search = None
-    client.stream.send(b"a SEARCH ALL\r\n")
+    client.stream.send(b"a SEARCH SEEN\r\n")
     await asyncio.wait_for(client.task, 5)
     assert client.taken() == b"* BYE [SERVERBUG] Internal error\r\n"
     assert "Traceback" in caplog.text

@@ -76,7 +76,8 @@ class Session:
     @property
     def columns(self) -> Columns:
         """Header fields that were searched for lately."""
-        return self._host.searched.columns
+        found: Columns = self._host.searched.columns
+        return found
 
     @property
     def private(self) -> bool:
@@ -257,9 +258,11 @@ class Scan:
                 found, sizes = [uid for uid, _ in known], [size for _, size in known]
         octets = dict(zip(found, sizes, strict=True)) if sizes else {}
         gapless = self.expression.parts == ["1"] and len(ranges) == 1
-        known = None if self.columns is None else self.columns.find
+        at_once = None if self.columns is None else self.columns.find
         for fields in self.expression.fields:
-            found, missing = header_fields.containing_any(db, self.folder, found, fields, gapless=gapless, known=known)
+            found, missing = header_fields.containing_any(
+                db, self.folder, found, fields, gapless=gapless, known=at_once
+            )
             unknown += missing
             gapless = False
         read = self.expression.read

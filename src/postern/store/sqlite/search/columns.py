@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import apsw
 
+from postern.model.ids import FolderId
 from postern.store.sqlite import reading
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.search import filling, header_fields, texts
@@ -166,7 +167,7 @@ class Columns:
             return column, column.apart
         if changed < column.changed:
             return None  # of a state before that of the column
-        news = reading.changed_uids(db, folder, column.changed)
+        news = reading.changed_uids(db, FolderId(folder), column.changed)
         if len(news) > max(MIN_NEWS, len(column.uids) // NEWS_OF):
             with self._lock:
                 slot.looked += looked  # in the end it is made anew

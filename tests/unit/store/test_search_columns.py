@@ -153,9 +153,18 @@ async def test_they_are_bounded_and_what_nobody_uses_goes(
     for _ in range(2):
         await mailbox.search(inbox, HeaderContains("return-path", "a"))
     assert 0 < kept(world).octets < both
+    tries: list[bytes] = []
+    read = columns.read
+
+    def counting(db, folder, name):
+        tries.append(name)
+        return read(db, folder, name)
+
+    monkeypatch.setattr(columns, "read", counting)
     monkeypatch.setattr(columns, "MAX_COLUMN_BYTES", 10)
-    for _ in range(3):
+    for _ in range(5):
         assert list(await mailbox.search(inbox, HeaderContains("from", "anna"))) == uids
+    assert tries == [b"from"], "what is too large is not read again and again"
     before = kept(world).octets
     kept(world).forget_unused()
     assert kept(world).octets == before

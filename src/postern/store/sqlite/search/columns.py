@@ -35,6 +35,8 @@ MAX_NOTES = 1000
 """Fields of which it is known how often they were searched for."""
 BLOCKS_AT_A_TIME = 2000
 """Header blocks read in one transaction, which may hold up a checkpoint."""
+TRIED_AGAIN = 100
+"""Searches after which it is looked whether a column that was too large still is."""
 NEWS_OF = 8
 """After so many parts of the items have changed a column is made anew."""
 MIN_NEWS = 100
@@ -107,14 +109,17 @@ class Columns:
         with self._lock:
             slot = self._slots.get(key)
             looked = slot.looked if slot is not None else 0
-        if not looked:
+        if looked <= 0:
             return
         ((messages,),) = rows(db, _MESSAGES, (folder,)) or [(0,)]
-        if looked < messages <= MAX_ITEMS or not 0 < messages <= MAX_ITEMS:
+        if looked < messages or not 0 < messages <= MAX_ITEMS:
             return
         column = read(db, folder, name)
         if column is not None:
             self._put(key, column)
+        elif slot is not None:
+            with self._lock:
+                slot.looked = -TRIED_AGAIN * messages
 
     def find(
         self, db: apsw.Connection, folder: int, uids: Sequence[int], field: Read

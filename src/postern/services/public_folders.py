@@ -303,7 +303,7 @@ def _apart(change: FlagChange) -> tuple[bool | None, FlagChange]:
         own = True
     elif change.remove & SEEN or change.replace:
         own = False
-    return own, change._replace(add=change.add & ~SEEN, remove=change.remove & ~SEEN)
+    return own, change._replace(add=change.add & ~SEEN, remove=change.remove & ~SEEN, untold=False)
 
 
 def _by_uid(one: Query, seen: UidIn) -> Query:

@@ -67,6 +67,8 @@ class FlagChange(NamedTuple):
     add_keywords: tuple[str, ...] = ()
     remove_keywords: tuple[str, ...] = ()
     replace: bool = False
+    untold: bool = False
+    """Nobody asks what the items have afterwards: of many, `FlagResult.changed` may be left empty."""
 
 
 class FlagResult(NamedTuple):

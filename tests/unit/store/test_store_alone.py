@@ -18,6 +18,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.store.interface import FlagChange, Mailbox
 from postern.store.sqlite.alone import Alone, Seen
 from postern.store.sqlite.connection import wal_path
+from postern.store.sqlite.schema import LAYOUT_VERSION
 
 KIND = "calendar"
 ALONE = Alone()
@@ -101,7 +102,7 @@ async def test_what_is_no_mailbox_of_this_layout_is_left_to_who_opens_it(
     await world.store.close()
     path = file_of(world.data)
     for change, back in (
-        ("PRAGMA user_version = 6", "PRAGMA user_version = 7"),
+        (f"PRAGMA user_version = {LAYOUT_VERSION - 1}", f"PRAGMA user_version = {LAYOUT_VERSION}"),
         ("PRAGMA application_id = 1", "PRAGMA application_id = 1347375956"),
         ("UPDATE state SET deleted = 1", "UPDATE state SET deleted = 0"),
     ):

@@ -53,3 +53,13 @@ async def test_whole_folders_are_copied_moved_stored_and_expunged(
     assert await _counted(mailbox, inbox) == []
     assert len(await _counted(mailbox, recoverable)) == before + len(here)
     assert await mailbox.used_bytes() == (await mailbox.folder(archive)).size_bytes
+
+
+async def test_what_nobody_asks_for_is_not_told_but_done(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
+    await fill(world, 80)
+    before = await mailbox.change_number()
+    done = await mailbox.set_flags(inbox, ALL, FlagChange(add=Flag.DELETED, untold=True))
+    assert (list(done.changed), list(done.failed), done.change_number, done.wrote) == ([], [], before + 1, True)
+    assert await _counted(mailbox, inbox) and (await mailbox.folder(inbox)).deleted == 80
+    found = await mailbox.changes(inbox, before)
+    assert [(one.flags, one.modseq) for one in found.changed] == [(Flag.DELETED, before + 1)] * 80

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 _SPACE = re.compile(r"[ \t\r\n]+")
-_TRAILER = re.compile(r"(?: |\(fwd\))\Z", re.IGNORECASE)
+_TRAILER = "(fwd)"
 _BLOB = r"\[[^\[\]]*+\] *+"
 _LEADER = re.compile(rf"(?:(?:{_BLOB})*+(?:re|fwd?) *+(?:{_BLOB})?:| )", re.IGNORECASE)
 _LEADING_BLOB = re.compile(_BLOB)
@@ -24,12 +24,18 @@ class BaseSubject(NamedTuple):
 
 def base_subject(decoded: str) -> BaseSubject:
     """Of a decoded subject; case is kept."""
-    text = _SPACE.sub(" ", decoded[:MAX_LENGTH])
+    text = decoded[:MAX_LENGTH]
+    if "  " in text or not text.isprintable():
+        text = _SPACE.sub(" ", text)
     reply = False
     while True:
-        while (found := _TRAILER.search(text)) is not None:  # step 2
-            reply = reply or found.group() != " "
-            text = text[: found.start()]
+        while True:  # step 2
+            if text.endswith(" "):
+                text = text[:-1]
+            elif text.endswith(")") and text[-len(_TRAILER) :].lower() == _TRAILER:
+                text, reply = text[: -len(_TRAILER)], True
+            else:
+                break
         while True:  # steps 3 to 5
             leader = _LEADER.match(text)
             if leader is not None:
@@ -40,6 +46,6 @@ def base_subject(decoded: str) -> BaseSubject:
             if blob is None or blob.end() == len(text):
                 break
             text = text[blob.end() :]
-        if not (_FORWARDED.match(text) and text.endswith("]")):  # step 6
+        if not (text.endswith("]") and _FORWARDED.match(text)):  # step 6
             return BaseSubject(text, reply)
         text, reply = text[5:-1], True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from postern.frontends.imap.authenticate import enable_condstore
@@ -14,14 +13,25 @@ from postern.frontends.imap.progress import Progress
 from postern.frontends.imap.selected import SelectedFolder
 from postern.model.ids import FolderId
 from postern.model.items import Columns
-from postern.model.query import And, BodyContains, HeaderContains, Not, Or, Query, ReceivedBetween, TextContains, UidIn
+from postern.model.query import (
+    All,
+    And,
+    BodyContains,
+    HeaderContains,
+    Not,
+    Or,
+    Query,
+    ReceivedBetween,
+    TextContains,
+    UidIn,
+)
 from postern.model.ranges import merged
 from postern.model.refusal import Refusal
 from postern.protocols.imap import render, sequence
 from postern.protocols.imap.commands.search import Recent, Returns, Search, SequenceIn, UidsIn, Within
 from postern.protocols.imap.declined import uid_required
 
-SLICE = 2000
+SLICE = 5000
 SLICES = 10
 """Messages searched for text at a time, or a tenth of the folder; in between a long search tells how far it is."""
 
@@ -60,7 +70,7 @@ async def _search(connection: Connection, arguments: Search, *, uid: bool) -> by
 async def answer(connection: Connection, name: bytes, arguments: Search, found: Sequence[int], *, uid: bool) -> None:
     """The response of SEARCH or SORT over UIDs in their order."""
     selected = connection.view
-    numbers: Sequence[int] = found if uid else [selected.number(u) for u in found]
+    numbers = found if uid else selected.numbers(found)
     returns = arguments.returns
     if returns is None and connection.rev2 and name == b"SEARCH":
         returns = Returns(frozenset({b"ALL"}))  # RFC 9051 appendix E: no SEARCH response any more
@@ -83,6 +93,8 @@ async def matching(connection: Connection, query: Query) -> Sequence[int]:
 async def _matches(connection: Connection, selected: SelectedFolder, query: Query) -> Sequence[int]:
     """Searches for text go by slices of the folder, so that they can tell how far they are."""
     uids = selected.uids
+    if isinstance(query, All) and await selected.is_present():
+        return uids.tolist()
     if len(uids) <= SLICE or not _looks_at_text(query) or not connection.offers(b"INPROGRESS"):
         return await selected.mailbox.search(selected.folder, query)
     progress = Progress(connection, len(uids))
@@ -168,8 +180,7 @@ def in_view(selected: SelectedFolder, found: Sequence[int]) -> Sequence[int]:
     if not found:
         return found
     uids = selected.uids
-    start = bisect_left(uids, found[0])
-    if uids[start : start + len(found)] == array("I", found):
+    if selected.stretch(found) is not None:
         return found
     there = set(uids)
     return [uid for uid in found if uid in there]
@@ -190,11 +201,9 @@ async def _highest(mailbox: Mailbox, folder: FolderId, returns: Returns | None, 
 
 
 def _plain(name: bytes, numbers: Sequence[int], modseq: int) -> bytes:
-    text = b"* " + name
-    if numbers:
-        text += b" " + " ".join(map(str, numbers)).encode("ascii")
-        if modseq:
-            text += b" (MODSEQ %d)" % modseq
+    text = b"* " + name + render.numbers(numbers)
+    if numbers and modseq:
+        text += b" (MODSEQ %d)" % modseq
     return text + b"\r\n"
 
 

@@ -109,15 +109,26 @@ class SelectedFolder:
         index = bisect_left(self.uids, uid)
         return index + 1 if index < len(self.uids) and self.uids[index] == uid else 0
 
+    def stretch(self, uids: Sequence[int]) -> range | None:
+        """Their sequence numbers if they are a stretch of the view without gaps, as they mostly are; not for none."""
+        start = bisect_left(self.uids, uids[0])
+        if self.uids[start : start + len(uids)] == array("I", uids):
+            return range(start + 1, start + len(uids) + 1)
+        return None
+
+    def numbers(self, uids: Sequence[int]) -> Sequence[int]:
+        """Message sequence numbers of UIDs in any order, 0 for those that are not in the view."""
+        if not uids:
+            return ()
+        return self.stretch(uids) or [self.number(uid) for uid in uids]
+
     def numbered(self, rows: list[tuple[Any, ...]]) -> tuple[Sequence[int], list[tuple[Any, ...]]]:
         """Sequence numbers of rows (UID first, ascending); rows outside the view are dropped."""
         if not rows:
             return (), rows
-        uids = self.uids
-        start = bisect_left(uids, rows[0][0])
-        # the usual case: the rows are a stretch of the view without gaps
-        if uids[start : start + len(rows)] == array("I", [row[0] for row in rows]):
-            return range(start + 1, start + len(rows) + 1), rows
+        stretch = self.stretch([row[0] for row in rows])
+        if stretch is not None:
+            return stretch, rows
         numbers = [self.number(row[0]) for row in rows]
         if 0 in numbers:
             rows = [row for row, number in zip(rows, numbers, strict=True) if number]
@@ -210,6 +221,13 @@ class SelectedFolder:
             await self._catch_up(number, out)
         if expunge and self.vanished and (self.watching is None or b"MessageExpunge" in self.watching.events):
             await self._tell_expunged(out)
+
+    async def is_present(self) -> bool:
+        """Whether the view is what the folder holds now. Raises Refusal where the folder may not be read any more."""
+        if self.gone or self.vanished or (self.watching is not None and self.watching.since is not None):
+            return False
+        changes = await self.mailbox.changes(self.folder, self.since)
+        return changes.complete and not changes.changed and not changes.vanished
 
     async def _catch_up(self, number: ChangeNumber, out: list[bytes | memoryview]) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from postern.formats.mime import threads
 from postern.frontends.imap.authenticate import enable_condstore
@@ -61,7 +61,7 @@ async def _found(connection: Connection, search: Search, *, uid: bool) -> Sequen
     if search.modseq:
         enable_condstore(connection)
     await connection.view.sync(connection.out, expunge=uid)
-    return [Uid(uid) for uid in await matching(connection, search.query)]
+    return cast("Sequence[Uid]", await matching(connection, search.query))
 
 
 def _written(parts: Sequence[int | str], number: Callable[[int], int]) -> bytes:

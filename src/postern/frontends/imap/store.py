@@ -48,10 +48,12 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
         await selected.sync(connection.out, expunge=False)
     quiet = len(connection.out) == said
     system, keywords = arguments.flags
+    # what a silent change made of each message is wanted only where its echo has to be known among others
+    untold = arguments.silent and not selected.condstore and not selected.told and selected.contexts is None
     if arguments.mode == b"-":
-        change = FlagChange(remove=system, remove_keywords=keywords)
+        change = FlagChange(remove=system, remove_keywords=keywords, untold=untold)
     else:
-        change = FlagChange(add=system, add_keywords=keywords, replace=not arguments.mode)
+        change = FlagChange(add=system, add_keywords=keywords, replace=not arguments.mode, untold=untold)
     result = await selected.mailbox.set_flags(
         selected.folder, ranges, change, None if since is None else ChangeNumber(since)
     )

@@ -135,6 +135,8 @@ async def expunge(connection: Connection, messages: sequence.SequenceSet | None,
         ranges = await ranges_of(connection, messages, uid=True)
         removed = await selected.mailbox.expunge(selected.folder, ranges) if ranges else ()
     if removed:
+        # where that is the next number there was no commit but this one
+        selected.left(removed, await selected.mailbox.change_number())
         connection.changed(selected.mailbox)
         if connection.qresync:  # RFC 7162 3.2.7
             number = await highest_modseq(selected.mailbox, selected.folder)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from time import gmtime
+
+import msgspec
 
 from postern.model.refusal import Reason
 from postern.protocols.imap import utf7
 
 DELIMITER = "/"
+_JSON = msgspec.json.Encoder().encode
 
 MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 
@@ -55,6 +59,11 @@ CODES: dict[Reason, tuple[bytes, bytes]] = {
     Reason.SHUTTING_DOWN: (b"UNAVAILABLE", b"The server is shutting down"),
 }
 """Reason -> response code (RFC 5530, RFC 9051 7.1) and text."""
+
+
+def numbers(found: Sequence[int]) -> bytes:
+    """A space before each; thousands are written at once."""
+    return b" " + _JSON(list(found))[1:-1].replace(b",", b" ") if found else b""
 
 
 def refused(reason: Reason, *, target: bool = False) -> bytes:

@@ -1,8 +1,9 @@
 """Conversations: their numbers in files of older layouts, where their items are, and the list of a folder's.
 
 A number is in the row of each item. Where a conversation's items are is noted in the table `conversations`, but only
-when somebody asks: what has come into a folder since its place in `conversed` is added first, by the index that also
-tells changes. Rows of what has left stay until they are tidied; a seek into `items` passes over them.
+when somebody asks: what has come into a folder since its place in `conversed` is added first, which is the end of the
+folder (and what of the index tells that it came elsewhere). Rows of what has left stay until they are tidied; a seek
+into `items` passes over them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from postern.formats.mime import conversation, header
 from postern.formats.mime.scan import conversation_of
 from postern.model.ids import AccountId, BlobRef, FolderId, Uid
 from postern.model.items import Conversation
+from postern.store.sqlite import reading
 from postern.store.sqlite.connection import rows
+from postern.store.sqlite.schema import LATER
 from postern.store.sqlite.selection import uid_validity
 from postern.store.sqlite.txn import Txn
 
@@ -34,13 +37,25 @@ _BEHIND = (
     "SELECT c.id, coalesce(k.upto, 0) FROM counters c LEFT JOIN conversed k ON k.folder = c.id"
     " WHERE c.id > 0 AND c.changed > coalesce(k.upto, 0)"
 )
-_LAST_OF_SLICE = (
-    "SELECT modseq FROM items INDEXED BY items_changed WHERE folder = ? AND modseq > ? ORDER BY modseq LIMIT 1 OFFSET ?"
+_LAST_COME = (
+    "SELECT created FROM items WHERE folder = ? AND uid > ? AND created > ? AND placed = 0"
+    " ORDER BY uid LIMIT 1 OFFSET ?"
 )
-# what has only changed its flags is noted already
-_NOTE = (
+_LAST_CHANGED = (
+    f"SELECT modseq FROM items INDEXED BY items_changed WHERE folder = ? AND modseq > ? AND {LATER}"
+    " ORDER BY modseq LIMIT 1 OFFSET ?"
+)
+# ?2: the last UID of what is noted already
+_NOTE_COME = (
+    "INSERT OR IGNORE INTO conversations SELECT conversation, folder, uid FROM items"
+    " WHERE folder = ?1 AND uid > ?2 AND created <= ?3 AND conversation != 0 AND uid <"
+    " coalesce((SELECT uid FROM items WHERE folder = ?1 AND uid > ?2 AND created > ?3 AND placed = 0"
+    " ORDER BY uid LIMIT 1), 1 << 32)"
+)
+# edited mail, and what came back with its old UID; what has only changed its flags is noted already
+_NOTE_CHANGED = (
     "INSERT OR IGNORE INTO conversations SELECT conversation, folder, uid FROM items INDEXED BY items_changed"
-    " WHERE folder = ?1 AND modseq > ?2 AND modseq <= ?3 AND conversation != 0"
+    f" WHERE folder = ?1 AND modseq > ?2 AND modseq <= ?3 AND {LATER} AND placed != 0 AND conversation != 0"
 )
 _PLACES = (
     "SELECT k.conversation, i.folder, i.uid FROM json_each(?) r"
@@ -132,10 +147,14 @@ def note(txn: Txn) -> bool:
         if left <= 0:
             return True
         # a whole commit at a time: its items have one number
-        end = rows(txn.db, _LAST_OF_SLICE, (folder, upto, left - 1))
-        ((until,),) = end or rows(txn.db, "SELECT changed FROM counters WHERE id = ?", (folder,))
-        txn.execute(_NOTE, (folder, upto, until))
-        left = 0 if end else left - 1 - txn.db.changes()
+        first = reading.edge(txn.db, FolderId(folder), upto)
+        ends = rows(txn.db, _LAST_COME, (folder, first, upto, left - 1))
+        ends += rows(txn.db, _LAST_CHANGED, (folder, upto, left - 1))
+        (until,) = min(ends) if ends else rows(txn.db, "SELECT changed FROM counters WHERE id = ?", (folder,))[0]
+        txn.execute(_NOTE_COME, (folder, first, until))
+        noted = txn.db.changes()
+        txn.execute(_NOTE_CHANGED, (folder, upto, until))
+        left = 0 if ends else left - 1 - noted - txn.db.changes()
         txn.execute("INSERT OR REPLACE INTO conversed VALUES (?, ?)", (folder, until))
     return left <= 0
 

@@ -17,7 +17,7 @@ from postern.store.sqlite.txn import Txn
 
 _ITEM = (
     "INSERT INTO items (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment,"
-    " record, conversation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " record, conversation, placed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CONTENT = (
     "INSERT INTO contents (id, body_size, sent_at, class, envelope, bodystructure, prefix, parts, subject, message_id,"
@@ -55,7 +55,10 @@ def _insert(
     item: NewItem,
     uid: int,
     lists: _Rows,
+    *,
+    old_uid: bool = False,
 ) -> Placement:
+    """`old_uid`: the UID is lower than others that are there, so that it does not tell when the item came."""
     flags = item.flags | _keywords(txn, item) if item.keywords else item.flags
     change = txn.changed
     blob = item.blob
@@ -77,6 +80,7 @@ def _insert(
             blob.segment,
             blob.record,
             item.conversation,
+            change if old_uid else 0,
         )
     )
     lists[1].append(
@@ -170,6 +174,14 @@ def _uid(txn: Txn, wanted: Uid | None) -> int:
     return wanted
 
 
+def _insert_told(
+    txn: Txn, folder: FolderId, filling: _Filling, delivery: Delivery, item: NewItem, lists: _Rows
+) -> Placement:
+    """Put an item in under the UID that a client may have been told."""
+    uid = _uid(txn, delivery.uid)
+    return _insert(txn, folder, filling, item, uid, lists, old_uid=uid + 1 < txn.next_id)
+
+
 def _replace(txn: Txn, delivery: Delivery) -> Delivered:
     """Put a new body in an item's place: a commit's work of its own, since others of the batch may lie before it."""
     assert delivery.replaces is not None
@@ -216,7 +228,7 @@ def _supersede(txn: Txn, delivery: Delivery, others: int) -> Delivered:
     fillings: dict[FolderId, _Filling] = {}
     target, filling = _folder(txn, fillings, delivery.folder if delivery.folder is not None else INBOX)
     lists: _Rows = ([], [])
-    placement = _insert(txn, target, filling, delivery.item, _uid(txn, delivery.uid), lists)
+    placement = _insert_told(txn, target, filling, delivery, delivery.item, lists)
     _write(txn, fillings, lists)
     return Delivered(placement)
 
@@ -261,7 +273,7 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
             placement = Placement(INBOX, 0, Uid(0), ItemId(0))
         else:
             folder, filling = _folder(txn, fillings, delivery.folder if delivery.folder is not None else INBOX)
-            placement = _insert(txn, folder, filling, item, _uid(txn, delivery.uid), lists)
+            placement = _insert_told(txn, folder, filling, delivery, item, lists)
         for other, copy in delivery.also:
             folder, filling = _folder(txn, fillings, other)
             _insert(txn, folder, filling, copy, txn.take(1), lists)

@@ -12,6 +12,7 @@ from postern.model.items import SpecialUse
 from postern.model.sync import ChangeKind, ItemChanges, ItemDelta, Phase, SyncPoint
 from postern.store.sqlite import folders
 from postern.store.sqlite.connection import rows
+from postern.store.sqlite.schema import LATER
 from postern.store.sqlite.selection import numbers, special_id, uid_validity
 
 _ABOVE_ALL_UIDS = 2**32
@@ -37,9 +38,12 @@ _CREATED_EDITED = (
 )
 _CHANGED = (
     f"SELECT {_DELTA}, altered, {_PLACED}, modseq FROM items INDEXED BY items_changed"
-    f" WHERE folder = ? AND (modseq, uid) > (?, ?) AND {_PLACED} <= ? AND item < ? ORDER BY modseq, uid LIMIT ?"
+    f" WHERE folder = ? AND (modseq, uid) > (?, ?) AND {LATER} AND {_PLACED} <= ? AND item < ?"
+    " ORDER BY modseq, uid LIMIT ?"
 )
-"""Without an upper end: what changes again during the run is told at its new place, against what was known before."""
+"""What came with a new id and has not changed since is told as created.
+
+Without an upper end: what changes again during the run is told at its new place, against what was known before."""
 _DELETED = (
     "SELECT CASE item WHEN 0 THEN uid ELSE item END, uid, modseq FROM tombstones"
     " WHERE folder = ? AND (modseq, uid) > (?, ?) AND modseq <= ? AND item != -1"

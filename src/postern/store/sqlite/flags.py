@@ -75,6 +75,8 @@ def set_flags(
     if txn.execute(_PENDING, (folder, keep, add)).fetchall():
         on_each(txn, folder, picked, _UPDATE, (keep, add, txn.change(), folder))
         adjust(txn, folder, _difference(picked.totals, keep, add))
+    if change.untold:
+        return _result(txn, [], [Uid(uid) for uid in failed])
     ((text,),) = txn.execute(_AFTER_JSON, (folder,)).fetchall()
     return _result(txn, _DECODE.decode(text), [Uid(uid) for uid in failed])
 

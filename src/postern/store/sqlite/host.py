@@ -48,6 +48,9 @@ SEARCH_THREADS = 2
 class Kept(Protocol):
     """What search.connections.Connections does."""
 
+    columns: Any
+    """search.columns.Columns."""
+
     async def take(self, path: Path) -> apsw.Connection:
         """A connection to a mailbox with its search file."""
         ...

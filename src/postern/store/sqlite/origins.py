@@ -14,6 +14,7 @@ import msgspec
 
 from postern.model.ids import ChangeNumber, FolderId, ItemId, Uid
 from postern.model.sync import Came, Went
+from postern.store.sqlite import reading
 from postern.store.sqlite.connection import rows
 
 _OTHERS_WORK = (
@@ -23,8 +24,9 @@ _OTHERS_WORK = (
 """What a delivery puts in is numbered as its content."""
 _FOLDERS = "SELECT id FROM counters WHERE id > 0"
 _ARRIVED = (
-    "SELECT uid, item, max(created, altered) FROM items INDEXED BY items_changed"
-    " WHERE folder = ? AND modseq >= ? AND created = ? ORDER BY uid"
+    "SELECT uid, item, max(created, altered) FROM items WHERE folder = ?1 AND uid > ?2 AND created = ?3 AND uid <"
+    " coalesce((SELECT uid FROM items WHERE folder = ?1 AND uid > ?2 AND created > ?3 AND placed = 0"
+    " ORDER BY uid LIMIT 1), 1 << 32) ORDER BY uid"
 )
 _LEFT = (
     "SELECT uid, CASE item WHEN 0 THEN uid ELSE item END FROM tombstones"
@@ -37,6 +39,11 @@ def _folders(db: apsw.Connection) -> list[FolderId]:
     return [FolderId(folder) for (folder,) in rows(db, _FOLDERS)]
 
 
+def _arrivals(db: apsw.Connection, folder: FolderId, commit: int) -> list[tuple[int, int, int]]:
+    """UID, item and change key of what came into a folder with a commit."""
+    return rows(db, _ARRIVED, (folder, reading.edge(db, folder, commit - 1), commit))
+
+
 def came_from(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> dict[Uid, Came]:
     """Of items of a folder that were moved or copied there: from where. Others are left out."""
     by_commit: dict[int, list[tuple[Uid, int]]] = {}
@@ -45,7 +52,7 @@ def came_from(db: apsw.Connection, folder: FolderId, uids: Sequence[Uid]) -> dic
     found: dict[Uid, Came] = {}
     every = _folders(db) if by_commit else []
     for commit, arrivals in by_commit.items():
-        arrived = [uid for uid, _, _ in rows(db, _ARRIVED, (folder, commit, commit))]
+        arrived = [uid for uid, _, _ in _arrivals(db, folder, commit)]
         moved = False
         for source in every:
             left = rows(db, _LEFT, (source, commit))
@@ -83,7 +90,7 @@ def went_to(
     for commit, uids in by_commit.items():
         left = [uid for uid, _ in rows(db, _LEFT, (folder, commit))]
         for target in every:
-            arrived = rows(db, _ARRIVED, (target, commit, commit))
+            arrived = _arrivals(db, target, commit)
             if arrived and len(arrived) == len(left):
                 for uid, (new, item, key) in zip(left, arrived, strict=True):
                     if uid in uids:

@@ -16,6 +16,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.store.interface import Ranges
 from postern.store.sqlite import folders
 from postern.store.sqlite.connection import rows
+from postern.store.sqlite.schema import LATER
 from postern.store.sqlite.selection import numbers
 
 T = TypeVar("T")
@@ -58,6 +59,22 @@ _STATE = (
     " FROM state s, counters c, counters f WHERE c.id = 0 AND f.id = ?2 AND f.id != 0"
 )
 """The mailbox's and a folder's last change numbers, and what a number that somebody was told is worth."""
+_EDGE = "coalesce((SELECT uid FROM items WHERE folder = ?1 AND created <= ?2 ORDER BY uid DESC LIMIT 1), 0)"
+"""Above it is what came later, and nothing else; below it is none but in the index."""
+_NEWS = (
+    "SELECT {columns} FROM items INDEXED BY items_changed"
+    f" WHERE folder = ?1 AND modseq > ?2 AND {LATER} AND uid <= {_EDGE}"
+    f" UNION ALL SELECT {{columns}} FROM items WHERE folder = ?1 AND uid > {_EDGE}"
+)
+"""What has come into a folder (?1) or changed there after a change number (?2); cost grows with its number."""
+_CHANGED_UIDS = f"SELECT json_group_array(uid) FROM (SELECT uid FROM ({_NEWS.format(columns='uid')}) ORDER BY uid)"
+_FEW_NEWS = _NEWS.format(columns="uid, flags, modseq, created") + " LIMIT 65"
+_MANY_NEWS = (
+    "SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM"
+    f" (SELECT * FROM ({_NEWS.format(columns='uid, flags, modseq, created')}) ORDER BY uid)"
+)
+_ENDS = "SELECT coalesce(min(uid), 1) - 1, coalesce(max(uid), 0) FROM items WHERE folder = ?"
+_FROM_UID = "SELECT uid, created FROM items WHERE folder = ? AND uid >= ? AND placed = 0 ORDER BY uid LIMIT 1"
 _DECODE_FLAGS = msgspec.json.Decoder(list[ItemFlags])
 
 
@@ -125,13 +142,24 @@ def chunk(
 
 
 def changed_uids(db: apsw.Connection, folder: FolderId, since: int) -> list[int]:
-    """UIDs with a MODSEQ above a number, by the index: cost grows with the number of changes."""
-    return numbers(
-        db,
-        "SELECT json_group_array(uid) FROM (SELECT uid FROM items INDEXED BY items_changed"
-        " WHERE folder = ? AND modseq > ? ORDER BY uid)",
-        (folder, since),
-    )
+    """UIDs with a MODSEQ above a number: cost grows with the number of changes."""
+    return numbers(db, _CHANGED_UIDS, (folder, since))
+
+
+def edge(db: apsw.Connection, folder: FolderId, upto: int) -> int:
+    """The last UID of what came into a folder up to a change number, in some seeks.
+
+    Edited mail is not looked at, nor what came back with its old UID: both may lie anywhere.
+    """
+    ((low, high),) = rows(db, _ENDS, (folder,))
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = rows(db, _FROM_UID, (folder, middle))
+        if found and found[0][1] <= upto:
+            low = found[0][0]
+        else:
+            high = middle - 1
+    return int(low)
 
 
 def intersect(uids: list[int], ranges: Ranges) -> list[tuple[int, int]]:
@@ -205,22 +233,12 @@ def changes(db: apsw.Connection, folder: FolderId, since: int) -> Changes:
     complete = horizon <= since <= upto and not lost
     if since == upto or (complete and here <= since):
         return Changes(upto, (), (), True)
-    few = rows(
-        db,
-        "SELECT uid, flags, modseq, created FROM items INDEXED BY items_changed"
-        " WHERE folder = ? AND modseq > ? LIMIT 65",
-        (folder, since),
-    )
+    few = rows(db, _FEW_NEWS, (folder, since))
     changed: list[ItemFlags]
     if len(few) <= 64:
         changed = sorted(ItemFlags(*row) for row in few)
     else:
-        ((text,),) = rows(
-            db,
-            "SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM (SELECT * FROM items"
-            " INDEXED BY items_changed WHERE folder = ? AND modseq > ? ORDER BY uid)",
-            (folder, since),
-        )
+        ((text,),) = rows(db, _MANY_NEWS, (folder, since))
         changed = _DECODE_FLAGS.decode(text)
     vanished = numbers(
         db,

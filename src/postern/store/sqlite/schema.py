@@ -17,7 +17,7 @@ from postern.store.sqlite.connection import rows
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
 
-LAYOUT_VERSION = 7
+LAYOUT_VERSION = 8
 """`PRAGMA user_version` of a file written by this program."""
 
 BLOCK = 4096
@@ -206,7 +206,35 @@ ALTER TABLE folders ADD COLUMN former INTEGER;
 ALTER TABLE folders_gone ADD COLUMN parent INTEGER;
 """
 
-_STEPS: tuple[str, ...] = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3, _LAYOUT_4, _LAYOUT_5, _LAYOUT_6, _LAYOUT_7)
+LATER = "(modseq != created OR placed != 0)"
+"""Of an item: its place among the UIDs does not say when it last changed.
+
+UIDs and change numbers grow together, so that what came into a folder after a change number and has not changed since
+is the end of the folder. Everything else is in the index `items_changed`: what has changed, mail that was edited, and
+what came back with its old UID after a power cut (`placed` is its change number).
+"""
+
+# An index of what is LATER alone: to deliver, copy and move costs it nothing. What came back before there was `placed`
+# for it is found by somebody with a higher UID who came earlier.
+_LAYOUT_8 = f"""
+DROP INDEX items_changed;
+UPDATE items SET placed = created FROM (
+    SELECT folder AS its_folder, uid AS its_uid, created AS came, min(created) OVER
+        (PARTITION BY folder ORDER BY uid DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS others FROM items)
+    WHERE others < came AND folder = its_folder AND uid = its_uid AND placed = 0;
+CREATE INDEX items_changed ON items (folder, modseq) WHERE {LATER};
+"""
+
+_STEPS: tuple[str, ...] = (
+    _LAYOUT_1,
+    _LAYOUT_2,
+    _LAYOUT_3,
+    _LAYOUT_4,
+    _LAYOUT_5,
+    _LAYOUT_6,
+    _LAYOUT_7,
+    _LAYOUT_8,
+)
 """Step n brings a file from layout n to n + 1."""
 
 

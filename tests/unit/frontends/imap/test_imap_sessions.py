@@ -534,7 +534,7 @@ async def test_refusals_are_answered(world, reason):
 async def test_bug_ends_the_session_without_detail(world, caplog):
     client = await world.inbox()
     world.mailbox.search = None
-    client.stream.send(b"a SEARCH ALL\r\n")
+    client.stream.send(b"a SEARCH SEEN\r\n")
     await asyncio.wait_for(client.task, 5)
     assert client.taken() == b"* BYE [SERVERBUG] Internal error\r\n"
     assert "Traceback" in caplog.text
@@ -585,3 +585,42 @@ async def test_a_broken_neighbour_does_not_spoil_a_pipelined_fetch(world):
     client.stream.send(b"".join(b"a%d FETCH %d BODY.PEEK[]\r\n" % (n, n) for n in range(1, 5)))
     answer = await client.until(b"a4 ")
     assert answer.count(b" FETCH (BODY[] {") == 4
+
+
+async def test_a_search_for_all_is_what_is_there_at_that_moment(world):
+    world.fill(4)
+    one, two = await world.inbox(), await world.inbox()
+    assert b"* SEARCH 1 2 3 4\r\n" in await one.cmd(b"SEARCH ALL")
+    await two.cmd(b"STORE 2 +FLAGS (\\Deleted)")
+    await two.cmd(b"EXPUNGE")
+    assert b"* SEARCH 1 3 4\r\n" in await one.cmd(b"SEARCH ALL"), "its number is still in use"
+    world.fill(1)
+    answer = await one.cmd(b"UID SEARCH ALL")
+    assert b"* 2 EXPUNGE\r\n" in answer and b"* 5 EXISTS\r\n" in answer
+    uids = answer.split(b"* SEARCH ")[1].split(b"\r\n")[0].split()
+    assert len(uids) == 4
+    assert b"* SEARCH 1 2 3 4\r\n" in await one.cmd(b"SEARCH ALL")
+    assert b"* SEARCH " + uids[0] + b" " + uids[3] + b"\r\n" in await one.cmd(b"UID SEARCH OR 1 4")
+
+
+@pytest.mark.parametrize("between", [False, True])
+async def test_an_expunge_tells_what_another_does_meanwhile_too(world, between):
+    world.fill(4)
+    one, two = await world.inbox(), await world.inbox()
+    mailbox = world.mailbox
+    expunge = mailbox.expunge
+
+    async def overtaken(folder, ranges, **more):
+        mailbox.expunge = expunge
+        await two.cmd(b"STORE 4 +FLAGS (\\Flagged)")
+        return await expunge(folder, ranges, **more)
+
+    await one.cmd(b"STORE 1,3 +FLAGS (\\Deleted)")
+    await one.cmd(b"NOOP")
+    if between:
+        mailbox.expunge = overtaken
+    answer = await one.cmd(b"EXPUNGE")
+    assert b"* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n" in answer
+    assert (b"\\Flagged" in answer + await one.cmd(b"NOOP")) is between
+    assert b"* SEARCH 1 2\r\n" in await one.cmd(b"SEARCH ALL")
+    assert b"* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n" in await two.cmd(b"NOOP")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
+from postern.store.sqlite.search.columns import Columns
 from postern.store.sqlite.search.file import (
     close,
     fits,
@@ -49,6 +50,8 @@ class Connections:
         self._host = host
         self._waiting: OrderedDict[Path, list[_Kept]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
+        self.columns = Columns()
+        """Header fields that were searched for lately."""
 
     async def take(self, path: Path) -> apsw.Connection:
         """A connection to a mailbox with its search file. Raises apsw.Error."""
@@ -100,7 +103,10 @@ class Connections:
             if kept[-1].until <= loop.time():
                 self._drop(path)
         if self._waiting:
+            self.columns.forget_unused()
             self._timer = loop.call_later(KEPT_S, self._look)
+        else:
+            self.columns.clear()
 
     def _drop(self, path: Path) -> None:
         for one in self._waiting.pop(path, ()):
@@ -118,6 +124,7 @@ class Connections:
         while self._waiting:
             for one in self._waiting.popitem()[1]:
                 close(one.db)
+        self.columns.clear()
 
 
 def _files(path: Path) -> _Files | None:

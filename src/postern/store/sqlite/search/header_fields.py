@@ -28,20 +28,30 @@ _SMALL = bytes(range(0x41)) + bytes(range(0x61, 0x7B)) + bytes(range(0x5B, 0x80)
 _FOLDED = b" \t"
 _BLOCKS = (
     "SELECT {uids}, json_group_array(length(c.prefix) + length(c.header) + 1),"
-    " cast(group_concat(c.prefix || c.header, char(10)) AS BLOB) FROM {items}"
+    " cast(group_concat(c.prefix || c.header, char(10)) AS BLOB){also} FROM {items}"
     " CROSS JOIN contents c ON c.id = i.content WHERE i.folder = ?1 AND i.uid"
 )
-_BLOCKS_LISTED = (
-    _BLOCKS.format(uids="json_group_array(i.uid)", items="json_each(?2) r CROSS JOIN items i") + " = r.value"
-)
-_BLOCKS_BETWEEN = _BLOCKS.format(uids="NULL", items="items i") + " BETWEEN ?2 AND ?3"
+_LISTED = _BLOCKS.replace("{uids}", "json_group_array(i.uid)").replace("{items}", "json_each(?2) r CROSS JOIN items i")
+_BETWEEN = _BLOCKS.replace("{uids}", "NULL").replace("{items}", "items i")
 """Half the cost: each item of a list is looked for from the root."""
+_KNOWN = (
+    ", json_group_array(coalesce(c.sent_at, i.received_at)), json_group_array(CASE WHEN i.segment THEN c.subject END)"
+)
+_BLOCKS_LISTED = {known: _LISTED.format(also=_KNOWN if known else "") + " = r.value" for known in (False, True)}
+_BLOCKS_BETWEEN = {
+    known: _BETWEEN.format(also=_KNOWN if known else "") + " BETWEEN ?2 AND ?3" for known in (False, True)
+}
 _ROWS = (
     "SELECT json_group_array(i.uid), json_group_array(i.size) FROM json_each(?) r CROSS JOIN items i"
     f" JOIN s.headers t ON t.content = i.content AND t.stamp = ({STAMP}) WHERE i.folder = ? AND i.uid = r.value"
 )
 _numbers = msgspec.json.Decoder(list[int]).decode
 _lengths = msgspec.json.Decoder(list[int | None]).decode
+_subjects = msgspec.json.Decoder(list[str | None]).decode
+
+
+Known = Callable[[apsw.Connection, int, Sequence[int], Read], tuple[Sequence[int], Sequence[int]]]
+"""`Columns.find`."""
 
 
 class Blocks(NamedTuple):
@@ -55,6 +65,10 @@ class Blocks(NamedTuple):
     """The same octets in small letters, 0xFF for what is not ASCII."""
     ends: list[int]
     """Where the block of each item ends."""
+    dates: Sequence[int] = ()
+    """If asked for: when each was sent, or came if that is not known."""
+    subjects: Sequence[str | None] = ()
+    """If asked for: decoded, None of items without MIME."""
 
     def fields(self, text: bytes, name: bytes) -> Iterator[tuple[int, bytes]]:
         """(Place of the item, raw value) of the fields with a name in which, in small letters, a text is.
@@ -79,16 +93,38 @@ class Blocks(NamedTuple):
                 at = _REST(small, at, ends[place]).end()
             at = small.find(text, at)
 
-    def values(self, place: int, name: bytes) -> Iterator[bytes]:
-        """Raw values of an item's fields with a name in small letters, as `formats.mime.header.values` has them."""
-        end = self.ends[place]
+    def every(self, name: bytes) -> Iterator[tuple[int, bytes]]:
+        """(Place of the item, raw value) of all fields with a name in small letters, in order."""
+        small, raw, ends = self.small, self.raw, self.ends
         start = b"\n" + name
-        at = self.small.find(start, self.ends[place - 1] if place else 0, end)
+        at = small.find(start)
         while at >= 0:
-            value = _VALUE(self.raw, at + len(start), end)
+            place = bisect_right(ends, at)
+            value = _VALUE(raw, at + len(start), ends[place])
             if value is not None:
-                yield value[1]
-            at = self.small.find(start, at + 1, end)
+                yield place, value[1]
+                at = small.find(start, value.end())
+            else:
+                at = small.find(start, at + 1)
+
+    def firsts(self, name: bytes) -> dict[int, bytes]:
+        """Raw value, as `formats.mime.header.values` has it, of each item's first field with a name in small letters.
+
+        By the place of the item; those without such a field are left out.
+        """
+        small, raw, ends = self.small, self.raw, self.ends
+        start = b"\n" + name
+        found: dict[int, bytes] = {}
+        at = small.find(start)
+        while at >= 0:
+            place = bisect_right(ends, at)
+            value = _VALUE(raw, at + len(start), ends[place])
+            if value is not None:
+                found[place] = value[1]
+                at = small.find(start, ends[place])
+            else:
+                at = small.find(start, at + 1)
+        return found
 
 
 _REST = cast("Callable[[bytes, int, int], re.Match[bytes]]", re.compile(rb"[^\n]*+(?:\n[ \t][^\n]*+)*+").match)
@@ -96,18 +132,22 @@ _REST = cast("Callable[[bytes, int, int], re.Match[bytes]]", re.compile(rb"[^\n]
 _VALUE = re.compile(rb"[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)").match
 
 
-def blocks(db: apsw.Connection, folder: int, uids: Sequence[int], *, gapless: bool = False) -> Iterator[Blocks]:
+def blocks(
+    db: apsw.Connection, folder: int, uids: Sequence[int], *, gapless: bool = False, known: bool = False
+) -> Iterator[Blocks]:
     """The header blocks of these items, in their order; one that is not there any more is left out.
 
     `gapless`: in the caller's read transaction they are all that the folder has from the first to the last, ascending.
+    `known`: with dates and subjects, which have places of items `without` too.
     """
     for start in range(0, len(uids), ITEMS_AT_A_TIME):
         part = uids[start : start + ITEMS_AT_A_TIME]
         if gapless:
-            ((_, sizes, joined),) = rows(db, _BLOCKS_BETWEEN, (folder, part[0], part[-1]))
+            ((_, sizes, joined, *also),) = rows(db, _BLOCKS_BETWEEN[known], (folder, part[0], part[-1]))
             listed: Sequence[int] = part
         else:
-            ((numbers, sizes, joined),) = rows(db, _BLOCKS_LISTED, (folder, msgspec.json.encode(part).decode()))
+            listing = msgspec.json.encode(part).decode()
+            ((numbers, sizes, joined, *also),) = rows(db, _BLOCKS_LISTED[known], (folder, listing))
             listed = _numbers(numbers)
         lengths = _lengths(sizes)
         without: list[int] = []
@@ -117,20 +157,33 @@ def blocks(db: apsw.Connection, folder: int, uids: Sequence[int], *, gapless: bo
             lengths = [length for length in lengths if length is not None]
         raw = b"\n" + joined if listed else b""
         ends = list(accumulate(cast("list[int]", lengths)))
-        yield Blocks(listed, without, raw, raw.lower() if raw.isascii() else raw.translate(_SMALL), ends)
+        small = raw.lower() if raw.isascii() else raw.translate(_SMALL)
+        if known:
+            yield Blocks(listed, without, raw, small, ends, _numbers(also[0]), _subjects(also[1]))
+        else:
+            yield Blocks(listed, without, raw, small, ends)
 
 
 def containing_any(
-    db: apsw.Connection, folder: int, uids: Sequence[int], fields: Sequence[Read], *, gapless: bool
+    db: apsw.Connection,
+    folder: int,
+    uids: Sequence[int],
+    fields: Sequence[Read],
+    *,
+    gapless: bool,
+    known: Known | None = None,
 ) -> tuple[list[int], list[int]]:
-    """Of these items, ascending: (those with one of the fields and its text, those that need a row)."""
+    """Of these items, ascending: (those with one of the fields and its text, those that need a row).
+
+    `known`: what can be told without a look at the blocks.
+    """
     found: set[int] = set()
     missing: set[int] = set()
     left = uids
     for field in fields:
-        some, hard = containing(db, folder, left, field, gapless=gapless and left is uids)
-        if len(fields) == 1:
-            return some, hard
+        at_once, rest = known(db, folder, left, field) if known is not None and left else ([], left)
+        found.update(at_once)
+        some, hard = containing(db, folder, rest, field, gapless=gapless and rest is uids)
         found.update(some)
         missing.update(hard)
         left = [uid for uid in left if uid not in found]

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import apsw
 import msgspec
@@ -25,6 +25,7 @@ from postern.store.sqlite import reading
 from postern.store.sqlite.connection import refusal, rows
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.search import filling, header_fields, reading_texts
+from postern.store.sqlite.search.columns import Columns
 from postern.store.sqlite.search.expression import BATCH, Expression
 from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
 
@@ -41,6 +42,7 @@ FEW_TEXTS = 40
 MAX_COMPARED = 5_000_000
 """Items times the texts that are looked for in each, where these are more than a few: a minute of work."""
 _END = "SELECT uid FROM items WHERE folder = ? AND uid >= ? ORDER BY uid LIMIT 1 OFFSET ?"
+_MESSAGES = "SELECT messages FROM counters WHERE id = ?"
 _decode = msgspec.json.Decoder(list[int]).decode
 Consult = Callable[[Callable[[apsw.Connection], Any]], Awaitable[Any]]
 
@@ -74,6 +76,12 @@ class Session:
         assert db is not None
         # a search that is given up leaves the connection only when its thread has
         return await finished(self._host.in_search_thread(partial(work, db)))
+
+    @property
+    def columns(self) -> Columns:
+        """Header fields that were searched for lately."""
+        found: Columns = self._host.searched.columns
+        return found
 
     @property
     def private(self) -> bool:
@@ -188,6 +196,8 @@ class Scan:
         found = bounds(query, within)
         self.ranges: Ranges = reading.ALL_UIDS if found is None else found
         self.at_a_time = max(TEXTS_AT_A_TIME // max(1, self.expression.texts // 2), 20)
+        self.columns: Columns | None = None
+        """Of header fields that were searched for lately; set by who has them."""
         self._batch = 0
 
     def check_size(self, db: apsw.Connection) -> None:
@@ -197,7 +207,10 @@ class Scan:
             raise Refusal(Reason.TOO_MANY, f"{self.expression.texts} texts may be looked for in {most} items at most")
 
     def prepare(self, db: apsw.Connection) -> None:
-        """Ask the index for candidates, once for the whole folder and of one state of it."""
+        """Ask the index for candidates, once for the whole folder and of one state of it; make columns."""
+        if self.columns is not None:
+            for name in {field.start[1:-1] for fields in self.expression.fields for field in fields}:
+                self.columns.prepare(db, self.folder, name)
         if not self.expression.candidates:
             return
         db.execute("BEGIN")
@@ -219,7 +232,22 @@ class Scan:
     def first_step(self, db: apsw.Connection, ranges: Ranges, limit: int) -> tuple[list[int], list[int], Ranges]:
         """`prepare` and `step`: one way to the thread less."""
         self.prepare(db)
+        if self.columns is not None and self.expression.fields:
+            ranges = reading.snapshot(db, work=partial(self._narrowed, ranges=ranges))
         return self.step(db, ranges, limit)
+
+    def _narrowed(self, db: apsw.Connection, ranges: Ranges) -> Ranges:
+        """What of the ranges columns leave; inside a read transaction. What comes later need not be found."""
+        assert self.columns is not None
+        for fields in self.expression.fields:
+            between = (ranges[0][0], ranges[-1][1]) if ranges else (1, 0)
+            known = [self.columns.candidates(db, self.folder, between, field) for field in fields]
+            some = [one for one in known if one is not None]
+            if len(some) == len(known):
+                left: set[int] = set().union(*some)
+                if len(left) <= reading.MANY_RANGES:
+                    ranges = _meet(ranges, merged((uid, uid) for uid in left))
+        return ranges
 
     def step(self, db: apsw.Connection, ranges: Ranges, limit: int) -> tuple[list[int], list[int], Ranges]:
         """(matching UIDs, UIDs that cannot be told yet, what is left of the ranges) for up to `limit` items."""
@@ -241,8 +269,11 @@ class Scan:
                 found, sizes = [uid for uid, _ in known], [size for _, size in known]
         octets = dict(zip(found, sizes, strict=True)) if sizes else {}
         gapless = self.expression.parts == ["1"] and len(ranges) == 1
+        at_once = None if self.columns is None else self.columns.find
         for fields in self.expression.fields:
-            found, missing = header_fields.containing_any(db, self.folder, found, fields, gapless=gapless)
+            found, missing = header_fields.containing_any(
+                db, self.folder, found, fields, gapless=gapless, known=at_once
+            )
             unknown += missing
             gapless = False
         read = self.expression.read
@@ -276,6 +307,8 @@ class Scan:
 def _slice(db: apsw.Connection, folder: FolderId, ranges: Ranges, limit: int) -> tuple[Ranges, Ranges]:
     """The front of the ranges that holds about `limit` items, and the rest."""
     taken: list[tuple[int, int]] = []
+    if len(ranges) == 1 and rows(db, _MESSAGES, (folder,)) <= [(limit,)]:
+        return ranges, []  # the end is not looked for in a folder that is no longer than a slice
     for index, (low, high) in enumerate(ranges):
         if high - low < limit:
             limit -= high - low + 1
@@ -306,7 +339,7 @@ async def search(
             matched += found
             if left:
                 await asyncio.sleep(0)
-        return [Uid(uid) for uid in matched]
+        return cast("list[Uid]", matched)
     return await with_session(host, path, partial(_by_text, scan))
 
 
@@ -314,6 +347,7 @@ async def _by_text(scan: Scan, session: Session) -> list[Uid]:
     if scan.expression.texts > FEW_TEXTS:
         await session.run(scan.check_size)
     matched: list[int] = []
+    scan.columns = session.columns
     needs = scan.expression.needs
     fills = [session.fill_heads] if "h" in needs else []
     fills += [session.fill_headers] if "t" in needs else []
@@ -337,4 +371,4 @@ async def _by_text(scan: Scan, session: Session) -> list[Uid]:
             found += more
         matched += sorted(found)
         await session.forget_texts()
-    return [Uid(uid) for uid in matched]
+    return cast("list[Uid]", matched)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import apsw
 import msgspec
@@ -23,8 +23,6 @@ from postern.store.sqlite.host import Host
 from postern.store.sqlite.search import filling, header_fields, texts
 from postern.store.sqlite.search.file import STAMP
 from postern.store.sqlite.search.running import Consult, Session, with_session
-
-T = TypeVar("T")
 
 _KEYS = {
     SortBy.ARRIVAL: "i.received_at",
@@ -175,34 +173,41 @@ def _addresses(
 ) -> dict[int, tuple[bytes, ...]] | None:
     """Keys by UID, in the order of `by`; None if there is a header that the mailbox's row has not got."""
     wanted = [_OF_ADDRESSES[one] for one in by]
-    return _of_blocks(
-        db, folder, uids, lambda some, at: tuple(key(next(some.values(at, name), b"")) for name, key in wanted)
-    )
+    found: dict[int, tuple[bytes, ...]] = {}
+
+    def take(some: header_fields.Blocks) -> bool:
+        fields = [(some.firsts(name), key) for name, key in wanted]
+        for place, uid in enumerate(some.uids):
+            found[uid] = tuple(key(values.get(place, b"")) for values, key in fields)
+        return True
+
+    return found if _by_blocks(db, folder, uids, take) else None
 
 
-def _of_blocks(
-    db: apsw.Connection, folder: FolderId, uids: Sequence[int], work: Callable[[header_fields.Blocks, int], T]
-) -> dict[int, T] | None:
-    """What `work` makes of each item's place in its blocks; None if there is a header that is not in them."""
-    found: dict[int, T] = {}
+def _by_blocks(
+    db: apsw.Connection,
+    folder: FolderId,
+    uids: Sequence[int],
+    take: Callable[[header_fields.Blocks], bool],
+    *,
+    known: bool = False,
+) -> bool:
+    """Have all header blocks taken, in the order of UIDs; False if one is not there or something is not taken."""
 
     def look(db: apsw.Connection, part: Sequence[int]) -> bool:
         asked = (folder, part[0], part[-1], len(part) + 1)
         gapless = _numbers(rows(db, _BETWEEN, asked)[0][0]) == part
-        for some in header_fields.blocks(db, folder, part, gapless=gapless):
-            if some.without:
+        for some in header_fields.blocks(db, folder, part, gapless=gapless, known=known):
+            if some.without or not take(some):
                 return False
-            for place, uid in enumerate(some.uids):
-                found[uid] = work(some, place)
-                if place % _KEYS_AT_A_TIME == 0:
-                    filling.yield_lock()
+            filling.yield_lock()
         return True
 
     listed = sorted(uids)
-    for start in range(0, len(listed), BLOCKS_AT_A_TIME):
-        if not reading.snapshot(db, work=partial(look, part=listed[start : start + BLOCKS_AT_A_TIME])):
-            return None
-    return found
+    return all(
+        reading.snapshot(db, work=partial(look, part=listed[start : start + BLOCKS_AT_A_TIME]))
+        for start in range(0, len(listed), BLOCKS_AT_A_TIME)
+    )
 
 
 async def links(host: Host, path: Path, folder: FolderId, uids: Sequence[int]) -> Sequence[Linked]:
@@ -211,7 +216,7 @@ async def links(host: Host, path: Path, folder: FolderId, uids: Sequence[int]) -
         return ()
 
     async def work(session: Session) -> Sequence[Linked]:
-        headless = _numbers(await _asked(session, folder, uids, _HEADLESS))
+        headless = await session.run(partial(_headless, folder=folder, uids=uids))
         if headless:
             found = await session.run(partial(_links_by_mailbox, folder=folder, uids=uids))
             if found is not None:
@@ -225,27 +230,19 @@ async def links(host: Host, path: Path, folder: FolderId, uids: Sequence[int]) -
 
 def _links_by_mailbox(db: apsw.Connection, *, folder: FolderId, uids: Sequence[int]) -> list[Linked] | None:
     """What threads are made of by what the mailbox has; None if there is an item whose header fields it has not got."""
-    ids = _of_blocks(db, folder, uids, _ids_of)
-    if ids is None:
-        return None
     found: list[Linked] = []
-    for start in range(0, len(uids), _SUBJECTS_AT_A_TIME):
-        part = msgspec.json.encode(uids[start : start + _SUBJECTS_AT_A_TIME]).decode()
-        for number, (uid, _, _, sent_at, subject) in enumerate(_subjects(rows(db, _SUBJECTS, (part, folder))[0][0])):
-            if subject is None or uid not in ids:
-                return None
+
+    def take(some: header_fields.Blocks) -> bool:
+        own, references, answered = (some.firsts(name) for name in _THREADING)
+        for place, (uid, sent_at, subject) in enumerate(zip(some.uids, some.dates, some.subjects, strict=True)):
+            if subject is None:
+                return False
             key, reply = texts.subject_key(subject)
-            found.append(Linked(Uid(uid), sent_at, key.decode("utf-8", "replace"), bool(reply), ids[uid]))
-            if number % _KEYS_AT_A_TIME == 0:
-                filling.yield_lock()
-    found.sort()
-    return found
+            ids = texts.links(own.get(place, b""), references.get(place, b""), answered.get(place, b"")).split(" ")
+            found.append(Linked(Uid(uid), sent_at, key.decode("utf-8", "replace"), bool(reply), tuple(ids)))
+        return True
 
-
-def _ids_of(some: header_fields.Blocks, place: int) -> tuple[str, ...]:
-    """A message's own id and those of what it answers."""
-    own, references, answered = (next(some.values(place, name), b"") for name in _THREADING)
-    return tuple(texts.links(own, references, answered).split(" "))
+    return found if _by_blocks(db, folder, uids, take, known=True) else None
 
 
 def _read_links(text: str) -> list[Linked]:
@@ -253,6 +250,14 @@ def _read_links(text: str) -> list[Linked]:
         Linked(Uid(uid), sent_at, subject, bool(reply), tuple(ids.split(" ")))
         for uid, sent_at, subject, reply, ids in _linked(text)
     ]
+
+
+def _headless(db: apsw.Connection, *, folder: FolderId, uids: Sequence[int]) -> Sequence[int]:
+    """Which items have no row in `heads`."""
+    if not rows(db, "SELECT 1 FROM s.heads LIMIT 1"):
+        return uids
+    ((text,),) = rows(db, _HEADLESS, (msgspec.json.encode(uids).decode(), folder))
+    return _numbers(text)
 
 
 async def _asked(session: Session, folder: FolderId, uids: Sequence[int], sql: str) -> str:

@@ -35,6 +35,7 @@ _ODD = b"\0\v\f\r\x1c\x1d\x1e\x1f"
 _FLAT_FIELDS = re.compile(rb"^([!-9;-~]++) ?: ?([^\n]*+)", re.MULTILINE).findall
 _SEARCHED = re.compile(rb"\n(from|to|cc|bcc|subject):([^\n]*+)").findall
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,500})>")
+"""Where a field is folded there is white space, and in an id there is none: nothing has to be unfolded."""
 
 
 class Head(NamedTuple):
@@ -154,10 +155,14 @@ def header_lines(raw: bytes) -> bytes:
             return b"".join([b"\n%b:%b" % field for field in _FLAT_FIELDS(flat)])
     lines: list[bytes] = []
     for name, value in mime_header.values(raw):
-        plain = b"=?" not in value and value.isascii()
-        text = fold_utf8(value) if plain else fold(mime_header.decode(value)).encode()
-        lines.append(b"\n%b:%b" % (name.lower(), text))
+        lines.append(b"\n%b:%b" % (name.lower(), folded(value)))
     return b"".join(lines)
+
+
+def folded(value: bytes) -> bytes:
+    """A field's raw value, decoded and folded; there is no line feed in it."""
+    plain = b"=?" not in value and value.isascii()
+    return fold_utf8(value) if plain else fold(mime_header.decode(value)).encode()
 
 
 def _single_spaced(data: bytes) -> bytes:
@@ -257,16 +262,9 @@ def _display_key(addresses: list[Address]) -> bytes:
 
 def links(message_id: bytes, references: bytes, in_reply_to: bytes) -> str:
     """A message's own id and those of what it answers, the oldest first, as `heads` has them; of raw values."""
-    own = _ids(message_id)[:1]
-    ancestors = _ids(references)
-    if not ancestors:
-        ancestors = _ids(in_reply_to)[:1]
-    if len(ancestors) > MAX_LINKS:
-        ancestors = ancestors[: MAX_LINKS // 2] + ancestors[-MAX_LINKS // 2 :]
-    return " ".join([own[0] if own else "", *ancestors])
-
-
-def _ids(value: bytes) -> list[str]:
-    if not value:
-        return []
-    return [found.decode("utf-8", "replace") for found in _MESSAGE_ID.findall(mime_header.unfold(value))]
+    found = _MESSAGE_ID.findall(references) or _MESSAGE_ID.findall(in_reply_to)[:1]
+    if len(found) > MAX_LINKS:
+        found = found[: MAX_LINKS // 2] + found[-MAX_LINKS // 2 :]
+    own = _MESSAGE_ID.search(message_id)
+    found.insert(0, own[1] if own is not None else b"")
+    return b" ".join(found).decode("utf-8", "replace")

@@ -134,7 +134,7 @@ async def threads_of(journal: Journal, disk: Disk, count: int) -> list[str]:
     """Which threads synced so many records that come one after the other."""
     disk.threads.clear()
     for _ in range(count):
-        await journal.append(Kind.ACCEPT, b"", b"body")
+        await journal.append(Kind.APPEND, b"", b"body")
     return disk.threads
 
 
@@ -144,15 +144,17 @@ async def test_a_journal_on_a_fast_disk_syncs_in_the_loop(tmp_path: Path) -> Non
     assert HERE not in (await threads_of(journal, disk, SHOWN))[-SHOWN:]
     assert set(await threads_of(journal, disk, 10)) == {HERE}
     before = journal.syncs
-    await asyncio.gather(*(journal.append(Kind.ACCEPT, b"", b"body") for _ in range(100)))
+    await asyncio.gather(*(journal.append(Kind.APPEND, b"", b"body") for _ in range(100)))
     assert journal.syncs - before <= 2
     disk.takes = SLOW_S * 2
     assert (await threads_of(journal, disk, 10)).count(HERE) == 1
     disk.takes, disk.time = FAST_S / 2, disk.time + AFTER_SLOW_S
     assert (await threads_of(journal, disk, SHOWN + 10)).count(HERE) == 10
     disk.threads.clear()
-    await asyncio.gather(*(journal.append(Kind.ACCEPT, b"", b"x" * 200_000) for _ in range(4)))
+    await asyncio.gather(*(journal.append(Kind.APPEND, b"", b"x" * 200_000) for _ in range(4)))
     assert HERE not in disk.threads  # what is much to write is written and synced in the thread
+    await asyncio.gather(*(journal.append(kind, b"", b"body") for kind in (Kind.APPEND, Kind.ACCEPT)))
+    assert HERE not in disk.threads  # and so is mail
     await journal.close()
 
 
@@ -162,7 +164,7 @@ async def test_a_sync_that_fails_in_the_loop_ends_the_journal(tmp_path: Path) ->
     await threads_of(journal, disk, SHOWN)
     disk.broken = True
     with pytest.raises(JournalFailedError):
-        await journal.append(Kind.ACCEPT, b"", b"lost")
+        await journal.append(Kind.APPEND, b"", b"lost")
     assert disk.threads[-1] == HERE
     disk.broken = False
     with pytest.raises(JournalFailedError):

@@ -50,8 +50,8 @@ def test_a_throw_away_organisation_is_ready_soon_and_leaves_nothing():
         assert {"smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"} <= set(facts["ports"])
         assert len(facts["users"]) == 10 and facts["pid"] == demo.process.pid
         assert demo.inbox(0) > 100
-        # generous beside the 2 s that it may take on an idle machine
-        assert demo.seconds < 10
+        # generous beside the 2 s that it may take on an idle machine: here other tests have it too
+        assert demo.seconds < 40
     finally:
         assert demo.stop(signal.SIGINT) == 0
     assert not Path(facts["data"]).exists()

@@ -22,7 +22,7 @@ from postern.certificates.place import Place
 from postern.config.settings import Settings
 from postern.net.clock import SystemClock
 from postern.net.descriptors import raise_limit
-from postern.roles import background, mechanisms, outbound, worker
+from postern.roles import background, layouts, mechanisms, outbound, worker
 from postern.roles.bus import SharedBus
 from postern.roles.children import BACKGROUND, Child, Children, Role
 from postern.roles.gauges import ServerMetrics
@@ -61,6 +61,7 @@ class Supervisor:
         self.data = DataDirectory(settings.data_dir)
         try:
             check(settings)
+            layouts.claim(settings.data_dir)
             self._epoch = begin_epoch(settings.data_dir)
             self._tls = tls_contexts(settings)
             Place(settings.data_dir).ensure_identity(settings.server.hostname, SystemClock().now())

@@ -16,7 +16,7 @@ from postern.model.refusal import Reason, Refusal
 
 T = TypeVar("T")
 
-_LAYOUT = 1
+LAYOUT = 1
 _SCHEMA = f"""
 CREATE TABLE message(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -72,7 +72,7 @@ CREATE TABLE applied(                 -- what was ever put in from records that 
   at REAL NOT NULL,
   PRIMARY KEY(segment, record, what)
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = {_LAYOUT};
+PRAGMA user_version = {LAYOUT};
 """
 
 _BUSY_SECONDS = 30.0
@@ -121,9 +121,9 @@ class QueueFile:
                 db.execute(_SCHEMA)
             db.execute("COMMIT")
             layout = db.pragma("user_version")
-            if layout != _LAYOUT:
+            if layout != LAYOUT:
                 db.close()
-                raise Refusal(Reason.CORRUPT, f"{self._path} has layout {layout}, this version knows {_LAYOUT}")
+                raise Refusal(Reason.CORRUPT, f"{self._path} has layout {layout}, this version knows {LAYOUT}")
             # from here on busy is waited for on the loop, not in SQLite
             db.set_busy_timeout(0)
             self._db = db

@@ -15,6 +15,8 @@ from tests.interop.check.peers import need
 
 pytestmark = [pytest.mark.interop, pytest.mark.integration]
 ROOT = Path(__file__).resolve().parents[3]
+WITHIN_S = 220
+"""Two Samba domain controllers take 85 s of a machine that has nothing else to do."""
 
 
 def program(name, directory, *more):
@@ -23,7 +25,7 @@ def program(name, directory, *more):
         pytest.skip("needs unshare and ip: run scripts/install-test-parts as root")
     command = ["unshare", "--net", *more, sys.executable, "-m", f"tests.interop.directory.{name}", str(directory)]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=ROOT, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -45,6 +47,7 @@ def test_one_controller_stopped_and_restarted_during_use(tmp_path):
 
 
 @pytest.mark.slow(100)
+@pytest.mark.timeout(WITHIN_S + 20)
 def test_two_domain_controllers_stopped_and_restarted_in_turn(tmp_path):
     if why := samba.missing():
         pytest.skip(why)

@@ -278,6 +278,26 @@ async def test_a_damaged_file_is_refused_alone(world: World, mailbox: Mailbox, i
         await store.live([1])  # type: ignore[attr-defined]
 
 
+async def test_a_newer_file_is_not_repaired(world: World, mailbox: Mailbox) -> None:
+    await fill(world, 3)
+    await world.store.close()
+    path = file_of(world.data)
+    upkeep.backfill(path)
+    data = bytearray(path.read_bytes())
+    data[60:64] = (99).to_bytes(4, "big")
+    path.write_bytes(data)
+    for side in ("-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    store = world.reopen(1)
+    with pytest.raises(Refusal, match=r"written by a newer Postern \(layout 99"):
+        await store.repair(MAILBOX, lambda _segment, _record: None, lambda: False)  # type: ignore[attr-defined]
+    assert path.read_bytes() == data
+    data[60:64] = b"\xa5" * 4
+    path.write_bytes(data)
+    await store.repair(MAILBOX, lambda _segment, _record: None, lambda: False)  # type: ignore[attr-defined]
+    assert len(await (await store.mailbox(MAILBOX)).folders()) > 5
+
+
 async def test_a_read_only_file(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
     uids = await fill(world, 2)
     world.store._host.database(file_of(world.data)).execute("PRAGMA query_only = 1")  # type: ignore[attr-defined]

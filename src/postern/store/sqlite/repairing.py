@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 
 from postern.store.sqlite.connection import connect, rows
-from postern.store.sqlite.schema import BLOCK, UnknownLayout, migrate
+from postern.store.sqlite.schema import BLOCK, NewerLayout, UnknownLayout, migrate, version_of
 
 Rerender = Callable[[int, int], "Sequence[object] | None"]
 """Segment and record -> the columns of `contents` behind the id; None if the body is not there."""
@@ -33,7 +33,7 @@ _FLAG_SEEN, _FLAG_DELETED = 1, 8
 def salvage(damaged: Path, fresh: Path, now: int, rerender: Rerender = lambda _segment, _record: None) -> list[str]:
     """Write the new file; what is lost. `now`: seconds since the epoch.
 
-    Raises apsw.Error or UnknownLayout if so much is damaged that it is no mailbox any more.
+    Raises apsw.Error or UnknownLayout if so much is damaged that it is no mailbox any more; NewerLayout.
     """
     for one in (fresh, fresh.with_name(fresh.name + "-wal"), fresh.with_name(fresh.name + "-shm")):
         one.unlink(missing_ok=True)
@@ -41,6 +41,7 @@ def salvage(damaged: Path, fresh: Path, now: int, rerender: Rerender = lambda _s
     with closing(connect(fresh, create=True)) as target:
         migrate(target, now)
         with closing(_source(damaged)) as source:
+            _refuse_newer(source)
             target.execute("BEGIN IMMEDIATE")
             _copy_all(source, target, lost)
             _mend(target, lost, rerender)
@@ -64,6 +65,16 @@ def _source(path: Path) -> apsw.Connection:
         db.close()
         raise
     return db
+
+
+def _refuse_newer(db: apsw.Connection) -> None:
+    """What we do not know would be lost from a file that has no damage. Raises NewerLayout."""
+    try:
+        version_of(db)
+    except NewerLayout:
+        raise
+    except (UnknownLayout, apsw.Error):
+        return
 
 
 def _columns(db: apsw.Connection, table: str) -> list[str]:

@@ -214,17 +214,23 @@ class UnknownLayout(Exception):  # noqa: N818
     """The file is not a mailbox of ours, or was written by a newer Postern."""
 
 
+class NewerLayout(UnknownLayout):
+    """The file was written by a newer Postern: nothing here may touch it."""
+
+
 class OlderLayout(UnknownLayout):
     """The file was written by an older Postern: `migrate` brings it up."""
 
 
 def version_of(db: apsw.Connection, name: str = "main") -> int:
-    """Layout version of an open file. Raises UnknownLayout for somebody else's or a newer file."""
+    """Layout version of an open file. Raises UnknownLayout for somebody else's, NewerLayout for a newer file."""
     (version,), (application,) = rows(db, f"PRAGMA {name}.user_version; PRAGMA {name}.application_id")
-    if version > LAYOUT_VERSION:
-        raise UnknownLayout(f"layout {version} is newer than {LAYOUT_VERSION}")
     if version and application != APPLICATION_ID:
         raise UnknownLayout("not a Postern mailbox")
+    if version > LAYOUT_VERSION + 1000:
+        raise UnknownLayout(f"a damaged header (layout {version})")
+    if version > LAYOUT_VERSION:
+        raise NewerLayout(f"written by a newer Postern (layout {version}, this one knows {LAYOUT_VERSION})")
     return int(version)
 
 

@@ -13,6 +13,7 @@ from postern.convert.zones.rules import rules_of
 from postern.frontends.ews import calendar_reading, codes, zone_xml
 from postern.frontends.ews.call import Call
 from postern.model.calendar.appointment import Busy, Role
+from postern.model.calendar.blocks import Block, Details
 from postern.model.calendar.recurrence import Weekday
 from postern.model.calendar.zones import UTC_ZONE, Changeover, Zone, to_wall
 from postern.model.refusal import Reason, Refusal
@@ -23,7 +24,7 @@ from postern.protocols.ews.recurrence_xml import DAYS
 from postern.protocols.ews.violation import EwsViolation
 from postern.protocols.soap.writing import text
 from postern.services.calendar.availability import Availability
-from postern.services.calendar.freebusy import Block, Details, WorkingHours, at
+from postern.services.calendar.freebusy import WorkingHours, at
 from postern.services.calendar.suggestions import Day, Options, Quality, Suggestion
 
 _ROLES = {"Optional": Role.OPTIONAL, "Room": Role.RESOURCE, "Resource": Role.RESOURCE}
@@ -154,13 +155,13 @@ async def _events(blocks: Sequence[Block], clock: Clock, view: str) -> str:
     said: dict[int, str] = {}  # occurrences of a series share what they are about
     detailed = view.startswith("Detailed")
     for first in range(0, len(blocks), _TOGETHER):
-        for start, end, busy, details in blocks[first : first + _TOGETHER]:
-            about = ""
+        for block in blocks[first : first + _TOGETHER]:
+            about, details = "", block.details
             if detailed and details is not None:
                 about = said.get(id(details)) or said.setdefault(id(details), _details(details))
             written.append(
-                f"<t:CalendarEvent><t:StartTime>{clock[start]}</t:StartTime><t:EndTime>{clock[end]}</t:EndTime>"
-                f"<t:BusyType>{BUSY[busy]}</t:BusyType>{about}</t:CalendarEvent>"
+                f"<t:CalendarEvent><t:StartTime>{clock[block.start]}</t:StartTime><t:EndTime>{clock[block.end]}</t:EndTime>"
+                f"<t:BusyType>{BUSY[block.busy]}</t:BusyType>{about}</t:CalendarEvent>"
             )
         await asyncio.sleep(0)
     return "".join(written)

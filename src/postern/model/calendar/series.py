@@ -12,11 +12,19 @@ from datetime import date
 from functools import lru_cache
 from itertools import islice, takewhile
 
-from postern.model.calendar.recurrence import Kind, Nth, Pattern, Recurrence, Weekday
+from postern.model.calendar.recurrence import Kind, Nth, Pattern, Recurrence
 
 _LAST_ORDINAL = date.max.toordinal()
 _FEW_WEEKS = 60
+_FEW_DAYS = 366
 _LAST_MONTH = 9999 * 12 + 11
+_MONTHLY = {
+    Kind.ABSOLUTE_MONTHLY: (False, True),
+    Kind.RELATIVE_MONTHLY: (False, False),
+    Kind.ABSOLUTE_YEARLY: (True, True),
+    Kind.RELATIVE_YEARLY: (True, False),
+}
+"""Patterns of months: whether they are of years, and whether they are of a day of the month."""
 _MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -70,10 +78,26 @@ class Days:
         self._count = recurrence.count
         self._last = _LAST_ORDINAL if recurrence.until is None else recurrence.until.toordinal()
 
+    @property
+    def runs(self) -> tuple[tuple[int, int], ...] | None:
+        """The same days as the first one and the step of some runs; none is after `last`. None: they are no runs."""
+        return None if isinstance(self._plan, _Monthly) else self._plan.runs()
+
+    @property
+    def last(self) -> int:
+        """No occurrence is after this ordinal."""
+        if self._count is None:
+            return self._last
+        last = self._plan.ordinal(self._count - 1) if self._count else 0
+        return self._last if last is None else min(last, self._last)
+
     def between(self, low: int, high: int) -> Iterable[int]:
         """`ordinals_between`; a range or a list wherever these are few."""
+        high = min(high, self._last)
+        if self._count is None and 1 <= low <= high < low + _FEW_DAYS and isinstance(self._plan, _Monthly):
+            return self._plan.within(low, high)
         number = self._plan.number(low)
-        found = self._plan.between(number, min(high, self._last))
+        found = self._plan.between(number, high)
         if self._count is None:
             return found
         left = max(0, self._count - number)
@@ -98,26 +122,11 @@ def month_length(year: int, month: int) -> int:
     return _MONTH_LENGTHS[month - 1]
 
 
-def nth_weekday(year: int, month: int, days: Weekday, nth: Nth) -> int:
-    """The day of a month that is its nth among the days of the week in the mask."""
-    length = month_length(year, month)
-    mask = int(days)
-    if nth is Nth.LAST:
-        weekday = date(year, month, length).toordinal() % 7
-        day = length
-        while not mask >> weekday & 1:
-            weekday = (weekday - 1) % 7
-            day -= 1
-        return day
-    weekday = date(year, month, 1).toordinal() % 7
-    day, found = 1, 0
-    while True:
-        if mask >> weekday & 1:
-            found += 1
-            if found == nth:
-                return day
-        weekday = (weekday + 1) % 7
-        day += 1
+@lru_cache(maxsize=4096)
+def _nth(weekday: int, length: int, mask: int, nth: int) -> int:
+    """The day of a month that is its nth among the days in a mask; `weekday` and `length` are the month's."""
+    fitting = [day for day in range(1, length + 1) if mask >> (weekday + day - 1) % 7 & 1]
+    return fitting[-1] if nth == Nth.LAST else fitting[nth - 1]
 
 
 class _Daily:
@@ -134,16 +143,24 @@ class _Daily:
     def between(self, number: int, high: int) -> Iterable[int]:
         return range(self._start + number * self._interval, high + 1, self._interval)
 
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        return ((self._start, self._interval),)
+
+
+@lru_cache(maxsize=1024)
+def _offsets(days: int, first_day: int) -> list[int]:
+    """Where the days in a mask are in a week that begins with a day."""
+    return sorted((day - first_day) % 7 for day in range(7) if days >> day & 1)
+
 
 class _Weekly:
     """A week may begin before the year 1; only days on or after the start are ever named."""
 
     def __init__(self, start: int, pattern: Pattern) -> None:
-        days = int(pattern.days)  # a flag's own operators cost a microsecond each
-        self._offsets = sorted((day - pattern.first_day) % 7 for day in range(7) if days >> day & 1)
+        self._offsets = _offsets(int(pattern.days), pattern.first_day)  # a flag's own operators cost a microsecond each
         into_week = (start % 7 - pattern.first_day) % 7
         self._week = start - into_week
-        self._skipped = sum(offset < into_week for offset in self._offsets)
+        self._skipped = bisect_left(self._offsets, into_week)
         self._step = 7 * pattern.interval
 
     def ordinal(self, number: int) -> int | None:
@@ -166,30 +183,29 @@ class _Weekly:
         every = (at + offset for at in weeks for offset in self._offsets)
         return takewhile(high.__ge__, islice(every, index, None))
 
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        week, step, skipped = self._week, self._step, self._skipped
+        return tuple([(week + offset + (step if at < skipped else 0), step) for at, offset in enumerate(self._offsets)])
+
 
 class _Monthly:
     """Months counted from the year 0; yearly patterns are those of 12 months."""
 
     def __init__(self, start: date, pattern: Pattern) -> None:
-        self._pattern = pattern
-        self._absolute = pattern.kind in (Kind.ABSOLUTE_MONTHLY, Kind.ABSOLUTE_YEARLY)
-        self._step = pattern.interval
-        month = start.year * 12 + start.month - 1
-        if pattern.kind.unit == "yearly":
-            self._step *= 12
-            month = start.year * 12 + pattern.month - 1
+        yearly, absolute = _MONTHLY[pattern.kind]
+        self._day_of_month = pattern.day_of_month if absolute else 0
+        self._mask, self._nth = int(pattern.days), int(pattern.nth)
+        self._step = pattern.interval * 12 if yearly else pattern.interval
+        month = start.year * 12 + (pattern.month if yearly else start.month) - 1
         if self._day(month) < start.toordinal():
             month += self._step
         self._first = month
 
     def _day(self, month: int) -> int:
-        year, index = divmod(month, 12)
-        pattern = self._pattern
-        if self._absolute:
-            day = min(pattern.day_of_month, month_length(year, index + 1))
-        else:
-            day = nth_weekday(year, index + 1, pattern.days, pattern.nth)
-        return date(year, index + 1, day).toordinal()
+        first, length = _month(month)
+        if self._day_of_month:
+            return first + min(self._day_of_month, length) - 1
+        return first + _nth(first % 7, length, self._mask, self._nth) - 1
 
     def ordinal(self, number: int) -> int | None:
         month = self._first + number * self._step
@@ -207,17 +223,33 @@ class _Monthly:
         months = range(self._first + number * self._step, _LAST_MONTH + 1, self._step)
         return takewhile(high.__ge__, map(self._day, months))
 
+    def within(self, low: int, high: int) -> list[int]:
+        """Those from a day to another, of few months."""
+        first, last = (day.year * 12 + day.month - 1 for day in map(date.fromordinal, (low, high)))
+        if first < self._first:
+            first = self._first
+        else:
+            first += (self._first - first) % self._step
+        return [day for month in range(first, last + 1, self._step) if low <= (day := self._day(month)) <= high]
+
+
+@lru_cache(maxsize=4096)
+def _month(month: int) -> tuple[int, int]:
+    """The ordinal of a month's first day, and how many days it has."""
+    year, index = divmod(month, 12)
+    return date(year, index + 1, 1).toordinal(), month_length(year, index + 1)
+
 
 @lru_cache(maxsize=4096)
 def _plan(pattern: Pattern, start: date) -> _Daily | _Weekly | _Monthly:
-    if pattern.kind.regeneration:
-        # the next task is made when this one is done; a calendar shows the one that there is
-        return _Once(start.toordinal())
-    if pattern.kind is Kind.DAILY:
-        return _Daily(start.toordinal(), pattern.interval)
     if pattern.kind is Kind.WEEKLY:
         return _Weekly(start.toordinal(), pattern)
-    return _Monthly(start, pattern)
+    if pattern.kind is Kind.DAILY:
+        return _Daily(start.toordinal(), pattern.interval)
+    if pattern.kind in _MONTHLY:
+        return _Monthly(start, pattern)
+    # the next task is made when this one is done; a calendar shows the one that there is
+    return _Once(start.toordinal())
 
 
 class _Once(_Daily):

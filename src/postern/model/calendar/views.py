@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence, Set
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
+from collections.abc import Iterator, Set
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from math import floor
-from operator import le
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from postern.model.calendar.appointment import Appointment, ModifiedOccurrence
+from postern.model.calendar.clocks import DAY_S, EPOCH_ORDINAL, LAST_ORDINAL, STEADY_DAYS, steady, utc_of
 from postern.model.calendar.series import Days, first_day, is_occurrence, last_day
 from postern.model.calendar.zones import Zone, to_utc, to_wall, tzinfo_of
 
@@ -22,11 +20,7 @@ MAX_SPAN = timedelta(days=5 * 366)
 _EARLY = datetime.min.replace(tzinfo=UTC)
 _LATE = datetime.max.replace(tzinfo=UTC)
 _TWO_DAYS = 2
-_LAST_ORDINAL = date.max.toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_ORDINAL = _EPOCH.toordinal()
-_DAY_S = 86_400
-_STEADY_DAYS = 100
 _At = TypeVar("_At", int, datetime)
 
 Span: TypeAlias = tuple[int, int, Appointment, int | None]
@@ -111,7 +105,7 @@ def _regular(item: Appointment, start: int, end: int, zone: Zone) -> Iterator[Sp
     assert item.recurrence is not None
     wall, duration = wall_clock(item)
     second = wall.hour * 3600 + wall.minute * 60 + wall.second
-    length = duration.days * _DAY_S + duration.seconds
+    length = duration.days * DAY_S + duration.seconds
     skipped = {day.toordinal() for day in item.deleted}
     skipped.update(modified.day.toordinal() for modified in item.modified)
     for first, last, ordinal in repeated(Days(item.recurrence), second, length, zone, skipped, start, end):
@@ -128,17 +122,17 @@ def repeated(
     if length < 0:
         return
     # no zone is more than a day from UTC; what begins earlier may still go on
-    low = start // _DAY_S + _EPOCH_ORDINAL - min(length // _DAY_S, MAX_SPAN.days) - _TWO_DAYS
-    high = min(end // _DAY_S + _EPOCH_ORDINAL + 1, _LAST_ORDINAL)
+    low = start // DAY_S + EPOCH_ORDINAL - min(length // DAY_S, MAX_SPAN.days) - _TWO_DAYS
+    high = min(end // DAY_S + EPOCH_ORDINAL + 1, LAST_ORDINAL)
     clock = tzinfo_of(zone)
-    over, rest = divmod(second + length, _DAY_S)
+    over, rest = divmod(second + length, DAY_S)
     # the same offset through all that is looked at, or asked for each day
-    shift = _steady(clock, low, min(high + over, _LAST_ORDINAL)) if high - low < _STEADY_DAYS else None
+    shift = steady(clock, low, min(high + over, LAST_ORDINAL)) if high - low < STEADY_DAYS else None
     ordinals = days.between(low, high)
     if shift is not None:
-        base = second - shift - _EPOCH_ORDINAL * _DAY_S
+        base = second - shift - EPOCH_ORDINAL * DAY_S
         for ordinal in ordinals:
-            first = ordinal * _DAY_S + base
+            first = ordinal * DAY_S + base
             if first >= end:
                 return
             last = first + length
@@ -148,91 +142,12 @@ def repeated(
     for ordinal in ordinals:
         if ordinal in skipped:
             continue
-        first = _utc(clock, ordinal, second)
-        last = max(first, _utc(clock, ordinal + over, rest))  # a short one across a clock put forward
+        first = utc_of(clock, ordinal, second)
+        last = max(first, utc_of(clock, ordinal + over, rest))  # a short one across a clock put forward
         if first >= end:
             return
         if last > start or (first == last and first >= start):
             yield first, last, ordinal
-
-
-def repeated_soon(
-    days: Days, second: int, length: int, zone: Zone, skipped: Set[int], start: int, end: int
-) -> tuple[Sequence[int], Sequence[int]]:
-    """All starts and all ends of what `repeated` finds, for windows of weeks: by tables of what clocks read."""
-    if length < 0:
-        return (), ()
-    low = start // _DAY_S + _EPOCH_ORDINAL - length // _DAY_S - _TWO_DAYS
-    high = end // _DAY_S + _EPOCH_ORDINAL + 1
-    opens, closes = _readings(tzinfo_of(zone), low, high, second, length) if high - low < _STEADY_DAYS else ((), ())
-    if not opens:
-        found = list(repeated(days, second, length, zone, skipped, start, end))
-        return [each[0] for each in found], [each[1] for each in found]
-    ordinals = days.between(low, high)
-    if isinstance(ordinals, range) and not skipped:
-        wanted = slice(ordinals.start - low, max(ordinals.stop - low, 0), ordinals.step)
-        starts: Sequence[int] = opens[wanted]
-        ends: Sequence[int] = closes[wanted]
-    else:
-        places = [day - low for day in ordinals if day not in skipped]
-        starts, ends = [opens[at] for at in places], [closes[at] for at in places]
-    first = bisect_right(ends, start)
-    while first and starts[first - 1] == ends[first - 1] == start:
-        first -= 1
-    last = bisect_left(starts, end)
-    return starts[first:last], ends[first:last]
-
-
-@lru_cache(maxsize=512)
-def _readings(clock: tzinfo, low: int, high: int, second: int, length: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """When something begins and ends, on each day of some weeks, that begins at a second of the day by a clock.
-
-    Empty at the edges of the calendar, and where days do not follow each other, as they do where no rule is absurd.
-    At most 7 KB an entry.
-    """
-    over, rest = divmod(second + length, _DAY_S)
-    if low < 1 or high + over > _LAST_ORDINAL:
-        return (), ()
-    shift = _steady(clock, low, high + over)
-    if shift is not None:
-        first = (low - _EPOCH_ORDINAL) * _DAY_S + second - shift
-        opens = range(first, first + (high - low + 1) * _DAY_S, _DAY_S)
-        return tuple(opens), tuple(range(opens.start + length, opens.stop + length, _DAY_S))
-    begins = tuple(_utc(clock, day, second) for day in range(low, high + 1))
-    # a short one across a clock put forward takes no time
-    ends = tuple(max(at, _utc(clock, day + over, rest)) for day, at in enumerate(begins, low))
-    in_order = all(map(le, begins, begins[1:])) and all(map(le, ends, ends[1:]))
-    return (begins, ends) if in_order else ((), ())
-
-
-def _utc(clock: tzinfo, ordinal: int, second: int) -> int:
-    """Seconds since the epoch at a wall clock reading."""
-    shift = _offset(clock, ordinal)
-    if shift is None:
-        local = datetime.combine(date.fromordinal(ordinal), time.min, clock) + timedelta(seconds=second)
-        shift = _seconds_of(local.utcoffset())
-    return (ordinal - _EPOCH_ORDINAL) * _DAY_S + second - shift
-
-
-@lru_cache(maxsize=4096)
-def _steady(clock: tzinfo, low: int, high: int) -> int | None:
-    """Seconds east of UTC all through some days; None if they change."""
-    first = _offset(clock, low)
-    return first if all(_offset(clock, day) == first for day in range(low + 1, high + 1)) else None
-
-
-@lru_cache(maxsize=65_536)
-def _offset(clock: tzinfo, ordinal: int) -> int | None:
-    """Seconds east of UTC all through a day; None if they change on it. Nothing changes at the calendar's edges."""
-    first = datetime.combine(date.fromordinal(min(max(1, ordinal), _LAST_ORDINAL)), time.min, clock)
-    now = _seconds_of(first.utcoffset())
-    if not 1 <= ordinal < _LAST_ORDINAL:
-        return now
-    return now if _seconds_of((first + timedelta(days=1)).utcoffset()) == now else None
-
-
-def _seconds_of(offset: timedelta | None) -> int:
-    return offset.days * _DAY_S + offset.seconds if offset is not None else 0
 
 
 def wall_clock(item: Appointment) -> tuple[datetime, timedelta]:

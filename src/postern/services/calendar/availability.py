@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import chain
 from time import monotonic
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from postern.convert.appointments import from_properties
 from postern.directory.interface import DEFAULT_MEMBER, Account, Directory
 from postern.model import ranges
 from postern.model.calendar.appointment import Role
+from postern.model.calendar.blocks import Block
 from postern.model.calendar.views import seconds
 from postern.model.calendar.zones import Zone
 from postern.model.ids import ChangeNumber, FolderId, MailboxId, Uid
@@ -25,8 +27,8 @@ from postern.model.items import Columns, ItemClass
 from postern.model.refusal import Reason, Refusal
 from postern.model.rights import FolderRight
 from postern.services.calendar.freebusy import (
+    MAX_BLOCKS,
     MAX_WINDOW_DAYS,
-    Block,
     Detail,
     WorkingHours,
     blocks,
@@ -36,6 +38,7 @@ from postern.services.calendar.freebusy import (
     merged,
     no_data,
     times,
+    view_of,
 )
 from postern.services.calendar.settings import KIND as SETTINGS
 from postern.services.calendar.settings import CalendarSettings, settings_of
@@ -51,7 +54,7 @@ _TOGETHER = 25
 """Who is looked up in the directory at once."""
 _COLUMNS = Columns.CLASS | Columns.PROPERTIES
 _KEPT_BLOCKS = 200_000
-"""Of all windows that are remembered (about 40 MB, more with subjects)."""
+"""Of all windows that are remembered (about 25 MB, more with subjects)."""
 _KEPT = 4000
 """Calendars whose settings are remembered, and windows."""
 _KEPT_SPANS = 40_000
@@ -171,8 +174,7 @@ class FreeBusy:
                 if not facts.low <= low < high <= facts.high:
                     facts = await self._look(account.mailbox, start, end)
                 spans = [row for row in facts.spans if row[2] > low and row[1] < high]
-                made = await self._blocks(account.mailbox, facts.folder, spans, start, end, facts.settings.zone, detail)
-                known = _Known(facts.seen, made, merged(made, start, end, interval), facts.settings.working_hours)
+                known = _Known(facts.seen, *await self._shown(key, facts, spans), facts.settings.working_hours)
                 self._keep(key, known)
             self._kept.move_to_end(key)
         except Refusal as refusal:
@@ -205,26 +207,26 @@ class FreeBusy:
         if known is not None:
             self._kept_spans -= len(known.spans)
 
-    async def _blocks(
-        self,
-        mailbox: MailboxId,
-        folder: FolderId,
-        spans: Sequence[tuple[Uid, int, int, bytes]],
-        start: datetime,
-        end: datetime,
-        zone: Zone,
-        detail: Detail,
-    ) -> list[Block]:
+    async def _shown(
+        self, key: _Key, facts: _Facts, spans: Sequence[tuple[Uid, int, int, bytes]]
+    ) -> tuple[list[Block], str]:
+        """Blocks and their merged view."""
+        mailbox, start, end, detail, interval = key
+        zone = facts.settings.zone
         kept_whole = detail is not Detail.TIMES
         found = [] if kept_whole else times(spans, start, end, zone)
+        made = [each.blocks for each in found]
         wanted = ranges.merged((row[0], row[0]) for row in spans if kept_whole or not row[3])
         if wanted:
-            async for rows in (await self._store.mailbox(mailbox)).items(folder, _COLUMNS, wanted):
+            async for rows in (await self._store.mailbox(mailbox)).items(facts.folder, _COLUMNS, wanted):
                 items = [
                     from_properties(stored or b"", brief=True) for kind, stored in rows if kind == ItemClass.APPOINTMENT
                 ]
-                found += blocks(items, start, end, zone, detail)
-        return in_order(found)
+                made.append(blocks(items, start, end, zone, detail))
+        ordered = in_order(chain.from_iterable(made))
+        if wanted or len(ordered) >= MAX_BLOCKS:
+            return ordered, merged(ordered, start, end, interval)
+        return ordered, view_of(found, start, end, interval)
 
     def _keep(self, key: _Key, known: _Known) -> None:
         old = self._kept.pop(key, None)

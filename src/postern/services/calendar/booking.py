@@ -9,10 +9,11 @@ from enum import Enum
 import msgspec
 
 from postern.model.calendar.appointment import Appointment, Busy, Sensitivity
+from postern.model.calendar.blocks import Block
 from postern.model.calendar.series import last_day
 from postern.model.calendar.views import Occurrence, occurrences
 from postern.model.calendar.zones import Zone
-from postern.services.calendar.freebusy import Block, WorkingHours
+from postern.services.calendar.freebusy import WorkingHours
 
 MAX_INSTANCES = 1000
 """Occurrences of a series that are looked at."""

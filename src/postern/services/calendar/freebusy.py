@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
-from functools import partial
-from itertools import repeat
-from operator import itemgetter
-from typing import NamedTuple
+from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 
 from postern.convert.busy_times import times_in
 from postern.model.calendar.appointment import Appointment, Busy, Sensitivity
+from postern.model.calendar.blocks import Alike, Block, Details, blocks_of
 from postern.model.calendar.recurrence import WORKDAYS, Weekday
 from postern.model.calendar.views import seconds, spans
 from postern.model.calendar.zones import UTC_ZONE, Zone, tzinfo_of
@@ -30,6 +29,7 @@ MIN_INTERVAL_MINUTES, MAX_INTERVAL_MINUTES = 5, 1440
 MAX_BLOCKS = 1000
 """Of one calendar, as in Exchange (CalendarEventArray)."""
 NO_DATA = "4"
+_ONE = ord("1")
 
 
 class Detail(IntEnum):
@@ -42,28 +42,6 @@ class Detail(IntEnum):
     """FREEBUSY_DETAILED: subject and place too."""
     ALL = 3
     """Reviewer: whatever is in the calendar."""
-
-
-class Details(msgspec.Struct, frozen=True):
-    """What an appointment is about (CalendarEventDetails)."""
-
-    subject: str
-    location: str
-    uid: str
-    meeting: bool
-    recurring: bool
-    exception: bool
-    reminder: bool
-    private: bool
-
-
-class Block(NamedTuple):
-    """One appointment, [start, end) in seconds since the epoch."""
-
-    start: int
-    end: int
-    busy: Busy
-    details: Details | None
 
 
 class WorkingHours(msgspec.Struct, frozen=True):
@@ -137,32 +115,39 @@ def blocks(
     return in_order(found)
 
 
-_BUSY = tuple(Busy(value) for value in range(5))
-_block = partial(tuple.__new__, Block)  # a third of what the class itself costs, and there are tens of thousands
+_ALONE = {bytes((busy,)): busy for busy in Busy if busy is not Busy.FREE}
+"""What is kept of single items that are not free."""
+_FREE = bytes((Busy.FREE,))
 
 
-def times(spans: Iterable[tuple[Uid, int, int, bytes]], start: datetime, end: datetime, viewer: Zone) -> list[Block]:
+def times(spans: Sequence[tuple[Uid, int, int, bytes]], start: datetime, end: datetime, viewer: Zone) -> list[Alike]:
     """What is busy in a window by what the store keeps for it (`Mailbox.spans` of the window), in no order.
 
     Items of which nothing is kept are left out. Raises ValueError for what `span_of` has not made.
     """
     window = seconds(start), seconds(end)
-    found: list[Block] = []
-    for _uid, starts_at, ends_at, kept in spans:
-        if len(kept) == 1:
-            if kept != b"\0":
-                found.append(_block((starts_at, ends_at, _BUSY[kept[0]], None)))
-        elif kept:
-            for busy, starts, ends in times_in(kept, *window, viewer):
-                found += map(_block, zip(starts[:MAX_BLOCKS], ends, repeat(_BUSY[busy]), repeat(None)))
+    alone: dict[bytes, tuple[list[int], list[int]]] = {kept: ([], []) for kept in _ALONE}
+    found: list[Alike] = []
+    for _uid, first, last, kept in spans:
+        if kept in alone:
+            starts, ends = alone[kept]
+            starts.append(first)
+            ends.append(last)
+        elif len(kept) > 1:
+            found += times_in(kept, *window, viewer)
+        elif kept not in (b"", _FREE):
+            raise ValueError(f"nothing is {kept!r}")
+    for kept, (starts, ends) in alone.items():
+        if starts:
+            found.append(Alike(_ALONE[kept], 0, blocks_of(_ALONE[kept], starts, ends)))
     return found
 
 
-def in_order(found: list[Block]) -> list[Block]:
+def in_order(found: Iterable[Block]) -> list[Block]:
     """By start; the first MAX_BLOCKS."""
-    found.sort(key=itemgetter(1))
-    found.sort(key=itemgetter(0))  # twice by a number costs half of once by two
-    return found[:MAX_BLOCKS]
+    ordered = sorted(found, key=attrgetter("end"))
+    ordered.sort(key=attrgetter("start"))  # twice by a number costs half of once by two
+    return ordered[:MAX_BLOCKS]
 
 
 def _details(item: Appointment, *, recurring: bool, exception: bool) -> Details:
@@ -179,34 +164,81 @@ def _details(item: Appointment, *, recurring: bool, exception: bool) -> Details:
     )
 
 
-# what hides what, where appointments overlap: the place in this list
-_ORDER = bytes((Busy.FREE, Busy.WORKING_ELSEWHERE, Busy.TENTATIVE, Busy.BUSY, Busy.OUT_OF_OFFICE))
-_DIGITS = bytes.maketrans(bytes(range(5)), bytes(ord("0") + value for value in _ORDER))
+_ORDER = (Busy.FREE, Busy.WORKING_ELSEWHERE, Busy.TENTATIVE, Busy.BUSY, Busy.OUT_OF_OFFICE)
+"""Where appointments overlap, each hides those before it."""
 
 
-def merged(found: Sequence[Block], start: datetime, end: datetime, interval_minutes: int = 30) -> str:
+def view_of(found: Iterable[Alike], start: datetime, end: datetime, interval_minutes: int = 30) -> str:
     """One digit for each interval, that of the busiest appointment in it (EWS MergedFreeBusy); the last may be cut."""
     step = interval_minutes * 60
     origin = int(start.timestamp())
     slots = -(-(int(end.timestamp()) - origin) // step)
-    view = bytearray(slots)
-    kinds = set(map(itemgetter(2), found))
-    # the busiest are written last, over what they hide
-    for rank, kind in enumerate(_ORDER):
-        if not rank or kind not in kinds:
-            continue
-        fill = bytes((rank,)) * slots
-        busy = _BUSY[kind]
-        for begins, ends, _, _ in found if len(kinds) == 1 else [block for block in found if block[2] is busy]:
-            first = (begins - origin) // step
-            last = (ends - 1 - origin) // step
+    if not slots:  # within a second
+        return ""
+    even: dict[Busy, int] = {}
+    uneven: dict[Busy, list[Sequence[Block]]] = {}
+    for busy, every, blocks in found:
+        if every and every % step == 0:
+            first = blocks[0]
+            marks = _marks(first.start - origin, first.end - origin, every, len(blocks), step, slots)
+            even[busy] = even.get(busy, 0) | marks
+        else:
+            uneven.setdefault(busy, []).append(blocks)
+    kinds = [kind for kind in _ORDER if kind in even or kind in uneven]
+    marked = [_marked(even.get(kind, 0), uneven.get(kind, ()), origin, step, slots) for kind in kinds]
+    if len(kinds) == 1:
+        return marked[0].replace(b"1", b"%d" % kinds[0]).decode()
+    # a hexadecimal digit for each interval; the busiest are written last, over what they hide
+    view = 0
+    for kind, each in zip(kinds, marked, strict=True):
+        ones = int(each, 16)
+        view = view & ~(15 * ones) | kind * ones
+    return f"{view:0{slots}x}"
+
+
+@lru_cache(maxsize=1024)
+def _marks(begins: int, ends: int, every: int, count: int, step: int, slots: int) -> int:
+    """The intervals of blocks that are some whole intervals apart, as ones in a binary number, the first one leftmost.
+
+    `begins`, `ends`: seconds from the first interval's start. At most 2.5 KB an entry.
+    """
+    first, last = begins // step, (ends - 1) // step if begins < ends else begins // step - 1
+    marks, one, stride = 0, (1 << last - first + 1) - 1, every // step
+    for _ in range(count):
+        marks = marks << stride | one
+    # now the last block's last interval is rightmost
+    left = slots - 1 - (last + (count - 1) * stride)
+    marks = marks << left if left >= 0 else marks >> -left
+    return marks & (1 << slots) - 1
+
+
+def _marked(even: int, uneven: Iterable[Sequence[Block]], origin: int, step: int, slots: int) -> bytearray:
+    """Ones and noughts for each interval."""
+    marked = bytearray(f"{even:0{slots}b}".encode())
+    ones = b"1" * slots
+    after = origin + 1
+    for blocks in uneven:
+        for block in blocks:
+            first = (block.start - origin) // step
+            last = (block.end - after) // step
             if not 0 <= first <= last < slots:
                 first, last = max(first, 0), min(last, slots - 1)
-            if first <= last and begins < ends:
-                view[first] = view[last] = rank
-                if last - first > 1:
-                    view[first:last] = fill[first:last]
-    return view.translate(_DIGITS).decode()
+            if first <= last and block.start != block.end:
+                marked[first] = marked[last] = _ONE
+                if last > first + 1:
+                    marked[first:last] = ones[first:last]
+    return marked
+
+
+def merged(found: Sequence[Block], start: datetime, end: datetime, interval_minutes: int = 30) -> str:
+    """`view_of` blocks."""
+    kinds = {block.busy for block in found}
+    return view_of(
+        [Alike(kind, 0, [block for block in found if block.busy is kind]) for kind in kinds],
+        start,
+        end,
+        interval_minutes,
+    )
 
 
 def no_data(start: datetime, end: datetime, interval_minutes: int = 30) -> str:
@@ -218,13 +250,13 @@ def no_data(start: datetime, end: datetime, interval_minutes: int = 30) -> str:
 def joined(found: Sequence[Block]) -> list[Block]:
     """Without details, neighbours and overlaps of one kind made one (iCalendar's VFREEBUSY)."""
     by_kind: dict[Busy, list[Block]] = {}
-    for block in sorted(found, key=lambda each: each[:3]):
+    for block in sorted(found, key=attrgetter("start", "end", "busy")):
         row = by_kind.setdefault(block.busy, [])
         if row and block.start <= row[-1].end:
             row[-1] = Block(row[-1].start, max(row[-1].end, block.end), block.busy, None)
         else:
             row.append(Block(block.start, block.end, block.busy, None))
-    return sorted((block for row in by_kind.values() for block in row), key=lambda each: each[:3])
+    return sorted((block for row in by_kind.values() for block in row), key=attrgetter("start", "end", "busy"))
 
 
 def at(seconds: int) -> datetime:

@@ -15,6 +15,7 @@ import msgspec
 
 from postern.directory.interface import Account
 from postern.model.calendar.appointment import Appointment, Person, Response
+from postern.model.calendar.blocks import Block
 from postern.model.calendar.views import day_of_original, with_deleted
 from postern.model.refusal import Reason, Refusal
 from postern.model.sync import OutboxEntry
@@ -24,7 +25,7 @@ from postern.services.calendar.attendee import Effect, Received
 from postern.services.calendar.booking import Automation, BookingPolicy, Decision, Outcome
 from postern.services.calendar.delegates import Delivery, copies
 from postern.services.calendar.entries import Entry
-from postern.services.calendar.freebusy import Block, Detail, blocks
+from postern.services.calendar.freebusy import Detail, blocks
 from postern.services.calendar.meeting_mail import MeetingMail
 from postern.services.calendar.organizer import Tracked
 from postern.services.calendar.outgoing import Outgoing

@@ -13,9 +13,10 @@ from enum import IntEnum
 import msgspec
 
 from postern.model.calendar.appointment import Busy, Role
+from postern.model.calendar.blocks import Block
 from postern.model.calendar.zones import Zone, to_utc
 from postern.model.refusal import Reason, Refusal
-from postern.services.calendar.freebusy import Block, WorkingHours
+from postern.services.calendar.freebusy import WorkingHours
 
 STEP_MINUTES = 30
 _GRID_S = 300

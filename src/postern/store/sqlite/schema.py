@@ -222,9 +222,9 @@ class OlderLayout(UnknownLayout):
     """The file was written by an older Postern: `migrate` brings it up."""
 
 
-def version_of(db: apsw.Connection, name: str = "main") -> int:
+def version_of(db: apsw.Connection) -> int:
     """Layout version of an open file. Raises UnknownLayout for somebody else's, NewerLayout for a newer file."""
-    (version,), (application,) = rows(db, f"PRAGMA {name}.user_version; PRAGMA {name}.application_id")
+    (version,), (application,) = rows(db, "PRAGMA user_version; PRAGMA application_id")
     if version and application != APPLICATION_ID:
         raise UnknownLayout("not a Postern mailbox")
     if version > LAYOUT_VERSION + 1000:
@@ -234,12 +234,9 @@ def version_of(db: apsw.Connection, name: str = "main") -> int:
     return int(version)
 
 
-def check(db: apsw.Connection, name: str = "main") -> None:
-    """Raises UnknownLayout if the file is not of the present layout, OlderLayout if it can be brought up.
-
-    `name`: as what it is attached.
-    """
-    version = version_of(db, name)
+def check(db: apsw.Connection) -> None:
+    """Raises UnknownLayout if the file is not of the present layout, OlderLayout if it can be brought up."""
+    version = version_of(db)
     if 0 < version < LAYOUT_VERSION:
         raise OlderLayout(f"layout {version}")
     if version != LAYOUT_VERSION:

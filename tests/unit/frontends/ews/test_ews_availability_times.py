@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from postern.frontends.ews.availability import Clock, _events
 from postern.model.calendar.appointment import Busy
+from postern.model.calendar.blocks import Block, Details
 from postern.model.calendar.zones import UTC_ZONE, Changeover, Zone, ZoneRule, to_wall
-from postern.services.calendar.freebusy import Block, Details, at
+from postern.services.calendar.freebusy import at
 
 _ODD = ZoneRule(2020, 210, 271, Changeover(10, 5, 0, second_of_day=9001), Changeover(3, 2, 3, second_of_day=1801))
 ZONES = (

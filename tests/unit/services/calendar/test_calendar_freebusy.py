@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from postern.convert.appointments import span_of
 from postern.model.calendar.appointment import Appointment, Attendee, Busy, Person, Role, Sensitivity, State
+from postern.model.calendar.blocks import Block
 from postern.model.calendar.recurrence import Kind, Nth, Pattern, Recurrence, Weekday
 from postern.model.calendar.views import with_deleted, with_modified
 from postern.model.calendar.zones import FLOATING, UTC_ZONE, Zone
@@ -19,7 +21,6 @@ from postern.model.refusal import Refusal
 from postern.model.rights import ROLES, FolderRight
 from postern.services.calendar.booking import Automation, BookingPolicy, Cause, Outcome, decide
 from postern.services.calendar.freebusy import (
-    Block,
     Detail,
     WorkingHours,
     blocks,
@@ -29,6 +30,7 @@ from postern.services.calendar.freebusy import (
     joined,
     merged,
     times,
+    view_of,
 )
 from postern.services.calendar.suggestions import Invited, Options, Quality, suggest
 
@@ -56,6 +58,8 @@ def test_the_merged_view_has_the_busiest_of_each_interval() -> None:
     assert merged(found, at(0), at(6), 30) == "441223344444"
     assert merged(found, at(0), at(6), 60) == "423344"
     assert merged([block(1, 2)], at(0), at(3), 60) == "020"
+    assert merged([], at(0), at(3), 60) == "000"
+    assert merged([block(0, 1)], at(0), at(0) + timedelta(milliseconds=1)) == ""
 
 
 @settings(max_examples=60, deadline=None)
@@ -235,12 +239,36 @@ def test_what_is_kept_for_free_busy_says_what_the_item_says(
     met = span.starts_at < end.timestamp() and span.ends_at > start.timestamp()
     rows = [(Uid(1), span.starts_at, span.ends_at, span.busy)] if met else []
     expected = blocks([item], start, end, viewer)
-    assert in_order(times(rows, start, end, viewer)) == expected
-    assert merged(times(rows, start, end, viewer), start, end) == merged(expected, start, end)
+    found = times(rows, start, end, viewer)
+    assert in_order(block for each in found for block in each.blocks) == expected
+    assert view_of(found, start, end) == merged(expected, start, end)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(appointments(), max_size=6),
+    ZONES.filter(lambda zone: not zone.floating),
+    st.integers(-60, 60),
+    st.integers(1, 62),
+    st.sampled_from([5, 15, 30, 45, 60, 1440]),
+)
+def test_the_view_of_series_is_that_of_their_blocks(
+    items: list[Appointment], viewer: Zone, first: int, days: int, interval: int
+) -> None:
+    start = NOW + timedelta(days=first, minutes=7)
+    end = start + timedelta(days=days, minutes=11)
+    rows = [(Uid(1), span.starts_at, span.ends_at, span.busy) for span in (span_of(item, BERLIN) for item in items)]
+    met = [row for row in rows if row[1] < end.timestamp() and row[2] > start.timestamp()]
+    found = times(met, start, end, viewer)
+    expected = [block for item in items for block in blocks([item], start, end, viewer)]
+    assert view_of(found, start, end, interval) == merged(expected, start, end, interval)
+    order = attrgetter("start", "end", "busy")
+    assert sorted((block for each in found for block in each.blocks), key=order) == sorted(expected, key=order)
 
 
 def test_what_lies_at_the_edges_of_the_calendar_is_read() -> None:
     early = datetime(2, 1, 1, tzinfo=UTC)
     assert span_of(Appointment(uid="x", start=early, end=early + timedelta(hours=1)), UTC_ZONE).busy == b""
-    with pytest.raises(ValueError):
-        times([(Uid(1), 0, 10**10, b"\xff\xff")], at(0), at(24), UTC_ZONE)
+    for damaged in (b"\xff\xff", b"\x05"):
+        with pytest.raises(ValueError):
+            times([(Uid(1), 0, 10**10, damaged)], at(0), at(24), UTC_ZONE)

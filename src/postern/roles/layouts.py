@@ -15,11 +15,12 @@ from postern import __version__
 from postern.backup.packs import write_durably
 from postern.directory.layouts import MIGRATIONS
 from postern.roles.instance import StartError
+from postern.store.journal.records import LAYOUT as JOURNAL
 from postern.store.sqlite.schema import LAYOUT_VERSION as MAILBOX
 from postern.transport.queue_file import LAYOUT as QUEUE
 
 NAME = "layouts"
-PRESENT = {"mailbox": MAILBOX, "directory": len(MIGRATIONS), "queue": QUEUE}
+PRESENT = {"mailbox": MAILBOX, "directory": len(MIGRATIONS), "queue": QUEUE, "journal": JOURNAL}
 
 
 class Layouts(msgspec.Struct):

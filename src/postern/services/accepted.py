@@ -10,7 +10,7 @@ import msgspec
 from postern.model.envelope import Envelope, Peer
 from postern.model.ids import BlobRef, DeliveryKey, FolderId, MailboxId, Uid
 from postern.model.items import Placement
-from postern.store.interface import Replaced
+from postern.store.interface import Ahead, Replaced
 from postern.store.journal.writer import Journal
 from postern.transport.outcomes import AnyOutcome, queue_id
 
@@ -52,6 +52,8 @@ class AppendHeader(msgspec.Struct, frozen=True, array_like=True):
     keywords: tuple[str, ...]
     received_at: int
     beside: Beside = NOTHING_BESIDE
+    ahead: Ahead | None = None
+    """The UID it gets unless an ASSIGNED record names another."""
 
 
 class AssignedHeader(msgspec.Struct, frozen=True, array_like=True):

@@ -1,25 +1,29 @@
 """APPENDs from the journal into their folders.
 
-What one sync has made durable for a mailbox is placed together, in one commit, and the records of the UIDs that were
-given share the next sync. A client that sends one message after the other without waiting so pays a commit for many.
-Mailboxes do not wait for each other: one may be busy.
+What one sync has made durable for a mailbox is placed together, in one commit. A client that sends one message after
+the other without waiting so pays a commit for many. Mailboxes do not wait for each other: one may be busy.
+
+A message's UID has to be in the journal before anybody is told. Each commit takes one for the folder's next message of
+this worker too, whose record then has it already. Where it could not be given any more, because others filled the
+folder meanwhile, and for the first message, a second record has it, for a second sync.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from postern.model.ids import BlobRef, MailboxId
+from postern.model.ids import BlobRef, FolderId, MailboxId
 from postern.model.items import Placement
 from postern.model.refusal import Reason, Refusal
 from postern.services.accepted import AppendHeader, AssignedHeader, encode
 from postern.services.local_delivery import append_delivery
 from postern.services.scanning import SCAN_IN_THREAD_BYTES
 from postern.store import failpoints
-from postern.store.interface import Delivered, Delivery, Store
+from postern.store.interface import Ahead, Delivered, Delivery, Store
 from postern.store.journal.records import Kind
 from postern.store.journal.replay import about
 from postern.store.journal.writer import Journal
@@ -27,6 +31,10 @@ from postern.store.journal.writer import Journal
 Answer = asyncio.Future[Placement]
 _SLICE_BYTES = 256 * 1024
 """So much is read of messages (2 to 4 ms) before others of the loop have their turn."""
+
+AHEAD_FOLDERS = 1000
+AHEAD_UIDS = 64
+"""For so many folders UIDs are kept ahead, and so many of each."""
 
 
 class _Durable(NamedTuple):
@@ -47,6 +55,13 @@ class Appending:
         self._store = store
         self._spawn = spawn
         self._ready: dict[MailboxId, list[_Durable]] = {}
+        self._ahead: dict[tuple[MailboxId, FolderId], deque[Ahead]] = {}
+        """UIDs that were taken for messages to come, ascending; each goes into one record."""
+
+    def ahead(self, mailbox: MailboxId, folder: FolderId) -> Ahead | None:
+        """A UID for the header of the message that is appended next, which nobody else gets."""
+        taken = self._ahead.get((mailbox, folder))
+        return taken.popleft() if taken else None
 
     def append(self, header: AppendHeader, content: bytes) -> Answer:
         """Done when message and UID survive a power cut, with the store's refusals or the journal's.
@@ -82,18 +97,34 @@ class Appending:
         try:
             placed = await self._deliver(await _deliveries(batch))
             failpoints.hit("append.applied")
-            append = self._journal.append
-            # asked for at once, so that they share a sync
-            records = [
-                append(Kind.ASSIGNED, about(one.ref, encode(AssignedHeader.of(result.placement))))
-                for one, result in zip(batch, placed, strict=True)
-            ]
-            for one, result, record in zip(batch, placed, records, strict=True):
+            records: list[tuple[_Durable, Delivered, asyncio.Future[BlobRef]]] = []
+            for one, result in zip(batch, placed, strict=True):
+                placement, _, ahead = result
+                if ahead is not None and placement is not None:
+                    self._keep(one, placement, ahead)
+                if _is_recorded(one.header, placement):
+                    self._done(one, result)
+                else:  # asked for at once, so that they share a sync
+                    assigned = about(one.ref, encode(AssignedHeader.of(placement)))
+                    records.append((one, result, self._journal.append(Kind.ASSIGNED, assigned)))
+            for one, result, record in records:
                 await self._assigned(one, result, record)
         except BaseException as error:
             for one in batch:
                 _fail(one.answer, error)
             raise
+
+    def _keep(self, one: _Durable, placement: Placement, ahead: Ahead) -> None:
+        """Keep what was taken ahead; what was before and is below a UID given now cannot be given any more."""
+        folder = (one.header.mailbox, placement.folder)
+        taken = self._ahead.get(folder)
+        if taken is None:
+            if len(self._ahead) >= AHEAD_FOLDERS:
+                del self._ahead[next(iter(self._ahead))]
+            taken = self._ahead[folder] = deque(maxlen=AHEAD_UIDS)
+        while taken and taken[0].uid < placement.uid:
+            taken.popleft()
+        taken.append(ahead)
 
     async def _deliver(self, deliveries: Sequence[Delivery]) -> Sequence[Delivered]:
         try:
@@ -102,7 +133,7 @@ class Appending:
             return [Delivered(None, refusal)] * len(deliveries)
 
     async def _assigned(self, one: _Durable, result: Delivered, record: asyncio.Future[BlobRef]) -> None:
-        placement, refusal = result
+        placement = result.placement
         try:
             await record
         except Refusal as full:
@@ -115,14 +146,25 @@ class Appending:
             except Refusal as gone:
                 _fail(one.answer, gone)
                 return
+        self._done(one, result)
+
+    def _done(self, one: _Durable, result: Delivered) -> None:
         failpoints.hit("append.assigned")
         self._journal.applied(one.ref)
-        if refusal is not None:
-            _fail(one.answer, refusal)
+        if result.refusal is not None:
+            _fail(one.answer, result.refusal)
             return
-        assert placement is not None
+        assert result.placement is not None
         if not one.answer.done():
-            one.answer.set_result(placement)
+            one.answer.set_result(result.placement)
+
+
+def _is_recorded(header: AppendHeader, placement: Placement | None) -> bool:
+    """Whether a replay finds all that a client is told now in the message's own record."""
+    ahead = header.ahead
+    if ahead is None or placement is None:
+        return False
+    return placement.uid == ahead.uid and placement.folder == header.folder
 
 
 async def _deliveries(batch: Sequence[_Durable]) -> list[Delivery]:

@@ -187,7 +187,7 @@ class Applier:
         self, ref: BlobRef, header: AppendHeader, content: bytes, known: AssignedHeader | None = None
     ) -> Delivered:
         """In a replay: put an appended message into its folder, under the UID that its client may know."""
-        (result,) = await self._store.deliver([await append_delivery(ref, header, content, known)])
+        (result,) = await self._store.deliver([await append_delivery(ref, header, content, known, replayed=True)])
         failpoints.hit("append.applied")
         return result
 

@@ -177,9 +177,9 @@ class LocalDelivery:
             results = [Delivered(None, refusal)] * len(batch)
         failpoints.hit("mailflow.delivered")
         self._tell(placed, batch, results)
-        for (message, outcome), (_, refusal_) in zip(owners, results, strict=True):
-            if refusal_ is not None:
-                self._unable(message, outcome, refusal_)
+        for (message, outcome), result in zip(owners, results, strict=True):
+            if result.refusal is not None:
+                self._unable(message, outcome, result.refusal)
                 continue
             self._tracker.record(
                 "DELIVER",
@@ -243,9 +243,9 @@ def stored_content(message: Accepted, host_name: str) -> StoredContent:
 
 
 async def append_delivery(
-    ref: BlobRef, header: AppendHeader, content: bytes, known: AssignedHeader | None = None
+    ref: BlobRef, header: AppendHeader, content: bytes, known: AssignedHeader | None = None, *, replayed: bool = False
 ) -> Delivery:
-    """What an APPEND record puts into a folder; under the UID that its client may know."""
+    """What an APPEND record puts into a folder; under the UID that its client may know, which replays have to find."""
     item = new_item(
         await scan_content(content), ref, len(content), b"", header.received_at, header.flags, header.keywords
     )
@@ -263,4 +263,7 @@ async def append_delivery(
         ignore_quota=uid is not None,
         replaces=header.beside.replaces,
         supersedes=header.beside.supersedes,
+        ahead=header.ahead,
+        replayed=replayed,
+        takes_ahead=not replayed and header.beside == NOTHING_BESIDE,
     )

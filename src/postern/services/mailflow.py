@@ -35,6 +35,7 @@ from postern.services.permissions import Permissions
 from postern.services.principal import Principal
 from postern.services.replaying import DurableStore, MarkKeeper, Replayer
 from postern.services.rules.at_delivery import AtDelivery
+from postern.services.scanning import SCAN_IN_THREAD_BYTES
 from postern.store import failpoints
 from postern.store.journal.records import Kind
 from postern.store.journal.writer import Journal
@@ -176,7 +177,10 @@ class Mailflow:
         Raises the store's refusals, and those of `submit`.
         """
         when = int(self._clock.timestamp()) if received_at is None else received_at
-        header = AppendHeader(mailbox, folder, flags, tuple(keywords), when, beside)
+        # an item's new body has the item's place, and what is read in a thread comes later than what follows
+        plain = beside is NOTHING_BESIDE and len(content) <= SCAN_IN_THREAD_BYTES
+        ahead = self._appending.ahead(mailbox, folder) if plain else None
+        header = AppendHeader(mailbox, folder, flags, tuple(keywords), when, beside, ahead)
         # not in this coroutine: a client that goes away must not leave a record that nobody applies
         return await self._appending.append(header, content)
 

@@ -136,6 +136,14 @@ class Replaced(NamedTuple):
     """Refusal(CONFLICT) if its change key is above."""
 
 
+class Ahead(NamedTuple):
+    """A UID that was taken for a message before there was one: nobody else is ever given it."""
+
+    uid: Uid
+    taken_in: ChangeNumber
+    """The commit in which that was."""
+
+
 class Delivery(NamedTuple):
     """One message for one mailbox."""
 
@@ -157,6 +165,12 @@ class Delivery(NamedTuple):
     """Further copies that rules want, in the same commit."""
     nowhere: bool = False
     """No copy is kept: only the key, and what it sets off."""
+    ahead: Ahead | None = None
+    """Its UID, unless the folder has got a higher one since."""
+    replayed: bool = False
+    """With `ahead`: it may have been given already in a commit that a power cut has undone; its client may know it."""
+    takes_ahead: bool = False
+    """Take a UID for the folder's next message too."""
 
 
 class Delivered(NamedTuple):
@@ -166,6 +180,8 @@ class Delivered(NamedTuple):
     """None if the key had been applied before."""
     refusal: Exception | None = None
     """A Refusal (over quota, no such mailbox, corrupt, disk full) for this mailbox alone."""
+    ahead: Ahead | None = None
+    """What `takes_ahead` asked for; None if there was none at hand."""
 
 
 class Mailbox(Protocol):

@@ -133,6 +133,45 @@ async def test_appends_that_come_together_share_commit_and_sync(worker):
     assert worker.flow.outstanding == 0
 
 
+async def test_appends_one_after_the_other_cost_a_sync_each(worker):
+    mailbox = await worker.store.mailbox(MAILBOXES[ANNA])
+    inbox = await mailbox.special(SpecialUse.INBOX)
+    await worker.flow.append(mailbox.id, inbox.id, content(0), 0, (), None)
+    syncs, records = worker.journal.syncs, worker.journal.records_written
+    places = [await worker.flow.append(mailbox.id, inbox.id, content(i), 0, (), None) for i in range(1, 21)]
+    assert (worker.journal.syncs - syncs, worker.journal.records_written - records) == (20, 20)
+    assert [place.uid for place in places] == list(range(places[0].uid, places[0].uid + 20))
+    assert worker.flow.outstanding == 0
+
+
+async def test_an_append_behind_a_delivery_has_a_record_of_its_uid(worker, tmp_path):
+    mailbox = await worker.store.mailbox(MAILBOXES[ANNA])
+    inbox = await mailbox.special(SpecialUse.INBOX)
+    told = {}
+    for number in range(1, 9, 2):
+        told[number] = (await worker.flow.append(mailbox.id, inbox.id, content(number), 0, (), None)).uid
+        await worker.submit(number + 1, [ANNA])
+        await worker.settled()
+    assert list(told.values()) == sorted(told.values())
+    lost = worker.store.path(mailbox.id)
+    await worker.die()
+    worker.failures.clear()
+    for suffix in ("", "-wal", "-shm"):  # the mailbox as it was made: a power cut has undone all since
+        lost.with_name(lost.name + suffix).unlink(missing_ok=True)
+    again = Worker(tmp_path, epoch=2)
+    await again.store.create_mailbox(mailbox.id, 1, Quota(None, None, None))
+    db = again.store._host.database(lost)
+    db.execute("UPDATE counters SET uid_next = 4097; UPDATE state SET id_safe = 9000, id_pending = 9000")
+    again.flow.start()
+    await again.flow.replay(worker.journal.id)
+    await again.settled()
+    there = {number: uid for uid, (number, *_) in (await inventory(again, ANNA)).items()}
+    assert {number: there[number] for number in told} == told
+    assert len(there) == 8
+    await again.close()
+    worker.flow = None
+
+
 async def test_a_refused_append_fails_alone(worker):
     anna, boris = [await worker.store.mailbox(MAILBOXES[who]) for who in (ANNA, BORIS)]
     inbox = await anna.special(SpecialUse.INBOX)

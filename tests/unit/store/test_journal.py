@@ -243,7 +243,7 @@ class ThreadsOfFiles(Files):
         super().sync(descriptor)
 
 
-async def test_the_loop_writes_small_batches_and_never_syncs(tmp_path):
+async def test_the_loop_writes_small_batches_and_the_thread_syncs(tmp_path):
     files = ThreadsOfFiles()
     journal = make(tmp_path, files=files)
     files.calls.clear()

@@ -34,6 +34,9 @@ FOOTER_MAGIC = b"PSTNEND1"
 SPOOLED = 1
 SPOOLED_OFFSET = 0xFFFFFFFFFFFFFFFF
 
+LAYOUT = 2
+"""Of the records' headers. 2: that of an APPEND may name its UID, which an older version's replay would not give it."""
+
 SEQUENCE_BITS = 20
 """A segment's number is its journal's id followed by these bits of sequence."""
 

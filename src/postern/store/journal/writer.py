@@ -1,8 +1,9 @@
-"""A worker's journal: group commit in one thread.
+"""A worker's journal: group commit.
 
-The loop numbers the records and hands everything that waits to the thread as one batch; the thread writes it, syncs it
-once and reports back; meanwhile the next batch gathers. So one connection waits for one sync, and a thousand too. Where
-the last syncs were shared, the next one waits a moment (`GATHER_S`) for as many to come again.
+The loop numbers the records and makes everything that waits one batch, which is synced once: in a thread while the next
+one gathers, or in the loop itself where the disk has shown that it is faster than the way to a thread (`store.pace`).
+So one connection waits for one sync, and a thousand too. Where the last syncs were shared, the next one waits a moment
+(`GATHER_S`) for as many to come again.
 """
 
 from __future__ import annotations
@@ -28,19 +29,24 @@ from postern.store.journal.records import (
     SEGMENT_HEADER,
     SPOOLED_OFFSET,
     STAYS_OUTSTANDING,
+    Kind,
     encode_record,
     segment_number,
 )
 from postern.store.journal.segment import SegmentWriter
 from postern.store.journal.spool import Spool
+from postern.store.pace import Pace
 
 GATHER_S = 0.002
 """Under load a batch waits so long for as many records as the last ones had; a disk's flush takes about as long."""
 _GATHER_WITHIN_S = 0.05
 """A journal that was quiet for so long is not under load."""
 _WRITE_HERE_BYTES = 256 * 1024
-"""Batches up to this size are copied to the page cache by the loop itself; the thread only syncs. Each system call in
-the thread would cost a fight for the interpreter's lock."""
+"""Batches up to this size are copied to the page cache by the loop itself; the thread only syncs, or not even that on a
+fast disk. Each system call in the thread would cost a fight for the interpreter's lock."""
+_SYNCED_HERE = frozenset({Kind.APPEND, Kind.ASSIGNED, Kind.STREAM})
+"""What the loop may sync itself. Mail goes by way of the thread: meanwhile more of it comes, and what comes together is
+delivered together, which saves more than the way costs."""
 _FULL = {errno.ENOSPC: Reason.DISK_FULL, errno.EDQUOT: Reason.DISK_FULL, errno.EROFS: Reason.READ_ONLY}
 
 
@@ -85,18 +91,21 @@ class Journal:
         spool_bytes: int = SPOOL_ABOVE_BYTES,
         mark: Mark | None = None,
         first_sequence: int = 0,
+        pace: Pace | None = None,
     ) -> None:
         """`on_failure` is called in the loop when a sync fails: it has to end the process.
 
         Contents above `spool_bytes`, or a quarter of a segment, get a file of their own.
 
-        `mark` and `first_sequence` are for replay, which goes on in a fresh segment of the journal that it replays.
+        `pace` says who syncs. `mark` and `first_sequence` are for replay, which goes on in a fresh segment of the
+        journal that it replays.
         """
         self.directory = directory
         self.id = journal
         self.files = files or Files()
         directory.mkdir(parents=True, exist_ok=True)
         self._clock = clock
+        self._pace = pace or Pace()
         self._on_failure = on_failure
         self._segment_bytes = segment_bytes
         self._spool_above = min(spool_bytes, segment_bytes // 4)
@@ -211,6 +220,9 @@ class Journal:
                 self._write_segment(batch[0].segment, batch)
             except OSError as error:
                 self._done(batch, 0, error, error.errno not in _FULL)
+                return
+            if self._pace.fast and all(entry.kind in _SYNCED_HERE for entry in batch):
+                self._done(batch, *self._sync_batch(batch))
                 return
         self._inbox.put((batch, written))
 
@@ -341,7 +353,7 @@ class Journal:
         try:
             failpoints.hit("journal.written")
             assert self._writer is not None
-            self._writer.sync()
+            self._pace.sync(self._writer.sync)
             failpoints.hit("journal.synced")
         except OSError as error:
             # The kernel may have thrown the pages away: syncing again could succeed without having written.

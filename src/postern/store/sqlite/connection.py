@@ -76,21 +76,22 @@ def wal_path(path: Path) -> Path:
 
 
 def sync_wal(path: Path) -> None:
-    """Make every commit of the file survive a power cut. Raises DurabilityLost. Blocks; for threads.
+    """Make every commit of the file survive a power cut. Raises DurabilityLost. Blocks.
 
     A commit is either still in the log, which is synced here, or a checkpoint has moved it into the file, and
     checkpoints sync the file before the log may be reused. So a log that was restarted or is gone needs no more care.
     """
+    log = f"{path}-wal"
     try:
-        fd = os.open(wal_path(path), os.O_RDONLY)
+        fd = os.open(log, os.O_RDONLY)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise DurabilityLost(f"{wal_path(path)}: {error}") from error
+        raise DurabilityLost(f"{log}: {error}") from error
     try:
         os.fdatasync(fd)
     except OSError as error:
-        raise DurabilityLost(f"{wal_path(path)}: {error}") from error
+        raise DurabilityLost(f"{log}: {error}") from error
     finally:
         os.close(fd)
 

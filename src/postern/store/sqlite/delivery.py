@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from postern.model.ids import FolderId, ItemId, Uid
 from postern.model.items import Flag, NewItem, Placement, SpecialUse
 from postern.model.refusal import Reason, Refusal
-from postern.store.interface import Delivered, Delivery
+from postern.store.interface import Ahead, Delivered, Delivery
 from postern.store.sqlite import bodies, outbox, transfer
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.flags import keyword_mask
 from postern.store.sqlite.folders import INBOX
-from postern.store.sqlite.selection import Totals, adjust, special_id, target_validity, uid_validity
+from postern.store.sqlite.selection import Totals, adjust, numbering, special_id, target_validity, uid_validity
 from postern.store.sqlite.txn import Txn
 
 _ITEM = (
@@ -25,6 +25,12 @@ _CONTENT = (
 )
 _APPLY = "INSERT OR IGNORE INTO applied VALUES (?, ?)"
 _FORGET = "DELETE FROM applied WHERE segment = ?"
+_MAY_BE_KNOWN = (
+    "WITH cut AS (SELECT low FROM gaps WHERE high > ?1 ORDER BY high LIMIT 1)"
+    " SELECT EXISTS (SELECT 1 FROM cut)"
+    " AND NOT EXISTS (SELECT 1 FROM cut CROSS JOIN items WHERE folder = ?2 AND uid > ?3 AND created <= low)"
+    " AND NOT EXISTS (SELECT 1 FROM cut CROSS JOIN tombstones WHERE folder = ?2 AND modseq <= low AND uid > ?3)"
+)
 
 
 _Rows = tuple[list[tuple[object, ...]], list[tuple[object, ...]]]
@@ -36,9 +42,11 @@ class _Filling:
 
     __slots__ = ("deleted", "last", "messages", "size", "unseen", "validity")
 
-    def __init__(self, validity: int) -> None:
+    def __init__(self, validity: int, last: int = 0) -> None:
+        """`last`: no item of the folder has, or had, a higher UID."""
         self.validity = validity
-        self.messages = self.size = self.unseen = self.deleted = self.last = 0
+        self.last = last
+        self.messages = self.size = self.unseen = self.deleted = 0
 
 
 def _keywords(txn: Txn, item: NewItem) -> int:
@@ -58,7 +66,7 @@ def _insert(
     *,
     old_uid: bool = False,
 ) -> Placement:
-    """`old_uid`: the UID is lower than others that are there, so that it does not tell when the item came."""
+    """`old_uid`: the folder has or had a higher one, so that it does not tell when the item came."""
     flags = item.flags | _keywords(txn, item) if item.keywords else item.flags
     change = txn.changed
     blob = item.blob
@@ -156,10 +164,10 @@ def _folder(txn: Txn, fillings: dict[FolderId, _Filling], folder: FolderId) -> t
     filling = fillings.get(folder)
     if filling is None:
         try:
-            filling = _Filling(uid_validity(txn.db, folder))
+            filling = _Filling(*numbering(txn.db, folder))
         except Refusal:
             folder = INBOX
-            filling = fillings.get(folder) or _Filling(uid_validity(txn.db, folder))
+            filling = fillings.get(folder) or _Filling(*numbering(txn.db, folder))
         fillings[folder] = filling
     return folder, filling
 
@@ -174,12 +182,49 @@ def _uid(txn: Txn, wanted: Uid | None) -> int:
     return wanted
 
 
+def _next_uid(txn: Txn, filling: _Filling, delivery: Delivery) -> int:
+    """The UID taken ahead, if UIDs then ascend in the order in which the folder's messages can be seen."""
+    ahead = delivery.ahead
+    if ahead is None or not filling.last < ahead.uid < txn.next_id:
+        return _uid(txn, delivery.uid)
+    txn.change()
+    return ahead.uid
+
+
+def _settled(txn: Txn, delivery: Delivery) -> Delivery:
+    """In a replay: whether a client may know the UID taken ahead, from a commit that a power cut has undone.
+
+    It may not if no power cut came since: every commit is there. Nor if a message with a higher UID was there before
+    the cut: commits are lost from the last one back, and after that one this UID was given no more.
+    """
+    ahead = delivery.ahead
+    if ahead is None:
+        return delivery
+    if delivery.uid is not None:
+        return delivery._replace(ahead=None)
+    folder = delivery.folder if delivery.folder is not None else INBOX
+    ((known,),) = txn.execute(_MAY_BE_KNOWN, (ahead.taken_in, folder, ahead.uid)).fetchall()
+    if known:
+        return delivery._replace(ahead=None, uid=ahead.uid, ignore_quota=True)
+    return delivery._replace(ahead=None)
+
+
+def _take_ahead(txn: Txn, batch: Sequence[Delivery], results: list[Delivered]) -> None:
+    """UIDs for the next messages, above all that were given now."""
+    for index, delivery in enumerate(batch):
+        if delivery.takes_ahead and results[index].placement is not None:
+            uid = txn.spare()
+            if uid is None:
+                return
+            results[index] = Delivered(results[index].placement, None, Ahead(Uid(uid), txn.change()))
+
+
 def _insert_told(
     txn: Txn, folder: FolderId, filling: _Filling, delivery: Delivery, item: NewItem, lists: _Rows
 ) -> Placement:
-    """Put an item in under the UID that a client may have been told."""
-    uid = _uid(txn, delivery.uid)
-    return _insert(txn, folder, filling, item, uid, lists, old_uid=uid + 1 < txn.next_id)
+    """Put an item in under the UID that a client may have been told, or was taken ahead, or a new one."""
+    uid = _next_uid(txn, filling, delivery)
+    return _insert(txn, folder, filling, item, uid, lists, old_uid=uid <= filling.last)
 
 
 def _replace(txn: Txn, delivery: Delivery) -> Delivered:
@@ -245,6 +290,8 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
     fillings: dict[FolderId, _Filling] = {}
     lists: _Rows = ([], [])
     for delivery in batch:
+        if delivery.replayed:
+            delivery = _settled(txn, delivery)
         item = delivery.item
         if delivery.supersedes is not None:
             results.append(_supersede(txn, delivery, sum(one.messages for one in fillings.values())))
@@ -282,4 +329,5 @@ def deliver(txn: Txn, batch: Sequence[Delivery], forget: Collection[int] = ()) -
             outbox.put(txn, delivery, placement)
     if lists[0]:
         _write(txn, fillings, lists)
+    _take_ahead(txn, batch, results)
     return results

@@ -115,8 +115,11 @@ def _set_few(
             unseen += (flags & 1) - (wanted & 1)
             deleted += (wanted >> 3 & 1) - (flags >> 3 & 1)
     if updates or more:
-        txn.executemany(_UPDATE_ONE, updates)
-        txn.executemany(_UPDATE_MORE, more)
+        for statement, some in ((_UPDATE_ONE, updates), (_UPDATE_MORE, more)):
+            if len(some) == 1:  # cheaper than executemany's iteration
+                txn.execute(statement, some[0])
+            elif some:
+                txn.executemany(statement, some)
         adjust(txn, folder, Totals(0, 0, unseen, deleted))
     return _result(txn, changed, failed)
 

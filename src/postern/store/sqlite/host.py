@@ -16,6 +16,7 @@ import apsw
 
 from postern.model.ports import Clock
 from postern.store.interface import Blobs, Bus
+from postern.store.pace import Pace
 from postern.store.sqlite import upkeep
 from postern.store.sqlite.connection import DurabilityLost, connect, refusal
 from postern.store.sqlite.reserve import Reserve
@@ -38,6 +39,8 @@ QUIET_USES = 100
 """Fewer uses of files and threads from one look to the next are little."""
 EVICTED_LOG_PAGES = 256
 """A file that is closed with more than this in its log is checkpointed: opening reads the whole log."""
+SYNC_HERE_PAGES = 64
+"""A log with more pages than this since its last sync is synced in a thread, however fast the disk is."""
 BUSY_LIMIT_S = 10.0
 _trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """Of the GNU C library; others give memory back by themselves."""
@@ -103,6 +106,9 @@ class Host:
         self._kept_memory = False
         """Whether something was done since the C library was last asked for its memory."""
         self._pages: dict[Path, int] = {}
+        self._synced_pages: dict[Path, int] = {}
+        """How many a log had when it was synced last."""
+        self.pace = Pace()
         self._due_at: dict[Path, int] = {}
         self._running: set[Path] = set()
         self._deleting = 0
@@ -179,6 +185,7 @@ class Host:
         if db is None:
             return False
         db.close()
+        self._synced_pages.pop(path, None)
         if self._pages.pop(path, 0) > EVICTED_LOG_PAGES and path.exists():
             self.checkpoint_soon(path)
         return True
@@ -213,6 +220,32 @@ class Host:
         except DurabilityLost as error:
             self._lose(error)
             raise
+
+    def may_sync_here(self, path: Path) -> bool:
+        """Whether syncing a log holds the loop up no longer than handing it to a thread would."""
+        if not self.pace.fast:
+            return False
+        pages, synced = self._pages.get(path, 1 << 30), self._synced_pages.get(path, 0)
+        return (pages - synced if pages >= synced else pages) <= SYNC_HERE_PAGES
+
+    def sync_here(self, path: Path, sync: Callable[[], None]) -> None:
+        """Sync a log in the loop. Raises DurabilityLost, which also stops all further writes."""
+        if self.broken is not None:
+            raise self.broken
+        self._uses += 1
+        pages = self._pages.get(path, 0)
+        try:
+            self.pace.sync(sync)
+        except DurabilityLost as error:
+            self._lose(error)
+            raise
+        self._synced_pages[path] = pages
+
+    async def sync_in_thread(self, path: Path, sync: Callable[[], None]) -> None:
+        """The same where that would take too long."""
+        pages = self._pages.get(path, 0)
+        await self.in_thread(partial(self.pace.sync, sync))
+        self._synced_pages[path] = pages
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

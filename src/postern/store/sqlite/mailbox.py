@@ -392,7 +392,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         What was removed before nothing more went stays removed.
         """
         if ranges is None:  # what comes meanwhile was not meant
-            ranges = ((1, await self.consult(reading.last_number)),)
+            ranges = ((1, await self.consult(lambda db: reading.last_uid(db, folder))),)
         gone: list[Uid] = []
         step = FULL_DISK_SLICE
         while True:
@@ -468,13 +468,18 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         target = self._written
         while self._synced < target:
             if self._syncing is None:
+                if self._host.may_sync_here(self.path):
+                    written = self._written
+                    self._host.sync_here(self.path, partial(sync_wal, self.path))
+                    self._synced = written
+                    return
                 self._syncing = asyncio.get_running_loop().create_task(self._sync())
             await asyncio.shield(self._syncing)
 
     async def _sync(self) -> None:
         written = self._written
         try:
-            await self._host.in_thread(partial(sync_wal, self.path))
+            await self._host.sync_in_thread(self.path, partial(sync_wal, self.path))
             self._synced = written
         finally:
             self._syncing = None

@@ -73,6 +73,7 @@ _MANY_NEWS = (
     "SELECT json_group_array(json_array(uid, flags, modseq, created)) FROM"
     f" (SELECT * FROM ({_NEWS.format(columns='uid, flags, modseq, created')}) ORDER BY uid)"
 )
+_UID_NEXT = "SELECT uid_next FROM counters WHERE id = ? AND id != 0"
 _ENDS = "SELECT coalesce(min(uid), 1) - 1, coalesce(max(uid), 0) FROM items WHERE folder = ?"
 _FROM_UID = "SELECT uid, created FROM items WHERE folder = ? AND uid >= ? AND placed = 0 ORDER BY uid LIMIT 1"
 _DECODE_FLAGS = msgspec.json.Decoder(list[ItemFlags])
@@ -205,10 +206,9 @@ def messages(db: apsw.Connection, folder: FolderId) -> int:
     return int(found[0][0])
 
 
-def last_number(db: apsw.Connection) -> int:
-    """The last number that was given: no UID is above it."""
-    ((following,),) = rows(db, "SELECT uid_next FROM counters WHERE id = 0")
-    return int(following) - 1
+def last_uid(db: apsw.Connection, folder: FolderId) -> int:
+    """The highest UID that any item of a folder has or had: what comes gets a higher one. 0 if there is no folder."""
+    return next((int(following) - 1 for (following,) in rows(db, _UID_NEXT, (folder,))), 0)
 
 
 def keywords(db: apsw.Connection) -> dict[int, str]:

@@ -177,6 +177,15 @@ def uid_validity(db: apsw.Connection, folder: FolderId) -> int:
     return int(found[0][0])
 
 
+def numbering(db: apsw.Connection, folder: FolderId) -> tuple[int, int]:
+    """A folder's UIDVALIDITY and the highest UID that any of its items has or had. Raises Refusal(NO_SUCH_FOLDER)."""
+    found = rows(db, "SELECT uid_validity, uid_next - 1 FROM counters WHERE id = ? AND id != 0", (folder,))
+    if not found:
+        raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
+    validity, last = found[0]
+    return validity, last
+
+
 def expect_numbers(txn: Txn, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = False) -> None:
     """Have as many numbers reserved as items may get new ones: before a large set is read, not after.
 
@@ -210,6 +219,7 @@ __all__ = [
     "adjust",
     "chosen",
     "expect_numbers",
+    "numbering",
     "numbers",
     "on_each",
     "pick",

@@ -136,6 +136,12 @@ class Txn:
         self.next_id = first + count
         return first
 
+    def spare(self) -> int | None:
+        """A number that nobody had before, for later; None if it had to be reserved first."""
+        if self.next_id > self._id_safe or self.next_id >= MAX_UID:
+            return None
+        return self.take(1)
+
     def finish(self) -> None:
         """Write the counters back; reserve ahead when half of a block is gone."""
         if not self.changed:

@@ -12,6 +12,7 @@ import msgspec
 
 from postern.model.calendar.appointment import Appointment, ModifiedOccurrence
 from postern.model.calendar.clocks import DAY_S, EPOCH_ORDINAL, LAST_ORDINAL, STEADY_DAYS, steady, utc_of
+from postern.model.calendar.recurrence import Recurrence
 from postern.model.calendar.series import Days, first_day, is_occurrence, last_day
 from postern.model.calendar.zones import Zone, to_utc, to_wall, tzinfo_of
 
@@ -189,34 +190,35 @@ def day_of_original(item: Appointment, original_start: datetime) -> date:
 def bounds(item: Appointment, viewer: Zone) -> tuple[datetime, datetime]:
     """From the first start to the last end of everything in it (PidLidClipStart, ClipEnd): what an index keeps.
 
-    A series without an end ends with the calendar. One without any occurrence has its own start and end.
+    A series without an end ends with the calendar. One without any occurrence has its own start and end, and what
+    stands beside its pattern (mail programs send such exceptions).
     """
     begins, ends = span(item, viewer)
     if item.recurrence is None:
         return begins, ends
     first = first_day(item.recurrence)
-    if first is None:
-        return begins, ends
-    plain = _without_exceptions(item)
-    at = occurrence_on(plain, first, viewer)
-    if at is not None:
-        begins, ends = at.start, at.end
-    endless = item.recurrence.count is None and item.recurrence.until is None
-    last = last_day(item.recurrence)
-    if endless or last is None:
-        ends = _LATE
-    else:
-        at = occurrence_on(plain, last, viewer)
-        if at is not None:
-            ends = max(ends, at.end)
+    if first is not None:
+        begins, ends = _bounds_of_days(item, item.recurrence, first, (begins, ends), viewer)
     for modified in item.modified:
         start, end = span(modified.item, viewer)
         begins, ends = min(begins, start), max(ends, end)
     return max(begins, _EARLY), ends
 
 
-def _without_exceptions(item: Appointment) -> Appointment:
-    return msgspec.structs.replace(item, deleted=(), modified=())
+def _bounds_of_days(
+    item: Appointment, recurrence: Recurrence, first: date, own: tuple[datetime, datetime], viewer: Zone
+) -> tuple[datetime, datetime]:
+    """Bounds of a series without its exceptions; `own` where its days cannot be told."""
+    begins, ends = own
+    plain = msgspec.structs.replace(item, deleted=(), modified=())
+    at = occurrence_on(plain, first, viewer)
+    if at is not None:
+        begins, ends = at.start, at.end
+    last = last_day(recurrence)
+    if last is None or (recurrence.count is None and recurrence.until is None):
+        return begins, _LATE
+    at = occurrence_on(plain, last, viewer)
+    return begins, ends if at is None else max(ends, at.end)
 
 
 def with_modified(item: Appointment, day: date, changed: Appointment) -> Appointment:

@@ -227,6 +227,24 @@ def appointments(draw: st.DrawFn) -> Appointment:
     return item
 
 
+def test_an_exception_of_a_series_without_regular_days_is_there() -> None:
+    never = Recurrence(Pattern(Kind.ABSOLUTE_MONTHLY, 2, day_of_month=8), date(2026, 11, 28), until=date(2027, 1, 7))
+    start = datetime(2026, 11, 28, tzinfo=UTC)
+    series = Appointment(uid="one", start=start, end=start, zone=UTC_ZONE, busy=Busy.FREE, recurrence=never)
+    day = start + timedelta(days=1, hours=1)
+    moved = msgspec.structs.replace(
+        series, start=day, end=day + timedelta(hours=2), busy=Busy.TENTATIVE, recurrence=None
+    )
+    item = with_modified(series, day.date(), moved)
+    span = span_of(item, UTC_ZONE)
+    assert (span.starts_at, span.ends_at) == (int(start.timestamp()), int(day.timestamp()) + 7200)
+    rows = [(Uid(1), span.starts_at, span.ends_at, span.busy)]
+    found = times(rows, day - timedelta(hours=1), day + timedelta(hours=23), UTC_ZONE)
+    assert [(block.start, block.busy) for each in found for block in each.blocks] == [
+        (int(day.timestamp()), Busy.TENTATIVE)
+    ]
+
+
 @settings(max_examples=300, deadline=None)
 @given(appointments(), ZONES.filter(lambda zone: not zone.floating), st.integers(-60, 60), st.integers(1, 62))
 def test_what_is_kept_for_free_busy_says_what_the_item_says(

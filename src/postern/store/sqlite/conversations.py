@@ -52,7 +52,7 @@ _NOTE_COME = (
     " coalesce((SELECT uid FROM items WHERE folder = ?1 AND uid > ?2 AND created > ?3 AND placed = 0"
     " ORDER BY uid LIMIT 1), 1 << 32)"
 )
-# edited mail, and what came back with its old UID; what has only changed its flags is noted already
+# edited mail, and what has a UID taken before its commit; what has only changed its flags is noted already
 _NOTE_CHANGED = (
     "INSERT OR IGNORE INTO conversations SELECT conversation, folder, uid FROM items INDEXED BY items_changed"
     f" WHERE folder = ?1 AND modseq > ?2 AND modseq <= ?3 AND {LATER} AND placed != 0 AND conversation != 0"

@@ -66,7 +66,7 @@ def _insert(
     *,
     old_uid: bool = False,
 ) -> Placement:
-    """`old_uid`: the folder has or had a higher one, so that it does not tell when the item came."""
+    """`old_uid`: it was taken before this commit, so that it does not tell when the item came."""
     flags = item.flags | _keywords(txn, item) if item.keywords else item.flags
     change = txn.changed
     blob = item.blob
@@ -223,8 +223,9 @@ def _insert_told(
     txn: Txn, folder: FolderId, filling: _Filling, delivery: Delivery, item: NewItem, lists: _Rows
 ) -> Placement:
     """Put an item in under the UID that a client may have been told, or was taken ahead, or a new one."""
+    fresh = txn.next_id
     uid = _next_uid(txn, filling, delivery)
-    return _insert(txn, folder, filling, item, uid, lists, old_uid=uid <= filling.last)
+    return _insert(txn, folder, filling, item, uid, lists, old_uid=uid < fresh)
 
 
 def _replace(txn: Txn, delivery: Delivery) -> Delivered:

@@ -119,10 +119,9 @@ def _begin(
     db: apsw.Connection, folder: FolderId, point: SyncPoint, incarnation: int, last: ChangeNumber, *, newest_first: bool
 ) -> SyncPoint:
     """A run up to now; none if nothing has happened in the folder."""
-    # the folder's own: a number taken ahead for it may come after higher ones of other folders, not of this one
-    own = rows(db, "SELECT changed, uid_next FROM counters WHERE id IN (0, ?) ORDER BY id = 0", (folder,))
-    changed, next_item = own[0]
-    if len(own) == 1 or (point.change and changed <= point.change):
+    ((next_item,),) = rows(db, "SELECT uid_next FROM counters WHERE id = 0")
+    own = rows(db, "SELECT changed FROM counters WHERE id = ?", (folder,))
+    if not own or (point.change and own[0][0] <= point.change):
         return SyncPoint(incarnation, last, next_item)
     return SyncPoint(
         incarnation,

@@ -150,7 +150,7 @@ def changed_uids(db: apsw.Connection, folder: FolderId, since: int) -> list[int]
 def edge(db: apsw.Connection, folder: FolderId, upto: int) -> int:
     """The last UID of what came into a folder up to a change number, in some seeks.
 
-    Edited mail is not looked at, nor what came back with its old UID: both may lie anywhere.
+    Edited mail is not looked at, nor what has a UID taken before its commit: both may lie anywhere.
     """
     ((low, high),) = rows(db, _ENDS, (folder,))
     while low < high:

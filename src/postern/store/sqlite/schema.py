@@ -211,7 +211,7 @@ LATER = "(modseq != created OR placed != 0)"
 
 UIDs and change numbers grow together, so that what came into a folder after a change number and has not changed since
 is the end of the folder. Everything else is in the index `items_changed`: what has changed, mail that was edited, and
-what came back with its old UID after a power cut (`placed` is its change number).
+what has a UID that was taken before its commit: ahead, or before a power cut (`placed` is its change number).
 """
 
 # An index of what is LATER alone: to deliver, copy and move costs it nothing. What came back before there was `placed`

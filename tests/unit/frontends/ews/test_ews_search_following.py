@@ -123,7 +123,7 @@ async def test_states_that_are_none(anna, monkeypatch):
     ordinary = (await anna.ask(sync())).ok().text("//m:SyncState")
     for wrong in (
         "AAAA", "%", base64.b64encode(raw[:-1]).decode(), base64.b64encode(raw[:41]).decode(),
-        base64.b64encode(raw[:60] + b"x" + raw[61:]).decode(), ordinary,
+        base64.b64encode(raw[:60] + bytes([raw[60] ^ 1]) + raw[61:]).decode(), ordinary,
     ):  # fmt: skip
         assert (await anna.ask(following(folder, wrong))).codes == ["ErrorInvalidSyncStateData"], wrong
     assert (await anna.ask(sync(state))).codes == ["ErrorInvalidSyncStateData"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from postern.backup.packs import write_durably
 from postern.store.sqlite.reserve import RESERVE_FILE, Reserve
 from postern.telemetry import log
 
@@ -161,19 +162,7 @@ def end_epoch(data: Path, number: int) -> None:
 
 
 def _write(path: Path, epoch: _Epoch) -> None:
-    temporary = path.with_suffix(".new")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, msgspec.json.encode(epoch) + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_durably(path, msgspec.json.encode(epoch) + b"\n")
     except OSError as error:
         raise StartError(unusable(path.parent, error)) from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from postern.backup.packs import write_durably
 from postern.model.ports import Clock
 
 FILE = "retention-clock"
@@ -60,7 +61,5 @@ class RetentionClock:
         return self._state.believed_at
 
     def _save(self) -> None:
-        temporary = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):  # a full disk: it is looked at again in an hour
-            temporary.write_bytes(msgspec.json.encode(self._state))
-            temporary.replace(self._path)
+            write_durably(self._path, msgspec.json.encode(self._state))

@@ -36,8 +36,8 @@ class Acquaintances:
         state = (contacts.id, contacts.uid_validity, contacts.changed)
         known = self._kept.get(mailbox.id)
         if known is None or known.state != state:
-            self._drop(mailbox.id)
             known = _Known(state, await addresses_in(mailbox, contacts.id))
+            self._drop(mailbox.id)  # also what another delivery has read meanwhile
             self._kept[mailbox.id] = known
             self._total += 1 + len(known.addresses)
             while self._total > self._most:

@@ -75,7 +75,6 @@ class Stream(asyncio.BufferedProtocol):
         "_notice",
         "_nudged",
         "_nudging",
-        "_on_lost",
         "_on_made",
         "_outgoing",
         "_plain",
@@ -93,14 +92,9 @@ class Stream(asyncio.BufferedProtocol):
         "tls",
     )
 
-    def __init__(
-        self,
-        on_made: Callable[[Stream], None] | None = None,
-        on_lost: Callable[[Stream], None] | None = None,
-    ) -> None:
+    def __init__(self, on_made: Callable[[Stream], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_made = on_made
-        self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._receive = _scratch.receive
         self._plain = _scratch.plain
@@ -372,9 +366,6 @@ class Stream(asyncio.BufferedProtocol):
         self._tls = self._incoming = self._outgoing = None
         self._wake()
         self.resume_writing()
-        if self._on_lost is not None:
-            self._on_lost(self)
-            self._on_lost = None
 
     def pause_writing(self) -> None:
         """asyncio: the peer is slow."""

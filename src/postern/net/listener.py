@@ -119,7 +119,8 @@ class Listener:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Stream(self._made, self._lost), sock=self.sock, backlog=BACKLOG)
+        made = self._made
+        self._server = await loop.create_server(lambda: Stream(made), sock=self.sock, backlog=BACKLOG)
 
     def _made(self, stream: Stream) -> None:
         self.accepted += 1
@@ -136,9 +137,6 @@ class Listener:
         if stranger:
             self._unknown.add(stream)
         self.connections[stream] = asyncio.get_running_loop().create_task(self._run(stream))
-
-    def _lost(self, stream: Stream) -> None:
-        """The handler notices by itself: its next read is empty, its next drain raises."""
 
     async def _run(self, stream: Stream) -> None:
         try:

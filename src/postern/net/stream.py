@@ -75,7 +75,6 @@ class Stream(asyncio.BufferedProtocol):
         "_notice",
         "_nudged",
         "_nudging",
-        "_on_lost",
         "_on_made",
         "_outgoing",
         "_plain",
@@ -93,14 +92,9 @@ class Stream(asyncio.BufferedProtocol):
         "tls",
     )
 
-    def __init__(
-        self,
-        on_made: Callable[[Stream], None] | None = None,
-        on_lost: Callable[[Stream], None] | None = None,
-    ) -> None:
+    def __init__(self, on_made: Callable[[Stream], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_made = on_made
-        self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._receive = _scratch.receive
         self._plain = _scratch.plain
@@ -136,7 +130,12 @@ class Stream(asyncio.BufferedProtocol):
         if not self._chunks:
             if self._eof:
                 return b""
-            await self._wait(timeout_s)
+            waiter = self._waiting(timeout_s)
+            try:
+                await waiter
+            finally:
+                self._waited()
+            self._raise_told()
             if not self._chunks:
                 return b""
         chunks = self._chunks
@@ -153,11 +152,14 @@ class Stream(asyncio.BufferedProtocol):
         """As `read`, or None if nothing is there and `nudge` was called since the last `calm`. Makes no task."""
         if not self.has_input and self._notice is None:
             if not self._nudged:
+                waiter = self._waiting(timeout_s)
                 self._nudging = True
                 try:
-                    await self._wait(timeout_s)
+                    await waiter
                 finally:
                     self._nudging = False
+                    self._waited()
+                self._raise_told()
             if not self.has_input:
                 return None
         return await self.read(timeout_s)
@@ -364,9 +366,6 @@ class Stream(asyncio.BufferedProtocol):
         self._tls = self._incoming = self._outgoing = None
         self._wake()
         self.resume_writing()
-        if self._on_lost is not None:
-            self._on_lost(self)
-            self._on_lost = None
 
     def pause_writing(self) -> None:
         """asyncio: the peer is slow."""
@@ -384,6 +383,18 @@ class Stream(asyncio.BufferedProtocol):
 
     async def _wait(self, timeout_s: float) -> None:
         """Until bytes, the end, a stop or the deadline."""
+        waiter = self._waiting(timeout_s)
+        try:
+            await waiter
+        finally:
+            self._waited()
+        self._raise_told()
+
+    def _waiting(self, timeout_s: float) -> asyncio.Future[None]:
+        """What to await; then `_waited`, whatever happened, and `_raise_told`.
+
+        `_wait` without a coroutine of its own: thousands of connections wait in `read`, each with all frames below it.
+        """
         self._raise_stop()
         if self._outgoing is not None and self._outgoing.pending:
             self._flush()
@@ -397,11 +408,14 @@ class Stream(asyncio.BufferedProtocol):
                 timer.cancel()
             self._timer = self._loop.call_at(self._deadline, self._expire)
         waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            self._deadline = 0.0
+        return waiter
+
+    def _waited(self) -> None:
+        self._waiter = None
+        self._deadline = 0.0
+
+    def _raise_told(self) -> None:
+        """What was asked of the reader meanwhile; bytes that have come are read first, unless it is `Ended`."""
         if self._notice is not None or (not self._chunks and not self._eof):
             self._raise_stop()
 

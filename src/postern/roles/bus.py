@@ -21,6 +21,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 PROCESSES = 64
@@ -106,18 +107,17 @@ class SharedBus:
             self._seen[slot] = self._words[_number(slot)]
         key = object()
         here[key] = wake
+        return partial(self._unsubscribe, slot, key)
 
-        def unsubscribe() -> None:
-            left = self._subscribers.get(slot)
-            if left is None or left.pop(key, None) is None:
-                return
-            if not left:
-                del self._subscribers[slot]
-                self._seen.pop(slot, None)
-                if self._process is not None and self._map is not None:
-                    self._set_interest(slot, False)
-
-        return unsubscribe
+    def _unsubscribe(self, slot: int, key: object) -> None:
+        left = self._subscribers.get(slot)
+        if left is None or left.pop(key, None) is None:
+            return
+        if not left:
+            del self._subscribers[slot]
+            self._seen.pop(slot, None)
+            if self._process is not None and self._map is not None:
+                self._set_interest(slot, False)
 
     def publish(self, slot: int, change_number: int) -> None:
         """After a commit. A lower number than the published one changes nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -66,6 +67,8 @@ class Pipes(msgspec.Struct):
     """Read by the process: its end is the supervisor's end."""
 
 
+_M_ARENA_MAX = -8
+"""malloc.h."""
 _WISHES = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals by which a process is asked something."""
 
@@ -99,6 +102,7 @@ def fork(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], life: tup
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor tells us
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        _use_one_heap()
         connection.configure()
         code = _run(main, Pipes(ready_write, life[0]))
     except BaseException:
@@ -107,6 +111,18 @@ def fork(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], life: tup
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _use_one_heap() -> None:
+    """Have threads allocate where the loop does; before the first of them starts.
+
+    The GNU C library gives each thread a heap of its own otherwise, and what one thread has freed no other takes: after
+    work on large folders that was 10 to 15 MB a process. Threads hardly ever allocate at the same time, because of the
+    interpreter's lock. Other C libraries have no such call.
+    """
+    set_option: Callable[[int, int], int] | None = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_ARENA_MAX, 1)
 
 
 def _run(main: Callable[[Wishes, Callable[[], None]], Awaitable[int]], pipes: Pipes) -> int:

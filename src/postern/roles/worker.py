@@ -234,12 +234,13 @@ class Worker:
         """Give each connection its correlation id."""
         serial = 0
 
-        async def handle(stream: Stream) -> None:
+        def handle(stream: Stream) -> Awaitable[None]:
+            # called in the connection's task; a coroutine would be one frame more for as long as a client waits
             nonlocal serial
             serial += 1
             stream.context = f"{self._slot.journal:x}-{serial:x}"
             log.correlate(session=stream.context, listener=path, peer=stream.peer[0])
-            await handler(stream)
+            return handler(stream)
 
         return handle
 

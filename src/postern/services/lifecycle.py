@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from postern.directory.interface import Directory
@@ -116,7 +117,7 @@ class Sessions:
             self._forget(watched)
             raise
         self._on_watched(session)
-        return lambda: self._forget(watched)
+        return partial(self._forget, watched)
 
     def opened(self, principal: Principal, owner: MailboxId) -> None:
         """A principal has opened all of another's mailbox."""

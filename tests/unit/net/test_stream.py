@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import ssl
+import types
 from contextlib import suppress
 from pathlib import Path
 
@@ -138,6 +139,21 @@ async def test_a_nudged_read_returns_without_octets_and_loses_none() -> None:
             await client.read_unless_nudged(0.05)
         client.close()
         assert await client.read_unless_nudged(5) == b""
+
+
+async def test_a_waiting_reader_is_one_frame() -> None:
+    """Thousands of clients wait here: each coroutine more is a quarter of a kilobyte a client."""
+    async with listening(echo) as (_, port):
+        client = await connect("127.0.0.1", port, 5)
+        for read in (client.read, client.read_unless_nudged):
+            waiting = asyncio.ensure_future(read(5))
+            await asyncio.sleep(0)
+            coroutine = waiting.get_coro()
+            assert isinstance(coroutine, types.CoroutineType)
+            assert not isinstance(coroutine.cr_await, types.CoroutineType)
+            client.write(b"x")
+            assert await waiting == b"x"
+        client.close()
 
 
 async def test_a_silent_peer_times_out_by_the_last_deadline() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -40,6 +41,36 @@ ASKED_AT_ONCE = """
 def test_a_process_that_is_asked_to_stop_at_its_birth_stops():
     """SIGTERM between fork and loop ran the supervisor's handler in the child: nobody heard it."""
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(ASKED_AT_ONCE)], capture_output=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr.decode()
+
+
+ONE_HEAP = """
+    import asyncio, ctypes, os, sys, threading
+    from postern.roles import process
+
+    C = ctypes.CDLL(None)
+    C.malloc.restype = ctypes.c_void_p
+    C.malloc.argtypes = [ctypes.c_size_t]
+
+    def places(count):
+        found = [C.malloc(50_000) for _ in range(count)]
+        assert all(found)
+        heap = [line.split()[0].split("-") for line in open("/proc/self/maps") if line.endswith("[heap]\\n")]
+        return {any(int(low, 16) <= place < int(high, 16) for low, high in heap) for place in found}
+
+    async def main(wishes, tell_ready):
+        here = await asyncio.to_thread(places, 20)
+        return 0 if here == {True} else 7
+
+    pid, _ = process.fork(main, os.pipe())
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not the GNU C library")
+def test_threads_allocate_where_the_loop_does():
+    """A heap of its own keeps what a thread has freed from everybody else."""
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(ONE_HEAP)], capture_output=True, timeout=60)
     assert ended.returncode == 0, ended.stderr.decode()
 
 

@@ -22,6 +22,9 @@ BODY_BYTES = 16_384
 """Bodies above are read when their turn comes: `ROWS` of them would be much for one session."""
 
 Row = tuple[Any, ...]
+_NO_ROWS: dict[int, Row] = {}
+_NO_BODIES: dict[BlobRef, bytes] = {}
+"""Of those who have read nothing ahead, which are nearly all; never written to."""
 
 
 class ReadAhead:
@@ -32,13 +35,13 @@ class ReadAhead:
     def __init__(self) -> None:
         self._columns = Columns(0)
         self._number: ChangeNumber | None = None
-        self._rows: dict[int, Row] = {}
-        self._bodies: dict[BlobRef, bytes] = {}
+        self._rows = _NO_ROWS
+        self._bodies = _NO_BODIES
 
     def clear(self) -> None:
         """The pipeline is answered."""
         if self._rows or self._bodies:
-            self._rows, self._bodies = {}, {}
+            self._rows, self._bodies = _NO_ROWS, _NO_BODIES
 
     async def row(
         self, mailbox: Mailbox, folder: FolderId, columns: Columns, uid: int, following: Callable[[], list[int]]
@@ -50,7 +53,7 @@ class ReadAhead:
             if found is not None:
                 return found
         self._number, self._columns = number, columns
-        self._bodies = {}
+        self._bodies = _NO_BODIES
         rows: dict[int, Row] = {}
         async for some in mailbox.items(folder, columns, merged((u, u) for u in {uid, *following()})):
             for row in some:

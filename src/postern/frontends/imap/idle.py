@@ -17,6 +17,8 @@ async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
     mailbox = connection.own.mailbox if selected is None else selected.mailbox
     unsubscribe = mailbox.subscribe_changes(stream.nudge)
     stops = [unsubscribe]
+    keepalive_s = connection.shared.settings.keepalive_s
+    timeout_s = min(keepalive_s, connection.timeout_s) if keepalive_s else connection.timeout_s
     if connection.watch is not None and mailbox is not connection.own.mailbox:
         stops.append(connection.own.mailbox.subscribe_changes(stream.nudge))
     try:
@@ -32,24 +34,17 @@ async def idle(connection: Connection, _arguments: None, _uid: bool) -> bytes:
             if connection.watch is not None:
                 await connection.watch.tell(connection)
             await connection.flush()
-            await _wait(connection)
+            try:
+                data = await stream.read_unless_nudged(timeout_s)
+            except TimeoutError:
+                if not keepalive_s:
+                    raise
+                connection.out.append(b"* OK Still here\r\n")
+                continue
+            if data:
+                connection.session.feed(data)
+            elif data is not None:
+                raise ConnectionResetError
     finally:
         for stop in stops:
             stop()
-
-
-async def _wait(connection: Connection) -> None:
-    """Until the client or the store says something."""
-    keepalive_s = connection.shared.settings.keepalive_s
-    timeout_s = min(keepalive_s, connection.timeout_s) if keepalive_s else connection.timeout_s
-    try:
-        data = await connection.stream.read_unless_nudged(timeout_s)
-    except TimeoutError:
-        if not keepalive_s:
-            raise
-        connection.out.append(b"* OK Still here\r\n")
-        return
-    if data:
-        connection.session.feed(data)
-    elif data is not None:
-        raise ConnectionResetError

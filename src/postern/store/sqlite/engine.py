@@ -76,6 +76,8 @@ class SqliteStore:
         self._host.max_items = max_items
         self._host.searched = Connections(self._host)
         self._mailboxes: dict[MailboxId, SqliteMailbox] = {}
+        self._indexed: dict[MailboxId, indexing.Mark] = {}
+        """In the process that indexes: how far each mailbox is."""
         self._alone = Alone()
         self._retired: list[int] = []
 
@@ -114,6 +116,7 @@ class SqliteStore:
         self._host.forget(path)
         self._host.searched.forget(path)
         self._mailboxes.pop(mailbox, None)
+        self._indexed.pop(mailbox, None)
         await self._blocking(partial(upkeep.remove, path), path)
         throw_away(path_beside(path))
         self._host.dirty.discard(path)
@@ -165,7 +168,11 @@ class SqliteStore:
 
     async def index_mailbox(self, mailbox: MailboxId) -> int:
         """Bring the search file of a mailbox up to date; how many contents were indexed. Raises Refusal."""
-        return await self._with_search_file(mailbox, indexing.index)
+        work = partial(indexing.index, mark=self._indexed.pop(mailbox, None))
+        count, mark = await self._with_search_file(mailbox, work)
+        if mark is not None:
+            self._indexed[mailbox] = mark
+        return count
 
     async def read_attachments(self, mailbox: MailboxId, read: ReadDocument, seconds: float) -> attachments.Progress:
         """Read attachments of what was indexed, for about so long. Raises Refusal."""

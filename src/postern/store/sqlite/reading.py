@@ -59,12 +59,12 @@ _STATE = (
     " FROM state s, counters c, counters f WHERE c.id = 0 AND f.id = ?2 AND f.id != 0"
 )
 """The mailbox's and a folder's last change numbers, and what a number that somebody was told is worth."""
-_EDGE = "coalesce((SELECT uid FROM items WHERE folder = ?1 AND created <= ?2 ORDER BY uid DESC LIMIT 1), 0)"
+EDGE = "coalesce((SELECT uid FROM items WHERE folder = ?1 AND created <= ?2 ORDER BY uid DESC LIMIT 1), 0)"
 """Above it is what came later, and nothing else; below it is none but in the index."""
 _NEWS = (
     "SELECT {columns} FROM items INDEXED BY items_changed"
-    f" WHERE folder = ?1 AND modseq > ?2 AND {LATER} AND uid <= {_EDGE}"
-    f" UNION ALL SELECT {{columns}} FROM items WHERE folder = ?1 AND uid > {_EDGE}"
+    f" WHERE folder = ?1 AND modseq > ?2 AND {LATER} AND uid <= {EDGE}"
+    f" UNION ALL SELECT {{columns}} FROM items WHERE folder = ?1 AND uid > {EDGE}"
 )
 """What has come into a folder (?1) or changed there after a change number (?2); cost grows with its number."""
 _CHANGED_UIDS = f"SELECT json_group_array(uid) FROM (SELECT uid FROM ({_NEWS.format(columns='uid')}) ORDER BY uid)"

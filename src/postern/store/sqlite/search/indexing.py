@@ -14,13 +14,15 @@ import os
 import threading
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
-from postern.model.ids import FolderId
+from postern.model.ids import ChangeNumber, FolderId
 from postern.store.sqlite.connection import rows, wal_path
 from postern.store.sqlite.host import Host
+from postern.store.sqlite.reading import EDGE, change_number
+from postern.store.sqlite.schema import LATER
 from postern.store.sqlite.search.file import path_beside
 from postern.store.sqlite.search.filling import yield_lock
 from postern.store.sqlite.search.running import Session, with_session
@@ -28,12 +30,24 @@ from postern.store.sqlite.search.running import Session, with_session
 INDEXED_AT_A_TIME = 50
 ITEMS_AT_A_TIME = 500
 LOWEST_PRIORITY = 19
+FIRST_BATCH = 1
+"""Of a search file that nothing was indexed in: it cannot be told from another one."""
 
+_WITHOUT_A_ROW = (
+    " LEFT JOIN s.heads h ON h.content = i.content LEFT JOIN s.headers t ON t.content = i.content"
+    " LEFT JOIN s.bodies b ON b.content = i.content"
+    " WHERE i.segment AND (h.content IS NULL OR t.content IS NULL OR b.content IS NULL)"
+)
 _ABSENT = (
-    "SELECT i.folder, i.uid FROM items i LEFT JOIN s.heads h ON h.content = i.content"
-    " LEFT JOIN s.headers t ON t.content = i.content LEFT JOIN s.bodies b ON b.content = i.content"
-    " WHERE (i.folder, i.uid) > (?, ?) AND i.segment"
-    " AND (h.content IS NULL OR t.content IS NULL OR b.content IS NULL) ORDER BY i.folder, i.uid LIMIT ?"
+    f"SELECT i.folder, i.uid FROM items i{_WITHOUT_A_ROW} AND (i.folder, i.uid) > (?, ?)"
+    " ORDER BY i.folder, i.uid LIMIT ?"
+)
+_FOLDERS = f"SELECT id, {EDGE.replace('?1', 'counters.id')} FROM counters WHERE id != 0 AND changed > ?2"
+"""Folders in which something has happened since a change number, and above which UID is what came later."""
+_CAME = f"SELECT i.uid FROM items i{_WITHOUT_A_ROW} AND i.folder = ? AND i.uid > ? ORDER BY i.uid LIMIT ?"
+_CHANGED = (
+    f"SELECT i.modseq, i.uid FROM items i INDEXED BY items_changed{_WITHOUT_A_ROW} AND i.folder = ?"
+    f" AND (i.modseq, i.uid) > (?, ?) AND {LATER} AND i.uid <= ? ORDER BY i.modseq, i.uid LIMIT ?"
 )
 _CONTENTS_TO_INDEX = (
     "SELECT h.content, cast(t.text || x'0a' || b.text AS TEXT)"
@@ -52,28 +66,74 @@ _GONE = (
 _TABLES = ("heads", "headers", "bodies", "attached", "to_read")
 
 
-async def index(host: Host, path: Path) -> int:
-    """Index a mailbox as far as it has got; how many contents were indexed. Raises apsw.Error, Refusal."""
-    return await with_session(host, path, _index)
+class Mark(NamedTuple):
+    """How far a mailbox is in its search file. Where it is wrong a search reads more than it had to."""
+
+    upto: ChangeNumber
+    """Every item that had not changed since then has its rows."""
+    batch: int
+    """The search file's then: another file, or one that another process has indexed, has another."""
 
 
-async def _index(session: Session) -> int:
+async def index(host: Host, path: Path, mark: Mark | None = None) -> tuple[int, Mark | None]:
+    """Index a mailbox as far as it has got; how many contents were indexed, and the mark for the next time.
+
+    What happened since `mark` is looked at, without one all that there is. Raises apsw.Error, Refusal.
+    """
+    return await with_session(host, path, partial(_index, mark=mark))
+
+
+async def _index(session: Session, mark: Mark | None) -> tuple[int, Mark | None]:
     if session.private:  # an index in memory would be made in vain
-        return 0
+        return 0, None
+    await session.run(_read_unmapped)
+    upto, batch = await session.run(_state)
+    if mark is not None and mark.batch == batch > FIRST_BATCH:
+        await _fill_news(session, mark.upto)
+    else:
+        await _fill_all(session)
+    indexed = await _index_all(session, _CONTENTS) + await _index_all(session, _ATTACHED)
+    _, batch = await session.run(_state)
+    return indexed, Mark(upto, batch)
+
+
+async def _fill_all(session: Session) -> None:
     place = (-(2**62), 0)
     while True:
-        found = await session.run(partial(_absent, place=place))
+        found = await session.run(partial(_some, sql=_ABSENT, place=place))
         folders: dict[int, list[int]] = {}
         for folder, uid in found:
             folders.setdefault(folder, []).append(uid)
         for folder, uids in folders.items():
-            await session.fill_heads(FolderId(folder), uids)
-            await session.fill_headers(FolderId(folder), uids)
-            await session.fill_bodies(FolderId(folder), uids)
+            await _fill(session, folder, uids)
         if len(found) < ITEMS_AT_A_TIME:
-            break
+            return
         place = found[-1]
-    return await _index_all(session, _CONTENTS) + await _index_all(session, _ATTACHED)
+
+
+async def _fill_news(session: Session, since: ChangeNumber) -> None:
+    for folder, edge in await session.run(partial(rows, sql=_FOLDERS, bindings=(None, since))):
+        uid = edge
+        while True:
+            came = [row[0] for row in await session.run(partial(_some, sql=_CAME, place=(folder, uid)))]
+            await _fill(session, folder, came)
+            if len(came) < ITEMS_AT_A_TIME:
+                break
+            uid = came[-1]
+        place = (since, 2**62)
+        while True:
+            found = await session.run(partial(_some, sql=_CHANGED, place=(folder, *place), upto=(edge,)))
+            await _fill(session, folder, sorted(uid for _, uid in found))
+            if len(found) < ITEMS_AT_A_TIME:
+                break
+            place = found[-1]
+
+
+async def _fill(session: Session, folder: int, uids: list[int]) -> None:
+    if uids:
+        await session.fill_heads(FolderId(folder), uids)
+        await session.fill_headers(FolderId(folder), uids)
+        await session.fill_bodies(FolderId(folder), uids)
 
 
 class _Source(NamedTuple):
@@ -141,8 +201,23 @@ async def _clean(session: Session) -> int:
     return total
 
 
-def _absent(db: apsw.Connection, *, place: tuple[int, int]) -> list[tuple[int, int]]:
-    return rows(db, _ABSENT, (*place, ITEMS_AT_A_TIME))
+def _read_unmapped(db: apsw.Connection) -> None:
+    """Take the search file through the connection's own cache.
+
+    Merging trigrams reads all of it, which takes as long, and what is mapped stays for as long as the connection does:
+    of a large file more than all processes take otherwise.
+    """
+    db.execute("PRAGMA s.mmap_size = 0").fetchall()
+
+
+def _state(db: apsw.Connection) -> tuple[ChangeNumber, int]:
+    ((batch,),) = rows(db, "SELECT batch FROM s.facts")
+    return change_number(db), batch
+
+
+def _some(db: apsw.Connection, *, sql: str, place: tuple[int, ...], upto: tuple[int, ...] = ()) -> list[Any]:
+    _be_modest()
+    return rows(db, sql, (*place, *upto, ITEMS_AT_A_TIME))
 
 
 def _gone(db: apsw.Connection, *, after: int) -> list[int]:

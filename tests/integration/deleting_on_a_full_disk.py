@@ -1,4 +1,4 @@
-"""Deletes mail in a mailbox whose disk is full; runs in a small file system of its own.
+"""Moves and deletes mail in a mailbox whose disk is full; runs in a small file system of its own.
 
     unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=48m none DIR; exec python -m ... DIR'
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from postern.formats.mime.scan import new_item, scan
 from postern.model.ids import BlobRef, MailboxId
-from postern.model.items import Flag, Quota, SpecialUse
+from postern.model.items import Columns, Flag, Quota, SpecialUse
 from postern.net.clock import SystemClock
 from postern.store.interface import FlagChange
 from postern.store.sqlite import upkeep
@@ -42,12 +42,17 @@ class NoBus:
         return 0
 
 
+async def uids_of(mailbox, folder) -> list[int]:
+    return [row[0] async for rows in mailbox.items(folder, Columns.UID) for row in rows]
+
+
 async def main(data: Path) -> None:
     store = SqliteStore(data, NoBlobs(), NoBus(), SystemClock(), 1, reserve_bytes=RESERVE_BYTES)
     await store.create_mailbox(MAILBOX, 1, Quota(None, None, None))
     mailbox = await store.mailbox(MAILBOX)
     inbox = (await mailbox.special(SpecialUse.INBOX)).id
     box = (await mailbox.create_folder(None, "box")).id
+    old = (await mailbox.create_folder(None, "old")).id
     content = b"Subject: x\r\nX-Filler: " + b"y" * 900 + b"\r\n\r\nbody\r\n"
     item = new_item(scan(content), BlobRef(1, 1), len(content), b"", 1_700_000_000, 0, ())
     for folder in (inbox, box):
@@ -64,13 +69,21 @@ async def main(data: Path) -> None:
                 films.write(bytes(4096))
         except OSError:
             pass
+    even = [(uid, uid) for uid in await uids_of(mailbox, inbox) if uid % 2 == 0]
+    moved = await mailbox.move(inbox, even, old)
+    assert list(moved.sources) == [low for low, _ in even]
+    assert await uids_of(mailbox, old) == list(moved.placements)
+    within = await mailbox.move(old, [(1, 2**32 - 1)], old)
+    assert list(within.sources) == list(moved.placements) and await uids_of(mailbox, old) == list(within.placements)
+    back = await mailbox.move(old, [(1, 2**32 - 1)], inbox)
     gone = await mailbox.expunge(inbox, None)
     await mailbox.delete_folder(box)
     await mailbox.durable()
     left = (await mailbox.folder(inbox)).messages
     names = [folder.name for folder in await mailbox.folders()]
     await store.close()
-    print(json.dumps({"gone": len(gone), "left": left, "box": "box" in names}))
+    counts = {"moved": len(moved.sources), "within": len(within.sources), "back": len(back.sources)}
+    print(json.dumps(counts | {"gone": len(gone), "left": left, "box": "box" in names}))
 
 
 if __name__ == "__main__":

@@ -119,5 +119,5 @@ def test_thousands_are_moved_and_deleted_with_little_room_kept_back(tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == {
-        "moved": 3000, "within": 3000, "back": 3000, "gone": 3000, "left": 3000, "box": False,
+        "moved": 6000, "within": 6000, "back": 6000, "gone": 3000, "left": 3000, "box": False,
     }  # fmt: skip

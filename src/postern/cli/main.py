@@ -44,9 +44,16 @@ def run(app: App, given: Sequence[str]) -> None:
         from postern.cli.output import fail
 
         fail(language._("this command runs on Unix systems only: there is no {module} here", module=missing.name))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(141) from None
+        from postern.cli.files import explain_file, is_of_the_disk, is_of_the_words
+        from postern.cli.output import fail
+
+        if not is_of_the_disk(problem) and not is_of_the_words(problem, given):
+            raise
+        fail(explain_file(problem))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -81,9 +81,31 @@ TEMPLATES = (
 """As f-strings of `Refusal(...)` have them; values by any names."""
 
 
+LISTED = {
+    "no such domain": "postern domain list",
+    "no such alias": "postern alias list",
+    "no such group": "postern group list",
+    "no such contact": "postern contact list",
+    "no such mailbox": "postern mailbox list",
+    "no such address list": "postern addresslist list",
+    "no such account, contact or group": "postern user find",
+    "no such server": "postern server list",
+}
+"""By the beginning of a detail, which command shows what there is."""
+
+
 def said(refusal: Refusal) -> str:
-    """Why, for people."""
-    return translated(refusal.detail) if refusal.detail else refusal.reason.value
+    """Why, for people, and what shows more."""
+    if not refusal.detail:
+        return refusal.reason.value
+    command = LISTED.get(refusal.detail.partition(":")[0], "")
+    hint = "; " + shows(command) if command and ";" not in refusal.detail else ""
+    return translated(refusal.detail) + hint
+
+
+def shows(command: str) -> str:
+    """Where to look."""
+    return _("`{command}` shows what there is", command=command)
 
 
 def translated(detail: str) -> str:

@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from postern.cli import language, serve
+from postern.cli.main import main
 from postern.cli.organisation import run
 
 
@@ -37,6 +38,55 @@ def test_other_errors_are_mistakes_of_ours_and_keep_their_trace():
 
     with pytest.raises(OSError, match="x"):
         run(work)
+
+
+def test_a_full_disk_that_does_not_say_where_is_explained(capsys):
+    """`posix_fallocate` knows no file."""
+
+    async def work() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(SystemExit):
+        run(work)
+    assert capsys.readouterr().err == "postern: no space left on the disk. Make room and say it again.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mailbox", "import-users", "/etc"], "/etc is a folder: name a file."),
+        (["mailbox", "import-users", "/etc/nowhere"], "/etc/nowhere: there is no such file or folder."),
+        (["mailbox", "sieve", "check", "/etc"], "/etc is a folder: name a file."),
+        (["backup", "list", "/etc/passwd"], "there is a file where a folder has to be."),
+        (["quickstart", "a@example.org", "--config", "/etc"], "/etc is a folder: name a file."),
+        (["quickstart", "a@example.org", "--address", "here"], "not an IP address: here. One looks like 203.0.113.7"),
+        (["mailbox", "list", "--config", "/etc"], "/etc: is a folder. name the file in it"),
+        (["import", "archive", "a@example.org", "/etc/passwd"], "`postern export archive` makes one"),
+        (["cert", "import", "/etc/passwd"], "neither a certificate in PEM nor a PKCS #12 file"),
+        (["room", "set", "anna@example.org", "--seats", "3"], "anna@example.org is no room and no equipment"),
+        (["room", "remove", "anna@example.org", "--yes"], "anna@example.org is no room and no equipment"),
+        (["permission", "revoke", "anna@example.org", "anna@example.org"], "say which right: full-access"),
+        (["public", "add", "Inbox"], "a public folder cannot be named 'Inbox'"),
+        (["mailbox", "show", "who@else.example"], "no such mailbox: who@else.example; `postern mailbox list` shows"),
+        (["directory", "status", "corp"], "no such directory: corp; `postern directory status` shows"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_wrong_words_are_told_what_is_right(organisation, postern, words, said):
+    own = "--config" in words or words[0] in {"quickstart", "backup"} or "check" in words
+    told = postern(*words, *(() if own else ("--config", str(organisation))))
+    assert told.status and said in told.err and "Errno" not in told.err, told
+
+
+@pytest.fixture(scope="module")
+def organisation(tmp_path_factory):
+    """Its settings file."""
+    place = tmp_path_factory.mktemp("words")
+    config = place / "postern.toml"
+    words = ["quickstart", "anna@example.org", "--address", "192.0.2.1", "--json"]
+    with pytest.raises(SystemExit):
+        main([*words, "--config", str(config), "--data", str(place / "data")])
+    return config
 
 
 def test_serving_what_belongs_to_somebody_else_is_explained(tmp_path, monkeypatch, capsys):

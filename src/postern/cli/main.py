@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from postern.cli import language, launch
+from postern.model.refusal import Refusal
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -44,6 +45,11 @@ def run(app: App, given: Sequence[str]) -> None:
         from postern.cli.output import fail
 
         fail(language._("this command runs on Unix systems only: there is no {module} here", module=missing.name))
+    except Refusal as refusal:
+        from postern.cli.output import fail
+        from postern.cli.refusal_texts import said
+
+        fail(said(refusal))
     except OSError as problem:
         if isinstance(problem, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -98,6 +98,8 @@ def said(refusal: Refusal) -> str:
     """Why, for people, and what shows more."""
     if not refusal.detail:
         return refusal.reason.value
+    if refusal.detail.startswith("no space left for "):
+        return translated(refusal.detail) + ": " + _("make room and say it again")
     command = LISTED.get(refusal.detail.partition(":")[0], "")
     hint = "; " + shows(command) if command and ";" not in refusal.detail else ""
     return translated(refusal.detail) + hint

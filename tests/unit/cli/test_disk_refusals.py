@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -87,6 +89,34 @@ def organisation(tmp_path_factory):
     with pytest.raises(SystemExit):
         main([*words, "--config", str(config), "--data", str(place / "data")])
     return config
+
+
+ON_A_FULL_DISK = """
+set -e
+mount -t tmpfs -o size=4m none "$1"
+cp -a "$2" "$1/data"
+dd if=/dev/zero of="$1/film" bs=4k 2>/dev/null || true
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+printf '[server]\\ndata = "%s/data"\\n' "$1" > "$3"
+for words in "mailbox list" "mailbox add x@example.org" "auth locks" "auth totp show anna@example.org" "queue list"; do
+    "$4" -m postern $words --config "$3" 2>&1 && echo "done: $words" || true
+done
+"""
+
+
+def test_commands_on_a_full_disk_say_that_it_is_full(organisation, tmp_path):
+    """The index of a log has no room: SQLite says "disk I/O error" only."""
+    (tmp_path / "disk").mkdir()
+    ended = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_FULL_DISK, "sh", str(tmp_path / "disk"),
+         str(organisation.parent / "data"), str(tmp_path / "postern.toml"), sys.executable],
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert len(lines) >= 5
+    for line in lines:
+        assert "no space left" in line and "ake room" in line, ended.stdout
 
 
 def test_serving_what_belongs_to_somebody_else_is_explained(tmp_path, monkeypatch, capsys):

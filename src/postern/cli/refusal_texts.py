@@ -10,7 +10,7 @@ import string
 from functools import cache
 
 from postern.cli.language import _, language
-from postern.model.refusal import Refusal
+from postern.model.refusal import Reason, Refusal
 
 TEMPLATES = (
     "no such domain: {name}",
@@ -100,6 +100,8 @@ def said(refusal: Refusal) -> str:
         return refusal.reason.value
     if refusal.detail.startswith("no space left for "):
         return translated(refusal.detail) + ": " + _("make room and say it again")
+    if refusal.reason is Reason.READ_ONLY and refusal.detail.startswith("cannot write "):
+        return translated(refusal.detail) + ": " + _("run this as root or as the owner of the data directory")
     command = LISTED.get(refusal.detail.partition(":")[0], "")
     hint = "; " + shows(command) if command and ";" not in refusal.detail else ""
     return translated(refusal.detail) + hint

@@ -59,6 +59,7 @@ def test_a_full_disk_that_does_not_say_where_is_explained(capsys):
         (["mailbox", "import-users", "/etc"], "/etc is a folder: name a file."),
         (["mailbox", "import-users", "/etc/nowhere"], "/etc/nowhere: there is no such file or folder."),
         (["mailbox", "sieve", "check", "/etc"], "/etc is a folder: name a file."),
+        (["demo", "--data", "/etc/passwd"], "/etc/passwd: there is a file where a folder has to be."),
         (["backup", "list", "/etc/passwd"], "there is a file where a folder has to be."),
         (["quickstart", "a@example.org", "--config", "/etc"], "/etc is a folder: name a file."),
         (["quickstart", "a@example.org", "--address", "here"], "not an IP address: here. One looks like 203.0.113.7"),
@@ -75,7 +76,7 @@ def test_a_full_disk_that_does_not_say_where_is_explained(capsys):
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
 def test_wrong_words_are_told_what_is_right(organisation, postern, words, said):
-    own = "--config" in words or words[0] in {"quickstart", "backup"} or "check" in words
+    own = "--config" in words or words[0] in {"quickstart", "backup", "demo"} or "check" in words
     told = postern(*words, *(() if own else ("--config", str(organisation))))
     assert told.status and said in told.err and "Errno" not in told.err, told
 

@@ -81,6 +81,25 @@ def test_wrong_words_are_told_what_is_right(organisation, postern, words, said):
     assert told.status and said in told.err and "Errno" not in told.err, told
 
 
+def test_a_folder_that_is_not_there_is_no_success(organisation, postern, tmp_path):
+    """The example of the documentation brought nothing, and said that all was well."""
+    mbox = tmp_path / "Work"
+    mbox.write_text("From a@b Thu Jan  1 00:00:00 2026\nSubject: x\n\nbody\n")
+    words = ["import", "mbox", "anna@example.org", str(tmp_path), "--config", str(organisation)]
+    told = postern(*words, "--folder", "Old")
+    assert told.status == 1 and "no such folder there: Old; there are: Work" in told.err, told
+    told = postern(*words, "--folder", "work", "--json")
+    assert (told.status, told.json["copied"]) == (0, 1)
+
+
+def test_hashes_that_nobody_could_sign_in_with_are_not_imported(organisation, postern, tmp_path):
+    users = tmp_path / "users"
+    users.write_text("one@example.org:{PLAIN}secret\ntwo@example.org:{SSHA}c2hvcnQ=\n")
+    told = postern("mailbox", "import-users", str(users), "--config", str(organisation))
+    assert told.status == 1 and "line 2: that is no SSHA hash" in told.err, told
+    assert "two@" not in postern("mailbox", "list", "--config", str(organisation)).out
+
+
 @pytest.fixture(scope="module")
 def organisation(tmp_path_factory):
     """Its settings file."""

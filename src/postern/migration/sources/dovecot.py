@@ -65,5 +65,7 @@ def doveadm(arguments: Sequence[str], config: Path | None = None) -> str:
         raise SourceError(f"doveadm {arguments[0]} did not end within {TIMEOUT_S // 3600} hours") from slow
     # dsync says 2 when mail came in while it ran: the next run brings that
     if done.returncode not in ((0, 2) if arguments[0] == "backup" else (0,)):
-        raise SourceError(f"doveadm {arguments[0]}: {(done.stderr or done.stdout).strip()[-1000:]}")
+        # the first line says why; what a panic adds is for Dovecot's developers
+        why = (done.stderr or done.stdout).strip().partition("\n")[0][:1000]
+        raise SourceError(f"doveadm {arguments[0]}: {why}. Is Dovecot there, and is --dovecot-config the file it uses?")
     return done.stdout

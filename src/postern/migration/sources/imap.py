@@ -115,6 +115,11 @@ class ImapSource:
                     " name the authority's certificate with --ca FILE"
                 ) from untrusted
             except _BROKEN as broken:
+                if first and isinstance(broken, ssl.SSLError):
+                    raise SourceError(
+                        f"{self._server.host} speaks no TLS on port {self._server.port}: give --tls starttls, or the"
+                        " --port for TLS"
+                    ) from broken
                 absent = first and isinstance(broken, ConnectionRefusedError | socket.gaierror)
                 if not left or absent:
                     raise SourceError(

@@ -77,10 +77,10 @@ class Promises:
         expunged = (address, self.seen.get((address, uid))) in self.expunge_tried
         return expunged or self.top_seen.get((address, uid), 0) > modseq
 
-    async def check(self, worker, *, observe_only=False):
+    async def check(self, worker, *, observe_only=False, bodies=True):
         boxes = {}
         for address in MAILBOXES:
-            found = await inventory(worker, address)
+            found = await inventory(worker, address, bodies=bodies)
             self.observe(address, found)
             self.observe_changes(address, found)
             boxes[address] = found
@@ -210,6 +210,7 @@ class Traffic:
         await self.worker.flow.advance_mark()
 
     async def look(self):
-        if self.rng.random() < 0.2:  # it reads everything there is; the next life does so in any case
-            await self.promises.check(self.worker, observe_only=True)
+        chance = self.rng.random()
+        if chance < 0.2:  # seldom with all bodies there are: the next life reads them in any case
+            await self.promises.check(self.worker, observe_only=True, bodies=chance < 0.03)
         self.worker.directory.members = self.rng.choice(MEMBERS)

@@ -193,22 +193,25 @@ def content(number, size=200):
     return head.encode() + (b"%08d\r\n" % number) * (size // 10)
 
 
-async def inventory(worker, address, use=SpecialUse.INBOX):
-    """UID -> (number of the message, flags, MODSEQ) of everything in a folder; every body is read and compared."""
+async def inventory(worker, address, use=SpecialUse.INBOX, *, bodies=True):
+    """UID -> (number, flags, MODSEQ) of everything in a folder; with `bodies` each body is read and compared."""
     mailbox = await worker.store.mailbox(MAILBOXES[address])
     folder = await mailbox.special(use)
     found = {}
     async for rows in mailbox.items(folder.id, Columns.UID | Columns.FLAGS | Columns.MODSEQ | Columns.SUBJECT):
         for uid, flags, modseq, subject in rows:
             number = int(subject.split()[1])
+            assert uid not in found
+            found[uid] = (number, flags, modseq)
+            if not bodies:
+                continue
             try:
                 whole = await mailbox.read(folder.id, uid)
             except Refusal as refusal:
                 if refusal.reason is not Reason.NO_SUCH_ITEM:
                     raise
-                continue  # another session has just expunged it
+                del found[uid]  # another session has just expunged it
+                continue
             start = whole.index(content(number, 0))
             assert whole[start:] == content(number, len(whole) - start - len(content(number, 0)))
-            assert uid not in found
-            found[uid] = (number, flags, modseq)
     return found

@@ -22,6 +22,8 @@ from postern.store.journal.marks import orphans
 
 HITS = int(os.environ.get("POSTERN_FAILPOINT_HITS", "20"))
 HITS_ON_DATA = 7
+LATEST = dict.fromkeys(("gc.copied", "gc.replaced", "gc.removed", "mark.forgotten"), 2)
+"""At which hit of a life it dies at the latest, where hits are dear; else at the fourth."""
 ROUNDS = 100
 """Rounds of traffic in which a failpoint has to be hit once."""
 HELD_ROUNDS = 15
@@ -81,7 +83,8 @@ def one_life(data, promises, rng, name):
                 os.write(writing, struct.pack("<I", len(text)) + text)
 
             promises.log = log
-            failpoints.configure(die_at(name, 1 if name.startswith("replay") else rng.randint(1, 4), log))
+            latest = 1 if name.startswith("replay") else LATEST.get(name, 4)
+            failpoints.configure(die_at(name, rng.randint(1, latest), log))
             asyncio.run(live(data, promises, rng, name, log))
         except TimeoutError:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -13,6 +13,7 @@ from postern.backup import checking
 from postern.backup.repository import DamagedError
 from postern.backup.taking import DIRECTORY, Taking
 from postern.cli.backup_parts import REPOSITORY, KeyFile, Octets, Passphrase, repository_of, say
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.moments import moment
 from postern.cli.organisation import Config, Json, load_settings
@@ -237,7 +238,7 @@ def key(path: Path, /, *, json: Json = False) -> None:  # noqa: D103
     except FileExistsError:
         fail(_("{path} exists already: name another one", path=path))
     except OSError as problem:
-        fail(f"{path}: {problem.strerror}")
+        fail(explain_file(problem, path))
     with open(descriptor, "w", encoding="ascii") as file:
         file.write(SystemEntropy().token(32).hex() + "\n")
         file.flush()

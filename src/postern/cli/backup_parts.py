@@ -18,6 +18,7 @@ from rich.progress import Progress as Bar
 
 from postern.backup.crypt import Secret, WrongKeyError, read_key_file
 from postern.backup.repository import DamagedError, Repository, RepositoryError, open_repository
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.organisation import become_owner
 from postern.cli.output import done, fail
@@ -86,7 +87,7 @@ def repository_of(
             )
         if problem.errno in (errno.EACCES, errno.EPERM):
             fail(_("{file}: permission denied. Give the repository to the owner of the data directory.", file=where))
-        fail(f"{where}: {problem.strerror or problem}")
+        fail(explain_file(problem, path))
 
 
 class Octets:

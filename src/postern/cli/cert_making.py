@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from postern.certificates.place import Pair, Place, fitting, write_private
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.organisation import Config, Json, become_owner, load_settings
 from postern.cli.output import done, fail
@@ -315,6 +316,6 @@ def _replaced(pair: Pair, *, json: bool) -> None:
 def _text(problem: Exception) -> str:
     if isinstance(problem, Refusal):
         return problem.detail
-    if isinstance(problem, OSError) and problem.filename:
-        return f"{problem.filename}: {problem.strerror}"
+    if isinstance(problem, OSError):
+        return explain_file(problem)
     return str(problem)

@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.moments import ago
 from postern.cli.organisation import Config, Json, load_settings, open_directory, require_organisation, run
 from postern.cli.output import done, fail, print_json, show_list
+from postern.cli.refusal_texts import shows
 from postern.config.settings import Settings
 from postern.directory.interface import Source
 from postern.directory.sqlite import SqliteDirectory
@@ -319,8 +321,9 @@ async def _chosen(directory: SqliteDirectory, name: str | None) -> list[Source]:
     if not found:
         near = difflib.get_close_matches(name, [source.name for source in sources], 3, 0.4)
         text = _("no such directory: {name}", name=name)
-        if near:
-            text += "; " + _("did you mean {names}?", names=", ".join(near))
+        text += "; " + (
+            _("did you mean {names}?", names=", ".join(near)) if near else shows("postern directory status")
+        )
         raise Refusal(Reason.NO_SUCH_RECIPIENT, text)
     return found
 
@@ -357,7 +360,7 @@ def _octets(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as problem:
-        fail(str(problem))
+        fail(explain_file(problem))
 
 
 def _place(settings: Settings, name: str, ending: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from postern.cli.files import explain_file
 from postern.cli.firewall import EX_USAGE, TopologyFile, find_host, load_topology
 from postern.cli.language import _, language
 from postern.cli.options import Json
@@ -88,7 +89,7 @@ def _read(ruleset: str, topology: Topology, host: Host | None, name: str, profil
     try:
         data = sys.stdin.buffer.read() if ruleset == "-" else Path(ruleset).read_bytes()
     except OSError as problem:
-        fail(f"{ruleset}: {problem.strerror}", EX_DATAERR)
+        fail(explain_file(problem, ruleset), EX_DATAERR)
     try:
         return read(decode(data), given, name)
     except RulesetError as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from postern.cli.account_values import read_password
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.moving import Meter, Office, moving, office
 from postern.cli.organisation import Config, Json, load_settings
@@ -212,7 +214,16 @@ def _bring(
         async with office(settings) as here:
             for address, opened in rows:
                 try:
-                    results.append(await _one(here, address, opened(), how, verify))
+                    source = opened()
+                    # of several people some may lack it
+                    known = await asyncio.to_thread(source.folders) if how.only and len(rows) == 1 else []
+                    results.append(await _one(here, address, source, how, verify))
+                    if known and not results[-1]["folders"]:
+                        names = ", ".join("/".join(one.path) for one in known)
+                        text = _(
+                            "no such folder there: {names}; there are: {known}", names=", ".join(how.only), known=names
+                        )
+                        results[-1]["trouble"].append(text)
                 except SourceError as problem:
                     if len(rows) == 1:
                         raise
@@ -290,8 +301,10 @@ def _listed(file: Path) -> list[tuple[str, str, str]]:
     rows = []
     try:
         lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as problem:
-        fail(str(problem))
+    except OSError as problem:
+        fail(explain_file(problem))
+    except UnicodeDecodeError:
+        fail(_("{file} is no text in UTF-8: a line `address user password` each.", file=file))
     for line in lines:
         words = line.split(None, 2)
         if words and not words[0].startswith("#"):

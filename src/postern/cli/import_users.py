@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from postern.cli.account_values import parse_quota
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.organisation import Config, Json, load_settings, open_organisation, run
 from postern.cli.output import done, fail
@@ -19,8 +20,10 @@ def import_users(file: Path, /, *, config: Config = None, json: Json = False) ->
     settings = load_settings(config)
     try:
         new = list(parse_users(file.read_text("utf-8"), parse_quota(None, settings)))
-    except (OSError, UnicodeDecodeError) as problem:
-        fail(str(problem))
+    except OSError as problem:
+        fail(explain_file(problem))
+    except UnicodeDecodeError:
+        fail(_("{file} is no text in UTF-8: a line `address:{{SCHEME}}hash` each.", file=file))
     except Refusal as refusal:
         fail(f"{file}: {refusal.detail}")
 

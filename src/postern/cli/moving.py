@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.organisation import existing_account, open_organisation, run
 from postern.cli.output import fail
@@ -55,7 +56,7 @@ def moving(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     except SourceError as problem:
         fail(str(problem))
     except OSError as problem:
-        fail(f"{problem.filename or ''}: {problem.strerror or problem}".lstrip(": "))
+        fail(explain_file(problem))
 
 
 class Meter:

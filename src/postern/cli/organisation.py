@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -11,11 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from postern.cli.files import explain_file, is_of_the_disk
 from postern.cli.language import _
 from postern.cli.options import Config as Config
 from postern.cli.options import Json as Json
 from postern.cli.output import fail
-from postern.cli.refusal_texts import said
+from postern.cli.refusal_texts import said, shows
 from postern.cli.serve import EX_CONFIG, config_path
 from postern.config.loading import SettingsError, load
 from postern.config.settings import Settings
@@ -111,25 +111,9 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     except Refusal as refusal:
         fail(said(refusal))
     except OSError as problem:
-        if problem.errno not in {*_NOT_ALLOWED, errno.EROFS, errno.ENOSPC} or not problem.filename:
+        if not is_of_the_disk(problem):
             raise
-        fail(explain_disk(problem))
-
-
-_NOT_ALLOWED = (errno.EACCES, errno.EPERM)
-
-
-def explain_disk(problem: OSError) -> str:
-    """What is to be done about a file that cannot be used."""
-    if problem.errno in _NOT_ALLOWED:
-        return _(
-            "{file}: permission denied. Run this as root or as the owner of the data directory, such as"
-            " sudo -u postern postern ...",
-            file=problem.filename,
-        )
-    if problem.errno == errno.EROFS:
-        return _("{file} is on a read-only file system: remount it writable.", file=problem.filename)
-    return _("{file}: no space left on the disk. Make room and say it again.", file=problem.filename)
+        fail(explain_file(problem))
 
 
 async def existing_account(directory: SqliteDirectory, address: str) -> Account:
@@ -152,7 +136,7 @@ async def existing_entry(directory: SqliteDirectory, address: str) -> Entry:
 
 def _unknown(text: str, wanted: str, known: Sequence[str]) -> Refusal:
     near = get_close_matches(wanted.lower(), known, n=3, cutoff=0.7)
-    hint = "; " + _("nearest: {near}", near=", ".join(near)) if near else ""
+    hint = "; " + (_("nearest: {near}", near=", ".join(near)) if near else shows("postern mailbox list"))
     return Refusal(Reason.NO_SUCH_RECIPIENT, text + hint)
 
 

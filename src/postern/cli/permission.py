@@ -241,6 +241,8 @@ def role_name(rights: FolderRight) -> str:
 
 
 def _mailbox_right(text: str) -> MailboxRight:
+    if not text:
+        fail(_("say which right: {known}; or a folder, with --folder", known=", ".join(RIGHTS)))
     found = RIGHTS.get(text.lower().replace("_", "-"))
     if found is None:
         fail(_("not a right on a mailbox: {text}; known: {known}", text=text, known=", ".join(RIGHTS)))

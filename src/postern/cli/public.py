@@ -122,7 +122,15 @@ async def _make(parts: Parts, opened: Mailbox, elements: list[str]) -> None:
     parent: FolderId | None = None
     for depth, element in enumerate(elements, 1):
         known = names.get("/".join(elements[:depth]))
-        parent = known if known is not None else (await opened.create_folder(parent, element)).id
+        if known is not None:
+            parent = known
+            continue
+        try:
+            parent = (await opened.create_folder(parent, element)).id
+        except Refusal as refused:
+            if refused.reason not in {Reason.BAD_NAME, Reason.ALREADY_EXISTS}:
+                raise
+            raise Refusal(refused.reason, _("a public folder cannot be named {name}", name=repr(element))) from None
     await opened.durable()
 
 

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from postern.certificates.place import Place, write_private
 from postern.cli import dns_records, systemd_unit
 from postern.cli.account_values import new_password
+from postern.cli.files import explain_file
 from postern.cli.language import _, language
 from postern.cli.organisation import Json, hash_cost, run
 from postern.cli.output import fail, print_json
@@ -108,11 +109,13 @@ def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        fail(_("not an IP address: {text}", text=text))
+        fail(_("not an IP address: {text}. One looks like 203.0.113.7", text=text))
 
 
 def refuse_existing(config: Path, data: Path) -> None:
     """Never write over an organisation."""
+    if config.is_dir():
+        fail(_("{file} is a folder: name a file.", file=config))
     for path in (config, data / "directory.db"):
         if path.exists():
             fail(
@@ -158,7 +161,7 @@ def write(admin: str, host: str, addresses: list[str], config: Path, data: Path,
         unit = config.parent / "postern.service"
         unit.write_text(systemd_unit.render(config, data, user), "utf-8")
     except OSError as problem:
-        fail(f"{problem.filename or config}: {problem.strerror}")
+        fail(explain_file(problem, config))
     settings = load(config)
     password = new_password()
     run(lambda: found(settings, admin, password))

@@ -10,7 +10,7 @@ import string
 from functools import cache
 
 from postern.cli.language import _, language
-from postern.model.refusal import Refusal
+from postern.model.refusal import Reason, Refusal
 
 TEMPLATES = (
     "no such domain: {name}",
@@ -81,9 +81,35 @@ TEMPLATES = (
 """As f-strings of `Refusal(...)` have them; values by any names."""
 
 
+LISTED = {
+    "no such domain": "postern domain list",
+    "no such alias": "postern alias list",
+    "no such group": "postern group list",
+    "no such contact": "postern contact list",
+    "no such mailbox": "postern mailbox list",
+    "no such address list": "postern addresslist list",
+    "no such account, contact or group": "postern user find",
+    "no such server": "postern server list",
+}
+"""By the beginning of a detail, which command shows what there is."""
+
+
 def said(refusal: Refusal) -> str:
-    """Why, for people."""
-    return translated(refusal.detail) if refusal.detail else refusal.reason.value
+    """Why, for people, and what shows more."""
+    if not refusal.detail:
+        return refusal.reason.value
+    if refusal.detail.startswith("no space left for "):
+        return translated(refusal.detail) + ": " + _("make room and say it again")
+    if refusal.reason is Reason.READ_ONLY and refusal.detail.startswith("cannot write "):
+        return translated(refusal.detail) + ": " + _("run this as root or as the owner of the data directory")
+    command = LISTED.get(refusal.detail.partition(":")[0], "")
+    hint = "; " + shows(command) if command and ";" not in refusal.detail else ""
+    return translated(refusal.detail) + hint
+
+
+def shows(command: str) -> str:
+    """Where to look."""
+    return _("`{command}` shows what there is", command=command)
 
 
 def translated(detail: str) -> str:

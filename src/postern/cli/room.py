@@ -10,9 +10,19 @@ from cyclopts import App, Parameter
 from postern.cli import mailbox, room_policy
 from postern.cli.account_values import parse_quota
 from postern.cli.language import _
-from postern.cli.organisation import Config, Json, existing_entry, load_settings, open_directory, run
+from postern.cli.organisation import (
+    Config,
+    Json,
+    existing_account,
+    existing_entry,
+    load_settings,
+    open_directory,
+    run,
+)
 from postern.cli.output import done, show_list
 from postern.directory.interface import Account, AccountChange, NewAccount, RecipientKind
+from postern.directory.sqlite import SqliteDirectory
+from postern.model.refusal import Reason, Refusal
 
 app = App(name="room", help=_("Rooms and equipment that can be booked."))
 
@@ -115,6 +125,7 @@ def set_(  # noqa: D103
 ) -> None:
     async def work() -> Account:
         async with open_directory(load_settings(config)) as directory:
+            await _bookable(directory, address)
             account = await directory.change_account(address, AccountChange(display_name=name, hidden=hidden))
         await _describe(account.address, seats, building, config)
         return account
@@ -125,4 +136,16 @@ def set_(  # noqa: D103
 
 @app.command(help=_("Remove a room with its calendar.\n\nExample: postern room remove atrium@example.org --yes"))
 def remove(address: str, /, *, yes: mailbox.Yes = False, config: Config = None, json: Json = False) -> None:  # noqa: D103
+    async def look() -> None:
+        async with open_directory(load_settings(config)) as directory:
+            await _bookable(directory, address)
+
+    run(look)
     mailbox.remove(address, yes=yes, config=config, json=json)
+
+
+async def _bookable(directory: SqliteDirectory, address: str) -> None:
+    """Raises Refusal for people: `postern mailbox` changes and removes those."""
+    account = await existing_account(directory, address)
+    if account.kind not in _BOOKABLE:
+        raise Refusal(Reason.BAD_VALUE, _("{address} is no room and no equipment", address=account.address))

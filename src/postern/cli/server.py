@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from postern.certificates.place import Place
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.organisation import Config, Json, become_owner, load_settings, open_directory, run
 from postern.cli.output import done, fail, print_json, show_list
@@ -92,7 +93,7 @@ def add(  # noqa: D103
     try:
         pins = (*pin, *(pin_of(read(file.read_bytes())[0]) for file in certificate))
     except OSError as problem:
-        fail(f"{problem.filename}: {problem.strerror}")
+        fail(explain_file(problem))
     except ValueError as problem:
         fail(str(problem))
 

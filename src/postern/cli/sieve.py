@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.organisation import Config, Json, existing_account, load_settings, open_organisation, run
 from postern.cli.output import done, fail, print_json, show_list
@@ -43,7 +44,7 @@ def read_file(file: str) -> bytes:
     try:
         return sys.stdin.buffer.read(LIMITS.script_bytes + 1) if file == "-" else Path(file).read_bytes()
     except OSError as problem:
-        fail(f"{file}: {problem.strerror or problem}")
+        fail(explain_file(problem, file))
 
 
 @app.command(name="list", help=_("List the scripts.\n\nExample: postern mailbox sieve list anna@example.org"))

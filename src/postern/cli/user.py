@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
+from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.moments import moment
 from postern.cli.organisation import Config, Json, existing_entry, load_settings, open_directory, run
@@ -186,7 +187,7 @@ def _read(photo: Path | None) -> bytes:
     try:
         return photo.read_bytes()
     except OSError as problem:
-        fail(str(problem))
+        fail(explain_file(problem))
 
 
 @app.command(

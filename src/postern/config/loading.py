@@ -48,8 +48,16 @@ def load(path: Path) -> Settings:
             f"cannot be read: permission denied to user {_own_name()}",
             f"Start the server as its own user, or let that user read the file: chgrp GROUP {path}; chmod 640 {path}",
         ) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(str(path), None, "", f"cannot be read: {problem}") from problem
+    except IsADirectoryError:
+        raise SettingsError(
+            str(path), None, "", "is a folder", f"name the file in it, such as {path}/postern.toml"
+        ) from None
+    except OSError as problem:
+        raise SettingsError(str(path), None, "", f"cannot be read: {problem.strerror or problem}") from problem
+    except UnicodeDecodeError as problem:
+        raise SettingsError(
+            str(path), None, "", f"cannot be read: {problem}", "it has to be text in UTF-8"
+        ) from problem
     return parse(text, str(path), path.resolve().parent)
 
 

@@ -326,7 +326,9 @@ class Queue(Table, frozen=True, kw_only=True):
         tuple[Seconds, ...], Meta(min_length=1, description="seconds between attempts; the last one repeats")
     ] = (60, 300, 900, 1800, 3600, 7200)
     delay_notice_s: Annotated[int, Meta(ge=60, description="seconds until the sender is told of a delay")] = 14400
-    expire_s: Annotated[int, Meta(ge=300, description="seconds until a message is returned")] = 432_000
+    expire_s: Annotated[int, Meta(ge=300, description="seconds that the server tries until a message is returned")] = (
+        432_000
+    )
     max_connections_per_host: Annotated[int, Meta(ge=1, description="connections to one next hop, by each worker")] = 4
     connection_idle_s: Annotated[int, Meta(ge=0, le=300, description="seconds an idle connection is kept")] = 5
 

@@ -43,13 +43,21 @@ class Endings:
 
     def is_ended(self, session: bytes, account: int, begun_at: float) -> bool:
         """Whether a session was ended, by itself or with all of its account's. Times in seconds since the epoch."""
+        self._read()
+        return session in self._ended or begun_at <= self._before.get(account, 0.0)
+
+    def all_ended_at(self, account: int) -> float:
+        """When all sessions of an account were ended last, in seconds since the epoch; 0 for never."""
+        self._read()
+        return self._before.get(account, 0.0)
+
+    def _read(self) -> None:
         with refusing(self._path):
             (version,) = self._db.execute("PRAGMA data_version").fetchone() or (0,)
             if version != self._version:
                 self._ended = {bytes(row[0]) for row in self._db.execute("SELECT session FROM ended")}
                 self._before = dict(self._db.execute("SELECT account, at FROM ended_before"))
                 self._version = version
-        return session in self._ended or begun_at <= self._before.get(account, 0.0)
 
     def end(self, session: bytes, now: float, until: float) -> None:
         """End one. Waits for the disk: call it in a thread."""

@@ -74,6 +74,7 @@ class FailureLog:
     """One per process."""
 
     def __init__(self, path: Path) -> None:
+        """Raises Refusal."""
         self._path = path
         self._writes = 0
         try:
@@ -82,6 +83,9 @@ class FailureLog:
             path.unlink()
             with refusing(path):
                 self._open()
+        except apsw.Error:
+            with refusing(path):
+                raise
 
     def _open(self) -> None:
         self._db = apsw.Connection(str(self._path))

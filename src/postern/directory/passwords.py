@@ -89,13 +89,27 @@ def is_quick(stored: str) -> bool:
 
 
 def check_hash(stored: str) -> str:
-    """A hash that is about to be imported, in its stored form. Raises Refusal(NOT_SUPPORTED)."""
+    """A hash that is about to be imported, in its stored form. Raises Refusal(NOT_SUPPORTED, BAD_VALUE)."""
     scheme, value = scheme_of(stored.strip())
     if scheme not in SCHEMES or not value:
         raise Refusal(Reason.NOT_SUPPORTED, f"password scheme {scheme or '(none)'} is not one of {', '.join(SCHEMES)}")
     if scheme in _CRYPT and not crypt.available():
         raise Refusal(Reason.NOT_SUPPORTED, f"this system has no libcrypt to verify {scheme} hashes")
+    if not _is_whole(scheme, value):
+        raise Refusal(Reason.BAD_VALUE, f"that is no {scheme} hash: nobody could sign in with it")
     return "{" + scheme + "}" + value
+
+
+def _is_whole(scheme: str, value: str) -> bool:
+    """Whether there can be a password for it: what was cut off or garbled is noticed when it is imported."""
+    if scheme in _ARGON2:
+        return value.startswith("$argon2") and value.count("$") >= 4
+    if scheme in _CRYPT:
+        return value.startswith("$") or len(value) >= 13
+    if scheme in _DIGESTS or scheme in _SALTED:
+        size, raw = _digest(scheme, value)
+        return len(raw) == size if scheme in _DIGESTS else len(raw) > size
+    return scheme != "PBKDF2-SHA256" or value.count("$") >= 2
 
 
 def verify(password: str, stored: str) -> bool:
@@ -122,15 +136,21 @@ def verify(password: str, stored: str) -> bool:
 
 def _verify_digest(password: bytes, scheme: str, value: str) -> bool:
     name = _DIGESTS.get(scheme) or _SALTED.get(scheme)
-    if name is None:
-        return False
-    size = hashlib.new(name, usedforsecurity=False).digest_size
-    try:
-        raw = bytes.fromhex(value) if len(value) == 2 * size else base64.b64decode(value, validate=True)
-    except (ValueError, binascii.Error):
+    size, raw = _digest(scheme, value)
+    if name is None or not raw:
         return False
     digest, salt = raw[:size], raw[size:]
     return hmac.compare_digest(hashlib.new(name, password + salt, usedforsecurity=False).digest(), digest)
+
+
+def _digest(scheme: str, value: str) -> tuple[int, bytes]:
+    """Octets of the digest alone; digest and salt, empty if they cannot be read."""
+    name = _DIGESTS.get(scheme) or _SALTED.get(scheme) or "sha256"
+    size = hashlib.new(name, usedforsecurity=False).digest_size
+    try:
+        return size, bytes.fromhex(value) if len(value) == 2 * size else base64.b64decode(value, validate=True)
+    except (ValueError, binascii.Error):
+        return size, b""
 
 
 def _verify_pbkdf2(password: bytes, value: str) -> bool:

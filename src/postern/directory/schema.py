@@ -15,6 +15,8 @@ from postern.model.refusal import Reason, Refusal
 
 BUSY_TIMEOUT_MS = 3000
 """Writes are rare and short; readers never wait (WAL)."""
+_INDEX_BYTES = 32 * 1024
+"""What a log's shared index takes at least, beside which even reading needs nothing."""
 
 
 @contextmanager
@@ -31,7 +33,17 @@ def refusing(path: Path) -> Iterator[None]:
     except (apsw.CorruptError, apsw.NotADBError) as problem:
         raise Refusal(Reason.CORRUPT, f"{path} is damaged: {problem}") from problem
     except apsw.IOError as problem:
+        if _is_full(path):  # the shared index of a log could not be made: SQLite does not say why
+            raise Refusal(Reason.DISK_FULL, f"no space left for {path}") from problem
         raise Refusal(Reason.TRY_LATER, f"{path}: {problem}") from problem
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        space = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return space.f_bavail * space.f_frsize < _INDEX_BYTES
 
 
 def connect(path: Path) -> apsw.Connection:

@@ -55,7 +55,12 @@ def load_key(content: bytes, password: bytes | None = None) -> Key:
 
 def load_pfx(content: bytes, password: bytes | None) -> tuple[Key, list[x509.Certificate]]:
     """Key and certificates, the server's first, of a PKCS #12 file. Raises ValueError."""
-    key, certificate, others = pkcs12.load_key_and_certificates(content, password)
+    try:
+        key, certificate, others = pkcs12.load_key_and_certificates(content, password)
+    except ValueError as problem:
+        if "password" in str(problem).lower():
+            raise
+        raise ValueError("the file is neither a certificate in PEM nor a PKCS #12 file (.pfx, .p12)") from problem
     if key is None or certificate is None:
         raise ValueError("the file has no certificate with its private key: export it with the key")
     return _usable(key), [certificate, *others]

@@ -201,14 +201,9 @@ class SegmentBlobs:
     async def _read_span(self, segment: _Segment, offset: int, length: int) -> bytes | bytearray:
         if not length:
             return b""
-        # the descriptor of its own keeps the file while a thread reads and the cache may close the segment
-        buffer = bytearray(length)
-        try:
-            got = os.preadv(segment.descriptor, [buffer], offset, _NOWAIT)
-        except OSError:  # EAGAIN: nothing of it is in memory; EOPNOTSUPP: the file system cannot say
-            got = 0
-        if got == length:
-            return buffer
+        # read at once, or by a descriptor of its own: the cache may close the segment while a thread reads
+        if (read := _read_at_once(segment.descriptor, offset, length)) is not None:
+            return read
         descriptor = os.dup(segment.descriptor)
         try:
             loop = asyncio.get_running_loop()
@@ -222,6 +217,9 @@ class SegmentBlobs:
         except FileNotFoundError:
             raise Refusal(Reason.CORRUPT, f"no body {ref[0]:x}.{ref[1]:x}") from None
         try:
+            # copying all of a large one would stall the loop
+            if length <= _SPAN_BYTES and (read := _read_at_once(descriptor, offset, length)) is not None:
+                return bytes(read)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(None, _read_fully, descriptor, offset, length)
         finally:
@@ -247,6 +245,16 @@ class SegmentBlobs:
     def _close(self, segment: _Segment) -> None:
         self._windows.forget(segment.number)
         os.close(segment.descriptor)
+
+
+def _read_at_once(descriptor: int, offset: int, length: int) -> bytearray | None:
+    """What is in memory; None if any of it is not."""
+    buffer = bytearray(length)
+    try:
+        got = os.preadv(descriptor, [buffer], offset, _NOWAIT)
+    except OSError:  # EAGAIN: nothing of it is in memory; EOPNOTSUPP: the file system cannot say
+        return None
+    return buffer if got == length else None
 
 
 def _read_fully(descriptor: int, offset: int, length: int) -> bytes:

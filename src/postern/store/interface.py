@@ -351,7 +351,7 @@ class Mailbox(Protocol):
         ...
 
     async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
-        """Move items in one commit (RFC 6851)."""
+        """Move items in one commit (RFC 6851); on a full disk in several."""
         ...
 
     async def expunge(

@@ -73,6 +73,8 @@ def load(path: Path) -> Topology:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise TopologyError(str(path), None, "", "there is no such file", "docs/firewall.md shows one") from None
+    except IsADirectoryError:
+        raise TopologyError(str(path), None, "", "is a folder", "name the file in it") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise TopologyError(str(path), None, "", f"cannot be read: {problem}") from problem
     return parse(text, str(path))

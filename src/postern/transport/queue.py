@@ -11,12 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import apsw
-import msgspec
 
 from postern.model.ports import Clock, Entropy
-from postern.model.transfer import Fate, Result
-from postern.transport import dsn
-from postern.transport.dsn import Subject
+from postern.model.transfer import Result
 from postern.transport.outcomes import AnyOutcome, Defer
 from postern.transport.queue_file import QueueFile
 from postern.transport.queue_rows import (
@@ -32,7 +29,9 @@ from postern.transport.queue_rows import (
     owe,
     owed_reports,
 )
+from postern.transport.running_time import running_time
 from postern.transport.schedule import Schedule
+from postern.transport.settling import Settlement, decide
 
 CLAIM_SECONDS = 900.0
 """How long a claim holds unless renewed; longer than one SMTP transaction may hang between two renewals."""
@@ -75,6 +74,7 @@ class QueueStore:
         now = self._clock.timestamp()
 
         def work(db: apsw.Connection) -> list[Claim]:
+            running_time(db, now)  # all that waits has its place in it before it is looked at
             marks = ",".join("?" * len(avoid))
             rows = db.execute(
                 "UPDATE recipient SET claimed_by=?, due_at=? WHERE id IN (SELECT id FROM recipient WHERE suspended=0"  # noqa: S608 - only marks
@@ -90,10 +90,12 @@ class QueueStore:
         return await self.file.write(work)
 
     async def renew(self, worker: str) -> None:
-        """Hold all of this worker's claims for another CLAIM_SECONDS."""
-        until = self._clock.timestamp() + CLAIM_SECONDS
+        """Hold all of this worker's claims for another CLAIM_SECONDS; tells the running time that there is a worker."""
+        now = self._clock.timestamp()
+        until = now + CLAIM_SECONDS
 
         def work(db: apsw.Connection) -> None:
+            running_time(db, now)
             for table in ("recipient", "outbox"):
                 db.execute(f"UPDATE {table} SET due_at=? WHERE claimed_by=?", (until, worker))  # noqa: S608
 
@@ -163,50 +165,26 @@ class QueueStore:
     async def settle(self, claim: Claim, results: Mapping[int, Result]) -> list[tuple[Waiting, Result]]:
         """Apply the results of an attempt, by `Waiting.id`, and note the reports they cost.
 
-        Returns each recipient with what really became of it: a deferral past the expiry is a failure.
+        Returns each recipient with what really became of it: a deferral of mail that was tried for long is a failure.
         """
         now = self._clock.timestamp()
-        until = claim.received_at + self._schedule.expiry_seconds
-        expired = now >= until
-        late = now >= claim.received_at + self._schedule.delay_notice_seconds
-        settled: list[tuple[Waiting, Result]] = []
-        owed: list[tuple[str, Subject]] = []
-        gone: list[tuple[int]] = []
-        stay: list[tuple[float, bool, str, str, str, float, int]] = []
-        for waiting in claim.recipients:
-            result = results.get(waiting.id)
-            if result is None:
-                continue
-            if result.fate is Fate.DEFERRED and expired:
-                text = f"gave up after {_span(now - claim.received_at)}: {result.text}"
-                result = msgspec.structs.replace(result, fate=Fate.FAILED, status="5.4.7", text=text)
-            action = _ACTIONS.get(result.fate)
-            warn = result.fate is Fate.DEFERRED and late and not waiting.warned
-            if action is not None or warn:
-                owed.append((waiting.reverse_path, _subject(waiting, action or "delayed", result, now)))
-            if result.fate is Fate.DEFERRED:
-                due = now + self._schedule.delay_seconds(waiting.attempts + 1, self._entropy)
-                warned = waiting.warned or warn
-                stay.append((due, warned, result.status, result.text, result.remote, now, waiting.id))
-            else:
-                gone.append((waiting.id,))
-            settled.append((waiting, result))
-        reports = dsn.due(claim.envelope, claim.queue_id, claim.received_at, claim.content, owed, until)
 
-        def work(db: apsw.Connection) -> None:
+        def work(db: apsw.Connection) -> Settlement:
+            done = decide(claim, results, now, running_time(db, now), self._schedule, self._entropy)
             db.executemany(
                 "UPDATE recipient SET due_at=?, warned=?, status=?, text=?, remote=?, last_attempt=?, claimed_by='',"
                 " attempts=attempts+1 WHERE id=?",
-                stay,
+                done.stay,
             )
-            db.executemany("DELETE FROM recipient WHERE id=?", gone)
-            owe(db, reports, now)
+            db.executemany("DELETE FROM recipient WHERE id=?", done.gone)
+            owe(db, done.reports, now)
             drop_finished(db, claim.message)
+            return done
 
-        await self.file.write(work)
-        if reports:
+        done = await self.file.write(work)
+        if done.reports:
             self._tell()
-        return settled
+        return done.settled
 
     async def recategorized(self, claim: Claim, done: Sequence[Waiting], outcomes: Sequence[AnyOutcome]) -> None:
         """Replace recipients that waited for the directory by what they turned out to be."""
@@ -290,20 +268,3 @@ class QueueStore:
     async def close(self) -> None:
         """Release the file."""
         self.file.close()
-
-
-_ACTIONS = {
-    Fate.FAILED: "failed",
-    Fate.DELIVERED: "delivered",
-    Fate.RELAYED_BLIND: "relayed",
-}
-
-
-def _subject(waiting: Waiting, action: str, result: Result, now: float) -> Subject:
-    return Subject(waiting.recipient, action, result.status, result.text, result.remote, now, waiting.asked)
-
-
-def _span(seconds: float) -> str:
-    """A duration for the sender to read."""
-    hours = int(seconds // 3600)
-    return f"{hours // 24} days" if hours >= 48 else f"{hours} hours" if hours > 1 else f"{int(seconds // 60)} minutes"

@@ -16,7 +16,14 @@ from postern.model.refusal import Reason, Refusal
 
 T = TypeVar("T")
 
-LAYOUT = 1
+LAYOUT = 2
+_RUNNING = """
+CREATE TABLE running(                 -- one row: transport.running_time
+  id INTEGER PRIMARY KEY CHECK(id = 0),
+  seconds REAL NOT NULL,              -- that the queue has been worked on
+  seen_at REAL NOT NULL
+) STRICT;
+"""
 _SCHEMA = f"""
 CREATE TABLE message(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -31,6 +38,7 @@ CREATE TABLE message(
   received_at REAL NOT NULL,
   message_id TEXT NOT NULL,
   principal TEXT NOT NULL,
+  came_at REAL,                       -- in running time; NULL: in a file of layout 1 that nobody has worked on since
   UNIQUE(segment, record)
 ) STRICT;
 CREATE INDEX message_queue_id ON message(queue_id);
@@ -72,8 +80,11 @@ CREATE TABLE applied(                 -- what was ever put in from records that 
   at REAL NOT NULL,
   PRIMARY KEY(segment, record, what)
 ) STRICT, WITHOUT ROWID;
+{_RUNNING}
 PRAGMA user_version = {LAYOUT};
 """
+_STEPS = {1: f"ALTER TABLE message ADD COLUMN came_at REAL; {_RUNNING} PRAGMA user_version = 2;"}
+"""From each older layout to the next."""
 
 _BUSY_SECONDS = 30.0
 _CHECKPOINT_BYTES = 4 << 20
@@ -119,6 +130,8 @@ class QueueFile:
             db.execute("BEGIN IMMEDIATE")
             if db.pragma("user_version") == 0:
                 db.execute(_SCHEMA)
+            while step := _STEPS.get(db.pragma("user_version")):
+                db.execute(step)
             db.execute("COMMIT")
             layout = db.pragma("user_version")
             if layout != LAYOUT:

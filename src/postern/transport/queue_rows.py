@@ -15,6 +15,7 @@ from postern.model.transfer import StoredContent
 from postern.transport import dsn
 from postern.transport.dsn import Report, Subject
 from postern.transport.outcomes import AnyOutcome, Defer, Deliver, Expand, Fail, Relay, queue_id
+from postern.transport.running_time import running_time
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_envelope = msgspec.msgpack.Decoder(Envelope).decode
@@ -69,6 +70,8 @@ class Claim(msgspec.Struct, frozen=True):
     envelope: Envelope
     content: StoredContent
     received_at: float
+    came_at: float
+    """In running time."""
     message_id: str
     principal: str
     recipients: tuple[Waiting, ...]
@@ -104,7 +107,7 @@ def insert_entry(db: apsw.Connection, entry: NewEntry, now: float) -> int:
     name = queue_id(entry.key)
     owe(db, dsn.due(entry.envelope, name, entry.received_at, entry.content, owed), now)
     if waiting:
-        message = _message_row(db, entry, name)
+        message = _message_row(db, entry, name, now)
         db.executemany(
             "INSERT INTO recipient(message, kind, address, notify, original, asked, reverse_path, target, due_at)"
             " VALUES(?,?,?,?,?,?,?,?,?)",
@@ -134,14 +137,14 @@ def _is_new(db: apsw.Connection, key: DeliveryKey, outcome: AnyOutcome, now: flo
     return bool(db.changes())
 
 
-def _message_row(db: apsw.Connection, entry: NewEntry, name: str) -> int:
+def _message_row(db: apsw.Connection, entry: NewEntry, name: str, now: float) -> int:
     key, content = entry.key, entry.content
     found = db.execute("SELECT id FROM message WHERE segment=? AND record=?", key).get
     if found is not None:
         return int(found)
     db.execute(
         "INSERT INTO message(segment, record, queue_id, envelope, blob_segment, blob_record, body_size, prefix,"
-        " received_at, message_id, principal) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+        " received_at, message_id, principal, came_at) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
         (
             *key,
             name,
@@ -153,6 +156,7 @@ def _message_row(db: apsw.Connection, entry: NewEntry, name: str) -> int:
             entry.received_at,
             entry.message_id,
             entry.principal,
+            running_time(db, now),
         ),
     )
     return db.last_insert_rowid()
@@ -211,11 +215,12 @@ def load_claim(db: apsw.Connection, message: int, recipients: tuple[Waiting, ...
     """A message with the recipients that were just claimed."""
     row = db.execute(
         "SELECT segment, record, queue_id, envelope, blob_segment, blob_record, body_size, prefix, received_at,"
-        " message_id, principal FROM message WHERE id=?",
+        " came_at, message_id, principal FROM message WHERE id=?",
         (message,),
     ).fetchone()
     assert row is not None, "recipients are removed with their message"
-    segment, record, name, envelope, blob_segment, blob_record, body_size, prefix, received_at, mid, principal = row
+    segment, record, name, envelope, blob_segment, blob_record, body_size, prefix, received_at, came_at = row[:10]
+    message_id, principal = row[10:]
     return Claim(
         message=message,
         key=DeliveryKey(segment, record),
@@ -223,7 +228,8 @@ def load_claim(db: apsw.Connection, message: int, recipients: tuple[Waiting, ...
         envelope=_unpack_envelope(envelope),
         content=StoredContent(BlobRef(blob_segment, blob_record), body_size, prefix),
         received_at=received_at,
-        message_id=mid,
+        came_at=came_at,
+        message_id=message_id,
         principal=principal,
         recipients=recipients,
     )

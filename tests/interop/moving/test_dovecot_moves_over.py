@@ -88,8 +88,8 @@ service managesieve-login {{
 
 
 @contextlib.contextmanager
-def dovecot(store: str) -> Iterator[tuple[Path, int, int]]:
-    """Its directory, its ports of IMAP and of ManageSieve."""
+def dovecot(store: str, prefix: str = "user") -> Iterator[tuple[Path, int, int]]:
+    """Its directory, its ports of IMAP and of ManageSieve; people's names begin with `prefix`."""
     # Dovecot's own users have to get in
     root = Path(tempfile.mkdtemp(prefix="moving-"))
     root.chmod(0o755)
@@ -100,7 +100,7 @@ def dovecot(store: str) -> Iterator[tuple[Path, int, int]]:
     certificate.cert_chain_pems[0].write_to_path(str(root / "server.pem"))
     (root / "homes").mkdir()
     shutil.chown(root / "homes", "nobody", "nogroup")
-    (root / "users").write_text("".join(f"user{n}@example.org:{{PLAIN}}pw{n}::::::\n" for n in range(USERS)))
+    (root / "users").write_text("".join(f"{prefix}{n}@example.org:{{PLAIN}}pw{n}::::::\n" for n in range(USERS)))
     (root / "masters").write_text("boss:{PLAIN}boss-password\n")
     with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
@@ -132,9 +132,9 @@ def session(port: int, user: str, password: str, ca: Path) -> imaplib.IMAP4_SSL:
     return client
 
 
-def fill(port: int, root: Path, number: int) -> None:
+def fill(port: int, root: Path, user: str, number: int) -> None:
     chance = random.Random(number)
-    client = session(port, f"user{number}@example.org", f"pw{number}", root / "ca.pem")
+    client = session(port, user, f"pw{number}", root / "ca.pem")
     for folder in FOLDERS:
         if folder != "INBOX":
             client.create(f'"{folder}"')
@@ -167,10 +167,10 @@ def keep_scripts(home: Path, number: int) -> tuple[str, dict[str, str]]:
     return active, found
 
 
-def scripts_of(postern, number: int) -> tuple[str, dict[str, str]]:
+def scripts_of(postern, user: str, number: int) -> tuple[str, dict[str, str]]:
     """The same as ManageSieve shows it here."""
     client = Client(postern.host, postern.ports["managesieve"])
-    assert client.connect(f"user{number}@example.org", f"pw{number}", starttls=True, authmech="PLAIN")
+    assert client.connect(user, f"pw{number}", starttls=True, authmech="PLAIN")
     active, others = client.listscripts()
     found = {name: client.getscript(name).replace("\r\n", "\n") for name in (active, *others)}
     client.logout()
@@ -225,68 +225,63 @@ def need(name: str) -> None:
         pytest.skip(f"{name} is not installed: run scripts/install-test-parts as root")
 
 
-def users(root: Path) -> Path:
+def to_import(root: Path, people: list[str]) -> Path:
     """What `import-users` takes: Dovecot's passwd-file with real hashes."""
     path = root / "to-import"
-    if not path.exists():
-        lines = []
-        for number in range(USERS):
-            scheme = ("SHA512-CRYPT", "BLF-CRYPT", "SSHA")[number % 3]
-            command = ["doveadm", "pw", "-s", scheme, "-p", f"pw{number}", *(["-r", "5"] if number % 3 == 1 else [])]
-            lines.append(f"user{number}@example.org:{subprocess.check_output(command, text=True).strip()}")
-        path.write_text("\n".join(lines) + "\n")
+    lines = []
+    for number, address in enumerate(people):
+        scheme = ("SHA512-CRYPT", "BLF-CRYPT", "SSHA")[number % 3]
+        command = ["doveadm", "pw", "-s", scheme, "-p", f"pw{number}", *(["-r", "5"] if number % 3 == 1 else [])]
+        lines.append(f"{address}:{subprocess.check_output(command, text=True).strip()}\n")
+    path.write_text("".join(lines))
     return path
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize(("way", "count"), [("imap", USERS), ("dovecot", USERS)])
-def test_users_move_over(postern, tmp_path, monkeypatch, way, count):
+@pytest.mark.parametrize("way", ["imap", "dovecot"])
+def test_users_move_over(postern, tmp_path, monkeypatch, way):
     need("dovecot")
-    with dovecot("mdbox:~/mdbox" if way == "dovecot" else "maildir:~/Maildir") as (root, port, sieve_port):
-        for number in range(count):
-            fill(port, root, number)
+    # each way has people of its own: nobody has to be removed between them
+    people = [f"{way}{number}@example.org" for number in range(USERS)]
+    with dovecot("mdbox:~/mdbox" if way == "dovecot" else "maildir:~/Maildir", way) as (root, port, sieve_port):
+        for number, user in enumerate(people):
+            fill(port, root, user, number)
         homes = root / "homes"
-        scripts = {n: keep_scripts(homes / f"user{n}", n) for n in range(count)}
-        there = {n: session(port, f"user{n}@example.org", f"pw{n}", root / "ca.pem") for n in range(count)}
-        wanted = {n: inventory(client, names(here=False)) for n, client in there.items()}
-        known = {row["address"] for row in postern.call("mailbox", "list", "--json")}
-        for number in range(count):
-            if f"user{number}@example.org" in known:  # of the other way
-                postern.call("mailbox", "remove", f"user{number}@example.org", "--yes")
-        postern.call("mailbox", "import-users", str(users(root)))
+        scripts = [keep_scripts(homes / user.partition("@")[0], number) for number, user in enumerate(people)]
+        there = [session(port, user, f"pw{number}", root / "ca.pem") for number, user in enumerate(people)]
+        wanted = [inventory(client, names(here=False)) for client in there]
+        postern.call("mailbox", "import-users", str(to_import(root, people)))
         command = ["import", way, "--verify", "--json"]
         if way == "imap":
             listing = tmp_path / "list"
-            listing.write_text(
-                "".join(f"user{n}@example.org user{n}@example.org boss-password\n" for n in range(count))
-            )
+            listing.write_text("".join(f"{user} {user} boss-password\n" for user in people))
             command += ["--host", "localhost", "--port", str(port), "--ca", str(root / "ca.pem")]
             command += ["--master-user", "boss", "--list", str(listing), "--sieve-port", str(sieve_port)]
         else:
-            command += ["--users", "user*@*", "--dovecot-config", str(root / "dovecot.conf")]
+            command += ["--users", f"{way}*@*", "--dovecot-config", str(root / "dovecot.conf")]
         results = postern.call(*command)
-        assert [r["wrong"] for r in results] == [[]] * count
-        assert sum(r["scripts"] for r in results) == 2 * len(scripts)
+        assert [r["wrong"] for r in results] == [[]] * USERS
+        assert sum(r["scripts"] for r in results) == 2 * USERS
         # something is new there, and something was read: the last run before the switch brings just that
-        client = session(port, "user3@example.org", "pw3", root / "ca.pem")
+        client = session(port, people[3], "pw3", root / "ca.pem")
         client.append("INBOX", "()", None, b"Subject: late\r\n\r\nlate\r\n")
         client.select("INBOX")
         client.store("1", "+FLAGS", "(\\Flagged Spaet)")
         client.logout()
-        wanted[3] = inventory(session(port, "user3@example.org", "pw3", root / "ca.pem"), names(here=False))
+        wanted[3] = inventory(session(port, people[3], "pw3", root / "ca.pem"), names(here=False))
         last = {r["address"]: r for r in postern.call(*command)}
         assert sum(r["present"] for r in last.values()) == sum(r["copied"] for r in results)
-        assert (last["user3@example.org"]["copied"], last["user3@example.org"]["restated"]) == (1, 1)
+        assert (last[people[3]]["copied"], last[people[3]]["restated"]) == (1, 1)
         assert sum(r["copied"] for r in last.values()) == 1
     certificate = postern.data / "tls" / "certificate.pem"
-    for number in range(count):
+    for number, user in enumerate(people):
         # with the old password, whose hash moved too
-        client = session(postern.ports["imaps"], f"user{number}@example.org", f"pw{number}", certificate)
+        client = session(postern.ports["imaps"], user, f"pw{number}", certificate)
         assert inventory(client, names(here=True)) == wanted[number]
     # the server's certificate is its own, and sievelib cannot be told which to trust
     monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: ssl._create_unverified_context())
-    assert {number: scripts_of(postern, number) for number in scripts} == scripts
+    assert [scripts_of(postern, user, number) for number, user in enumerate(people)] == scripts
 
 
 @pytest.mark.timeout(300)

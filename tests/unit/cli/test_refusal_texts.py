@@ -78,5 +78,6 @@ def test_a_command_says_it(tmp_path, capsys):
 
     with pytest.raises(SystemExit):
         run(work)
-    assert capsys.readouterr().err == "postern: нет такого псевдонима: x@example.org\n"
+    said = "нет такого псевдонима: x@example.org; `postern alias list` покажет, что есть"
+    assert capsys.readouterr().err == f"postern: {said}\n"
     assert refusal_texts.said(Refusal(Reason.TRY_LATER)) == "try_later"

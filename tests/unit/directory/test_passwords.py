@@ -7,7 +7,7 @@ import hmac
 import pytest
 
 from postern.directory import passwords
-from postern.model.refusal import Refusal
+from postern.model.refusal import Reason, Refusal
 
 
 def test_a_new_password_verifies_and_another_does_not(chance):
@@ -33,7 +33,7 @@ def test_hashes_of_other_servers(stored):
     if stored.endswith("$x"):
         assert not passwords.verify("password", stored)
     else:
-        assert passwords.verify("password", stored)
+        assert passwords.verify("password", passwords.check_hash(stored))
         assert not passwords.verify("passwore", stored)
 
 
@@ -110,3 +110,13 @@ def test_only_known_schemes_are_imported():
     assert passwords.check_hash("{sha512-crypt}$6$a$b") == "{SHA512-CRYPT}$6$a$b"
     with pytest.raises(Refusal):
         passwords.check_hash("{ROT13}x")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ["{SSHA}abc", "{SHA512}c2hvcnQ=", "{SSHA256}!!", "{ARGON2ID}$argon2id$v=19", "{CRYPT}ab", "{PBKDF2-SHA256}x"],
+)
+def test_hashes_that_were_cut_off_are_not_imported(stored):
+    with pytest.raises(Refusal) as caught:
+        passwords.check_hash(stored)
+    assert caught.value.reason is Reason.BAD_VALUE

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postern.migration.sources import imap
 from postern.migration.sources.archive import ArchiveSource
 from postern.migration.sources.maildir import Maildir
 from postern.migration.sources.mbox import Mbox
@@ -230,3 +234,30 @@ def test_special_folders_by_mark_and_by_name():
 
 def test_flags_of_imap():
     assert state_of(["\\Seen", "\\Recent", "\\XUnknown", "$Label1"]) == State(Flag.SEEN, ("$Label1",))
+
+
+@pytest.mark.parametrize(("speaks", "said"), [(False, "does not answer: Connection refused"), (True, "speaks no TLS")])
+def test_a_server_that_was_never_met_is_not_waited_for(monkeypatch, speaks, said):
+    """Half a minute of silence, for a wrong port."""
+    monkeypatch.setattr(imap.time, "sleep", lambda _: pytest.fail("it waited"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        wanted = imap.Server(
+            "127.0.0.1", server.getsockname()[1], "implicit", ssl.create_default_context(), "anna", "secret"
+        )
+        greeting = threading.Thread(target=greet, args=(server,))
+        if speaks:
+            greeting.start()
+        else:
+            server.close()
+        with pytest.raises(SourceError, match=said):
+            imap.ImapSource(wanted)
+        if speaks:
+            greeting.join()
+
+
+def greet(server: socket.socket) -> None:
+    """In clear, and waits for what comes."""
+    peer, _ = server.accept()
+    with peer:
+        peer.sendall(b"* OK here\r\n")
+        peer.recv(4096)

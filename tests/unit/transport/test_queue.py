@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from pathlib import Path
@@ -16,7 +17,9 @@ from postern.model.transfer import Fate, Result, StoredContent
 from postern.transport import dsn
 from postern.transport.outcomes import Defer, Deliver, Expand, Fail, Relay
 from postern.transport.queue import CLAIM_SECONDS, QueueStore
+from postern.transport.queue_admin import QueueAdmin, Selection
 from postern.transport.queue_rows import NewEntry, Work
+from postern.transport.runner import RENEW_SECONDS
 
 SENDER = "sender@here.example"
 DEFERRED = Result(Fate.DEFERRED, "4.4.1", "no answer")
@@ -96,7 +99,7 @@ async def test_deferral_grows_warns_once_and_expires_with_one_dsn(queue: QueueSt
                 break
             warnings += sum(r.report.subjects[0].action == "delayed" for r in reports)
             pauses.append(clock.time)
-        clock.time += 60
+        await go_on(queue, clock, 60)
         assert clock.time < start + 6 * 86400
     assert [r.report.subjects[0].status for r in reports] == ["5.4.7"]
     assert warnings == 1
@@ -104,6 +107,77 @@ async def test_deferral_grows_warns_once_and_expires_with_one_dsn(queue: QueueSt
     assert gaps[0] < gaps[3] < gaps[-1] <= 7200 * 1.2
     assert 5 * 86400 <= clock.time - start <= 5 * 86400 + 7300
     assert await queue.length() == 0
+
+
+async def go_on(queue: QueueStore, clock: ManualClock, seconds: float) -> None:
+    """Time in which a worker runs."""
+    while seconds > 0:
+        clock.time += min(seconds, RENEW_SECONDS)
+        seconds -= RENEW_SECONDS
+        await queue.renew("w")
+
+
+async def attempt(queue: QueueStore) -> tuple[Fate, list[str]]:
+    """A failed attempt of the only recipient, tried at once: what became of it, and what its sender is told."""
+    await QueueAdmin(queue.file, queue._clock).retry(Selection())
+    (claim,) = await queue.claim("w", 10)
+    ((_, result),) = await queue.settle(claim, {claim.recipients[0].id: DEFERRED})
+    reports = await queue.claim_reports("w", 10)
+    for owed in reports:
+        await queue.reported(owed.id)
+    return result.fate, [report.report.subjects[0].action for report in reports]
+
+
+@pytest.mark.parametrize("days", [31, -31], ids=["ahead", "back"])
+async def test_a_leap_of_the_clock_makes_no_mail_older_or_younger(
+    queue: QueueStore, clock: ManualClock, days: int
+) -> None:
+    """Mail queued a moment ago is tried for five days that the server runs, not once; nor is it kept for a month."""
+    await queue.add([entry(relay("x@far.example"), at=clock.time)])
+    assert await attempt(queue) == (Fate.DEFERRED, [])
+    clock.time += days * 86400
+    assert (await attempt(queue))[0] is Fate.DEFERRED
+    await go_on(queue, clock, 4.9 * 86400)
+    assert (await attempt(queue))[0] is Fate.DEFERRED
+    await go_on(queue, clock, 0.2 * 86400)
+    assert await attempt(queue) == (Fate.FAILED, ["failed"])
+
+
+async def test_what_nobody_tried_is_not_given_up_after_one_attempt(
+    tmp_path: Path, clock: ManualClock, entropy: FixedEntropy
+) -> None:
+    """A server that was off for a week tries its mail for the rest of its time, and says that it is late."""
+    before = QueueStore(tmp_path / "queue.db", clock, entropy)
+    await before.add([entry(relay("x@far.example"), at=clock.time)])
+    await go_on(before, clock, 2 * 86400)
+    await before.close()
+    clock.time += 7 * 86400
+    queue = QueueStore(tmp_path / "queue.db", clock, entropy)
+    assert await attempt(queue) == (Fate.DEFERRED, ["delayed"])
+    await go_on(queue, clock, 2.9 * 86400)
+    assert await attempt(queue) == (Fate.DEFERRED, [])
+    await go_on(queue, clock, 0.2 * 86400)
+    assert await attempt(queue) == (Fate.FAILED, ["failed"])
+    await queue.close()
+
+
+async def test_a_file_of_layout_1_goes_on(tmp_path: Path, clock: ManualClock, entropy: FixedEntropy) -> None:
+    """Mail has its age by the clock until then."""
+    old = QueueStore(tmp_path / "queue.db", clock, entropy)
+    await old.add([entry(relay("x@far.example"), at=clock.time - 4 * 86400)])
+    await old.close()
+    with contextlib.closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
+        db.execute("ALTER TABLE message DROP COLUMN came_at; DROP TABLE running; PRAGMA user_version=1")
+    queue = QueueStore(tmp_path / "queue.db", clock, entropy)
+    assert await attempt(queue) == (Fate.DEFERRED, ["delayed"])
+    await queue.add([entry(relay("y@far.example"), record=2, at=clock.time)])
+    await go_on(queue, clock, 1.1 * 86400)
+    fates = {}
+    for claim in await queue.claim("w", 10):
+        ((waiting, result),) = await queue.settle(claim, {w.id: DEFERRED for w in claim.recipients})
+        fates[waiting.recipient.address] = result.fate
+    assert fates == {"x@far.example": Fate.FAILED, "y@far.example": Fate.DEFERRED}
+    await queue.close()
 
 
 async def test_null_sender_and_notify_never_get_no_report(queue: QueueStore) -> None:

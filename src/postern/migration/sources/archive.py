@@ -41,7 +41,9 @@ class ArchiveSource:
                 raw = _content(tar, first) if first is not None and first.name == archive.HEAD else b""
             self.head = msgspec.json.decode(raw, type=archive.Head)
         except (OSError, EOFError, tarfile.TarError, msgspec.MsgspecError) as problem:
-            raise SourceError(f"{path} is no archive of Postern's: {problem}") from problem
+            why = problem.strerror if isinstance(problem, OSError) and problem.strerror else ""
+            why = why or "`postern export archive` makes one"
+            raise SourceError(f"{path} is no archive of Postern's: {why}") from problem
         self.name = f"archive {self.head.address} {self.head.made_at}"
         self._folders: list[SourceFolder] | None = None
         self._states: dict[str, dict[str, State]] = {}

@@ -24,15 +24,12 @@ class Dovecot(Maildir):
         """`config`: its dovecot.conf, if that is not the usual one. Raises SourceError."""
         self._copy = Path(tempfile.mkdtemp(prefix="postern-dovecot-"))
         try:
-            home = doveadm(["user", "-f", "home", user], config).strip()
+            known = fields(user, config)
             # everything is readable and writable for the mail's own user while dsync writes
-            owner = doveadm(["user", "-f", "uid", user], config).strip()
-            group = doveadm(["user", "-f", "gid", user], config).strip()
-            shutil.chown(self._copy, int(owner), int(group))
+            shutil.chown(self._copy, int(known["uid"]), int(known["gid"]))
             doveadm(["backup", "-u", user, f"maildir:{self._copy}/mail"], config)
-            super().__init__(
-                self._copy / "mail", name=f"dovecot {user}", home=Path(home) if home else None, by_uid=True
-            )
+            home = Path(known["home"]) if known.get("home") else None
+            super().__init__(self._copy / "mail", name=f"dovecot {user}", home=home, by_uid=True)
         except BaseException:
             self.close()
             raise
@@ -47,6 +44,15 @@ def accounts(pattern: str = "*", config: Path | None = None) -> Sequence[str]:
     return doveadm(["user", pattern], config).split()
 
 
+def fields(user: str, config: Path | None = None) -> dict[str, str]:
+    """What Dovecot's user database says of one: uid, gid, home, mail ... Raises SourceError."""
+    lines = doveadm(["user", user], config).splitlines()
+    known = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    if missing := [name for name in ("uid", "gid") if not known.get(name, "").isdigit()]:
+        raise SourceError(f"doveadm user {user}: no {' and no '.join(missing)} in what it says")
+    return known
+
+
 def doveadm(arguments: Sequence[str], config: Path | None = None) -> str:
     """What it prints. Raises SourceError."""
     program = shutil.which("doveadm")
@@ -59,5 +65,7 @@ def doveadm(arguments: Sequence[str], config: Path | None = None) -> str:
         raise SourceError(f"doveadm {arguments[0]} did not end within {TIMEOUT_S // 3600} hours") from slow
     # dsync says 2 when mail came in while it ran: the next run brings that
     if done.returncode not in ((0, 2) if arguments[0] == "backup" else (0,)):
-        raise SourceError(f"doveadm {arguments[0]}: {(done.stderr or done.stdout).strip()[-1000:]}")
+        # the first line says why; what a panic adds is for Dovecot's developers
+        why = (done.stderr or done.stdout).strip().partition("\n")[0][:1000]
+        raise SourceError(f"doveadm {arguments[0]}: {why}. Is Dovecot there, and is --dovecot-config the file it uses?")
     return done.stdout

@@ -6,6 +6,7 @@ A connection that breaks is made again, and reading goes on with the message it 
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -61,7 +62,7 @@ class ImapSource:
         self._server = server
         self.name = f"imap {server.user}@{server.host}:{server.port}"
         self._selected = ""
-        self._client = self._retried(self._connected)
+        self._client = self._retried(self._connected, first=True)
 
     # --- the connection
 
@@ -102,7 +103,8 @@ class ImapSource:
             who = server.master_user or server.user
             raise SourceError(f"{server.host} does not let {who} in: {_told(refused)}") from refused
 
-    def _retried(self, attempt: Any) -> Any:
+    def _retried(self, attempt: Any, *, first: bool = False) -> Any:
+        """`first`: where nobody was ever met, nobody is waited for."""
         pause = PAUSE_S
         for left in range(ATTEMPTS - 1, -1, -1):
             try:
@@ -113,9 +115,16 @@ class ImapSource:
                     " name the authority's certificate with --ca FILE"
                 ) from untrusted
             except _BROKEN as broken:
-                if not left:
+                if first and isinstance(broken, ssl.SSLError):
                     raise SourceError(
-                        f"{self._server.host} port {self._server.port} does not answer: {_told(broken)}"
+                        f"{self._server.host} speaks no TLS on port {self._server.port}: give --tls starttls, or the"
+                        " --port for TLS"
+                    ) from broken
+                absent = first and isinstance(broken, ConnectionRefusedError | socket.gaierror)
+                if not left or absent:
+                    raise SourceError(
+                        f"{self._server.host} port {self._server.port} does not answer: {_told(broken)}."
+                        " Are --host, --port and --tls right?"
                     ) from broken
                 time.sleep(pause)
                 pause *= 2
@@ -277,5 +286,5 @@ def _text(value: object) -> str:
 
 def _told(problem: BaseException) -> str:
     """A server's words, or the system's."""
-    text = str(problem) or type(problem).__name__
+    text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
     return text[2:-1] if text.startswith(("b'", 'b"')) else text

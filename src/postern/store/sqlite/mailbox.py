@@ -367,9 +367,22 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         return await self.write(lambda t: transfer.copy(t, folder, ranges, target), bulk=bulk)
 
     async def move(self, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
-        """Move items in one commit."""
+        """Move items in one commit; on a full disk in as many as it takes."""
         bulk = await self._is_bulk(folder, ranges)
-        return await self._write_deleting(lambda t, _: transfer.move(t, folder, ranges, target), bulk=bulk)
+        try:
+            return await self.write(lambda t: transfer.move(t, folder, ranges, target), bulk=bulk)
+        except Refusal as refused:
+            if refused.reason is not Reason.DISK_FULL:
+                raise
+        async with self._host.reserve_given_up(self.path):
+            # what is moved within its folder, and what comes meanwhile, is not meant again
+            last = await self.consult(lambda db: reading.last_uid(db, folder))
+            present = tuple((low, min(high, last)) for low, high in ranges if low <= last)
+            part = partial(transfer.move, folder=folder, ranges=present, target=target)
+            done = await self._in_slices(part, lambda result: len(result.sources))
+        sources = [uid for part in done for uid in part.sources]
+        placements = [uid for part in done for uid in part.placements]
+        return CopyResult(sources, placements, done[-1].uid_validity, max(part.change_number for part in done))
 
     async def expunge(
         self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True, purge: bool = False
@@ -393,23 +406,24 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         """
         if ranges is None:  # what comes meanwhile was not meant
             ranges = ((1, await self.consult(lambda db: reading.last_uid(db, folder))),)
-        gone: list[Uid] = []
+        part = partial(transfer.expunge, folder=folder, ranges=ranges, only_deleted=only_deleted, purge=True)
+        return [uid for uids in await self._in_slices(part, len) for uid in uids]
+
+    async def _in_slices(self, part: Callable[..., T], count: Callable[[T], int]) -> list[T]:
+        """Work off a set by `part(txn, limit=...)` until one was not full; `count`: the items of a result."""
+        done: list[T] = []
         step = FULL_DISK_SLICE
         while True:
-            part = partial(
-                transfer.expunge, folder=folder, ranges=ranges, only_deleted=only_deleted, purge=True, limit=step
-            )
             try:
-                uids = await self.write(part, bulk=step > BULK_ITEMS)
+                result = await self.write(partial(part, limit=step), bulk=step > BULK_ITEMS)
             except Refusal as refused:
                 if refused.reason is not Reason.DISK_FULL or step <= FULL_DISK_SLICE_MIN:
                     raise
                 step //= 4
-                uids = []
             else:
-                gone += uids
-                if len(uids) < step:
-                    return gone
+                done.append(result)
+                if count(result) < step:
+                    return done
             await self._host.empty_log(self.path)
 
     async def create_folder(

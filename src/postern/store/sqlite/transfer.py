@@ -110,8 +110,13 @@ def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyRe
     return CopyResult(picked.uids, uids_from(first, copied.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
 
 
-def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
-    """Move items (also within one folder: they get new UIDs). Raises Refusal(NO_SUCH_FOLDER)."""
+def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId, limit: int = 0) -> CopyResult:
+    """Move items (also within one folder: they get new UIDs). Raises Refusal(NO_SUCH_FOLDER).
+
+    `limit`: the first so many only.
+    """
+    if limit:
+        ranges = runs(chosen(txn, folder, ranges)[0][:limit])
     expect_numbers(txn, folder, ranges)
     validity = target_validity(txn, target)
     picked = pick(txn, folder, ranges)

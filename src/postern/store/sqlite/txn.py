@@ -72,8 +72,10 @@ class Txn:
     def __init__(self, db: apsw.Connection, epoch: int, now: int, max_items: int | None = None) -> None:
         self.db = db
         self.max_items = max_items
-        self.execute: Callable[..., Any] = db.execute
-        self.executemany: Callable[..., Any] = db.executemany
+        cursor = db.cursor()  # one for all statements: making one costs a quarter of a short statement
+        self.execute: Callable[..., Any] = cursor.execute
+        """What it gives has to be fetched before the next statement."""
+        self.executemany: Callable[..., Any] = cursor.executemany
         self.now = now
         self.changed = 0
         """The change number of this transaction, 0 while it has changed nothing."""
@@ -92,7 +94,7 @@ class Txn:
                 self.no_receive_bytes,
                 deleted,
             ),
-        ) = rows(db, _LOAD)
+        ) = self.execute(_LOAD).fetchall()
         if deleted:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
         if stored_epoch != epoch:
@@ -163,7 +165,7 @@ def transact(
         txn = Txn(db, epoch, now, max_items)
         result = work(txn)
         txn.finish()
-        db.execute("COMMIT")
+        txn.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -233,8 +232,7 @@ def trace_prefix(message: Accepted, host_name: str) -> bytes:
     recipients = message.header.envelope.recipients
     # naming one of several recipients would tell the others of a blind copy (RFC 5321 7.2)
     only = recipients[0].address if len(recipients) == 1 else ""
-    when = datetime.fromtimestamp(int(message.header.received_at), UTC)
-    return received_line(peer, host_name, message.queue_id, when, only)
+    return received_line(peer, host_name, message.queue_id, int(message.header.received_at), only)
 
 
 def stored_content(message: Accepted, host_name: str) -> StoredContent:

@@ -60,7 +60,7 @@ class _Entry:
 
     __slots__ = ("content", "future", "header", "kind", "offset", "owner", "record", "segment", "spool")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is known of it
         self,
         segment: int,
         record: int,

@@ -81,6 +81,7 @@ class Txn:
         """The change number of this transaction, 0 while it has changed nothing."""
         self.reserved: tuple[int, int] | None = None
         """Ceilings that this transaction wrote and that have to be synced, then promoted."""
+        found: list[Any] = self.execute(_LOAD).fetchall()
         (
             (
                 stored_epoch,
@@ -94,7 +95,7 @@ class Txn:
                 self.no_receive_bytes,
                 deleted,
             ),
-        ) = self.execute(_LOAD).fetchall()
+        ) = found
         if deleted:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, "the mailbox was removed")
         if stored_epoch != epoch:

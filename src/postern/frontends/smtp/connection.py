@@ -85,7 +85,8 @@ class Connection:
         self._stream = stream
         self._connector = connector
         self._address = stream.peer[0]
-        self._checks_domain = connector.check_sender_domain and not connector.anonymous_relay and is_outside(self._address)
+        checked = connector.check_sender_domain and not connector.anonymous_relay
+        self._checks_domain = checked and is_outside(self._address)
         self._id = shared.entropy.token(_SESSION_ID_BYTES).hex()
         self._principal: Principal | None = None
         self._server = ServerPeer(shared.peers, shared.authentication.negotiations, stream, self._id, shared.log)

@@ -3,7 +3,7 @@
 The loop numbers the records and makes everything that waits one batch, which is synced once: in a thread while the next
 one gathers, or in the loop itself where the disk has shown that it is faster than the way to a thread (`store.pace`).
 So one connection waits for one sync, and a thousand too. Where the last syncs were shared, the next one waits a moment
-(`GATHER_S`) for as many to come again.
+(`GATHER_S`) for whoever had a record in them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from postern.store.journal.spool import Spool
 from postern.store.pace import Pace
 
 GATHER_S = 0.002
-"""Under load a batch waits so long for as many records as the last ones had; a disk's flush takes about as long."""
+"""Under load a batch waits so long for those who had a record in the last ones; a disk's flush takes about as long."""
 _GATHER_WITHIN_S = 0.05
 """A journal that was quiet for so long is not under load."""
 GATHER_AT_MOST_S = 0.008

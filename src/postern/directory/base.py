@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 
 from postern.directory import filtering, schema
@@ -66,6 +67,7 @@ class DirectoryFile:
         self._host_name = host_name.lower().rstrip(".")
         self._ended = 0
         self._db = schema.connect(path)
+        self._ask_version = self._db.cursor().execute  # a cursor of its own: it is asked for each recipient
         self._version = -1
         self._state = 0
         self._fresh = False
@@ -92,8 +94,11 @@ class DirectoryFile:
         """
         if self._fresh:
             return
-        with schema.refusing(self.path):
-            (version,) = self._db.execute("PRAGMA data_version").fetchone() or (-1,)
+        try:
+            version: Any = self._ask_version("PRAGMA data_version").fetchall()[0][0]
+        except apsw.Error:
+            with schema.refusing(self.path):
+                raise
         if version != self._version:
             self._version = version
             self._forget()

@@ -216,16 +216,31 @@ class Mailflow:
                 self._journal.applied(ref)
 
     async def _accept(self, kind: Kind, header: AcceptHeader, content: bytes) -> BlobRef:
+        answer: asyncio.Future[BlobRef] = asyncio.get_running_loop().create_future()
         durable = self._journal.append(kind, encode(header), content)
         # not in this coroutine: its connection may go away before the record is synced
-        durable.add_done_callback(partial(self._accepted, header, content))
-        return await asyncio.shield(durable)
+        durable.add_done_callback(partial(self._accepted, header, content, answer))
+        return await answer
 
-    def _accepted(self, header: AcceptHeader, content: bytes, durable: asyncio.Future[BlobRef]) -> None:
-        if durable.cancelled() or durable.exception() is not None:
+    def _accepted(
+        self,
+        header: AcceptHeader,
+        content: bytes,
+        answer: asyncio.Future[BlobRef],
+        durable: asyncio.Future[BlobRef],
+    ) -> None:
+        if durable.cancelled():
+            answer.cancel()
             return
+        if (error := durable.exception()) is not None:
+            if not answer.done():
+                answer.set_exception(error)
+            return
+        ref = durable.result()
         failpoints.hit("mailflow.accepted")
-        self._applier.apply(Accepted(self._journal, durable.result(), header, content, header.outcomes))
+        self._applier.apply(Accepted(self._journal, ref, header, content, header.outcomes))
+        if not answer.done():
+            answer.set_result(ref)
 
 
 __all__ = ["Mailflow", "MailflowSettings", "Principal", "Route"]

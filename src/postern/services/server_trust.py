@@ -77,6 +77,8 @@ class ServerTrust:
 
         Raises Refusal: PEER_NOT_AUTHENTICATED without TLS or certificate, PEER_CERTIFICATE for one that proves nothing.
         """
+        if not self._partners:
+            return
         domain = reverse_path.rpartition("@")[2].lower()
         partner = partner_of(domain, self._partners) if domain else None
         if partner is None or not partner.receive:

@@ -209,6 +209,36 @@ async def test_senders_that_come_again_share_syncs(tmp_path):
     await journal.close()
 
 
+async def test_senders_that_take_turns_come_to_share_syncs(tmp_path):
+    journal = make(tmp_path)
+    rounds = 40
+
+    async def sender(group):
+        if group:
+            while not journal.syncs:  # these come while the others' first record is being synced
+                await asyncio.sleep(0)
+        for _ in range(rounds):
+            await journal.append(Kind.ACCEPT, b"", b"body")
+            await asyncio.sleep(0.0003)
+
+    await asyncio.gather(*(sender(number % 2) for number in range(10)))
+    assert journal.records_written == 10 * rounds
+    assert journal.syncs < 1.5 * rounds, "the two groups have not become one"
+    await journal.close()
+
+
+async def test_who_sends_alone_waits_for_nobody(tmp_path):
+    journal = make(tmp_path)
+    await asyncio.gather(*(journal.append(Kind.ACCEPT, b"", b"body") for _ in range(5)))
+    for _ in range(3):  # the five were shared; after two records of one sender they are not expected again
+        await journal.append(Kind.ACCEPT, b"", b"alone")
+    handed = journal.append(Kind.ACCEPT, b"", b"alone")
+    await asyncio.sleep(0)
+    assert journal._gathering is None
+    await handed
+    await journal.close()
+
+
 async def test_a_record_that_nobody_joins_is_written_all_the_same(tmp_path):
     journal = make(tmp_path)
     await asyncio.gather(*(journal.append(Kind.ACCEPT, b"", b"body") for _ in range(50)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from functools import lru_cache
 
 _MONTHS = {
     name: number
@@ -33,26 +34,36 @@ def parse(value: bytes) -> tuple[int, int] | None:
     if found is None:
         return None
     day, month_name, year_digits, hour, minute, second, zone, zone_name = found.groups()
+    days = _days(day, month_name, year_digits)
+    hours, minutes, seconds = int(hour), int(minute), int(second or 0)
+    if days is None or hours > 23 or minutes > 59 or seconds > 60:
+        return None
+    offset = _offset(zone, zone_name)
+    return days * 86400 + hours * 3600 + minutes * 60 + seconds - offset, offset
+
+
+@lru_cache(maxsize=512)
+def _days(day: bytes, month_name: bytes, year_digits: bytes) -> int | None:
+    """Days since the epoch; mail of one time has few of them."""
     month = _MONTHS.get(month_name.lower())
     if month is None:
         return None
     year = int(year_digits)
     if len(year_digits) < 4:  # RFC 5322 4.3
         year += 2000 if year < 50 and len(year_digits) == 2 else 1900
-    hours, minutes, seconds = int(hour), int(minute), int(second or 0)
-    if hours > 23 or minutes > 59 or seconds > 60:
-        return None
     try:
-        days = date(year, month, int(day)).toordinal() - _EPOCH_ORDINAL
+        return date(year, month, int(day)).toordinal() - _EPOCH_ORDINAL
     except ValueError:
         return None
-    offset = 0
+
+
+@lru_cache(maxsize=128)
+def _offset(zone: bytes | None, zone_name: bytes | None) -> int:
+    """Seconds east of UTC."""
     if zone:
         digits = int(zone[1:])
-        offset = (digits // 100 * 3600 + digits % 100 * 60) * (-1 if zone[:1] == b"-" else 1)
-    elif zone_name:
-        offset = _ZONES.get(zone_name.upper(), 0) * 3600
-    return days * 86400 + hours * 3600 + minutes * 60 + seconds - offset, offset
+        return (digits // 100 * 3600 + digits % 100 * 60) * (-1 if zone[:1] == b"-" else 1)
+    return _ZONES.get(zone_name.upper(), 0) * 3600 if zone_name else 0
 
 
 def render(when: datetime) -> str:

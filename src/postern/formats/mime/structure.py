@@ -59,7 +59,24 @@ _LISTS = frozenset({b"to", b"cc", b"bcc", b"reply-to"})
 _MAX_REPEATED = 50
 
 _DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\Z)").match
+_BLANK_LINE = re.compile(rb"\n\r?\n").search
+_LINE_ENDS = (b"\r\n", b"\n")
+_PLAIN_MULTIPART = re.compile(
+    rb'multipart/([a-z]{1,40}+);[ \t\r\n]*+(boundary)="([0-9a-z\'()+_,./:=?-]++)"[ \t\r\n]*+\Z', re.IGNORECASE
+).match
+"""What nearly every multipart says of itself: its boundary, in quotes, and nothing else."""
+_DESCRIBES = (
+    b"content-type",
+    b"content-transfer-encoding",
+    b"content-id",
+    b"content-description",
+    b"content-disposition",
+    b"content-language",
+    b"content-location",
+    b"content-md5",
+)
 _OPAQUE = b'("application" "octet-stream" NIL NIL NIL "8bit" %d NIL NIL NIL NIL)'
+_THREE_ABSENT = [None, None, None]
 _NO_EXTENSION = b" NIL NIL NIL NIL)"
 
 
@@ -167,6 +184,27 @@ def _describe_cached(header: bytes, enclosed_by_digest: bool) -> PartInfo:
     return describe(collect(header), enclosed_by_digest)
 
 
+@lru_cache(maxsize=512)
+def _describe_values(*values: bytes | None) -> PartInfo:
+    """`describe` by the values of the fields that it looks at."""
+    return describe({name: value for name, value in zip(_DESCRIBES, values, strict=True) if value is not None})
+
+
+def _describe_message(fields: envelope.FieldMap) -> PartInfo:
+    """`describe` of a message, in less time for what nearly all messages say."""
+    found = list(map(fields.get, _DESCRIBES))
+    content_type = found[0]
+    if content_type is not None and found[4:7] == _THREE_ABSENT:
+        match = _PLAIN_MULTIPART(content_type)
+        if match is not None:
+            minor, name, boundary = match.groups()
+            tail = b' "%b" ("%b" "%b") NIL NIL NIL)' % (minor, name, boundary)
+            return PartInfo(MULTIPART, tail, b"", boundary, minor.lower() == b"digest", False)
+    if sum(len(value) for value in found if value is not None) <= _CACHED_HEADER_BYTES:
+        return _describe_values(*found)
+    return describe(fields)
+
+
 class Walker:
     """One walk over one message."""
 
@@ -182,15 +220,10 @@ class Walker:
     def body_start(self, start: int, end: int) -> int:
         """Offset after the blank line that ends the header that starts at `start`; `end` if there is none."""
         content = self._content
-        if content.startswith(b"\r\n", start, end):
-            return start + 2
-        if content.startswith(b"\n", start, end):
-            return start + 1
-        crlf = content.find(b"\n\r\n", start, end)
-        bare = content.find(b"\n\n", start, end if crlf < 0 else crlf + 1)
-        if bare >= 0:
-            return bare + 2
-        return end if crlf < 0 else crlf + 3
+        if content.startswith(_LINE_ENDS, start, end):
+            return start + (2 if content[start] == 13 else 1)
+        found = _BLANK_LINE(content, start, end)
+        return end if found is None else found.end()
 
     def _lines(self, start: int, end: int) -> int:
         """Line ends in a region."""
@@ -203,7 +236,7 @@ class Walker:
         """A message's fields and the structure of its body; records its part."""
         body = self.body_start(start, end)
         fields = collect(self._content[start : min(body, start + MESSAGE_HEADER_LIMIT_BYTES)])
-        return fields, self._part(describe(fields), start, body, end, depth)
+        return fields, self._part(_describe_message(fields), start, body, end, depth)
 
     def _entity(self, start: int, end: int, depth: int, digest: bool) -> bytes:
         """The structure of one part of a multipart."""

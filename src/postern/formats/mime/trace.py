@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -28,16 +28,27 @@ def _literal(address: str) -> str:
         return "[unknown]"
 
 
-def received_line(peer: Peer, by: str, queue_id: str, when: datetime, for_: str) -> bytes:
-    """One Received field, folded, with its closing CRLF (RFC 5321 4.4). `for_` is empty or the only recipient."""
+@lru_cache(256)
+def _from_by(peer: Peer, by: str) -> str:
+    """What the lines of one connection have in common."""
     helo = _UNSAFE.sub("?", peer.helo)[:255] or "unknown"
     origin = f"{peer.reverse_name} {_literal(peer.address)}" if peer.reverse_name else _literal(peer.address)
     tls = f"\r\n\t(using {_UNSAFE_COMMENT.sub(' ', peer.tls)})" if peer.tls else ""
+    return f"Received: from {helo} ({origin}){tls}\r\n\tby {by} with {peer.protocol} id "
+
+
+@lru_cache(16)
+def _moment(when: int) -> str:
+    return date.render(datetime.fromtimestamp(when, UTC))
+
+
+def received_line(peer: Peer, by: str, queue_id: str, when: int, for_: str) -> bytes:
+    """One Received field, folded, with its closing CRLF (RFC 5321 4.4). `for_` is empty or the only recipient.
+
+    `when`: seconds since the epoch.
+    """
     receiver = f"\r\n\tfor <{_UNSAFE_ADDRESS.sub('?', for_)}>" if for_ else ""
-    return (
-        f"Received: from {helo} ({origin}){tls}\r\n\tby {by} with {peer.protocol} id {queue_id}{receiver};"
-        f"\r\n\t{date.render(when)}\r\n"
-    ).encode()
+    return f"{_from_by(peer, by)}{queue_id}{receiver};\r\n\t{_moment(when)}\r\n".encode()
 
 
 def return_path_line(reverse_path: str) -> bytes:

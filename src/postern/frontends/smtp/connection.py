@@ -85,6 +85,8 @@ class Connection:
         self._stream = stream
         self._connector = connector
         self._address = stream.peer[0]
+        checked = connector.check_sender_domain and not connector.anonymous_relay
+        self._checks_domain = checked and is_outside(self._address)
         self._id = shared.entropy.token(_SESSION_ID_BYTES).hex()
         self._principal: Principal | None = None
         self._server = ServerPeer(shared.peers, shared.authentication.negotiations, stream, self._id, shared.log)
@@ -223,8 +225,7 @@ class Connection:
                 event.reverse_path, tls.peer_chain if tls else (), tls=tls is not None
             )
             domains = self._shared.sender_domains
-            checked = self._connector.check_sender_domain and not self._connector.anonymous_relay
-            if domains is not None and checked and is_outside(self._address):
+            if domains is not None and self._checks_domain:
                 await domains.check(event.reverse_path)
         checked = self._connector.check_sender or self._principal is None
         if checked:

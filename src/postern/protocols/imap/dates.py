@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from datetime import date
+from functools import lru_cache
 
 from postern.model.refusal import ProtocolViolation
 from postern.protocols.imap.render import MONTHS
@@ -43,6 +44,7 @@ def date_time(text: bytes) -> int:
     return moment
 
 
+@lru_cache(512)
 def _midnight(year: bytes, month: bytes, day_of_month: bytes) -> int:
     try:
         there = date(int(year), _MONTH_NUMBERS[month.upper()], int(day_of_month))

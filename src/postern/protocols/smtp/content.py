@@ -7,15 +7,13 @@ that no two servers on its way can disagree about where it ends (SMTP smuggling)
 from __future__ import annotations
 
 import io
-import re
 from typing import Literal
 
 from postern.protocols.smtp import reply
 from postern.protocols.smtp.reply import Reply
 
 _TERMINATOR = b"\r\n.\r\n"
-# `re` looks for the first octet with memchr: twice as fast as bytes.find and bytes.count with short needles
-_DOTTED_LINE = re.compile(rb"\r\n\.").search
+_DOT = b"\r\n."
 
 
 def patience(limit_bytes: int) -> int:
@@ -70,8 +68,7 @@ class Content:
             if chunk.startswith(b".\r\n"):
                 return b"", chunk[3:]
             # The first line with a dot is the end, or there is something to unstuff: one search tells both.
-            match = _DOTTED_LINE(chunk)
-            dot = match.start() if match else -1
+            dot = chunk.find(_DOT)
             end = dot if chunk.startswith(_TERMINATOR, dot) else chunk.find(_TERMINATOR, dot) if dot >= 0 else -1
             if end >= 0:
                 self._seen = end + 2

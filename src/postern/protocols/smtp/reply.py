@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -11,6 +12,16 @@ _UNSAFE = re.compile(r"[^\t\x20-\x7e\n]")
 
 TEXT_LINE_LIMIT = 480
 """Characters of text in one line, so that it stays under 512 octets with codes and CRLF (RFC 5321 4.5.3.1.5)."""
+
+
+@lru_cache(512)
+def _prefix(code: int, enhanced: str) -> str:
+    """What stands before the text of each line. Raises ValueError."""
+    if not 200 <= code <= 599:
+        raise ValueError(f"not a reply code: {code}")
+    if enhanced and (not _ENHANCED.fullmatch(enhanced) or int(enhanced[0]) != code // 100):
+        raise ValueError(f"{enhanced} does not go with {code}")
+    return f"{enhanced} " if enhanced else ""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -25,12 +36,8 @@ class Reply(msgspec.Struct, frozen=True):
     """Ready to send; made on construction."""
 
     def __post_init__(self) -> None:
-        if not 200 <= self.code <= 599:
-            raise ValueError(f"not a reply code: {self.code}")
-        if self.enhanced and (not _ENHANCED.fullmatch(self.enhanced) or int(self.enhanced[0]) != self.code // 100):
-            raise ValueError(f"{self.enhanced} does not go with {self.code}")
+        prefix = _prefix(self.code, self.enhanced)
         # Text may quote what a peer sent: it must neither end the line early nor leave ASCII.
-        prefix = f"{self.enhanced} " if self.enhanced else ""
         if self.text.isascii() and self.text.isprintable() and len(self.text) <= TEXT_LINE_LIMIT:
             wire = f"{self.code} {prefix}{self.text}\r\n"  # one made for each message
             msgspec.structs.force_setattr(self, "wire", wire.encode("ascii"))

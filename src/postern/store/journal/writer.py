@@ -3,7 +3,7 @@
 The loop numbers the records and makes everything that waits one batch, which is synced once: in a thread while the next
 one gathers, or in the loop itself where the disk has shown that it is faster than the way to a thread (`store.pace`).
 So one connection waits for one sync, and a thousand too. Where the last syncs were shared, the next one waits a moment
-(`GATHER_S`) for as many to come again.
+(`GATHER_S`) for whoever had a record in them.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ from postern.store.journal.spool import Spool
 from postern.store.pace import Pace
 
 GATHER_S = 0.002
-"""Under load a batch waits so long for as many records as the last ones had; a disk's flush takes about as long."""
+"""Under load a batch waits so long for those who had a record in the last ones; a disk's flush takes about as long."""
 _GATHER_WITHIN_S = 0.05
 """A journal that was quiet for so long is not under load."""
+GATHER_AT_MOST_S = 0.008
+"""It waits on for so long in all while there came some in each GATHER_S."""
 _WRITE_HERE_BYTES = 256 * 1024
 """Batches up to this size are copied to the page cache by the loop itself; the thread only syncs, or not even that on a
 fast disk. Each system call in the thread would cost a fight for the interpreter's lock."""
@@ -50,12 +52,15 @@ delivered together, which saves more than the way costs."""
 _FULL = {errno.ENOSPC: Reason.DISK_FULL, errno.EDQUOT: Reason.DISK_FULL, errno.EROFS: Reason.READ_ONLY}
 
 
+_Owner = asyncio.Task[object] | None
+
+
 class _Entry:
     """A record on its way."""
 
-    __slots__ = ("content", "future", "header", "kind", "offset", "record", "segment", "spool")
+    __slots__ = ("content", "future", "header", "kind", "offset", "owner", "record", "segment", "spool")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is known of it
         self,
         segment: int,
         record: int,
@@ -65,6 +70,7 @@ class _Entry:
         content: bytes,
         spool: Spool | None,
         future: asyncio.Future[BlobRef],
+        owner: _Owner,
     ) -> None:
         self.segment = segment
         self.record = record
@@ -74,6 +80,7 @@ class _Entry:
         self.content = content
         self.spool = spool
         self.future = future
+        self.owner = owner
 
 
 class Journal:
@@ -118,7 +125,12 @@ class Journal:
         self._waiting: list[_Entry] = []
         self._busy = False
         self._gathering: asyncio.TimerHandle | None = None
-        self._expected = (1, 1)  # sizes of the last two batches: who waited for them is likely to come again
+        self._expected = 1
+        """So many records are likely to come for the next batch."""
+        self._last: list[_Owner] = []
+        """Whose the records of the last batch were."""
+        self._seen = 0
+        self._gathers_until = 0.0
         self._synced_at = 0.0
         self._failed: OSError | None = None
         self._outstanding: dict[BlobRef, None] = {}
@@ -177,7 +189,8 @@ class Journal:
         size = RECORD_HEADER.size + len(header) + len(content)
         if self._offset + size > self._segment_bytes and self._record:
             self._rotate()
-        entry = _Entry(self._segment, self._record, self._offset, kind, header, content, spool, future)
+        owner = asyncio.current_task(self._loop)
+        entry = _Entry(self._segment, self._record, self._offset, kind, header, content, spool, future, owner)
         if kind in STAYS_OUTSTANDING:
             self._outstanding[BlobRef(self._segment, self._record)] = None
         self._record += 1
@@ -187,7 +200,7 @@ class Journal:
             self._busy = True
             self._idle.clear()
             self._gather()
-        elif self._gathering is not None and len(self._waiting) >= max(self._expected):
+        elif self._gathering is not None and len(self._waiting) >= self._expected:
             self._gathering.cancel()
             self._gathering = None
             self._loop.call_soon(self._hand_over)
@@ -204,16 +217,28 @@ class Journal:
 
         Later only where the last syncs were shared and ended a moment ago: a single sender never waits.
         """
-        expected = max(self._expected)
-        if len(self._waiting) < expected and self._loop.time() - self._synced_at < _GATHER_WITHIN_S:
-            self._gathering = self._loop.call_later(GATHER_S, self._hand_over)
+        now = self._loop.time()
+        if len(self._waiting) < self._expected and now - self._synced_at < _GATHER_WITHIN_S:
+            self._gathers_until = now + GATHER_AT_MOST_S
+            self._wait_for_more()
         else:
             self._loop.call_soon(self._hand_over)
+
+    def _wait_for_more(self) -> None:
+        self._seen = len(self._waiting)
+        self._gathering = self._loop.call_later(GATHER_S, self._gathered)
+
+    def _gathered(self) -> None:
+        """Wait on for as long as some have come, since the others' may be lying in their sockets."""
+        if len(self._waiting) > self._seen and self._loop.time() < self._gathers_until:
+            self._wait_for_more()
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         self._gathering = None
         batch, self._waiting = self._waiting, []
-        self._expected = (self._expected[1], len(batch))
+        self._expect([entry.owner for entry in batch])
         written = self._fits_here(batch)
         if written:
             try:
@@ -225,6 +250,14 @@ class Journal:
                 self._done(batch, *self._sync_batch(batch))
                 return
         self._inbox.put((batch, written))
+
+    def _expect(self, owners: list[_Owner]) -> None:
+        """How many records the next batch may have: one of everybody who had one in the last two, if any was shared."""
+        before, self._last = self._last, owners
+        self._expected = shared = max(len(before), len(owners))
+        if shared > 1:
+            again = {owner for owner in (*before, *owners) if owner is not None and not owner.done()}
+            self._expected = len(again) or shared  # who does not wait for answers has a task for each record
 
     def _fits_here(self, batch: list[_Entry]) -> bool:
         """Whether writing a batch is no more than copying a little memory."""

@@ -164,10 +164,10 @@ def _folder(txn: Txn, fillings: dict[FolderId, _Filling], folder: FolderId) -> t
     filling = fillings.get(folder)
     if filling is None:
         try:
-            filling = _Filling(*numbering(txn.db, folder))
+            filling = _Filling(*numbering(txn, folder))
         except Refusal:
             folder = INBOX
-            filling = fillings.get(folder) or _Filling(*numbering(txn.db, folder))
+            filling = fillings.get(folder) or _Filling(*numbering(txn, folder))
         fillings[folder] = filling
     return folder, filling
 

@@ -43,6 +43,7 @@ _ALL_UIDS = "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE fold
 PICKED = "picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid BETWEEN p.low AND p.high"
 """The picked items as a source of rows. Binding: their folder."""
 _AMONG_PICKED = f"IN (SELECT i.uid FROM {PICKED})"
+_NUMBERING = "SELECT uid_validity, uid_next - 1 FROM counters WHERE id = ? AND id != 0"
 _ADJUST = (
     "UPDATE counters SET messages = messages + ?, size_bytes = size_bytes + ?, unseen = unseen + ?,"
     " deleted = deleted + ?, changed = max(changed, ?), uid_next = max(uid_next, ?) WHERE id = ?"
@@ -177,9 +178,9 @@ def uid_validity(db: apsw.Connection, folder: FolderId) -> int:
     return int(found[0][0])
 
 
-def numbering(db: apsw.Connection, folder: FolderId) -> tuple[int, int]:
+def numbering(txn: Txn, folder: FolderId) -> tuple[int, int]:
     """A folder's UIDVALIDITY and the highest UID that any of its items has or had. Raises Refusal(NO_SUCH_FOLDER)."""
-    found = rows(db, "SELECT uid_validity, uid_next - 1 FROM counters WHERE id = ? AND id != 0", (folder,))
+    found = txn.execute(_NUMBERING, (folder,)).fetchall()
     if not found:
         raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
     validity, last = found[0]

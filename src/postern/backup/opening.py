@@ -41,7 +41,7 @@ class SnapshotBlobs:
         """Whole bodies."""
         return [await self.read(BlobRef(*ref)) for ref in refs]
 
-    async def read_views(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
+    async def read_views(self, refs: Sequence[tuple[int, int]], *, to_send: bool = False) -> list[bytes | memoryview]:
         """Whole bodies."""
         return [await self.read(BlobRef(*ref)) for ref in refs]
 

@@ -151,9 +151,9 @@ class MailboxAccess:
         """Whole bodies whose references came from `items`."""
         return self._blobs.read_many(refs)
 
-    def view_bodies(self, refs: Sequence[tuple[int, int]]) -> Reply[list[bytes | memoryview]]:
-        """The same to be written soon: several may share the memory of what was read at once."""
-        return self._blobs.read_views(refs)
+    def view_bodies(self, refs: Sequence[tuple[int, int]], *, to_send: bool = False) -> Reply[list[bytes | memoryview]]:
+        """The same to be written soon: several may share memory, with `to_send` that of a file (store.interface)."""
+        return self._blobs.read_views(refs, to_send=to_send)
 
     def used_bytes(self) -> Reply[int]:
         """Octets that count against the quota."""

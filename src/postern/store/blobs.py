@@ -24,11 +24,14 @@ from postern.store.journal.records import (
     decode_footer,
     scan_records,
 )
+from postern.store.windows import Windows
 
 _MAX_OPEN = 64
 _GAP_BYTES = 4096
 """Reading this much too much costs less than another call."""
 _SPAN_BYTES = 1 << 18
+_SENT_BYTES = 1 << 20
+"""The same of what is to be sent from where it is."""
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -102,6 +105,7 @@ class SegmentBlobs:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._open: OrderedDict[int, _Segment] = OrderedDict()
+        self._windows = Windows()
 
     async def read(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes:
         """Part of a body. Raises Refusal(CORRUPT) if it is not there."""
@@ -115,8 +119,11 @@ class SegmentBlobs:
         """Whole bodies, in the order asked."""
         return [bytes(body) for body in await self.read_views(refs)]
 
-    async def read_views(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
-        """Whole bodies, in the order asked; what was read at once is not copied apart."""
+    async def read_views(self, refs: Sequence[tuple[int, int]], *, to_send: bool = False) -> list[bytes | memoryview]:
+        """Whole bodies, in the order asked; what was read at once is not copied apart.
+
+        `to_send`: they are for a socket, and may be parts of a mapped file (`store/windows.py`).
+        """
         results: list[bytes | memoryview] = []
         position, count = 0, len(refs)
         while position < count:
@@ -126,7 +133,7 @@ class SegmentBlobs:
                 position += 1
                 continue
             places = [(0, size)]
-            end, limit = start + size, start + _SPAN_BYTES
+            end, limit = start + size, start + (_SENT_BYTES if to_send else _SPAN_BYTES)
             position += 1
             number, entries, known = segment.number, segment.entries, len(segment.entries) // 2
             while position < count:
@@ -135,13 +142,15 @@ class SegmentBlobs:
                     break
                 next_start = entries[record * 2]
                 next_end = next_start + entries[record * 2 + 1]
-                # behind the last one, close by, and not so much at once that it stalls the loop
+                # behind the last one, close by, and not so much at once that it stalls the loop or leaves a window
                 if not end <= next_start <= end + _GAP_BYTES or next_end > limit:
                     break
                 places.append((next_start - start, next_end - start))
                 end = next_end
                 position += 1
-            view = memoryview(await self._read_span(segment, start, end - start))
+            view = self._windows.view(number, segment.descriptor, start, end) if to_send else None
+            if view is None:
+                view = memoryview(await self._read_span(segment, start, end - start))
             results.extend([view[low:high] for low, high in places])
         return results
 
@@ -220,6 +229,7 @@ class SegmentBlobs:
 
     def trim(self) -> None:
         """Let go of files that garbage collection has replaced or removed: to be called now and then."""
+        self._windows.trim()
         for number, segment in list(self._open.items()):
             try:
                 gone = os.stat(segment_path(self._directory, number)).st_ino != segment.inode
@@ -234,8 +244,8 @@ class SegmentBlobs:
         while self._open:
             self._close(self._open.popitem()[1])
 
-    @staticmethod
-    def _close(segment: _Segment) -> None:
+    def _close(self, segment: _Segment) -> None:
+        self._windows.forget(segment.number)
         os.close(segment.descriptor)
 
 

@@ -461,8 +461,11 @@ class Blobs(Protocol):
         """Whole bodies, in the order asked. A reference may be a plain pair: bulk reads make no object of each."""
         ...
 
-    async def read_views(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]:
-        """As `read_many`, without a copy of each body: several may share what one call read. For FETCH BODY[]."""
+    async def read_views(self, refs: Sequence[tuple[int, int]], *, to_send: bool = False) -> list[bytes | memoryview]:
+        """As `read_many`, without a copy of each body: several may share what one call read. For FETCH BODY[].
+
+        `to_send`: for a socket in clear, which takes them from where they are; they are not to be looked at.
+        """
         ...
 
 

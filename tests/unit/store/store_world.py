@@ -32,7 +32,7 @@ class MemoryBlobs:
     async def read_many(self, refs: Sequence[BlobRef]) -> list[bytes]:
         return [self.bodies[ref] for ref in refs]
 
-    async def read_views(self, refs: Sequence[BlobRef]) -> list[bytes | memoryview]:
+    async def read_views(self, refs: Sequence[BlobRef], *, to_send: bool = False) -> list[bytes | memoryview]:
         return [memoryview(self.bodies[ref]) for ref in refs]
 
 

@@ -37,6 +37,7 @@ async def compress(connection: Connection, algorithm: bytes, _uid: bool) -> byte
         return b"NO [COMPRESSIONACTIVE] DEFLATE is active already"
 
     async def begin() -> None:
+        connection.deflated = True
         connection.stream = DeflatedStream(connection.stream, connection.session.take_rest())
 
     connection.afterwards = begin

@@ -91,6 +91,7 @@ class Connection:
         "bad",
         "command",
         "condstore",
+        "deflated",
         "dirty",
         "handlers",
         "home",
@@ -122,6 +123,7 @@ class Connection:
         self.session = ServerSession(shared.limits)
         self.out: list[bytes | memoryview] = []
         self.queued = 0
+        self.deflated = False
         self.home: Site | None = None
         self.others: dict[str, Site] = {}
         """Other users' mailboxes opened so far, by address."""
@@ -165,6 +167,11 @@ class Connection:
         """The session's own mailbox; commands outside WITHOUT_MAILBOX find it open after authentication."""
         assert self.home is not None
         return self.home
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether what is written goes to the kernel as it is, without being enciphered or deflated here."""
+        return not self.deflated and self.stream.tls is None
 
     def changed(self, mailbox: Mailbox) -> None:
         """Something was committed there: `flush` waits until it is durable."""

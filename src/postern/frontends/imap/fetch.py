@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import accumulate, chain
 from operator import add
 from typing import Any
 
@@ -34,6 +34,10 @@ from postern.services.mailboxes import FlagChange
 
 BATCH_BYTES = 262_144
 """Bodies read at once: what the processor's cache holds from reading to sending."""
+SENT_BYTES = 1_048_576
+"""Bodies sent at once from where they are: their pages are the page cache's, whoever reads slowly."""
+SENT_MEAN_BYTES = 8192
+"""Smaller ones are rather copied together than given to the kernel one by one."""
 LARGE_BYTES = 1_048_576
 """A body above is not read whole for a piece of it."""
 
@@ -146,7 +150,7 @@ async def write(
         if plan.sections:
             await _write_contents(connection, plan, numbers, rows)
             continue
-        fields = await _fields(connection, plan, numbers, rows)
+        fields = await _fields(connection, plan, numbers, list(zip(*rows, strict=True)))
         responses = b"".join(map(plan.head.__mod__, zip(*fields, strict=True)))
         connection.out.append(responses)
         await connection.gathered(len(responses))
@@ -191,12 +195,13 @@ async def _one(connection: Connection, plan: Plan, uid: int, *, by_uid: bool) ->
     if row is None:
         return
     numbers, rows = (uid if selected.uid_only else number,), [row]
+    columns = list(zip(*rows, strict=True))
     if not plan.sections:
-        (values,) = zip(*await _fields(connection, plan, numbers, rows), strict=True)
+        (values,) = zip(*await _fields(connection, plan, numbers, columns), strict=True)
         connection.out.append(plan.head % values)
     elif plan.whole:
         size_at, blob_at = plan.column(Columns.BODY_SIZE), plan.column(Columns.BLOB)
-        (values,) = zip(*await _fields(connection, plan, numbers, rows), strict=True)
+        (values,) = zip(*await _fields(connection, plan, numbers, columns), strict=True)
         ref = BlobRef(row[blob_at], row[blob_at + 1])
         body = await selected.ahead.body(selected.mailbox, ref, blob_at, size_at)
         prefix = row[plan.column(Columns.PREFIX)]
@@ -227,18 +232,19 @@ async def _set_seen(connection: Connection, ranges: list[tuple[int, int]]) -> bo
     return True
 
 
-async def _fields(connection: Connection, plan: Plan, numbers: Sequence[int], rows: list[Row]) -> list[Iterable[Any]]:
-    """The values of `plan.head`, a column each."""
+async def _fields(
+    connection: Connection, plan: Plan, numbers: Sequence[int], columns: Sequence[Row]
+) -> list[Iterable[Any]]:
+    """The values of `plan.head`, a column each, from those of the rows."""
     selected = connection.view
-    transposed = list(zip(*rows, strict=True))
     fields: list[Iterable[Any]] = [numbers]
     for name in plan.attributes:
-        values = transposed[plan.column(_ATTRIBUTES[name][0])]
+        values = columns[plan.column(_ATTRIBUTES[name][0])]
         if name == b"FLAGS":
-            texts = _flag_texts(selected, transposed[0], values)
+            texts = _flag_texts(selected, columns[0], values)
             if selected.texts.unknown:
                 connection.out.append(await selected.name_keywords())
-                texts = _flag_texts(selected, transposed[0], values)
+                texts = _flag_texts(selected, columns[0], values)
             fields.append(texts)
         elif name in _CONVERTERS:
             fields.append(map(_CONVERTERS[name], values))
@@ -256,30 +262,33 @@ def _flag_texts(selected: SelectedFolder, uids: Sequence[int], masks: Sequence[i
 
 # --- contents
 async def _write_contents(connection: Connection, plan: Plan, numbers: Sequence[int], rows: list[Row]) -> None:
+    sizes: list[int] = []
+    if plan.has_blob:
+        size_at = plan.column(Columns.BODY_SIZE)
+        sizes = [row[size_at] for row in rows]
+    to_send = plan.whole and connection.as_it_is and sum(sizes) >= SENT_MEAN_BYTES * len(rows)
     start = 0
-    for end in _batches(plan, rows):
+    for end in _batches(sizes, SENT_BYTES if to_send else BATCH_BYTES) if sizes else (len(rows),):
         some, those = numbers[start:end], rows[start:end]
         start = end
-        fields = await _fields(connection, plan, some, those)
+        columns = list(zip(*those, strict=True))
+        fields = await _fields(connection, plan, some, columns)
         if plan.whole:
-            await connection.gathered(await _wholes(connection, plan, fields, those))
+            await connection.gathered(await _wholes(connection, plan, fields, columns, to_send=to_send))
             continue
         heads = map(plan.head.__mod__, zip(*fields, strict=True))
         write = _pieces if plan.has_blob else _headers
         await connection.gathered(await write(connection, plan, heads, those))
 
 
-def _batches(plan: Plan, rows: list[Row]) -> Iterator[int]:
-    """Ends of runs of rows whose bodies are not too much at once."""
-    if plan.has_blob:
-        sizes = plan.column(Columns.BODY_SIZE)
-        total = 0
-        for index, row in enumerate(rows):
-            if total and total + row[sizes] > BATCH_BYTES:
-                yield index
-                total = 0
-            total += row[sizes]
-    yield len(rows)
+def _batches(sizes: list[int], most: int) -> Iterator[int]:
+    """Ends of runs of bodies that are not too much at once, of one body at least."""
+    sums = list(accumulate(sizes))
+    end = before = 0
+    while end < len(sums):
+        end = max(end + 1, bisect_right(sums, before + most, end))
+        before = sums[end - 1]
+        yield end
 
 
 def _refs(plan: Plan, rows: list[Row]) -> list[tuple[int, int]]:
@@ -287,11 +296,13 @@ def _refs(plan: Plan, rows: list[Row]) -> list[tuple[int, int]]:
     return [(row[at], row[at + 1]) for row in rows]
 
 
-async def _wholes(connection: Connection, plan: Plan, fields: list[Iterable[Any]], rows: list[Row]) -> int:
+async def _wholes(
+    connection: Connection, plan: Plan, fields: list[Iterable[Any]], columns: Sequence[Row], *, to_send: bool
+) -> int:
     """BODY[] or RFC822 alone, which mirroring clients ask for: bodies are written from where they were read."""
-    bodies = await connection.view.mailbox.view_bodies(_refs(plan, rows))
-    prefix_at = plan.column(Columns.PREFIX)
-    prefixes = [row[prefix_at] for row in rows]
+    at, prefixes = plan.column(Columns.BLOB), columns[plan.column(Columns.PREFIX)]
+    refs = list(zip(columns[at], columns[at + 1], strict=True))
+    bodies = await connection.view.mailbox.view_bodies(refs, to_send=to_send)
     sizes = list(map(add, map(len, prefixes), map(len, bodies)))
     # a response's end goes with the head of the next one: two buffers a message, not three
     heads = list(map((b")\r\n" + plan.whole_head).__mod__, zip(*fields, sizes, prefixes, strict=True)))

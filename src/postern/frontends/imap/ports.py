@@ -57,7 +57,9 @@ class Mailbox(Protocol):
     async def read(self, folder: FolderId, uid: Uid) -> bytes: ...  # noqa: D102
     async def read_body(self, ref: BlobRef, offset: int = 0, length: int | None = None) -> bytes: ...  # noqa: D102
     async def read_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes]: ...  # noqa: D102
-    async def view_bodies(self, refs: Sequence[tuple[int, int]]) -> list[bytes | memoryview]: ...  # noqa: D102
+    async def view_bodies(  # noqa: D102
+        self, refs: Sequence[tuple[int, int]], *, to_send: bool = False
+    ) -> list[bytes | memoryview]: ...
     async def annotations(self, reader: AccountId, folder: FolderId) -> dict[str, bytes]: ...  # noqa: D102
     async def every_annotation(self, reader: AccountId) -> dict[FolderId, dict[str, bytes]]: ...  # noqa: D102
     async def annotate(  # noqa: D102

@@ -39,7 +39,7 @@ class FakeMailbox:
         self.durable_calls = 0
         self.horizon = 0
         self.refuse: Reason | None = None
-        self.loaded = 0
+        self.loaded = self.sent_as_they_are = 0
         for name, special in (
             ("INBOX", SpecialUse.INBOX),
             ("Sent Items", SpecialUse.SENT),
@@ -257,7 +257,8 @@ class FakeMailbox:
         self.loaded += sum(len(self.bodies[record]) for _segment, record in refs)
         return [self.bodies[record] for _segment, record in refs]
 
-    async def view_bodies(self, refs):
+    async def view_bodies(self, refs, *, to_send=False):
+        self.sent_as_they_are += len(refs) if to_send else 0
         return [memoryview(body) for body in await self.read_bodies(refs)]
 
     # --- writing

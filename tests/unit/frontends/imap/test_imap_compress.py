@@ -112,3 +112,35 @@ async def test_large_answers_come_whole(size) -> None:
     stream.write([b"x" * size, memoryview(b"y" * size)])
     stream.write(b"z")
     assert zlib.decompressobj(-15).decompress(bytes(beneath.written)) == b"x" * size + b"y" * size + b"z"
+
+
+async def test_only_a_connection_in_clear_is_sent_bodies_from_where_they_are(world: World) -> None:
+    folder = world.mailbox.by_name("INBOX")
+    for n in range(300):
+        world.mailbox.deliver(folder, b"Subject: %d\r\n\r\n" % n + b"x" * (9_000 if n != 7 else 1_500_000))
+    client = await world.inbox()
+    expected = await client.cmd(b"FETCH 1:* BODY.PEEK[]")
+    assert expected.count(b" FETCH (BODY[] {") == 300
+    assert world.mailbox.sent_as_they_are == 0
+    client.stream.tls = None
+    assert await client.cmd(b"FETCH 1:* BODY.PEEK[]") == expected
+    assert world.mailbox.sent_as_they_are == 300
+    peer = Deflating()
+    assert (await client.cmd(b"COMPRESS DEFLATE")).startswith(b"OK")
+    client.stream.send(peer.pack(b"z FETCH 1:* BODY.PEEK[]\r\n"))
+    text = b""
+    while b"\r\nz OK" not in text:
+        client.stream.wrote.clear()
+        text += peer.into.decompress(client.taken())
+        if b"\r\nz OK" not in text:
+            await client.stream.wrote.wait()
+    assert text == expected.replace(b"\r\nOK FETCH", b"\r\nz OK FETCH")
+    assert world.mailbox.sent_as_they_are == 300
+
+
+async def test_small_bodies_are_copied_together(world: World) -> None:
+    world.fill(20)
+    client = await world.inbox()
+    client.stream.tls = None
+    assert (await client.cmd(b"FETCH 1:* BODY.PEEK[]")).count(b" FETCH (BODY[] {") == 20
+    assert world.mailbox.sent_as_they_are == 0

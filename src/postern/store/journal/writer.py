@@ -247,7 +247,7 @@ class Journal:
                 self._done(batch, 0, error, error.errno not in _FULL)
                 return
             if self._pace.fast and all(entry.kind in _SYNCED_HERE for entry in batch):
-                self._done(batch, *self._sync_batch(batch))
+                self._done(batch, *self._sync_batch(batch, here=True))
                 return
         self._inbox.put((batch, written))
 
@@ -382,11 +382,14 @@ class Journal:
                 return written, failed, fatal
         return written, None, False
 
-    def _sync_batch(self, entries: list[_Entry]) -> tuple[int, OSError | None, bool]:
+    def _sync_batch(self, entries: list[_Entry], *, here: bool = False) -> tuple[int, OSError | None, bool]:
         try:
             failpoints.hit("journal.written")
             assert self._writer is not None
-            self._pace.sync(self._writer.sync)
+            if here:
+                self._pace.sync(self._writer.sync)
+            else:
+                self._writer.sync()
             failpoints.hit("journal.synced")
         except OSError as error:
             # The kernel may have thrown the pages away: syncing again could succeed without having written.

@@ -19,6 +19,7 @@ from postern.store.interface import Blobs, Bus
 from postern.store.pace import Pace
 from postern.store.sqlite import upkeep
 from postern.store.sqlite.connection import DurabilityLost, connect, refusal
+from postern.store.sqlite.log_room import LogRoom
 from postern.store.sqlite.reserve import Reserve
 from postern.store.sqlite.schema import check
 from postern.store.sqlite.upkeep import CHECKPOINT_PAGES
@@ -109,6 +110,7 @@ class Host:
         self._synced_pages: dict[Path, int] = {}
         """How many a log had when it was synced last."""
         self.pace = Pace()
+        self._room = LogRoom()
         self._due_at: dict[Path, int] = {}
         self._running: set[Path] = set()
         self._deleting = 0
@@ -186,6 +188,7 @@ class Host:
             return False
         db.close()
         self._synced_pages.pop(path, None)
+        self._room.forget(path)
         if self._pages.pop(path, 0) > EVICTED_LOG_PAGES and path.exists():
             self.checkpoint_soon(path)
         return True
@@ -228,6 +231,17 @@ class Host:
         pages, synced = self._pages.get(path, 1 << 30), self._synced_pages.get(path, 0)
         return (pages - synced if pages >= synced else pages) <= SYNC_HERE_PAGES
 
+    def room_wanted(self, path: Path) -> Callable[[], None] | None:
+        """What is to be done before the next commit, under its write lock, so that its sync is fast; mostly nothing.
+
+        Only where commits are synced one by one: what is delivered is not, and need not be written twice.
+        """
+        synced = self._synced_pages.get(path)
+        if synced is None:
+            return None
+        pages = self._pages.get(path, 0)
+        return self._room.wanted(path, pages) if pages - synced <= SYNC_HERE_PAGES else None
+
     def sync_here(self, path: Path, sync: Callable[[], None]) -> None:
         """Sync a log in the loop. Raises DurabilityLost, which also stops all further writes."""
         if self.broken is not None:
@@ -244,7 +258,7 @@ class Host:
     async def sync_in_thread(self, path: Path, sync: Callable[[], None]) -> None:
         """The same where that would take too long."""
         pages = self._pages.get(path, 0)
-        await self.in_thread(partial(self.pace.sync, sync))
+        await self.in_thread(sync)
         self._synced_pages[path] = pages
 
     def _pool(self) -> ThreadPoolExecutor:
@@ -287,6 +301,8 @@ class Host:
 
     def _log_grew(self, path: Path, _db: apsw.Connection, _name: str, pages: int) -> int:
         """SQLite's hook after each commit, in the committing thread."""
+        if pages < self._pages.get(path, 0):
+            self._room.forget(path)
         self._pages[path] = pages
         if pages >= CHECKPOINT_PAGES and pages >= self._due_at.get(path, 0):
             self._due_at[path] = pages + CHECKPOINT_PAGES

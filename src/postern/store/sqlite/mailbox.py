@@ -152,7 +152,9 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
                     job = partial(_transact, epoch=host.epoch, now=now, work=work, max_items=host.max_items)
                     result, done = await host.with_own_connection(self.path, job)
                 else:
-                    result, done = txn.transact(host.database(self.path), host.epoch, now, work, host.max_items)
+                    db = host.database(self.path)
+                    room = host.room_wanted(self.path)
+                    result, done = txn.transact(db, host.epoch, now, work, host.max_items, room)
                 break
             except (apsw.BusyError, apsw.LockedError) as error:
                 await host.pause(attempt, refusal(error, self.path))

@@ -158,14 +158,24 @@ class Txn:
 
 
 def transact(
-    db: apsw.Connection, epoch: int, now: int, work: Callable[[Txn], T], max_items: int | None = None
+    db: apsw.Connection,
+    epoch: int,
+    now: int,
+    work: Callable[[Txn], T],
+    max_items: int | None = None,
+    before_commit: Callable[[], None] | None = None,
 ) -> tuple[T, Txn]:
-    """Run `work` in one transaction. Raises what `work` raises, NeedsReservation, Refusal and apsw.Error."""
+    """Run `work` in one transaction. Raises what `work` raises, NeedsReservation, Refusal and apsw.Error.
+
+    `before_commit` is called under the write lock, if anything has changed.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         txn = Txn(db, epoch, now, max_items)
         result = work(txn)
         txn.finish()
+        if before_commit is not None and txn.changed:
+            before_commit()
         txn.execute("COMMIT")
     except BaseException:
         if db.in_transaction:

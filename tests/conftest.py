@@ -10,8 +10,13 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.rewriting import rewrite_all
+
+# a busy machine is no fault of an example
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 HERE = Path(__file__).parent
 DEAR = ("domain_controller", "demo")

@@ -39,7 +39,10 @@ _BUSY_MESSAGES = 8
 """A batch of so many means load, until nothing has come for _BUSY_S."""
 _BUSY_S = 0.05
 _FLOOD_MESSAGES = 64
-"""After a batch of so many the next one may wait twice as long: the more are for one mailbox, the less each costs."""
+_FLOOD_PER_S = 250
+_FLOOD_LINGERS = 4
+"""After a batch of so many, come at such a rate, the next one may wait so many times as long: the more are for one
+mailbox, the less each costs, and where so much comes a second is little beside what its senders wait."""
 _SLICE_MESSAGES = 16
 """Messages scanned between two chances for the connections (about 2 ms)."""
 
@@ -103,12 +106,14 @@ class LocalDelivery:
     async def run(self) -> None:
         """Deliver for ever."""
         loop = asyncio.get_running_loop()
-        flood = False
+        flood, taken_at = False, loop.time()
         while True:
             await self._wake.wait()
             await asyncio.sleep(0)  # the senders' answers first
             if loop.time() < self._busy_until:
-                await self._linger(loop.time() + (2 * self._linger_s if flood else self._linger_s))
+                await self._linger(loop.time() + self._linger_s * (_FLOOD_LINGERS if flood else 1))
+            now = loop.time()
+            since, taken_at = now - taken_at, now
             jobs, self._jobs = self._jobs[:BATCH_MESSAGES], self._jobs[BATCH_MESSAGES:]
             if not self._jobs:
                 self._wake.clear()
@@ -120,7 +125,7 @@ class LocalDelivery:
                 await self._one_by_one(jobs, error)
             if len(jobs) >= _BUSY_MESSAGES:
                 self._busy_until = loop.time() + _BUSY_S
-            flood = len(jobs) >= _FLOOD_MESSAGES
+            flood = len(jobs) >= max(_FLOOD_MESSAGES, _FLOOD_PER_S * since)
             self.waiting_bytes -= sum(len(job.message.content) for job in jobs)
             self._less.set()
 

@@ -22,6 +22,6 @@ class MailflowSettings(msgspec.Struct, frozen=True):
     """After how long something is tried again that neither mailbox nor queue could take."""
     linger_s: float = 0.25
     """Under load a batch waits for company at most so long: several for a mailbox cost little more than one.
-    Twice as long where some 250 messages and more come in a second."""
+    Four times as long where some 250 messages and more come in a second."""
     close_s: float = 10.0
     """How long a graceful stop waits for what was accepted to be applied."""

@@ -48,8 +48,11 @@ async def test_bytes_come_back_as_sent() -> None:
 
 async def test_sockets_leave_descriptors_to_files() -> None:
     sock = bind("127.0.0.1", 0)
-    spare = os.dup(sock.fileno())  # the number that the next socket would get
-    os.close(spare)
+    held = [os.dup(sock.fileno())]  # whatever is free among others: the next sockets shall have successive numbers
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    while held[-1] <= highest:
+        held.append(os.dup(sock.fileno()))
+    spare = held[-1] + 1
     listener = await serve(sock, echo, full=b"full", below=spare + 40)
     clients: list[Stream] = []
     refused = 0
@@ -66,6 +69,8 @@ async def test_sockets_leave_descriptors_to_files() -> None:
             client.close()
         await listener.stop(1)
         sock.close()
+        for number in held:
+            os.close(number)
 
 
 async def test_strangers_of_one_address_leave_connections_to_others(monkeypatch: pytest.MonkeyPatch) -> None:

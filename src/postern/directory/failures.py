@@ -77,15 +77,12 @@ class FailureLog:
         """Raises Refusal."""
         self._path = path
         self._writes = 0
-        try:
-            self._open()
-        except (apsw.CorruptError, apsw.NotADBError):
-            path.unlink()
-            with refusing(path):
+        with refusing(path):
+            try:
                 self._open()
-        except apsw.Error:
-            with refusing(path):
-                raise
+            except (apsw.CorruptError, apsw.NotADBError):
+                path.unlink()
+                self._open()
 
     def _open(self) -> None:
         self._db = apsw.Connection(str(self._path))

@@ -133,3 +133,23 @@ async def test_under_load_a_batch_goes_after_a_while(patient, monkeypatch):
         await rig.until(11)
         ended.set()
         await task
+
+
+@pytest.mark.parametrize(("count", "per_s", "lingers"), [(64, 0.001, 4), (63, 0.001, 1), (64, 1e12, 1)])
+async def test_a_flood_is_told_by_how_many_come_and_how_fast(patient, monkeypatch, count, per_s, lingers):
+    """Slowly gathered, 64 are none: a longer wait would make its own flood."""
+    monkeypatch.setattr(local_delivery, "_FLOOD_PER_S", per_s)
+    monkeypatch.setattr(local_delivery, "BATCH_MESSAGES", 1000)
+    waits: list[int] = []
+
+    async def noted(_self: LocalDelivery, until: float) -> None:
+        waits.append(round((until - asyncio.get_running_loop().time()) / LONG_S))
+
+    monkeypatch.setattr(LocalDelivery, "_linger", noted)
+    async with running() as rig:
+        rig.put(count)
+        await rig.until(count)
+        assert not waits
+        rig.put(1)
+        await rig.until(count + 1)
+        assert waits == [lingers]

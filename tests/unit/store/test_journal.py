@@ -3,9 +3,9 @@ import contextlib
 import errno
 import os
 import threading
-from datetime import UTC, datetime
 
 import pytest
+from store_world import ManualClock
 
 from postern.model.ids import BlobRef
 from postern.model.refusal import Reason, Refusal
@@ -24,24 +24,13 @@ async def reread(path, refs):
         return await blobs.read_many(refs)
 
 
-class FixedClock:
-    def now(self):
-        return datetime.fromtimestamp(1_700_000_000, UTC)
-
-    def timestamp(self):
-        return 1_700_000_000.0
-
-    def monotonic(self):
-        return 0.0
-
-
 def fail(error):
     raise AssertionError(error)
 
 
 def make(path, **options):
     options.setdefault("on_failure", fail)
-    return Journal(path, options.pop("journal", None) or allocate_journal(path), FixedClock(), **options)
+    return Journal(path, options.pop("journal", None) or allocate_journal(path), ManualClock(), **options)
 
 
 async def test_records_are_read_back_from_active_and_sealed_segments(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_world import ManualClock
 
 from postern.model.ids import BlobRef
 from postern.model.refusal import Reason, Refusal
@@ -26,13 +27,8 @@ async def reread(path, refs):
         return await blobs.read_many(refs)
 
 
-class FixedClock:
-    def timestamp(self):
-        return 1_700_000_000.0
-
-
 async def written(path, contents, close=True):
-    journal = Journal(path, allocate_journal(path), FixedClock(), print, segment_bytes=4096)
+    journal = Journal(path, allocate_journal(path), ManualClock(), print, segment_bytes=4096)
     refs = {}
     for number, size in enumerate(contents):
         body = b"%d:" % number + b"x" * size

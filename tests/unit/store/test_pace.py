@@ -6,11 +6,10 @@ import asyncio
 import errno
 import os
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from store_world import World, fill, item, message
+from store_world import ManualClock, World, fill, item, message
 
 from postern.model.ids import FolderId
 from postern.model.items import Flag
@@ -152,21 +151,10 @@ class FilesOnDisk(Files):
         self.disk.sync()
 
 
-class FixedClock:
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(1_700_000_000, UTC)
-
-    def timestamp(self) -> float:
-        return 1_700_000_000.0
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
 def journal_on(path: Path, disk: Disk, failures: list[OSError]) -> Journal:
     number = allocate_journal(path)
     return Journal(
-        path, number, FixedClock(), failures.append, files=FilesOnDisk(disk), pace=Pace(disk.now, without_waits)
+        path, number, ManualClock(), failures.append, files=FilesOnDisk(disk), pace=Pace(disk.now, without_waits)
     )
 
 

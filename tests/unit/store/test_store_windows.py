@@ -4,9 +4,9 @@ import asyncio
 import mmap
 import os
 import socket
-from datetime import UTC, datetime
 
 import pytest
+from store_world import ManualClock
 
 from postern.store import windows
 from postern.store.blobs import SegmentBlobs
@@ -17,17 +17,6 @@ from postern.store.windows import Windows
 
 PAGE = mmap.PAGESIZE
 MIB = 1 << 20
-
-
-class FixedClock:
-    def now(self):
-        return datetime.fromtimestamp(1_700_000_000, UTC)
-
-    def timestamp(self):
-        return 1_700_000_000.0
-
-    def monotonic(self):
-        return 0.0
 
 
 @pytest.fixture
@@ -136,7 +125,7 @@ def test_without_mincore_nothing_is_shown(file, monkeypatch):
 
 
 async def filled(path, sizes):
-    journal = Journal(path, allocate_journal(path), FixedClock(), on_failure=lambda error: pytest.fail(str(error)))
+    journal = Journal(path, allocate_journal(path), ManualClock(), on_failure=lambda error: pytest.fail(str(error)))
     bodies = [os.urandom(size) for size in sizes]
     refs = await asyncio.gather(*(journal.append(Kind.ACCEPT, b"header", body) for body in bodies))
     return journal, bodies, refs

@@ -27,6 +27,17 @@ those to be replaced seven times as fast. Of a longer text that would be a long 
 
 _CACHED_HEADER_BYTES = 320
 
+_DESCRIBES = (
+    b"content-type",
+    b"content-transfer-encoding",
+    b"content-id",
+    b"content-description",
+    b"content-disposition",
+    b"content-language",
+    b"content-location",
+    b"content-md5",
+)
+"""What a part says of itself."""
 _WANTED = {
     name: name
     for name in (
@@ -42,14 +53,7 @@ _WANTED = {
         b"message-id",
         b"references",
         b"thread-index",
-        b"content-type",
-        b"content-transfer-encoding",
-        b"content-id",
-        b"content-description",
-        b"content-disposition",
-        b"content-language",
-        b"content-location",
-        b"content-md5",
+        *_DESCRIBES,
     )
 }
 _SLOTS = (
@@ -65,16 +69,6 @@ _PLAIN_MULTIPART = re.compile(
     rb'multipart/([a-z]{1,40}+);[ \t\r\n]*+(boundary)="([0-9a-z\'()+_,./:=?-]++)"[ \t\r\n]*+\Z', re.IGNORECASE
 ).match
 """What nearly every multipart says of itself: its boundary, in quotes, and nothing else."""
-_DESCRIBES = (
-    b"content-type",
-    b"content-transfer-encoding",
-    b"content-id",
-    b"content-description",
-    b"content-disposition",
-    b"content-language",
-    b"content-location",
-    b"content-md5",
-)
 _OPAQUE = b'("application" "octet-stream" NIL NIL NIL "8bit" %d NIL NIL NIL NIL)'
 _THREE_ABSENT = [None, None, None]
 _NO_EXTENSION = b" NIL NIL NIL NIL)"

@@ -3,8 +3,8 @@
 A clock that leaps (a machine that began with a wrong year, a dead battery) would else make new mail too old to be tried
 again, or keep mail for as long as the clock was wrong. All workers move one counter in the queue's file on, by what
 their clock says has gone by since the last of them did; a step that is too long to be theirs is a leap, or a time in
-which nobody worked, and is not counted. Nor does it end what workers have claimed: one of them may be in the middle of a
-transfer, which a second one would send again.
+which nobody worked, and is not counted. Nor does it end what workers have claimed: one of them may be in the middle of
+a transfer, which a second one would send again.
 """
 
 from __future__ import annotations

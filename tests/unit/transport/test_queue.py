@@ -17,10 +17,10 @@ from postern.model.transfer import Fate, Result, StoredContent
 from postern.transport import dsn
 from postern.transport.outcomes import Defer, Deliver, Expand, Fail, Relay
 from postern.transport.queue import QueueStore
-from postern.transport.running_time import CLAIM_SECONDS, STEP_SECONDS
 from postern.transport.queue_admin import QueueAdmin, Selection
 from postern.transport.queue_rows import NewEntry, Work
 from postern.transport.runner import RENEW_SECONDS
+from postern.transport.running_time import CLAIM_SECONDS, STEP_SECONDS
 
 SENDER = "sender@here.example"
 DEFERRED = Result(Fate.DEFERRED, "4.4.1", "no answer")

@@ -24,7 +24,7 @@ from postern.cli.organisation import (
     open_organisation,
     run,
 )
-from postern.cli.output import done, fail, show_list, show_one, size
+from postern.cli.output import done, expect_change, fail, show_list, show_one, size
 from postern.config.settings import Settings
 from postern.directory.interface import (
     DEFAULT_POLICY,
@@ -259,6 +259,7 @@ def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
         expires_at=None if expires is None else expiry(expires),
         policy=None if policy is None else policy.replace(DEFAULT_POLICY, ""),
     )
+    expect_change(given=change != AccountChange())
 
     async def work() -> Account:
         async with open_organisation(settings) as organisation:

@@ -76,6 +76,12 @@ def fail(text: str, code: int = 1) -> NoReturn:
     raise SystemExit(code)
 
 
+def expect_change(*, given: bool) -> None:
+    """End with what to do next where a command that changes something was not told what."""
+    if not given:
+        fail(_("nothing to change: name what; --help shows the options"))
+
+
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 

@@ -19,7 +19,7 @@ from postern.cli.organisation import (
     open_directory,
     run,
 )
-from postern.cli.output import done, show_list
+from postern.cli.output import done, expect_change, show_list
 from postern.directory.interface import Account, AccountChange, NewAccount, RecipientKind
 from postern.directory.sqlite import SqliteDirectory
 from postern.model.refusal import Reason, Refusal
@@ -123,6 +123,8 @@ def set_(  # noqa: D103
     config: Config = None,
     json: Json = False,
 ) -> None:
+    expect_change(given=any(value is not None for value in (name, seats, building, hidden)))
+
     async def work() -> Account:
         async with open_directory(load_settings(config)) as directory:
             await _bookable(directory, address)

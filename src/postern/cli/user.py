@@ -12,7 +12,7 @@ from postern.cli.files import explain_file
 from postern.cli.language import _
 from postern.cli.moments import moment
 from postern.cli.organisation import Config, Json, existing_entry, load_settings, open_directory, run
-from postern.cli.output import done, fail, show_list, show_one
+from postern.cli.output import done, expect_change, fail, show_list, show_one
 from postern.directory.interface import GLOBAL, Account, AccountChange, Details, Entry
 
 app = App(name="user", help=_("People and their details in the address book."))
@@ -158,6 +158,7 @@ def set_(  # noqa: D103, PLR0913 - one option for each thing that can change
     changes: dict[str, Any] = {field: given[field] for field in FIELDS if given[field] is not None}
     numbered = dict(_custom(text) for text in custom or ())
     picture = _read(photo)
+    expect_change(given=bool(changes or numbered) or photo is not None)
 
     async def work() -> dict[str, Any]:
         async with open_directory(load_settings(config)) as directory:

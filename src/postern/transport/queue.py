@@ -29,12 +29,10 @@ from postern.transport.queue_rows import (
     owe,
     owed_reports,
 )
-from postern.transport.running_time import running_time
+from postern.transport.running_time import CLAIM_SECONDS, running_time
 from postern.transport.schedule import Schedule
 from postern.transport.settling import Settlement, decide
 
-CLAIM_SECONDS = 900.0
-"""How long a claim holds unless renewed; longer than one SMTP transaction may hang between two renewals."""
 _KEEP_OWN_SECONDS = 30 * 86400.0
 
 
@@ -212,6 +210,7 @@ class QueueStore:
         now = self._clock.timestamp()
 
         def work(db: apsw.Connection) -> list[OwedReport]:
+            running_time(db, now)
             rows = db.execute(
                 "UPDATE outbox SET claimed_by=?, due_at=? WHERE id IN"
                 " (SELECT id FROM outbox WHERE due_at<=? ORDER BY id LIMIT ?) RETURNING id, report",

@@ -3,7 +3,8 @@
 A clock that leaps (a machine that began with a wrong year, a dead battery) would else make new mail too old to be tried
 again, or keep mail for as long as the clock was wrong. All workers move one counter in the queue's file on, by what
 their clock says has gone by since the last of them did; a step that is too long to be theirs is a leap, or a time in
-which nobody worked, and is not counted.
+which nobody worked, and is not counted. Nor does it end what workers have claimed: one of them may be in the middle of
+a transfer, which a second one would send again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import apsw
 
 STEP_SECONDS = 900.0
 """Workers look at least three times as often (`runner.RENEW_SECONDS`)."""
+CLAIM_SECONDS = 900.0
+"""How long a claim holds unless renewed; longer than one SMTP transaction may hang between two renewals."""
 _FINE_SECONDS = 30.0
 """What is less is not written: most transactions would touch another page for it."""
 
@@ -30,5 +33,8 @@ def running_time(db: apsw.Connection, now: float) -> float:
         return seconds + step
     if 0 <= step <= STEP_SECONDS:
         seconds += step
+    else:
+        for table in ("recipient", "outbox"):
+            db.execute(f"UPDATE {table} SET due_at=? WHERE claimed_by!=''", (now + CLAIM_SECONDS,))  # noqa: S608
     db.execute("UPDATE running SET seconds=?, seen_at=?", (seconds, now))
     return seconds

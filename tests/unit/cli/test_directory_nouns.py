@@ -134,3 +134,9 @@ def test_password_policies(admin):
     assert not admin("user", "show", "kim@example.org", "--json").json["enabled"]
     assert admin("mailbox", "set", "kim@example.org", "--expires", "2020-01-01", "--json").json["expires_at"] > 0
     assert admin("mailbox", "set", "kim@example.org", "--expires", "never", "--json").json["expires_at"] is None
+
+
+@pytest.mark.parametrize("command", [["mailbox", "set"], ["user", "set"], ["room", "set"]])
+def test_a_change_of_nothing_says_what_to_name(admin, command):
+    done = admin(*command, "anna@example.org")
+    assert done.status == 1 and "--help" in done.err and not done.out

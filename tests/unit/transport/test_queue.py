@@ -16,10 +16,11 @@ from postern.model.refusal import Reason, Refusal
 from postern.model.transfer import Fate, Result, StoredContent
 from postern.transport import dsn
 from postern.transport.outcomes import Defer, Deliver, Expand, Fail, Relay
-from postern.transport.queue import CLAIM_SECONDS, QueueStore
+from postern.transport.queue import QueueStore
 from postern.transport.queue_admin import QueueAdmin, Selection
 from postern.transport.queue_rows import NewEntry, Work
 from postern.transport.runner import RENEW_SECONDS
+from postern.transport.running_time import CLAIM_SECONDS, STEP_SECONDS
 
 SENDER = "sender@here.example"
 DEFERRED = Result(Fate.DEFERRED, "4.4.1", "no answer")
@@ -216,8 +217,23 @@ async def test_claims_run_out_and_are_released(queue: QueueStore, clock: ManualC
     assert await queue.claim("w2", 10) == []
     assert await queue.release("w1") == 1
     assert await queue.claim("w2", 10)
-    clock.time += CLAIM_SECONDS + 1
+    await go_on(queue, clock, CLAIM_SECONDS + 1)
     assert await queue.claim("w3", 10)
+
+
+@pytest.mark.parametrize("leap", [STEP_SECONDS + 1, 365 * 86400, -365 * 86400])
+async def test_a_leap_of_the_clock_ends_no_claim(queue: QueueStore, clock: ManualClock, leap: float) -> None:
+    """What one worker is sending is not sent by another as well; if the first is gone, it is after a while."""
+    await queue.add([entry(relay("x@far.example"), relay("y@far.example", "SUCCESS"))])
+    (claim,) = await queue.claim("w1", 10)
+    await queue.settle(claim, {claim.recipients[1].id: Result(Fate.RELAYED_BLIND, "2.0.0", remote="mx")})
+    assert await queue.claim_reports("w1", 10)
+    clock.time += leap
+    assert await queue.claim_reports("w2", 10) == []
+    assert await queue.claim("w2", 10) == []
+    await go_on(queue, clock, 2 * CLAIM_SECONDS)
+    assert await queue.claim("w2", 10)
+    assert await queue.claim_reports("w2", 10)
 
 
 async def test_a_clock_that_was_ahead_keeps_no_mail(queue: QueueStore, clock: ManualClock) -> None:

@@ -89,11 +89,11 @@ async def _list_one(connection: Connection, arguments: List, listed: Listed) -> 
     connection.out.append(render.list_response(b"LIST", attributes, name, extended, utf8=connection.utf8))
     if b"MYRIGHTS" in arguments.returns and chosen:
         connection.out.append(await my_rights_of(connection, Place(site, folder), name))
-    if b"STATUS" in arguments.returns and chosen and await _readable(site, folder):
+    if b"STATUS" in arguments.returns and chosen and await readable(site, folder):
         connection.out.append(await status_of(connection, Place(site, folder), name, arguments.status))
 
 
-async def _readable(site: Site, folder: Folder) -> bool:
+async def readable(site: Site, folder: Folder) -> bool:
     """Whether STATUS may be told of a folder in another's mailbox that one sees (RFC 4314 4)."""
     if not site.prefix:
         return True

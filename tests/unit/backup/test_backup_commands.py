@@ -234,6 +234,17 @@ def test_undelete_purge_compact(config, postern):
     assert postern("mailbox", "verify", "--all", *options).status == 0
 
 
+def test_compact_counts_what_is_in_the_log_alone(config, postern):
+    path = mailbox_file(config)
+    served = sqlite3.connect(path)  # as a running server has it open: nothing goes into the file
+    served.execute("SELECT * FROM counters").fetchall()
+    fill(config, 300)
+    octets = path.stat().st_size
+    (row,) = postern("mailbox", "compact", ANNA, "--config", str(config), "--json").json
+    served.close()
+    assert octets < row["after"] <= row["before"]
+
+
 def test_verify_says_what_is_wrong_and_repair_mends_it(config, postern):
     fill(config, 10)
     options = ("--config", str(config), "--json")

@@ -1,6 +1,6 @@
 """NOTIFY (RFC 5465): news of the selected and of other mailboxes, told while the client says nothing.
 
-The session's own folders, and those of others and public ones that are asked for, are watched by comparing their counters
+The session's own folders, those of others and public ones that are asked for are watched by comparing their counters
 with those last told; nothing is kept for sessions that do not ask, and nothing is looked at before a mailbox's change
 number moves.
 """

@@ -64,7 +64,7 @@ class _Watched:
         self.site = site
         self.unsubscribe = unsubscribe
         self.known: dict[FolderId, _Known] = {}
-        self.number = ChangeNumber(0)
+        self.number = ChangeNumber(-1)
 
     async def look(self) -> FolderTree | None:
         """The folders, if anything has been committed since the last look."""

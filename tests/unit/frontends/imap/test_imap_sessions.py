@@ -624,3 +624,16 @@ async def test_an_expunge_tells_what_another_does_meanwhile_too(world, between):
     assert (b"\\Flagged" in answer + await one.cmd(b"NOOP")) is between
     assert b"* SEARCH 1 2\r\n" in await one.cmd(b"SEARCH ALL")
     assert b"* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n" in await two.cmd(b"NOOP")
+
+
+async def test_news_of_too_many_folders_are_ended_and_the_client_is_told(world, monkeypatch):
+    watching, maker = await world.login(), await world.login()
+    assert b"OK" in await watching.cmd(b"NOTIFY SET (personal (MailboxName))")
+    count = (await maker.cmd(b'LIST "" "*"')).count(b"* LIST")
+    monkeypatch.setattr("postern.frontends.imap.notify.MAX_FOLDERS", count)
+    assert b"OK" in await maker.cmd(b"CREATE More")
+    assert b"More" in await watching.until(b"* OK [NOTIFICATIONOVERFLOW]")
+    assert b"OK" in await maker.cmd(b"CREATE Again")
+    assert b"LIST" not in await watching.cmd(b"NOOP")
+    answer = await watching.cmd(b"NOTIFY SET STATUS (personal (MessageNew MessageExpunge))")
+    assert b"[NOTIFICATIONOVERFLOW]" in answer and b"OK NOTIFY" in answer

@@ -444,6 +444,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def delete_folder(self, folder: FolderId) -> None:
         """Remove a folder without children."""
+        self._host.views.forget(self.id, folder)
         bulk = await self._is_bulk(folder, None)
         try:
             return await self.write(lambda t: folders.delete(t, folder, purge=False), bulk=bulk)

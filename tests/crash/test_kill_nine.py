@@ -53,7 +53,7 @@ class Load:
         target = 2 + number % 3
         while not self.stopped.is_set():
             with contextlib.suppress(OSError, smtplib.SMTPException):
-                smtp = smtplib.SMTP(self.demo.host, self.demo.ports["smtp"], timeout=10)
+                smtp = smtplib.SMTP(self.demo.host, self.demo.ports["smtp"], timeout=60)
                 try:
                     while not self.stopped.is_set():
                         serial += 1
@@ -72,7 +72,7 @@ class Load:
         while not self.stopped.is_set():
             with contextlib.suppress(OSError, imaplib.IMAP4.error):
                 host, port = self.demo.host, self.demo.ports["imaps"]
-                client = imaplib.IMAP4_SSL(host, port, ssl_context=insecure(), timeout=10)
+                client = imaplib.IMAP4_SSL(host, port, ssl_context=insecure(), timeout=60)
                 try:
                     client.login(*self.demo.user(target))
                     while not self.stopped.is_set():
@@ -144,7 +144,7 @@ def test_nothing_acknowledged_is_lost_or_doubled(tmp_path):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(demo.pid, signal.SIGKILL)
                 process.kill()
-                process.wait(10)
+                process.wait(60)
                 assert process.stdout
                 process.stdout.close()
                 process, demo = start_demo(data, "--port-base", base)

@@ -104,7 +104,7 @@ class Running:
                 start_new_session=True,
             )
 
-    def wait_ready(self, timeout: float = 20.0) -> dict[str, int]:
+    def wait_ready(self, timeout: float = 60) -> dict[str, int]:
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
         end = time.monotonic() + timeout
@@ -128,7 +128,7 @@ class Running:
     def lines(self) -> list[dict]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
-    def wait_line(self, event: str, timeout: float = 10.0, after: int = 0) -> dict:
+    def wait_line(self, event: str, timeout: float = 60, after: int = 0) -> dict:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             for line in self.lines()[after:]:
@@ -137,7 +137,7 @@ class Running:
             time.sleep(0.02)
         raise AssertionError(f"no {event} in {self.log.read_text()}")
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 60) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:

@@ -41,7 +41,7 @@ def postern(*words):
 def send(port, first, acknowledged, stop):
     """One message after the other, by SMTP, until the server is gone."""
     number = first
-    with contextlib.suppress(OSError, smtplib.SMTPException), smtplib.SMTP("127.0.0.1", port, timeout=10) as smtp:
+    with contextlib.suppress(OSError, smtplib.SMTPException), smtplib.SMTP("127.0.0.1", port, timeout=60) as smtp:
         while not stop.is_set():
             body = f"Subject: number {number}\r\n\r\n" + "text of the message\r\n" * (number % 400)
             smtp.sendmail("stranger@example.net", ["anna@example.org", "boris@example.org"], body)
@@ -53,7 +53,7 @@ def append(port, first, acknowledged, stop):
     """The same by IMAP, into one's own folder; some of it deleted again."""
     number = first
     with contextlib.suppress(OSError, imaplib.IMAP4.error, imaplib.IMAP4.abort):
-        imap = imaplib.IMAP4("127.0.0.1", port, timeout=10)
+        imap = imaplib.IMAP4("127.0.0.1", port, timeout=60)
         imap.starttls(insecure())
         imap.login("chen@example.org", PASSWORD)
         imap.create("Mine")
@@ -143,7 +143,7 @@ def test_everything_acknowledged_before_a_backup_survives_the_machine(tmp_path):
             promised = {number for at, number in acknowledged if at < began_at}
             known = {number for _, number in acknowledged}
             assert len(promised) > 3
-            end = time.monotonic() + 30
+            end = time.monotonic() + 60
             while not promised <= set(found := numbers(ports["imap"], user, folder)) and time.monotonic() < end:
                 time.sleep(0.2)
             assert promised <= set(found)

@@ -53,7 +53,7 @@ def insecure() -> ssl.SSLContext:
 
 
 def imap(server, password: str) -> bool:
-    client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=20)
+    client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=60)
     try:
         client.login(ANNA, password)
     except imaplib.IMAP4.error as error:
@@ -66,7 +66,7 @@ def imap(server, password: str) -> bool:
 
 
 def smtp(server, password: str) -> bool:
-    client = smtplib.SMTP_SSL("127.0.0.1", server.ports["submissions"], context=insecure(), timeout=20)
+    client = smtplib.SMTP_SSL("127.0.0.1", server.ports["submissions"], context=insecure(), timeout=60)
     try:
         client.login(ANNA, password)
     except smtplib.SMTPAuthenticationError as error:

@@ -49,7 +49,7 @@ def start_demo(data: Path, *arguments: str) -> tuple[subprocess.Popen[str], Demo
 def stop_demo(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(20)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

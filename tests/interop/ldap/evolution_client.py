@@ -33,7 +33,7 @@ registry.commit_source_sync(source, None)
 
 
 def wait(done):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not done() and time.monotonic() < end:
         GLib.MainContext.default().iteration(False)
         time.sleep(0.02)

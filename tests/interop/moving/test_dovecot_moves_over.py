@@ -122,7 +122,7 @@ def dovecot(store: str, prefix: str = "user") -> Iterator[tuple[Path, int, int]]
         yield root, port, sieve_port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         shutil.rmtree(root, ignore_errors=True)
 
 

@@ -94,7 +94,7 @@ class PostfixPeer:
 
     def start(self) -> None:
         started = self._postfix("start")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -115,7 +115,7 @@ class PostfixPeer:
         log = self._places["log"] / "maillog"
         return log.read_text() if log.exists() else ""
 
-    def received(self, user: str, count: int, having: bytes = b"", timeout_s: float = 20) -> list[bytes]:
+    def received(self, user: str, count: int, having: bytes = b"", timeout_s: float = 60) -> list[bytes]:
         """Messages in a Maildir with some text in them, once there are so many: Postfix delivers after its 250."""
         box = self._places["mail"] / user / "new"
         until = time.monotonic() + timeout_s

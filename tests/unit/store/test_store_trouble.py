@@ -399,15 +399,15 @@ async def test_memory_that_threads_have_freed_is_given_back(world: World, monkey
 
     await store._host.in_thread(work)
     held = resident_mb()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not store._host._kept_memory:
             await asyncio.sleep(0.02)
     assert not asked, "not while there is much to do"
     monkeypatch.setattr(host, "QUIET_USES", 100)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while resident_mb() > held - 40:
             await asyncio.sleep(0.05)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while store._host._looking is not None:  # nothing is open: nothing to look at
             await asyncio.sleep(0.05)
     assert len(asked) <= 2

@@ -6,6 +6,7 @@ share one stay in one worker; all others go wherever there is room.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -38,6 +39,17 @@ TAKES = {
 def pytest_sessionstart(session):
     if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
         rewrite_all(HERE, session.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Nothing of what is collected is garbage: looking for some among it took almost half of the time, then and later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def refuse_skip(report):

@@ -16,7 +16,7 @@ import trustme
 from tests.ports import free_ports
 
 from postern.catalogue.load import load as load_catalogue
-from postern.config.settings import Listener, Network, Server, Settings
+from postern.config.settings import Authentication, Listener, Network, Server, Settings
 from postern.directory.interface import Domain, NewAccount
 from postern.directory.passwords import CHEAP, new_credentials
 from postern.net.clock import SystemEntropy
@@ -43,7 +43,8 @@ PASSWORD = "correct horse"
 
 
 def make_settings(data: Path, workers: int = 2, *, also: tuple[str, ...] = (), **changes: object) -> Settings:
-    """`also`: mechanisms that submission offers beside its default ones."""
+    """`also`: mechanisms that submission offers beside its default ones. Wrong passwords are refused without delay."""
+    changes.setdefault("authentication", Authentication(failure_delay_s=0.0))
     ports = free_ports(len(PATHS))
     named = {
         path.id: path.mechanisms + also

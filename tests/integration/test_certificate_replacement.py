@@ -68,7 +68,7 @@ def everywhere(server: Running, wanted: bytes, timeout_s: float = 60) -> None:
     ways: list[Callable[[Running], bytes]] = [implicit, by_starttls]
     while any(way(server) != wanted for way in ways for _ in range(16)):
         assert time.monotonic() < until, "somebody still shows another certificate"
-        time.sleep(0.1)
+        time.sleep(0.03)
 
 
 def metric(server: Running, name: str) -> float:

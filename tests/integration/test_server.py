@@ -151,13 +151,16 @@ def test_metrics_and_health(server):
     with urllib.request.urlopen(f"{base}/health", timeout=60) as response:
         report = json.load(response)
         assert report["status"] == "ok" and report["serving"] == 3
-    time.sleep(1.2)
-    with urllib.request.urlopen(f"{base}/metrics", timeout=60) as response:
-        text = response.read().decode()
-    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert float(values["postern_messages_accepted_total"]) >= 1
-    assert float(values['postern_connections_total{listener="imaps"}']) >= 1
-    assert float(values["postern_processes"]) == 3
+
+    def values() -> dict[str, float]:
+        with urllib.request.urlopen(f"{base}/metrics", timeout=60) as response:
+            text = response.read().decode()
+        rows = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in rows}
+
+    wait_for(lambda: values()["postern_messages_accepted_total"] >= 1)
+    wait_for(lambda: values()['postern_connections_total{listener="imaps"}'] >= 1)
+    assert values()["postern_processes"] == 3
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{base}/other", timeout=60)
 

@@ -68,7 +68,7 @@ class Product:
                 if probe.connect_ex(("127.0.0.1", self.ports["submission"])) == 0:
                     return
             assert self.process.poll() is None, self.log.read_text()[-3000:]
-            time.sleep(0.1)
+            time.sleep(0.03)
         raise AssertionError(self.log.read_text()[-3000:])
 
     def stop(self) -> None:

@@ -129,7 +129,7 @@ def discrepancies(demo, load: Load) -> list[str]:
     return wrong
 
 
-@pytest.mark.slow(56)
+@pytest.mark.slow(30)
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost_or_doubled(tmp_path):
     data = tmp_path / "data"

@@ -19,7 +19,7 @@ HASTE = {
     "roles.background": {"OFFLINE_FIRST_S": 0.5},
     "frontends.ews.pushing": {"LOOK_S": 0.1},
 }
-"""Intervals at which a server looks, shorter than the product's: a test waits for what is found then, not for the look."""
+"""Intervals at which a server looks, shorter than the product's: tests are about what is found then."""
 
 
 def hurry() -> None:

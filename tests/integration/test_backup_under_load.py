@@ -25,7 +25,7 @@ from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.verifying import verify
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow(5), pytest.mark.timeout(180)]
 LOAD_S = 1.0
 _NUMBER = re.compile(rb"Subject: number (\d+)")
 

@@ -11,7 +11,6 @@ from tests.interop import samba
 from tests.interop.demo import start_demo, stop_demo
 from tests.interop.mail_network import MailNetwork
 
-
 IMPATIENT = """
 from postern.cli import demo, main
 demo.CONFIG = demo.CONFIG.replace("[authentication]", "[authentication]\\nfailure_delay_s = 0.0")

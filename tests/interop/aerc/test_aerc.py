@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import pytest
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow(10)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow(5)]
 
 WAIT_S = 60.0
 _CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]* ?[A-Za-z]|\][^\x1b]*\x1b\\|\([A-Z0-9])")
@@ -62,7 +62,7 @@ class Terminal:
         return _CONTROL.sub(b"", self.shown)
 
     def echoes(self, text: str, position: int) -> bool:
-        """Whether its letters were shown one after the other behind a position of `shown`; hints may be between them."""
+        """Whether its letters were shown, one after the other, behind a position of `shown`; hints may lie between."""
         shown = iter(_CONTROL.sub(b"", self.shown[position:]).decode(errors="replace"))
         return all(letter in shown for letter in text if letter != " ")
 

@@ -25,7 +25,7 @@ import trustme
 from sievelib.managesieve import Client
 from tests.interop.demo import start_demo, stop_demo
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow(10)]
 
 USERS = 20
 DAY = 86400

@@ -24,7 +24,7 @@ from tests.ports import free_ports
 
 from postern.formats.dkim import dns_record
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.slow(4)]
 
 
 class Product:

@@ -55,7 +55,7 @@ class Load:
         target = 2 + number % 3
         while not self.stopped.is_set():
             with contextlib.suppress(OSError, smtplib.SMTPException):
-                smtp = smtplib.SMTP(self.demo.host, self.demo.ports["smtp"], timeout=60)
+                smtp = smtplib.SMTP(self.demo.host, self.demo.ports["smtp"], timeout=10)
                 try:
                     while not self.stopped.is_set():
                         serial += 1
@@ -75,7 +75,7 @@ class Load:
         while not self.stopped.is_set():
             with contextlib.suppress(OSError, imaplib.IMAP4.error):
                 host, port = self.demo.host, self.demo.ports["imaps"]
-                client = imaplib.IMAP4_SSL(host, port, ssl_context=insecure(), timeout=60)
+                client = imaplib.IMAP4_SSL(host, port, ssl_context=insecure(), timeout=10)
                 try:
                     client.login(*self.demo.user(target))
                     while not self.stopped.is_set():

@@ -41,7 +41,7 @@ def postern(*words):
 def send(port, first, acknowledged, stop):
     """One message after the other, by SMTP, until the server is gone."""
     number = first
-    with contextlib.suppress(OSError, smtplib.SMTPException), smtplib.SMTP("127.0.0.1", port, timeout=60) as smtp:
+    with contextlib.suppress(OSError, smtplib.SMTPException), smtplib.SMTP("127.0.0.1", port, timeout=10) as smtp:
         while not stop.is_set():
             body = f"Subject: number {number}\r\n\r\n" + "text of the message\r\n" * (number % 400)
             smtp.sendmail("stranger@example.net", ["anna@example.org", "boris@example.org"], body)
@@ -53,7 +53,7 @@ def append(port, first, acknowledged, stop):
     """The same by IMAP, into one's own folder; some of it deleted again."""
     number = first
     with contextlib.suppress(OSError, imaplib.IMAP4.error, imaplib.IMAP4.abort):
-        imap = imaplib.IMAP4("127.0.0.1", port, timeout=60)
+        imap = imaplib.IMAP4("127.0.0.1", port, timeout=10)
         imap.starttls(insecure())
         imap.login("chen@example.org", PASSWORD)
         imap.create("Mine")

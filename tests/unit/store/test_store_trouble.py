@@ -393,7 +393,8 @@ async def test_memory_that_threads_have_freed_is_given_back(world: World, monkey
         for _ in range(1000):
             blocks.append(library.malloc(64 << 10))
             ctypes.memset(blocks[-1], 1, 64 << 10)
-            stay.append(library.malloc(64))
+            # as large: a small one would come from what others freed elsewhere, and hold nothing apart
+            stay.append(library.malloc(64 << 10))
         for block in blocks:
             library.free(block)
 

@@ -284,7 +284,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""
-        return await self.consult(partial(reading.snapshot, work=partial(reading.changes, folder=folder, since=since)))
+        return await self.consult(partial(reading.latest, folder=folder, since=since))
 
     async def change_number(self) -> ChangeNumber:
         """The last change number, from shared memory when it is known there."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import socket
 import ssl
+import sys
+import time
 import types
 from contextlib import suppress
 from pathlib import Path
@@ -286,6 +289,23 @@ async def starttls_server(stream: Stream, context: ServerContext, heard: asyncio
     stream.write(b"go\r\n")
     await stream.start_tls(context)
     await echo(stream)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the delay is Linux's")
+async def test_what_a_client_says_after_a_handshake_is_not_held_up(context: ServerContext) -> None:
+    """By Nagle's algorithm and our delayed acknowledgement of its last flight: 40 ms each time."""
+
+    def ask(port: int) -> float:
+        with socket.create_connection(("127.0.0.1", port), 30) as plain:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            with client_context().wrap_socket(plain) as client:
+                began = time.perf_counter()
+                client.sendall(b"EHLO")
+                assert client.recv(4) == b"EHLO"
+                return time.perf_counter() - began
+
+    async with listening(echo, context) as (_, port):
+        assert min([await asyncio.to_thread(ask, port) for _ in range(10)]) < 0.02
 
 
 async def test_plain_text_before_starttls_is_dropped(context: ServerContext) -> None:

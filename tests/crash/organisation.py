@@ -170,7 +170,7 @@ class Worker:
                     self.deferred.append(claim.queue_id)
 
     async def settled(self):
-        await asyncio.wait_for(self.journal.all_applied(), 10)
+        await asyncio.wait_for(self.journal.all_applied(), 60)
 
     async def die(self):
         """Like a killed process, as far as one can within one: nothing more is written, files are let go."""

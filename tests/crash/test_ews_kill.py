@@ -95,7 +95,7 @@ def organisation(tmp_path_factory):
 
 @pytest.fixture
 def data(organisation, tmp_path):
-    shutil.copytree(organisation, tmp_path / "data")
+    shutil.copytree(organisation, tmp_path / "data", ignore=shutil.ignore_patterns("reserve"))
     return tmp_path / "data"
 
 

@@ -148,7 +148,7 @@ def one_data(room, rng, seed, name, wanted):
 
 
 @pytest.mark.crash
-@pytest.mark.slow(20)
+@pytest.mark.slow(2)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", failpoints.NAMES)
 def test_dying_there_loses_nothing_and_doubles_nothing(name, room):

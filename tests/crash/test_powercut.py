@@ -98,7 +98,7 @@ async def work(worker, disk, promises, rng, progress):
 
 @pytest.mark.crash
 @pytest.mark.timeout(600)
-@pytest.mark.slow(50)
+@pytest.mark.slow(15)
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_power_cuts_lose_nothing_and_double_nothing(vfs, room, part):
     seed = int(os.environ.get("POSTERN_SEED", "0")) or random.randrange(1 << 32)

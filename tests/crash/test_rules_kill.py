@@ -47,7 +47,7 @@ def organisation(tmp_path_factory):
     "place", ["mailflow.delivering", "mailflow.delivered", "rules.sending", "rules.submitted", "assistants.settled"]
 )
 def test_one_reply_whenever_it_dies(organisation, tmp_path, place):
-    shutil.copytree(organisation, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(organisation, tmp_path, ignore=shutil.ignore_patterns("reserve"), dirs_exist_ok=True)
     config = tmp_path / "postern.toml"
     environment = {**os.environ, "POSTERN_FAILPOINTS": f"{place}=kill:1", "PYTHONPATH": str(TESTS)}
     victim = subprocess.run([sys.executable, "-c", VICTIM, str(config)], env=environment, check=False, timeout=120)

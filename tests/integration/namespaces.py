@@ -76,7 +76,7 @@ def main():
     finally:
         for agent in agents.values():
             agent.stdin.close()
-            agent.wait(10)
+            agent.wait(60)
 
 
 def send(agent, document):

@@ -16,7 +16,7 @@ import trustme
 from tests.ports import free_ports
 
 from postern.catalogue.load import load as load_catalogue
-from postern.config.settings import Listener, Network, Server, Settings
+from postern.config.settings import Authentication, Listener, Network, Server, Settings
 from postern.directory.interface import Domain, NewAccount
 from postern.directory.passwords import CHEAP, new_credentials
 from postern.net.clock import SystemEntropy
@@ -43,7 +43,8 @@ PASSWORD = "correct horse"
 
 
 def make_settings(data: Path, workers: int = 2, *, also: tuple[str, ...] = (), **changes: object) -> Settings:
-    """`also`: mechanisms that submission offers beside its default ones."""
+    """`also`: mechanisms that submission offers beside its default ones. Wrong passwords are refused without delay."""
+    changes.setdefault("authentication", Authentication(failure_delay_s=0.0))
     ports = free_ports(len(PATHS))
     named = {
         path.id: path.mechanisms + also
@@ -104,7 +105,7 @@ class Running:
                 start_new_session=True,
             )
 
-    def wait_ready(self, timeout: float = 20.0) -> dict[str, int]:
+    def wait_ready(self, timeout: float = 60) -> dict[str, int]:
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
         end = time.monotonic() + timeout
@@ -128,7 +129,7 @@ class Running:
     def lines(self) -> list[dict]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
-    def wait_line(self, event: str, timeout: float = 10.0, after: int = 0) -> dict:
+    def wait_line(self, event: str, timeout: float = 60, after: int = 0) -> dict:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             for line in self.lines()[after:]:
@@ -137,7 +138,7 @@ class Running:
             time.sleep(0.02)
         raise AssertionError(f"no {event} in {self.log.read_text()}")
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 60) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:

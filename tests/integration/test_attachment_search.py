@@ -46,7 +46,7 @@ def send(server: Running, subject: str, name: str, content: bytes, kind: str = "
     message["From"], message["To"], message["Subject"] = "stranger@example.net", "anna@example.org", subject
     message.set_content("See what is attached.")
     message.add_attachment(content, maintype="application", subtype=kind, filename=name)
-    with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=20) as smtp:
+    with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=60) as smtp:
         smtp.send_message(message)
 
 
@@ -89,7 +89,7 @@ def test_words_in_attachments_are_found_while_clients_work(server):
 
     def work() -> None:
         try:
-            with imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=20) as client:
+            with imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=60) as client:
                 client.starttls(insecure())
                 client.login("boris@example.org", PASSWORD)
                 while not stop.is_set():
@@ -115,7 +115,7 @@ def test_words_in_attachments_are_found_while_clients_work(server):
         stop.set()
         worker.join()
     assert troubles == []
-    with imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=20) as client:
+    with imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=60) as client:
         client.starttls(insecure())
         client.login("anna@example.org", PASSWORD)
         client.select("INBOX")

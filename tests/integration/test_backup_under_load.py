@@ -25,7 +25,7 @@ from postern.store.blobs import SegmentBlobs
 from postern.store.journal.layout import journal_directory
 from postern.store.sqlite.verifying import verify
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow(5), pytest.mark.timeout(180)]
 LOAD_S = 1.0
 _NUMBER = re.compile(rb"Subject: number (\d+)")
 
@@ -143,7 +143,7 @@ def test_everything_acknowledged_before_a_backup_survives_the_machine(tmp_path):
             promised = {number for at, number in acknowledged if at < began_at}
             known = {number for _, number in acknowledged}
             assert len(promised) > 3
-            end = time.monotonic() + 30
+            end = time.monotonic() + 60
             while not promised <= set(found := numbers(ports["imap"], user, folder)) and time.monotonic() < end:
                 time.sleep(0.2)
             assert promised <= set(found)

@@ -97,7 +97,7 @@ class Talk:
     """Lines over a socket, TLS from the first byte or after the protocol's upgrade."""
 
     def __init__(self, port: int) -> None:
-        self.sock: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.sock: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.file = self.sock.makefile("rb")
 
     def encrypt(self) -> None:

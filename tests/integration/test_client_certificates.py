@@ -95,7 +95,7 @@ def server(authority, tmp_path_factory):
 
 
 def imap_external(server, context, authzid=b""):
-    with imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=context, timeout=5) as client:
+    with imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=context, timeout=60) as client:
         offered = "AUTH=EXTERNAL" in client.capabilities
         try:
             client.authenticate("EXTERNAL", lambda _: authzid)
@@ -113,19 +113,19 @@ def test_imap(server, authority):
 
 def test_without_a_certificate_everything_else_goes_on(server):
     assert imap_external(server, bare()) == (False, False)
-    with imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=bare(), timeout=5) as client:
+    with imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=bare(), timeout=60) as client:
         assert client.login("anna@example.org", "correct horse")[0] == "OK"
 
 
 def test_smtp_by_starttls_and_pop3(server, authority):
     context = authority.client("anna@example.org")
-    with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", server.ports["submission"], timeout=60) as client:
         client.starttls(context=context)
         client.ehlo()
         assert "EXTERNAL" in client.esmtp_features["auth"].split()
         assert client.docmd("AUTH", "EXTERNAL =")[0] == 235
         client.sendmail("anna@example.org", ["boris@example.org"], "From: anna@example.org\r\n\r\nhello\r\n")
-    client = poplib.POP3_SSL("127.0.0.1", server.ports["pop3s"], context=context, timeout=5)
+    client = poplib.POP3_SSL("127.0.0.1", server.ports["pop3s"], context=context, timeout=60)
     answer = client._shortcmd("AUTH EXTERNAL " + base64.b64encode(b"anna@example.org").decode())
     assert answer.startswith(b"+OK")
     client.quit()

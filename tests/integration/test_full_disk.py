@@ -61,7 +61,7 @@ def client(running: Running) -> imaplib.IMAP4:
     end = time.monotonic() + PATIENCE_S
     while True:
         try:
-            found = imaplib.IMAP4_SSL("127.0.0.1", running.ports["imaps"], ssl_context=context, timeout=20)
+            found = imaplib.IMAP4_SSL("127.0.0.1", running.ports["imaps"], ssl_context=context, timeout=60)
             found.login("anna@example.org", PASSWORD)
             return found
         except (OSError, imaplib.IMAP4.abort):

@@ -13,6 +13,7 @@ import time
 
 import pytest
 from tests.integration.organisation import PASSWORD, Running, make_organisation, make_settings
+from tests.stopwatch import stopwatch
 
 from postern.cli.organisation import open_directory
 from postern.directory.interface import AccountChange
@@ -74,18 +75,18 @@ def sign_in(server: Running, user: str):
     with contextlib.ExitStack() as stack:
         imaps = []
         for _ in range(SESSIONS):
-            client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=10)
+            client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=60)
             stack.callback(client.shutdown)
             client.login(user, PASSWORD)
             client.select("INBOX")
             client.send(b"x IDLE\r\n")
             assert client.readline().startswith(b"+")
             imaps.append(client)
-        pop = poplib.POP3_SSL("127.0.0.1", server.ports["pop3s"], context=insecure(), timeout=10)
+        pop = poplib.POP3_SSL("127.0.0.1", server.ports["pop3s"], context=insecure(), timeout=60)
         stack.callback(pop.close)
         pop.user(user)
         pop.pass_(PASSWORD)
-        smtp = smtplib.SMTP_SSL("127.0.0.1", server.ports["submissions"], context=insecure(), timeout=10)
+        smtp = smtplib.SMTP_SSL("127.0.0.1", server.ports["submissions"], context=insecure(), timeout=60)
         stack.callback(smtp.close)
         smtp.login(user, PASSWORD)
         yield imaps, pop, smtp
@@ -131,19 +132,17 @@ async def switch_off(directory):
     ],
 )
 def test_open_sessions_end_at_once(server, user, work, imap, pop, smtp):
-    with sign_in(server, user) as sessions:
-        started = time.monotonic()
+    with sign_in(server, user) as sessions, stopwatch() as took:
         change(server, work)
         told, mail, post = lines(*sessions)
-        taken = time.monotonic() - started
     assert told == {imap}
     assert mail.startswith(b"-ERR") and pop in mail
     assert post.startswith(b"421 4.7.0") and smtp in post
-    assert taken < AT_ONCE_S
+    assert took.seconds < AT_ONCE_S
     with (
         pytest.raises(imaplib.IMAP4.error),
         contextlib.closing(
-            imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=10)
+            imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=60)
         ) as client,
     ):
         client.login(user, PASSWORD)
@@ -157,13 +156,14 @@ def test_an_account_that_expires_while_it_is_signed_in(server, user):
     with sign_in(server, user) as sessions:
         change(server, soon)
         started = time.monotonic()
-        told, _, _ = lines(*sessions)
+        with stopwatch() as took:
+            told, _, _ = lines(*sessions)
         assert told == {b"* BYE [AUTHORIZATIONFAILED] The account has expired"}
-        assert 1.0 < time.monotonic() - started < 3.5
+        assert time.monotonic() - started > 1.0 and took.seconds < 3.5
 
 
 def plain(server, authzid: str, user: str) -> socket.socket:
-    client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=10)
+    client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=60)
     client.authenticate("PLAIN", lambda _: f"{authzid}\0{user}\0{PASSWORD}".encode())
     return client
 

@@ -181,14 +181,14 @@ def imap_row(world: World, who: str, target: str) -> None:
 
 
 def _imap(server: Running) -> imaplib.IMAP4_SSL:
-    client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=10)
+    client = imaplib.IMAP4_SSL("127.0.0.1", server.ports["imaps"], ssl_context=insecure(), timeout=60)
     client.close = client.shutdown
     return client
 
 
 def pop3_row(world: World, who: str, target: str) -> None:
     with contextlib.closing(
-        poplib.POP3_SSL("127.0.0.1", world.server.ports["pop3s"], context=insecure(), timeout=10)
+        poplib.POP3_SSL("127.0.0.1", world.server.ports["pop3s"], context=insecure(), timeout=60)
     ) as client:
         try:
             client._shortcmd("AUTH PLAIN " + base64.b64encode(plain(who, target)).decode())
@@ -201,7 +201,7 @@ def pop3_row(world: World, who: str, target: str) -> None:
 
 
 def smtp_row(world: World, who: str, target: str) -> None:
-    with smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10) as client:
+    with smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=60) as client:
         client.login(f"{who}@example.org", PASSWORD)
         as_target = who == target or world.may(who, MailboxRight.SEND_AS, target)
         assert (client.mail(f"{target}@example.org")[0] == 250) == as_target, "MAIL"
@@ -209,7 +209,7 @@ def smtp_row(world: World, who: str, target: str) -> None:
         on_behalf = as_target or world.may(who, MailboxRight.SEND_ON_BEHALF, target)
         code = _send(client, f"{who}@example.org", f"From: {target}@example.org\r\nSubject: m\r\n\r\nx\r\n")
         assert (code == 250) == on_behalf, "From"
-    client = smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10)
+    client = smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=60)
     with client:
         client.ehlo()
         code, _ = client.docmd("AUTH", "PLAIN " + base64.b64encode(plain(who, target)).decode())
@@ -226,7 +226,7 @@ def _send(client: smtplib.SMTP, sender: str, content: str) -> int:
 
 def ldap_row(world, who: str, target: str) -> None:
     """Nothing of the address book is anybody's own, so that only acting for another is a question of rights."""
-    bare = socket.create_connection(("127.0.0.1", world.server.ports["ldaps"]), timeout=10)
+    bare = socket.create_connection(("127.0.0.1", world.server.ports["ldaps"]), timeout=60)
     with insecure().wrap_socket(bare) as wire:
         bind = op.BindRequest(mechanism="PLAIN", credentials=plain(who, target))
         wire.sendall(messages.encode(op.Message(1, bind)))
@@ -239,7 +239,7 @@ def http_row(world, who: str, target: str) -> None:
     """No page shows or does anything for another: whoever signs in is told of itself, and a shared mailbox never is."""
 
     def told(user: str) -> str | None:
-        client = http.client.HTTPSConnection("127.0.0.1", world.server.ports["https"], timeout=10, context=insecure())
+        client = http.client.HTTPSConnection("127.0.0.1", world.server.ports["https"], timeout=60, context=insecure())
         with contextlib.closing(client):
             key = base64.b64encode(f"{user}@example.org:{PASSWORD}".encode()).decode()
             fields = {"Authorization": f"Basic {key}", "Accept": "application/json", "Host": "mail.example.org"}
@@ -254,7 +254,7 @@ def http_row(world, who: str, target: str) -> None:
 
 
 def _web(world, who: str | None, method: str, path: str, body: str = "") -> tuple[int, str]:
-    client = http.client.HTTPSConnection("127.0.0.1", world.server.ports["https"], timeout=20, context=insecure())
+    client = http.client.HTTPSConnection("127.0.0.1", world.server.ports["https"], timeout=60, context=insecure())
     with contextlib.closing(client):
         fields = {"Host": "mail.example.org", "Content-Type": "text/xml"}
         if who is not None:
@@ -307,7 +307,7 @@ def ews_row(world, who: str, target: str) -> None:
 
 
 def managesieve_row(world, who: str, target: str) -> None:
-    bare = socket.create_connection(("127.0.0.1", world.server.ports["managesieve"]), timeout=10)
+    bare = socket.create_connection(("127.0.0.1", world.server.ports["managesieve"]), timeout=60)
     _told(bare)
     bare.sendall(b"STARTTLS\r\n")
     _told(bare)
@@ -381,7 +381,7 @@ def test_a_policys_limits_hold_for_what_is_submitted(world):
     message = "From: owner@example.org\r\n\r\nx\r\n"
     for limits, code in (({"max_message_bytes": 10}, 552), ({"max_recipients": 1}, 250), ({}, 250)):
         asyncio.run(limit(**limits))
-        with smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=10) as client:
+        with smtplib.SMTP_SSL("127.0.0.1", world.server.ports["submissions"], context=insecure(), timeout=60) as client:
             client.login("owner@example.org", PASSWORD)
             assert _send(client, "owner@example.org", message) == code
             if "max_recipients" in limits:

@@ -39,7 +39,7 @@ def trust(server) -> ssl.SSLContext:
 
 def by_smtp(server, mechanism: str, *tokens: bytes) -> str:
     """The answer to the last of some responses."""
-    with smtplib.SMTP_SSL("localhost", server.ports["submissions"], timeout=10, context=trust(server)) as session:
+    with smtplib.SMTP_SSL("localhost", server.ports["submissions"], timeout=60, context=trust(server)) as session:
         session.ehlo()
         code, text = session.docmd("AUTH", f"{mechanism} {base64.b64encode(tokens[0]).decode()}")
         for token in tokens[1:]:
@@ -49,7 +49,7 @@ def by_smtp(server, mechanism: str, *tokens: bytes) -> str:
 
 
 def by_http(server, scheme: str, token: bytes) -> tuple[int, str]:
-    connection = http.client.HTTPSConnection("localhost", server.ports["https"], timeout=10, context=trust(server))
+    connection = http.client.HTTPSConnection("localhost", server.ports["https"], timeout=60, context=trust(server))
     try:
         header = f"{scheme} {base64.b64encode(token).decode()}"
         connection.request("GET", "/whoami", headers={"Authorization": header, "Accept": "application/json"})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import http.client
 import re
-import time
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from tests.integration.organisation import PASSWORD, Running, make_organisation, make_settings
 from tests.integration.test_life_cycle import change, disable, insecure, new_password
+from tests.stopwatch import stopwatch
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +31,7 @@ def server(tmp_path):
 
 
 def connect(server: Running) -> http.client.HTTPSConnection:
-    return http.client.HTTPSConnection("127.0.0.1", server.ports["https"], context=insecure(), timeout=10)
+    return http.client.HTTPSConnection("127.0.0.1", server.ports["https"], context=insecure(), timeout=60)
 
 
 def ask(client: http.client.HTTPSConnection, fields: dict[str, str]) -> int:
@@ -68,12 +68,12 @@ def test_every_connection_ends_and_no_session_is_left(server, work):
         assert ask(client, basic if number % 2 else cookie) == 200
     workers = {line["session"].partition("-")[0] for line in server.lines() if line["event"] == "http.signed_in"}
     assert len(workers) == 2, "only one worker was asked"
-    began = time.monotonic()
-    change(server, work)
-    for client in clients:
-        assert client.sock.recv(1) == b""
-        client.close()
-    assert time.monotonic() - began < 2.0
+    with stopwatch() as took:
+        change(server, work)
+        for client in clients:
+            assert client.sock.recv(1) == b""
+            client.close()
+    assert took.seconds < 2.0
     for fields in (basic, cookie) * CONNECTIONS:
         again = connect(server)
         assert ask(again, fields) == 401

@@ -11,10 +11,17 @@ from tests.interop import samba
 from tests.interop.demo import start_demo, stop_demo
 from tests.interop.mail_network import MailNetwork
 
+IMPATIENT = """
+from postern.cli import demo, main
+demo.CONFIG = demo.CONFIG.replace("[authentication]", "[authentication]\\nfailure_delay_s = 0.0")
+main.main()
+"""
+"""`postern`, whose demo refuses wrong passwords without the delay that grows up to eight seconds."""
+
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
-    process, facts = start_demo(tmp_path_factory.mktemp("demo") / "data")
+    process, facts = start_demo(tmp_path_factory.mktemp("demo") / "data", program=IMPATIENT)
     yield facts
     stop_demo(process)
 

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+MAIN = "from postern.cli.main import main; main()"
+
 
 @dataclass
 class Demo:
@@ -25,10 +27,10 @@ class Demo:
         return self.users[number]["address"], self.users[number]["password"]
 
 
-def start_demo(data: Path, *arguments: str) -> tuple[subprocess.Popen[str], Demo]:
+def start_demo(data: Path, *arguments: str, program: str = MAIN) -> tuple[subprocess.Popen[str], Demo]:
     with data.with_suffix(".log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "postern", "demo", "--json", "--data", str(data), *arguments],
+            [sys.executable, "-c", program, "demo", "--json", "--data", str(data), *arguments],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -49,7 +51,7 @@ def start_demo(data: Path, *arguments: str) -> tuple[subprocess.Popen[str], Demo
 def stop_demo(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(20)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

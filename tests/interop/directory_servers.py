@@ -107,7 +107,7 @@ def slapd(authority, ldif: str, *, sync: bool = True, log: int = 0) -> Iterator[
 
 def modify(port: int, ldif: str) -> None:
     command = [need("ldapmodify"), "-x", "-H", f"ldap://127.0.0.1:{port}", "-D", ADMIN, "-w", PASSWORD]
-    done = subprocess.run(command, input=ldif, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, input=ldif, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

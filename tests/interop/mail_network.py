@@ -240,7 +240,7 @@ class MailNetwork:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         try:
-            self._process.wait(20)
+            self._process.wait(60)
         finally:
             if self._process.poll() is None:
                 self._process.kill()

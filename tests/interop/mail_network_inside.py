@@ -58,7 +58,7 @@ def names(plan: dict) -> None:
         await asyncio.Event().wait()
 
     threading.Thread(target=lambda: asyncio.run(serve()), daemon=True).start()
-    assert ready.wait(10)
+    assert ready.wait(60)
 
 
 def foreign(plan: dict) -> None:

@@ -152,7 +152,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
 
 def certificate(root: Path, address: str, host: str = HOST) -> Path:

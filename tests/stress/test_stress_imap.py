@@ -10,7 +10,7 @@ from tests.stress.wire import Answer, parse, uid_set
 
 
 @pytest.mark.crash
-@pytest.mark.slow(30)
+@pytest.mark.slow(22)
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_and_nobody_is_told_nonsense(tmp_path):
     figures = run(Plan(20, clients=20, mailboxes=3, rate=100, kill_every_s=6), tmp_path / "data")

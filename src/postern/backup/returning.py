@@ -1,9 +1,10 @@
-"""What was lost comes back: items of a snapshot's mailbox into a mailbox of the running organisation."""
+"""Items of a snapshot's mailbox, or of one of the organisation's, into a mailbox of the running organisation."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +17,8 @@ from postern.services.mailbox_access import Appender
 from postern.store.interface import Blobs, Mailbox
 
 _EXPORT_ITEMS = 50
+_NEWEST_ITEMS = 500
+"""Of a target folder: among them is what a run that was cut off has brought last."""
 _ROW = Columns.UID | Columns.RECEIVED_AT | Columns.SIZE | Columns.BLOB | Columns.SUBJECT | Columns.MESSAGE_ID
 
 
@@ -101,8 +104,13 @@ class Returning:
         into: str = "",
         missing_only: bool = False,
         tell: Callable[[Returned], None] = lambda _: None,
+        arrived: Callable[[FolderId, Sequence[Uid]], Awaitable[None]] | None = None,
     ) -> None:
-        """`into`: a folder that everything goes below. `missing_only`: what is still there does not come again."""
+        """`into`: a folder that everything goes below. `missing_only`: what is still there does not come again.
+
+        `arrived`: told which items of a folder of the source are durable in the target, a few at a time. What is not
+        told before a run is cut off does not come a second time in the next.
+        """
         self._source = source
         self._target = target
         self._mailflow = mailflow
@@ -110,6 +118,7 @@ class Returning:
         self._into = tuple(part for part in into.split("/") if part)
         self._missing_only = missing_only
         self._tell = tell
+        self._arrived = arrived
         self._there: set[object] = set()
         self.returned = Returned()
 
@@ -117,7 +126,7 @@ class Returning:
         """Raises Refusal (OVER_QUOTA, DISK_FULL, NO_SUCH_FOLDER ...): what is done stays done."""
         folders = self._wanted.of(await self._source.mailbox.folders())
         if not folders:
-            raise Refusal(Reason.NO_SUCH_FOLDER, f"the snapshot has no folder {', '.join(self._wanted.folders)}")
+            raise Refusal(Reason.NO_SUCH_FOLDER, f"there is no folder {', '.join(self._wanted.folders)} there")
         chosen: list[tuple[Folder, tuple[str, ...], list[Uid]]] = []
         for folder, path in folders:
             uids = [
@@ -135,9 +144,10 @@ class Returning:
             if single and not uids:
                 continue
             target = await self._place(folder, path)
+            if self._arrived is not None:
+                await self._look_at_end(target)
             for start in range(0, len(uids), _EXPORT_ITEMS):
-                for item in await self._source.mailbox.export(folder.id, uids[start : start + _EXPORT_ITEMS]):
-                    await self._bring(item, target, "/".join(path))
+                await self._part(folder.id, uids[start : start + _EXPORT_ITEMS], target, "/".join(path))
                 self._tell(self.returned)
             self.returned.folders += 1
         await self._target.mailbox.durable()
@@ -175,20 +185,38 @@ class Returning:
 
     # --- items
 
-    async def _bring(self, item: NewItem, target: FolderId, path: str) -> None:
-        if self._missing_only and self._there.intersection(_names(item)):
-            self.returned.present += 1
+    async def _part(self, folder: FolderId, uids: Sequence[Uid], target: FolderId, path: str) -> None:
+        export = self._source.mailbox.export
+        if self._arrived is None:
+            for item in await export(folder, uids):
+                await self._bring(item, target, path)
             return
+        items = await export(folder, uids)
+        if len(items) == len(uids):
+            named = list(zip(uids, items, strict=True))
+        else:  # somebody has just removed some
+            named = [(uid, item) for uid in uids for item in await export(folder, [uid])]
+        came = [uid for uid, item in named if await self._bring(item, target, path)]
+        self._there.clear()
+        await self._target.mailbox.durable()
+        await self._arrived(folder, came)
+
+    async def _bring(self, item: NewItem, target: FolderId, path: str) -> bool:
+        """Whether the item is there now."""
+        if self._there and self._there.intersection(_names(item)):
+            self.returned.present += 1
+            return True
         try:
             placed = await (self._message if item.blob != NO_BLOB else self._thing)(item, target)
         except Refusal as refusal:
             if refusal.reason is not Reason.CORRUPT:
                 raise
             self.returned.trouble.append(f"{path}: {item.subject!r}: {refusal.detail}")
-            return
+            return False
         assert placed
         self.returned.copied += 1
         self.returned.copied_bytes += item.body_size + len(item.prefix)
+        return True
 
     async def _message(self, item: NewItem, target: FolderId) -> Placement:
         content = item.prefix + await self._source.blobs.read(item.blob)
@@ -217,6 +245,14 @@ class Returning:
             async for uids in _uids(mailbox, folder.id):
                 for item in await mailbox.export(folder.id, uids):
                     self._there.update(_names(item))
+
+    async def _look_at_end(self, folder: FolderId) -> None:
+        """What came into a folder of the target last."""
+        mailbox = self._target.mailbox
+        newest: deque[Uid] = deque(maxlen=_NEWEST_ITEMS)
+        async for uids in _uids(mailbox, folder):
+            newest.extend(uids)
+        self._there = {name for item in await mailbox.export(folder, list(newest)) for name in _names(item)}
 
 
 async def _uids(mailbox: Mailbox, folder: FolderId) -> AsyncIterator[list[Uid]]:

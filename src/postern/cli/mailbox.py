@@ -374,6 +374,16 @@ app.command(
     ),
 )
 app.command(
+    "postern.cli.mailbox_move:move",
+    name="move",
+    help=_(
+        "Move what is in a mailbox into another one; clients see it go and come. Cut off, it goes on when it is run"
+        " again. In the first mailbox it can be undeleted."
+        "\n\nExample: postern mailbox move boris@example.org archive@example.org --into Former/Boris"
+    ),
+)
+app.command("postern.cli.export:app", name="export")
+app.command(
     "postern.cli.mailbox_care:purge",
     name="purge",
     help=_("Remove recoverable items for good.\n\nExample: postern mailbox purge anna@example.org --older 7d"),

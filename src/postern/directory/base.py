@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ MAX_CACHED = 50_000
 """Entries a cache may hold before it starts anew: a flood of unknown recipients must not eat the memory."""
 MAX_LIFE_CHANGES = 10_000
 """Accounts named in one answer about life changes; beyond it is simply everybody."""
+
+
+@lru_cache(maxsize=256)
+def _protocols(blocked: str, by_policy: frozenset[str]) -> frozenset[str]:
+    """What an account may sign in to: one set for all with the same, since each connection holds its account.
+
+    `blocked`: the account's own column, words.
+    """
+    return ALL_PROTOCOLS.difference(blocked.split()) & by_policy
 
 
 class DirectoryFile:
@@ -216,7 +226,6 @@ class DirectoryFile:
 
     def _account_of(self, row: tuple[Any, ...]) -> Account:
         """A row of ACCOUNTS."""
-        protocols = ALL_PROTOCOLS if not row[11] else ALL_PROTOCOLS.difference(row[11].split())
         policy = self._policy(row[18])
         max_age_s = policy.password_max_age_s
         return Account(
@@ -229,7 +238,7 @@ class DirectoryFile:
             enabled=bool(row[8]),
             kind=RecipientKind(row[9]),
             admin=bool(row[10]),
-            protocols=protocols & policy.protocols,
+            protocols=_protocols(row[11], policy.protocols),
             forward_to=tuple(row[12].split("\n")) if row[12] else (),
             forward_keep=bool(row[13]),
             hidden=bool(row[14]),

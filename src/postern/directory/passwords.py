@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import unicodedata
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ _DIGESTS = {"SHA": "sha1", "SHA256": "sha256", "SHA512": "sha512"}
 _SALTED = {"SSHA": "sha1", "SSHA256": "sha256", "SSHA512": "sha512"}
 _CRYPT = frozenset({"CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "BLF-CRYPT", "MD5-CRYPT", "YESCRYPT"})
 _ARGON2 = frozenset({"ARGON2ID", "ARGON2I"})
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){20,}")
+"""No shorter than a SHA-1 digest."""
 SCHEMES = tuple(sorted({*_ARGON2, *_CRYPT, *_DIGESTS, *_SALTED, "PBKDF2-SHA256", "PLAIN"}))
 """What `verify` understands."""
 
@@ -148,7 +151,8 @@ def _digest(scheme: str, value: str) -> tuple[int, bytes]:
     name = _DIGESTS.get(scheme) or _SALTED.get(scheme) or "sha256"
     size = hashlib.new(name, usedforsecurity=False).digest_size
     try:
-        return size, bytes.fromhex(value) if len(value) == 2 * size else base64.b64decode(value, validate=True)
+        # base64 may be as long as the hexadecimal digest (SHA-1 with a salt of 8 octets), but never of its digits alone
+        return size, bytes.fromhex(value) if _HEX.fullmatch(value) else base64.b64decode(value, validate=True)
     except (ValueError, binascii.Error):
         return size, b""
 

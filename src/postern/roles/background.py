@@ -31,7 +31,7 @@ from postern.telemetry import daily, log
 from postern.transport import tracking
 
 NICENESS = 10
-MAX_OPEN_MAILBOXES = 32
+MAX_OPEN_MAILBOXES = 8
 """It visits one after the other, and keeps hardly any of them busy."""
 HOUR_S = 3600.0
 DAY_S = 86400.0

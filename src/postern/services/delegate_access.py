@@ -230,7 +230,7 @@ class DelegateAccess(MailboxAccess):
         await super().delete_folder(folder)
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
-        """Set the subscription."""
+        """Set the principal's own subscription."""
         await self.need(FolderRight.VISIBLE, folder)
         await self._mailbox.subscribe(folder, subscribed)
 

@@ -23,6 +23,7 @@ from postern.services.lifecycle import Sessions
 from postern.services.mailbox_access import Appender, MailboxAccess
 from postern.services.permissions import Permissions
 from postern.services.public_folders import ReaderAppender, ReaderMailbox
+from postern.services.subscriptions import VisitedMailbox
 from postern.store.interface import (
     Bus,
     CopyResult,
@@ -86,10 +87,12 @@ class Mailboxes:
         return access, opened
 
     async def _opened(self, principal: Principal, mailbox: MailboxId) -> tuple[Mailbox, Appender]:
-        """The mailbox, and what appends to it; of public folders as the principal sees them."""
+        """The mailbox, and what appends to it; another's and public folders as the principal sees them."""
         opened = await self._store.mailbox(mailbox)
-        if mailbox == principal.mailbox or not await self._permissions.is_public(mailbox):
+        if mailbox == principal.mailbox:
             return opened, self._mailflow
+        if not await self._permissions.is_public(mailbox):
+            return cast(Mailbox, VisitedMailbox(opened, principal.account)), self._mailflow
         reader = ReaderMailbox(opened, principal.account)
         return cast(Mailbox, reader), ReaderAppender(self._mailflow, reader)
 

@@ -29,6 +29,7 @@ from postern.model.items import (
 from postern.model.query import And, HasFlags, Query, UidIn, replaced
 from postern.model.ranges import merged
 from postern.services.accepted import NOTHING_BESIDE, Beside
+from postern.services.subscriptions import choose, chosen
 from postern.store.interface import CopyResult, FlagChange, FlagResult, ItemUpdate, Mailbox, Ranges, Updated
 
 if TYPE_CHECKING:
@@ -58,7 +59,6 @@ class ReaderMailbox:
         self.id = mailbox.id
         self._mailbox = mailbox
         self._reader = reader
-        self._subscriptions = f"subscribed/{reader}"
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._mailbox, name)
@@ -68,10 +68,10 @@ class ReaderMailbox:
     async def folders(self) -> Sequence[Folder]:
         """The public folders, with the reader's counters and subscriptions."""
         read = await self._mailbox.read_counts(self._reader)
-        subscribed = {one.key for one in await self._mailbox.settings(self._subscriptions)}
+        subscribed = await chosen(self._mailbox, self._reader)
         return [
             msgspec.structs.replace(
-                one, unseen=max(0, one.messages - read.get(one.id, 0)), subscribed=str(one.id) in subscribed
+                one, unseen=max(0, one.messages - read.get(one.id, 0)), subscribed=subscribed.get(one.id, False)
             )
             for one in public_folders(await self._mailbox.folders())
         ]
@@ -84,8 +84,7 @@ class ReaderMailbox:
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
         """The reader's own subscription."""
-        await self._mailbox.folder(folder)
-        await self._mailbox.set_settings(self._subscriptions, {str(folder): b"1" if subscribed else None})
+        await choose(self._mailbox, self._reader, folder, subscribed)
 
     async def view(self, folder: FolderId, *, claim_recent: bool = False) -> FolderView:
         """What SELECT needs; \\Recent belongs to nobody here."""

@@ -57,6 +57,9 @@ class Pace:
         """`now`, `waited`: seconds, monotonic; what was spent waiting for a processor is not the disk's time."""
         self._now = now
         self._waited = Processor().waited if waited is None else waited
+        self._waited_before = 0.0
+        self._closely = SHOWN
+        """For so many syncs more it is asked before each of them."""
         self._average = 0.0
         self._well = 0
         """Fast ones since the last slow one."""
@@ -69,11 +72,24 @@ class Pace:
         return self._now() >= self._not_before
 
     def sync(self, work: Callable[[], None]) -> None:
-        """Sync in the loop, and take the time."""
-        waited, began = self._waited(), self._now()
+        """Sync in the loop, and take the time.
+
+        How long the thread waited for a processor is asked only where that may decide, since the kernel takes a tenth
+        of a sync to say it. Of a first sync that looks slow all is taken off that was waited since it was asked last,
+        so that it may be excused wrongly; the next ones are then measured by themselves.
+        """
+        if self._closely:
+            self._closely -= 1
+            self._waited_before = self._waited()
+        began = self._now()
         work()
         now = self._now()
-        self._took(now - began - (self._waited() - waited), now)
+        seconds = now - began
+        if seconds > FAST_S:
+            before, self._waited_before = self._waited_before, self._waited()
+            seconds = max(seconds - (self._waited_before - before), 0.0)
+            self._closely = SHOWN
+        self._took(seconds, now)
 
     def _took(self, seconds: float, now: float) -> None:
         if self._well:

@@ -64,7 +64,7 @@ class Pebble:
             raise
 
     def _await(self, port: int) -> None:
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 import pytest
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow(10)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow(5)]
 
 WAIT_S = 60.0
-_CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x1b]*\x1b\\|\([A-Z0-9])")
+_CONTROL = re.compile(rb"\x1b(?:\[[0-9;?]* ?[A-Za-z]|\][^\x1b]*\x1b\\|\([A-Z0-9])")
 ACCOUNTS = """[Demo]
 source = imaps://{user}:{password}@localhost:{port}
 default = INBOX
@@ -61,6 +61,11 @@ class Terminal:
         """What was shown, without the terminal's control sequences."""
         return _CONTROL.sub(b"", self.shown)
 
+    def echoes(self, text: str, position: int) -> bool:
+        """Whether its letters were shown, one after the other, behind a position of `shown`; hints may lie between."""
+        shown = iter(_CONTROL.sub(b"", self.shown[position:]).decode(errors="replace"))
+        return all(letter in shown for letter in text if letter != " ")
+
     def shows(self, text: str) -> bool:
         """Blanks do not count: the cursor may have gone over them."""
         return text.replace(" ", "").encode() in self.text.replace(b" ", b"")
@@ -69,12 +74,14 @@ class Terminal:
         end = time.monotonic() + WAIT_S
         while not condition():
             assert time.monotonic() < end, self.text[-3000:]
-            self.pump(0.3)
+            self.pump(0.1)
 
     def type(self, text: str) -> None:
-        for letter in text:
-            os.write(self.descriptor, letter.encode())
-            self.pump(0.5 if letter == ":" else 0.05)  # the command line has to be there before the command
+        """A command; the command line has to be there before it, and the whole of it before its end."""
+        for part in (":", text):
+            before = len(self.shown)
+            os.write(self.descriptor, part.encode())
+            self.until(lambda part=part, before=before: self.echoes(part, before))
         os.write(self.descriptor, b"\r")
         self.pump(0.3)
 
@@ -133,20 +140,20 @@ def test_aerc(demo, tmp_path):
     terminal = Terminal(["aerc"], environment)
     try:
         terminal.until(lambda: terminal.shows("wandering letter"))
-        terminal.type(":flag")
+        terminal.type("flag")
         terminal.until(lambda: found("INBOX", "FLAGGED"))
-        terminal.type(":read")
+        terminal.type("read")
         terminal.until(lambda: found("INBOX", "SEEN"))
-        terminal.type(":view")
+        terminal.type("view")
         terminal.until(lambda: terminal.shows("read me in aerc"))
-        terminal.type(":close")
-        terminal.type(":copy Archive")
+        terminal.type("close")
+        terminal.type("copy Archive")
         terminal.until(lambda: found("Archive", "FLAGGED", "SEEN"))
         assert found("INBOX")
-        terminal.type(":move Moved")
+        terminal.type("move Moved")
         terminal.until(lambda: found("Moved", "FLAGGED", "SEEN") and not found("INBOX"))
-        terminal.type(":cf Moved")
-        terminal.type(":delete")
+        terminal.type("cf Moved")
+        terminal.type("delete")
         terminal.until(lambda: not found("Moved", "UNDELETED"))
     finally:
         terminal.close()

@@ -49,7 +49,7 @@ def running(command: list[str], ports: list[int], root: Path, address: str = "12
     with (root / "output").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         for port in ports:
             while True:
                 with socket.socket() as probe:
@@ -67,7 +67,7 @@ def running(command: list[str], ports: list[int], root: Path, address: str = "12
             process.wait(10)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
 
 DOVECOT_ADDRESS = "127.0.0.3"

@@ -72,7 +72,7 @@ async def test_the_endpoint_mapper_lists_ports_that_are_open(domain_controller, 
     assert any(line.startswith("DRSUAPI") for line in seen), seen
     ports = {int(re.search(r" (\d+)/tcp", line)[1]) for line in seen if line.endswith("/tcp")}
     listening = subprocess.run(
-        ["ss", "-Hlnt", f"src {dc.address}"], capture_output=True, text=True, timeout=10, check=True
+        ["ss", "-Hlnt", f"src {dc.address}"], capture_output=True, text=True, timeout=60, check=True
     ).stdout
     assert ports <= {int(line.split()[3].rpartition(":")[2]) for line in listening.splitlines()}
     assert len(ports) > 1

@@ -85,7 +85,7 @@ async def test_the_session_binds_adds_searches_in_pages_modifies_and_deletes(ser
             ours = await run(session.search(op.SearchRequest(BASE, filter=filters.parse(text), attributes=("1.1",))))
             theirs = subprocess.run(
                 [program("ldapsearch"), "-x", "-LLL", "-H", f"ldap://127.0.0.1:{server[0]}", "-b", BASE, text, "1.1"],
-                capture_output=True, text=True, timeout=20,
+                capture_output=True, text=True, timeout=60,
             )  # fmt: skip
             assert theirs.returncode == 0, (text, theirs.stderr)
             assert len(ours.entries) == theirs.stdout.count("dn:"), text

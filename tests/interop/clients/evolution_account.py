@@ -29,7 +29,7 @@ def step(call):
     times[call.__name__] = round(time.monotonic() - began, 1)
 
 
-def wait(done, seconds=15):
+def wait(done, seconds=60):
     """What it says as soon as that is something, or at the end."""
     end = time.monotonic() + seconds
     while True:

@@ -213,7 +213,7 @@ step(collection)
 def offline_book():
     """Downloaded, inflated and decoded by evolution-ews; found without the server."""
     name, (_, source) = next((name, pair) for name, pair in children().items() if "Global" in name)
-    client = EBook.BookClient.connect_sync(source, 5, None)
+    client = EBook.BookClient.connect_sync(source, 0xFFFFFFFF, None)  # it is connected when it has the password
     source.invoke_authenticate_sync(credentials, None)
     place = os.path.join(home, ".cache", "evolution", "addressbook", source.get_uid(), "cache.db")
 

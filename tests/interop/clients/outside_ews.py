@@ -116,7 +116,7 @@ class Ews:
             return None
         return [next((each.text for each in item.iter(f"{T}{name}")), None) for name in names]
 
-    def wait(self, ask: Callable[[], object], good: Callable[[object], bool], seconds: float = 20) -> object:
+    def wait(self, ask: Callable[[], object], good: Callable[[object], bool], seconds: float = 60) -> object:
         """What it says as soon as that is good, or what it is at the end."""
         end = time.monotonic() + seconds
         while True:

@@ -104,11 +104,11 @@ def test_requests(server):
     with requests.Session() as session:
         session.trust_env = False
         session.verify = authority(server)
-        assert session.get(f"{base}/whoami", timeout=20).status_code == 401
-        basic = session.get(f"{base}/whoami", auth=("boris@example.org", PASSWORD), timeout=20)
+        assert session.get(f"{base}/whoami", timeout=60).status_code == 401
+        basic = session.get(f"{base}/whoami", auth=("boris@example.org", PASSWORD), timeout=60)
         assert basic.json()["mechanism"] == "Basic"
         digest = HTTPDigestAuth("anna@example.org", PASSWORD)
         for _ in range(3):
-            assert session.get(f"{base}/whoami", auth=digest, timeout=20).json()["mechanism"] == "Digest"
+            assert session.get(f"{base}/whoami", auth=digest, timeout=60).json()["mechanism"] == "Digest"
         nobody = HTTPDigestAuth("boris@example.org", PASSWORD)
-        assert session.get(f"{base}/whoami", auth=nobody, timeout=20).status_code == 401, "no key of his is kept"
+        assert session.get(f"{base}/whoami", auth=nobody, timeout=60).status_code == 401, "no key of his is kept"

@@ -30,7 +30,7 @@ def program(name, directory, *more):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow(15)
+@pytest.mark.slow(4)
 def test_one_controller_stopped_and_restarted_during_use(tmp_path):
     need("slapd")
     said = program("two_controllers", tmp_path)
@@ -46,7 +46,7 @@ def test_one_controller_stopped_and_restarted_during_use(tmp_path):
     assert max(seconds for step, (_, seconds) in said.items() if step in good) < 10, said
 
 
-@pytest.mark.slow(100)
+@pytest.mark.slow(30)
 @pytest.mark.timeout(WITHIN_S + 20)
 def test_two_domain_controllers_stopped_and_restarted_in_turn(tmp_path):
     if why := samba.missing():

@@ -32,7 +32,7 @@ COUNT = 40
 
 
 def run(*words):
-    subprocess.run(words, check=True, capture_output=True, timeout=20)
+    subprocess.run(words, check=True, capture_output=True, timeout=60)
 
 
 class Cable:
@@ -56,7 +56,7 @@ class Cable:
 
     def end(self):
         self.holder.kill()
-        self.holder.wait(10)
+        self.holder.wait(60)
 
 
 class Namespace(Cable):
@@ -71,7 +71,7 @@ class Namespace(Cable):
     def start(self):
         command = [need("slapd"), "-h", f"ldap://{self.address}/", "-f", str(self.config), "-d", "0"]
         self.slapd = subprocess.Popen([*self.inside, *command])
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         import socket
 
         while True:
@@ -84,7 +84,7 @@ class Namespace(Cable):
     def stop(self):
         if self.slapd is not None:
             self.slapd.send_signal(signal.SIGKILL)
-            self.slapd.wait(10)
+            self.slapd.wait(60)
             self.slapd = None
 
     def end(self):
@@ -115,7 +115,7 @@ async def join(settings, source_settings):
         await directory.put_source(Source("elsewhere", "ldap", settings=written(source_settings)))
 
 
-async def wait_for(settings, login, seconds=20):
+async def wait_for(settings, login, seconds=60):
     async with open_directory(settings) as directory:
         end = time.monotonic() + seconds
         while await directory.login(login) is None:
@@ -156,7 +156,7 @@ def main():
         change = f"dn: uid=late,ou=people,{ds.BASE}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: late\ncn: Late\n"
         change += "sn: x\nmail: late@example.org\nuserPassword: pw-late\n"
         command = ["ldapmodify", "-x", "-H", f"ldap://{far.address}", "-D", ds.ADMIN, "-w", ds.PASSWORD]
-        subprocess.run(command, input=change, text=True, check=True, capture_output=True, timeout=20)
+        subprocess.run(command, input=change, text=True, check=True, capture_output=True, timeout=60)
         asyncio.run(wait_for(settings, "late"))
         said["near stopped, late"] = sign_in(port, "late", "pw-late")
         near.start()

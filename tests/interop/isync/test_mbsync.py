@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow(10)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow(12)]
 
 COUNT = 5000
 

@@ -88,7 +88,7 @@ class Session:
     """A peer on port 25 of the second hub."""
 
     def __init__(self, hubs, tls=True):
-        self.smtp = smtplib.SMTP("127.0.0.1", hubs.two.ports["smtp"], timeout=10)
+        self.smtp = smtplib.SMTP("127.0.0.1", hubs.two.ports["smtp"], timeout=60)
         self.smtp.ehlo("peer.example")
         self.end_point = b""
         if tls:
@@ -153,7 +153,7 @@ def refused(hubs, since: int) -> str:
 def test_a_message_is_handed_over_by_a_hub_that_signed_in(hubs):
     before = len(hubs.two.lines())
     send(hubs.one, "someone@far.example", "between hubs")
-    told = hubs.two.wait_line("smtp.server", timeout=20, after=before)
+    told = hubs.two.wait_line("smtp.server", timeout=60, after=before)
     assert (told["server"], told["principal"]) == (HUB1, f"hub1@{hubs.realm}")
     await_tracked(hubs.one, what="'event': 'send'", tls="TLSv1.3")
     event = await_tracked(hubs.two, what="someone@far.example")

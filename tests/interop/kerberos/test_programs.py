@@ -205,7 +205,7 @@ def test_requests_sign_in_to_the_web_with_bound_ntlm(server, user, password, sta
         session.verify = session.trust_env = False
         session.headers["Accept"] = "application/json"
         session.auth = HttpNtlmAuth(user, password)
-        answer = session.get(f"https://127.0.0.1:{server.ports['https']}/whoami", timeout=10)
+        answer = session.get(f"https://127.0.0.1:{server.ports['https']}/whoami", timeout=60)
     assert answer.status_code == status, answer.text
     assert ("@example.org" in answer.text) is (status == 200)
 

@@ -33,7 +33,7 @@ registry.commit_source_sync(source, None)
 
 
 def wait(done):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not done() and time.monotonic() < end:
         GLib.MainContext.default().iteration(False)
         time.sleep(0.02)
@@ -41,7 +41,7 @@ def wait(done):
 
 wait(lambda: registry.ref_source("postern-ldap") is not None)
 source = registry.ref_source("postern-ldap")
-client = EBook.BookClient.connect_sync(source, 5, None)
+client = EBook.BookClient.connect_sync(source, 0xFFFFFFFF, None)  # it is connected when it has the password
 credentials = EDataServer.NamedParameters.new()
 credentials.set("username", user)
 credentials.set("password", password)

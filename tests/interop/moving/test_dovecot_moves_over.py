@@ -25,7 +25,7 @@ import trustme
 from sievelib.managesieve import Client
 from tests.interop.demo import start_demo, stop_demo
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow(30)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow(10)]
 
 USERS = 20
 DAY = 86400
@@ -122,7 +122,7 @@ def dovecot(store: str, prefix: str = "user") -> Iterator[tuple[Path, int, int]]
         yield root, port, sieve_port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         shutil.rmtree(root, ignore_errors=True)
 
 

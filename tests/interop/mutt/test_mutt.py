@@ -54,7 +54,7 @@ set mail_check=1
         check=False,
         TERM="xterm",
     )
-    run(*mutt, "-Z", check=False, TERM="xterm", input="", timeout=20)
+    run(*mutt, "-Z", check=False, TERM="xterm", input="", timeout=60)
     result = run(
         program("curl"),
         "-sS",

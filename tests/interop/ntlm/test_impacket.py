@@ -81,9 +81,9 @@ def smtp(server, listener: str, client: Client) -> tuple[int, str]:
     """The answer to AUTH NTLM; who got in sends a message."""
     port = server.ports[listener]
     if listener == "submissions":
-        session = smtplib.SMTP_SSL("localhost", port, timeout=10, context=trust(server))
+        session = smtplib.SMTP_SSL("localhost", port, timeout=60, context=trust(server))
     else:
-        session = smtplib.SMTP("localhost", port, timeout=10)
+        session = smtplib.SMTP("localhost", port, timeout=60)
         session.starttls(context=trust(server))
     with session:
         session.ehlo()
@@ -98,7 +98,7 @@ def smtp(server, listener: str, client: Client) -> tuple[int, str]:
 
 def web(server, listener: str, client: Client) -> tuple[int, str]:
     """The answer to /whoami."""
-    connection = http.client.HTTPSConnection("localhost", server.ports[listener], timeout=10, context=trust(server))
+    connection = http.client.HTTPSConnection("localhost", server.ports[listener], timeout=60, context=trust(server))
     try:
         answers = []
         token = client.negotiate()

@@ -24,7 +24,7 @@ from tests.ports import free_ports
 
 from postern.formats.dkim import dns_record
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.slow(4)]
 
 
 class Product:
@@ -62,13 +62,13 @@ class Product:
         )
 
     def wait(self) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.ports["submission"])) == 0:
                     return
             assert self.process.poll() is None, self.log.read_text()[-3000:]
-            time.sleep(0.1)
+            time.sleep(0.03)
         raise AssertionError(self.log.read_text()[-3000:])
 
     def stop(self) -> None:
@@ -83,13 +83,13 @@ class Product:
     def send(self, message: EmailMessage, *recipients: str, **options) -> None:
         context = ssl.create_default_context(cafile=self.facts["certificate"])
         context.check_hostname = False
-        with smtplib.SMTP("127.0.0.1", self.ports["submission"], timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.ports["submission"], timeout=60) as client:
             client.starttls(context=context)
             client.login(self.facts["address"], self.facts["password"])
             client.send_message(message, self.facts["address"], recipients, **options)
 
     def inbox(self, count: int) -> list[bytes]:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         with imaplib.IMAP4("127.0.0.1", self.ports["imap"]) as client:
             client.starttls(ssl._create_unverified_context())
             client.login(self.facts["address"], self.facts["password"])
@@ -102,7 +102,7 @@ class Product:
         raise AssertionError("nothing came\n" + self.log.read_text()[-3000:])
 
     def events(self, *words: str) -> list[dict]:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while True:
             found = json.loads(self.postern("trace", *words, "--json").stdout)
             if any(e["event"] in ("SEND", "FAIL") for e in found) or time.monotonic() > until:

@@ -10,6 +10,7 @@ import time
 import uuid
 
 import pytest
+from tests.stopwatch import stopwatch
 
 pytestmark = pytest.mark.interop
 
@@ -28,7 +29,7 @@ def imap(demo, number: int) -> imaplib.IMAP4_SSL:
 
 
 def wait_for(client: imaplib.IMAP4, token: str) -> bytes:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         client.noop()
         _, found = client.uid("SEARCH", "SUBJECT", token)
@@ -139,12 +140,12 @@ def test_idle_is_told_within_a_second(demo):
     watcher.send(b"a1 IDLE\r\n")
     assert watcher.readline().startswith(b"+")
     writer = imap(demo, 4)
-    started = time.monotonic()
-    writer.append("INBOX", None, None, b"Subject: wake\r\n\r\nx\r\n")
-    watcher.sock.settimeout(5)
-    line = watcher.readline()
+    watcher.sock.settimeout(60)
+    with stopwatch() as took:
+        writer.append("INBOX", None, None, b"Subject: wake\r\n\r\nx\r\n")
+        line = watcher.readline()
     assert b"EXISTS" in line
-    assert time.monotonic() - started < 1
+    assert took.seconds < 1
     watcher.send(b"DONE\r\n")
     while not watcher.readline().startswith(b"a1 OK"):
         pass

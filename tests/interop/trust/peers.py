@@ -66,6 +66,6 @@ def s_client(port: int, lines: list[str], files: tuple[Path, Path] | None = None
     done = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-starttls", "smtp", "-crlf", "-quiet", "-ign_eof",
          "-name", "peer.example", *shown, *more],
-        input="\n".join(["EHLO peer.example", *lines, "QUIT", ""]), capture_output=True, text=True, timeout=20,
+        input="\n".join(["EHLO peer.example", *lines, "QUIT", ""]), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     return done.stdout + ("" if done.stdout else done.stderr)

@@ -137,7 +137,7 @@ def test_the_identity_is_shown_to_who_asks_for_direct_trust(world, tmp_path):
     for name in ("direct-trust.postern.invalid", "mail.example.org"):
         said = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{world.port}", "-starttls", "smtp", "-servername", name],
-            input="QUIT\n", capture_output=True, text=True, timeout=20,
+            input="QUIT\n", capture_output=True, text=True, timeout=60,
         ).stdout  # fmt: skip
         shown[name] = said[said.index("-----BEGIN") : said.index("-----END")]
         assert "Acceptable client certificate CA names" not in said

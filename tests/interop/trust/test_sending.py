@@ -49,15 +49,15 @@ def dns_port():
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(60)
     yield ports[0]
     loops[0].call_soon_threadsafe(stop.set)
     thread.join()
 
 
-def settings_of(folder: Path, name: str, dns_port: int, **changes: object) -> Settings:
+def settings_of(folder: Path, name: str, dns_port: int, idle_s: int = 5, **changes: object) -> Settings:
     folder.mkdir(parents=True)
-    settings = make_settings(folder, workers=1, queue=Queue(retry_s=(1, 1)), **changes)
+    settings = make_settings(folder, workers=1, queue=Queue(retry_s=(1, 1), connection_idle_s=idle_s), **changes)
     settings = msgspec.structs.replace(
         settings,
         server=ServerSettings(hostname=name, data=str(folder), workers=1, stop_s=5),
@@ -100,7 +100,7 @@ def identity(settings: Settings) -> str:
 
 
 def send(server: Running, recipient: str, subject: str) -> None:
-    with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=10) as smtp:
+    with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=60) as smtp:
         smtp.sendmail("stranger@elsewhere.example", [recipient], f"Subject: {subject}\r\n\r\nbody\r\n")
 
 
@@ -114,21 +114,21 @@ def tracked(server: Running, **having: str) -> dict | None:
     return None
 
 
-def await_tracked(server: Running, timeout_s: float = 15, **having: str) -> dict:
+def await_tracked(server: Running, timeout_s: float = 60, **having: str) -> dict:
     until = time.monotonic() + timeout_s
     while (found := tracked(server, **having)) is None:
         assert time.monotonic() < until, server.log.read_text()[-3000:]
-        time.sleep(0.1)
+        time.sleep(0.03)
     return found
 
 
 @contextlib.contextmanager
-def two_hubs(folder: Path, dns_port: int, known: str = ""):
+def two_hubs(folder: Path, dns_port: int, known: str = "", idle_s: int = 5):
     """`known`: the pin that the first one has of the second, if not the right one."""
     second = settings_of(folder / "two", "hub2.example.org", dns_port)
     port = second.listen["smtp"].port
     first = settings_of(
-        folder / "one", "hub1.example.org", dns_port,
+        folder / "one", "hub1.example.org", dns_port, idle_s,
         send_connector=(SendConnector(name="internal", smart_hosts=(f"hub2.example.org:{port}",), tls="server"),),
     )  # fmt: skip
     move_out(first, "example.org")
@@ -146,14 +146,14 @@ def two_hubs(folder: Path, dns_port: int, known: str = ""):
 
 @pytest.fixture(scope="module")
 def hubs(tmp_path_factory, dns_port):
-    with two_hubs(tmp_path_factory.mktemp("hubs"), dns_port) as both:
+    with two_hubs(tmp_path_factory.mktemp("hubs"), dns_port, idle_s=1) as both:
         yield both
 
 
 def test_two_hubs_prove_themselves_to_each_other(hubs):
     one, two = hubs
     send(one, "anna@example.org", "between hubs")
-    assert two.wait_line("smtp.server", timeout=15)["server"] == "hub1.example.org"
+    assert two.wait_line("smtp.server", timeout=60)["server"] == "hub1.example.org"
     await_tracked(one, what="'event': 'send'", tls="TLSv1.3")
 
 
@@ -183,11 +183,11 @@ def test_a_new_key_of_a_hub_is_known_beforehand(hubs):
     next_key = place.directory / "next.pem"
     next_key.write_bytes(chain)
     trust(two.settings, Server("hub1.example.org", (identity(one.settings), pin_of(next_key))))
-    time.sleep(6)  # idle connections end
+    time.sleep(1.5)  # idle connections end
     place.identity.replace(chain, key)
     before = len(two.lines())
     send(one, "chen@example.org", "with the next key")
-    assert two.wait_line("smtp.server", timeout=15, after=before)["server"] == "hub1.example.org"
+    assert two.wait_line("smtp.server", timeout=60, after=before)["server"] == "hub1.example.org"
 
 
 # --- a partner's Postfix
@@ -302,7 +302,7 @@ def test_a_partners_postfix_sends_with_its_certificate(far, authorities, tmp_pat
     hub = partnership(tmp_path, dns_port, 1, theirs, ours)
     try:
         there = far(theirs, ours, relay=hub.ports["smtp"])
-        with smtplib.SMTP("127.0.0.1", there.postfix.port, timeout=10) as smtp:
+        with smtplib.SMTP("127.0.0.1", there.postfix.port, timeout=60) as smtp:
             import ssl
 
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -13,9 +13,11 @@ from postern.config.loading import load
 from postern.directory.interface import Domain, NewAccount
 from postern.model.items import Columns, ItemClass, Span, SpecialUse
 from postern.model.properties import unpack
+from postern.model.refusal import Reason, Refusal
 from postern.roles.context import accepting, open_organisation
 from postern.services.item_access import ItemAccess, NewThing, Stream
 from postern.services.mailbox_access import MailboxAccess
+from postern.store.sqlite.mailbox import SqliteMailbox
 from unit.cli.conftest import english, postern
 
 __all__ = ["english", "postern"]
@@ -232,6 +234,58 @@ def test_undelete_purge_compact(config, postern):
     (row,) = postern("mailbox", "compact", ANNA, *options).json
     assert row["after"] <= row["before"]
     assert postern("mailbox", "verify", "--all", *options).status == 0
+
+
+def test_a_mailbox_moves_into_another(config, postern):
+    fill(config, 60)
+    options = ("--config", str(config), "--json")
+    before = listing(config)
+    moved = postern("mailbox", "move", ANNA, BORIS, "--folder", "Projects", "--into", "Former/Anna", *options)
+    assert moved.status == 0 and moved.json["copied"] == 60
+    assert "Projects/Ёлка" not in listing(config)
+    assert listing(config, BORIS)["Former/Anna/Ёлка"] == before["Projects/Ёлка"]
+    assert listing(config)["INBOX"] == before["INBOX"]
+    moved = postern("mailbox", "move", ANNA, BORIS, *options)
+    assert moved.json["copied"] == 61
+    there = listing(config, BORIS)
+    assert [there[name] for name in ("INBOX", "Calendar")] == [before[name] for name in ("INBOX", "Calendar")]
+    assert set(listing(config)) == {"Recoverable Items"}
+    assert postern("mailbox", "verify", "--all", *options).status == 0
+    assert len(postern("mailbox", "undelete", ANNA, *options).json) == 121
+    assert postern("mailbox", "move", ANNA, ANNA, *options).status == 1
+    assert postern("mailbox", "move", ANNA, BORIS, "--folder", "Nowhere", *options).status == 1
+
+
+def test_a_move_that_was_cut_off_brings_nothing_twice(config, postern, monkeypatch):
+    fill(config, 120)
+    options = ("--config", str(config), "--json")
+    before = listing(config)
+    expunge, calls = SqliteMailbox.expunge, 0
+
+    async def cut_off(self, *arguments, **named):
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Refusal(Reason.DISK_FULL, "cut off")
+        return await expunge(self, *arguments, **named)
+
+    monkeypatch.setattr(SqliteMailbox, "expunge", cut_off)
+    assert postern("mailbox", "move", ANNA, BORIS, *options).status == 1
+    assert len(listing(config, BORIS)["INBOX"]) == 100 and len(listing(config)["INBOX"]) == 70
+    assert postern("mailbox", "move", ANNA, BORIS, *options).status == 0
+    assert listing(config, BORIS)["INBOX"] == before["INBOX"]
+    assert set(listing(config)) == {"Recoverable Items"}
+
+
+def test_compact_counts_what_is_in_the_log_alone(config, postern):
+    path = mailbox_file(config)
+    served = sqlite3.connect(path)  # as a running server has it open: nothing goes into the file
+    served.execute("SELECT * FROM counters").fetchall()
+    fill(config, 300)
+    octets = path.stat().st_size
+    (row,) = postern("mailbox", "compact", ANNA, "--config", str(config), "--json").json
+    served.close()
+    assert octets < row["after"] <= row["before"]
 
 
 def test_verify_says_what_is_wrong_and_repair_mends_it(config, postern):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 
 import pytest
+from tests.stopwatch import stopwatch
 
 from postern.catalogue.schema import Level, Names
 from postern.checks.model import Expectation, Reach, Service, Tls
@@ -105,13 +105,15 @@ ATTACKS = {
 async def test_every_probe_survives(attack):
     chunk, how = ATTACKS[attack]
     async with answering(chunk, **how) as port:
-        began = time.monotonic()
-        outcomes = await asyncio.gather(
-            *(check(service(port, protocol), TOOLS) for protocol in TCP),
-            *(check(service(port, protocol, tls=Tls.IMPLICIT), TOOLS) for protocol in ("smtp", "http", "ldap", "sip")),
-        )
-        took = time.monotonic() - began
-    assert took < 6
+        with stopwatch() as took:
+            outcomes = await asyncio.gather(
+                *(check(service(port, protocol), TOOLS) for protocol in TCP),
+                *(
+                    check(service(port, protocol, tls=Tls.IMPLICIT), TOOLS)
+                    for protocol in ("smtp", "http", "ldap", "sip")
+                ),
+            )
+    assert took.seconds < 6
     for outcome in outcomes:
         codes = {finding.code for finding in outcome.findings}
         assert outcome.seen.reach is Reach.OPEN

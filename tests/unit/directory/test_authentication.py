@@ -164,6 +164,15 @@ async def test_disabled_accounts_and_protocols_are_told_only_to_who_knows_the_pa
     assert await refused(auth.verify_password("ann", "x", "::1", "imap")) is Reason.BAD_CREDENTIALS
 
 
+async def test_accounts_that_may_use_the_same_protocols_share_one_set(directory):
+    """Each connection holds its account."""
+    for one in ("ann@example.org", "sales@example.org"):
+        await directory.change_account(one, AccountChange(protocols=frozenset({"imap", "smtp"})))
+    ann, sales = [(await directory.resolve(one)).account for one in ("ann@example.org", "sales@example.org")]
+    assert ann.protocols == {"imap", "smtp"}
+    assert ann.protocols is sales.protocols
+
+
 async def test_acting_as_another_mailbox_needs_full_access(make, directory):
     auth = make()
     sales = (await directory.resolve("sales@example.org")).account

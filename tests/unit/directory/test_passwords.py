@@ -25,6 +25,11 @@ def test_a_new_password_verifies_and_another_does_not(chance):
         "{SHA256.HEX}5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
         "{SSHA}" + base64.b64encode(hashlib.sha1(b"passwordsalt").digest() + b"salt").decode(),
         "{SSHA512}" + base64.b64encode(hashlib.sha512(b"passwordsalt").digest() + b"salt").decode(),
+        # in base64 as long as the digest alone is in hexadecimal
+        "{SSHA}" + base64.b64encode(hashlib.sha1(b"password8 octets").digest() + b"8 octets").decode(),
+        "{SSHA256}" + base64.b64encode(hashlib.sha256(b"password" + b"s" * 16).digest() + b"s" * 16).decode(),
+        "{SSHA512}" + base64.b64encode(hashlib.sha512(b"password" + b"s" * 32).digest() + b"s" * 32).decode(),
+        "{SSHA.HEX}" + hashlib.sha1(b"passwordsalt").hexdigest() + b"salt".hex(),
         "{SHA512-CRYPT}$6$rounds=1000$saltsalt$" + "x",
         "{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$" + "x",
     ],

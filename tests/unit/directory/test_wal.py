@@ -28,6 +28,7 @@ def open_files(folder, starts, failures):
             failures.put(traceback.format_exc())
 
 
+@pytest.mark.slow(6)
 @pytest.mark.timeout(120)
 def test_new_files_are_opened_by_all_processes_at_once(tmp_path):
     for number in range(ROUNDS):

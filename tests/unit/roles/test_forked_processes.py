@@ -28,7 +28,7 @@ ASKED_AT_ONCE = """
         return pid
 
     async def main(wishes, tell_ready):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await wishes.stop.wait()
         return 0
 

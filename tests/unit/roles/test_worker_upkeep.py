@@ -36,7 +36,7 @@ async def test_one_worker_sets_disk_space_aside_as_soon_as_there_is_room(monkeyp
     monkeypatch.setattr(one, "_replay_orphans", nothing, raising=False)
     parts = SimpleNamespace(blobs=SimpleNamespace(trim=trim), store=SimpleNamespace(set_room_aside=set_room_aside))
     task = asyncio.create_task(one._upkeep(parts))
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 60)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

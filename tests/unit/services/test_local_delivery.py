@@ -54,7 +54,7 @@ class Rig:
             self.delivery.put(message, [Deliver(recipient, "", MAILBOX)])
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.applied_count < count:
                 self.progress.clear()
                 await self.progress.wait()

@@ -200,10 +200,10 @@ async def test_an_append_does_not_wait_for_anothers_busy_mailbox(worker):
             asyncio.create_task(worker.flow.append(box.id, inbox.id, content(i), 0, (), None))
             for i, box in enumerate((anna, boris))
         )
-        await asyncio.wait_for(placed, 10)
+        await asyncio.wait_for(placed, 60)
         assert not waiting.done()
         elsewhere.execute("ROLLBACK")
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_large_message_is_appended_beside_small_ones(worker):

@@ -110,5 +110,5 @@ async def test_a_claimed_mailbox_and_one_that_failed_are_tried_again(started, mo
     while len(tried) < 3:
         await asyncio.sleep(0.005)
     boxes.claimed.clear()
-    await asyncio.wait_for(done.wait(), 20)
+    await asyncio.wait_for(done.wait(), 60)
     assert boxes.entries["anna"] == []

@@ -41,7 +41,7 @@ def pattern(tmp_path_factory):
 
 @pytest.fixture
 async def here(pattern, tmp_path):
-    shutil.copytree(pattern, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(pattern, tmp_path, ignore=shutil.ignore_patterns("reserve"), dirs_exist_ok=True)
     async with world(load(tmp_path / "postern.toml")) as opened:
         yield opened
 

@@ -496,7 +496,7 @@ print(sorted(lags)[len(lags) * 19 // 20])
 """A process that sleeps all the while: by what it is late, the machine is late."""
 
 
-@pytest.mark.slow(12)
+@pytest.mark.slow(8)
 async def test_loop_lag_at_thirty_uncached_sign_ins_a_second(world):
     """RFC 9106's 64 MiB and three passes in threads: what else the loop does hardly notices."""
     cost = HashCost()

@@ -100,6 +100,30 @@ async def test_full_access(parts) -> None:
     assert [other.address for other in await mailboxes.others(BOB)] == ["ann@example.org"]
 
 
+async def test_subscriptions_in_anothers_mailbox_are_the_visitors(world: World, parts) -> None:
+    mailboxes, rights, _ = parts
+    rights.full = True
+    mine, theirs = await mailboxes.open(ANN), await mailboxes.open(BOB, MAILBOX)
+    work = (await mine.create_folder(None, "Work")).id
+    inbox = (await mine.special(SpecialUse.INBOX)).id
+
+    async def subscribed(access) -> set[FolderId]:
+        return {one.id for one in await access.folders() if one.subscribed} & {work, inbox}
+
+    assert await subscribed(mine) == await subscribed(theirs) == {inbox}
+    await theirs.subscribe(work, True)
+    await theirs.subscribe(inbox, False)
+    assert await subscribed(theirs) == {work}
+    assert await subscribed(mine) == {inbox}
+    await mine.subscribe(inbox, False)
+    await mine.subscribe(work, True)
+    await theirs.subscribe(inbox, True)
+    assert await subscribed(mine) == {work}
+    assert await subscribed(await mailboxes.open(BOB, MAILBOX)) == {work, inbox}
+    with pytest.raises(Refusal, match="no_such_folder"):
+        await theirs.subscribe(FolderId(999_999), True)
+
+
 async def test_delegates_see_and_do_what_they_were_given(parts) -> None:
     mailboxes, rights, appending = parts
     mine = await mailboxes.open(ANN)

@@ -117,6 +117,26 @@ def test_waiting_for_a_processor_is_not_the_disks_time() -> None:
     assert pace.fast
 
 
+def test_on_a_fast_disk_nobody_asks_how_long_a_thread_waited() -> None:
+    disk = Disk()
+    asked: list[float] = []
+
+    def waited() -> float:
+        asked.append(disk.time)
+        return 5.0 * len(asked)  # much between two looks
+
+    pace = Pace(disk.now, waited)
+    assert fast_until_slow(disk, pace, SHOWN * 4) == SHOWN * 4
+    assert len(asked) == SHOWN
+    # what was waited since may have been in this sync; of the next one it is known
+    waits = [0.0]
+    pace = Pace(disk.now, lambda: waits[0])
+    assert fast_until_slow(disk, pace, SHOWN * 4) == SHOWN * 4
+    waits[0] += 5.0
+    disk.takes = SLOW_S * 2
+    assert fast_until_slow(disk, pace) == 2
+
+
 def test_how_long_a_thread_waited_for_a_processor() -> None:
     processor = Processor()
     before = processor.waited()

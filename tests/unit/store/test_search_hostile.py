@@ -100,7 +100,7 @@ async def test_syncs_do_not_wait_for_searches(world: World, mailbox: Mailbox, in
         await asyncio.sleep(0.01)
     try:
         await mailbox.set_flags(inbox, [(1, 2**32)], FlagChange(add=Flag.SEEN))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await mailbox.durable()
     finally:
         hold.set()

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import apsw
 import pytest
-from store_world import MAILBOX, World, all_rows, item, message
+from store_world import MAILBOX, World, all_rows, fill, item, message
 
 from postern.model.ids import ChangeNumber, DeliveryKey, FolderId, ItemId, Uid
-from postern.model.items import Columns
+from postern.model.items import Columns, Flag
+from postern.model.query import HasFlags
 from postern.store.interface import Delivery, FlagChange, Mailbox, Replaced, Store
 from postern.store.sqlite import conversations, reading
 from postern.store.sqlite.schema import LATER, LAYOUT_VERSION
@@ -33,6 +34,46 @@ async def agrees(mailbox: Mailbox, folder: FolderId) -> None:
         assert [(one.uid, one.flags, one.modseq) for one in found.changed] == news, since
         asked = all_rows(mailbox, folder, Columns.UID, changed_since=ChangeNumber(since))
         assert [uid for (uid,) in await asked] == [row[0] for row in news], since
+
+
+@pytest.mark.parametrize("count", [reading.FEW, reading.FEW + 1])
+async def test_few_and_many_changes_are_told_alike(world: World, mailbox: Mailbox, inbox: FolderId, count: int) -> None:
+    await fill(world, count * 2)
+    uids = [uid for (uid,) in await all_rows(mailbox, inbox, Columns.UID)]
+    before = await mailbox.change_number()
+    await mailbox.set_flags(inbox, ((uids[0], uids[count - 1]),), FlagChange(add=Flag.FLAGGED.value))
+    await agrees(mailbox, inbox)
+    changed = await mailbox.changes(inbox, before)
+    assert [one.uid for one in changed.changed] == uids[:count]
+    assert not changed.vanished
+    before = await mailbox.change_number()
+    await mailbox.expunge(inbox, ((uids[count], uids[-1]),), only_deleted=False)
+    gone = await mailbox.changes(inbox, before)
+    assert list(gone.vanished) == uids[count:]
+    assert not gone.changed
+    assert gone.complete
+
+
+async def test_commands_of_a_mailbox_compile_no_statement_again(
+    world: World, mailbox: Mailbox, inbox: FolderId
+) -> None:
+    """Searches of other ranges are no other statements either."""
+    await fill(world, 20)
+    db = world.store._host.database(file_of(world))  # type: ignore[attr-defined]
+    compiled: list[int] = []
+    for turn in range(4):
+        uids = [uid for (uid,) in await all_rows(mailbox, inbox, Columns.UID)]
+        before = await mailbox.change_number()
+        for uid in uids[:6]:
+            change = FlagChange(add=Flag.FLAGGED.value) if turn % 2 else FlagChange(remove=Flag.FLAGGED.value)
+            await mailbox.set_flags(inbox, ((uid, uid),), change)
+            await mailbox.search(inbox, HasFlags(Flag.FLAGGED.value), ((uid, uids[-1]),))
+        await mailbox.copy(inbox, ((uids[0], uids[0]), (uids[2], uids[2])), inbox)
+        await mailbox.expunge(inbox, ((uids[1], uids[1]),), only_deleted=False)
+        await mailbox.changes(inbox, before)
+        await all_rows(mailbox, inbox, Columns.UID | Columns.ENVELOPE)
+        compiled.append(db.cache_stats()["misses"])
+    assert compiled[1:] == [compiled[1]] * 3
 
 
 async def places_agree(mailbox: Mailbox, folders: list[FolderId]) -> None:

@@ -352,7 +352,7 @@ async def test_few_files_are_open_however_many_mailboxes(world: World) -> None:
 
 
 async def test_files_that_nobody_uses_are_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "UNUSED_S", 0.1)
+    monkeypatch.setattr(host, "LOOK_S", 0.03)
     monkeypatch.setattr(host, "CLOSED_TOGETHER", 2)
     names = [MailboxId(f"{n:032x}") for n in range(6)]
     store = SqliteStore(world.data, world.blobs, world.bus, world.clock, 1)
@@ -370,9 +370,27 @@ async def test_files_that_nobody_uses_are_closed(world: World, monkeypatch: pyte
     await store.close()
 
 
+@pytest.mark.parametrize("many", [3, 64])
+async def test_many_open_files_are_closed_sooner(world: World, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    monkeypatch.setattr(host, "LOOK_S", 0.05)
+    monkeypatch.setattr(host, "UNUSED_LOOKS", 1 << 30)
+    monkeypatch.setattr(host, "MANY_OPEN", many)
+    names = [MailboxId(f"{n:032x}") for n in range(6)]
+    store = SqliteStore(world.data, world.blobs, world.bus, world.clock, 1)
+    for n, name in enumerate(names):
+        await store.create_mailbox(name, n + 1, Quota(None, None, None))
+    await store.deliver([delivery(world.blobs, 0, name) for name in names])
+    for _ in range(200):
+        if store._host._looks >= 8 or not store._host.open_files():
+            break
+        await asyncio.sleep(0.02)
+    assert store._host.open_files() == (0 if many < len(names) else len(names))
+    await store.close()
+
+
 async def test_memory_that_threads_have_freed_is_given_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 MB in blocks between others that stay: the C library keeps them unless it is asked."""
-    monkeypatch.setattr(host, "UNUSED_S", 0.1)
+    monkeypatch.setattr(host, "LOOK_S", 0.03)
     monkeypatch.setattr(host, "QUIET_USES", 0)
     asked: list[int] = []
     library = ctypes.CDLL(None)
@@ -393,24 +411,26 @@ async def test_memory_that_threads_have_freed_is_given_back(world: World, monkey
         for _ in range(1000):
             blocks.append(library.malloc(64 << 10))
             ctypes.memset(blocks[-1], 1, 64 << 10)
-            stay.append(library.malloc(64))
+            # as large: a small one would come from what others freed elsewhere, and hold nothing apart
+            stay.append(library.malloc(64 << 10))
         for block in blocks:
             library.free(block)
 
+    before = resident_mb()
     await store._host.in_thread(work)
     held = resident_mb()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not store._host._kept_memory:
             await asyncio.sleep(0.02)
     assert not asked, "not while there is much to do"
     monkeypatch.setattr(host, "QUIET_USES", 100)
-    async with asyncio.timeout(10):
-        while resident_mb() > held - 40:
+    async with asyncio.timeout(60):
+        while resident_mb() > max(held - 40, before + 24):
             await asyncio.sleep(0.05)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while store._host._looking is not None:  # nothing is open: nothing to look at
             await asyncio.sleep(0.05)
-    assert len(asked) <= 2
+    assert 1 <= len(asked) <= 2
     for block in stay:
         library.free(block)
     await store.close()

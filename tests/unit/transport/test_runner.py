@@ -374,5 +374,5 @@ async def test_a_failing_sync_ends_the_worker(world: World, monkeypatch: pytest.
     world.start()
     assert world._task is not None
     with pytest.raises(OSError, match="Input/output"):
-        await asyncio.wait_for(world._task, 3)
+        await asyncio.wait_for(world._task, 60)
     world._runner = None

@@ -13,6 +13,10 @@ MAX_CHARACTERS = 200
 _LOOKED_AT_BYTES = 65_536
 """Of the text: what stands behind cannot be among the first words."""
 _HIDDEN = re.compile(r"<(head|style|script|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_WITHIN_WORDS = re.compile(
+    r"</?(?:abbr|b|big|code|em|font|i|ins|mark|s|small|span|strong|sub|sup|tt|u)(?:\s[^<>]{0,4096})?>", re.IGNORECASE
+)
+"""Tags that end no word."""
 _TAG = re.compile(r"<[^<>]{0,4096}>")
 _QUOTED_LINE = re.compile(r"^>.*$", re.MULTILINE)
 _UNSEEN = re.compile("[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
@@ -44,7 +48,7 @@ def preview(parts: bytes, content: bytes) -> str:
 
 
 def _without_markup(text: str) -> str:
-    return html.unescape(_TAG.sub(" ", _HIDDEN.sub(" ", text)))
+    return html.unescape(_TAG.sub(" ", _WITHIN_WORDS.sub("", _HIDDEN.sub(" ", text))))
 
 
 def _shown(text: str) -> str:

@@ -31,6 +31,8 @@ async def append(connection: Connection, arguments: Append, _uid: bool) -> bytes
         await place.site.filled()
     else:
         placed = await _together(place, messages, contents)
+    if not connection.offers(b"UIDPLUS"):
+        return b"OK APPEND completed"
     uids = sequence.ordered([placement.uid for placement in placed])
     return b"OK [APPENDUID %d %b] APPEND completed" % (placed[0].uid_validity, uids)
 
@@ -85,7 +87,9 @@ async def replace(connection: Connection, arguments: Replace, uid: bool) -> byte
     else:
         placement = await _across(connection, place, ranges, arguments.message, content)
     connection.changed(selected.mailbox)
-    connection.out.append(b"* OK [APPENDUID %d %d] Replacement is there\r\n" % (placement.uid_validity, placement.uid))
+    if connection.offers(b"UIDPLUS"):
+        where = (placement.uid_validity, placement.uid)
+        connection.out.append(b"* OK [APPENDUID %d %d] Replacement is there\r\n" % where)
     return b"OK REPLACE completed"
 
 

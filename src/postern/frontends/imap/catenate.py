@@ -35,7 +35,7 @@ async def assembled(connection: Connection, pieces: tuple[Piece, ...]) -> bytes:
     found: list[bytes] = []
     total = 0
     for piece in pieces:
-        data = piece.text if not piece.url else await _found(connection, piece.url)
+        data = piece.text if piece.url is None else await _found(connection, piece.url)
         total += len(data)
         if total > connection.shared.limits.append_bytes:
             raise Refusal(Reason.TOO_LARGE)

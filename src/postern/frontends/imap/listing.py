@@ -21,9 +21,12 @@ _SLICE = 64
 """Names looked at between two chances for other connections."""
 
 
-def _special(folder: Folder) -> bytes:
-    """SPECIAL-USE attribute (RFC 6154), empty for other folders."""
-    value = folder.special.value
+def _special(connection: Connection, site: Site, folder: Folder) -> bytes:
+    """SPECIAL-USE attribute (RFC 6154), empty for other folders.
+
+    And for other users': a program that looks for the folder of sent mail must not find a colleague's.
+    """
+    value = "" if site.prefix or not connection.offers(b"SPECIAL-USE") else folder.special.value
     return value.encode("ascii") if value.startswith("\\") else b""
 
 
@@ -51,7 +54,8 @@ async def list_(connection: Connection, arguments: List, _uid: bool) -> bytes:
     pattern = _pattern(arguments)
     for site in await _sites(connection, pattern):
         tree = await site.tree(fresh=True)
-        above = _above_chosen(tree, arguments.select) if b"RECURSIVEMATCH" in arguments.select else set()
+        recursive = b"RECURSIVEMATCH" in arguments.select
+        above = _above_chosen(connection, site, tree, arguments.select) if recursive else set()
         for number, local in enumerate(tree.names(), 1):
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
@@ -79,21 +83,21 @@ async def _list_one(connection: Connection, arguments: List, listed: Listed) -> 
     site, tree, local, below = listed
     folder = tree.by_name[local]
     name = site.prefix + local
-    chosen = _chosen(folder, arguments.select)
+    chosen = _chosen(connection, site, folder, arguments.select)
     extended = b""
     if below:
         extended = b' ("CHILDINFO" ("SUBSCRIBED"))'
     if not chosen and not extended:
         return
-    attributes = _attributes(tree, local, folder, arguments)
+    attributes = _attributes(connection, listed, folder, arguments)
     connection.out.append(render.list_response(b"LIST", attributes, name, extended, utf8=connection.utf8))
     if b"MYRIGHTS" in arguments.returns and chosen:
         connection.out.append(await my_rights_of(connection, Place(site, folder), name))
-    if b"STATUS" in arguments.returns and chosen and await _readable(site, folder):
+    if b"STATUS" in arguments.returns and chosen and await readable(site, folder):
         connection.out.append(await status_of(connection, Place(site, folder), name, arguments.status))
 
 
-async def _readable(site: Site, folder: Folder) -> bool:
+async def readable(site: Site, folder: Folder) -> bool:
     """Whether STATUS may be told of a folder in another's mailbox that one sees (RFC 4314 4)."""
     if not site.prefix:
         return True
@@ -106,17 +110,17 @@ async def _readable(site: Site, folder: Folder) -> bool:
     return True
 
 
-def _chosen(folder: Folder, options: frozenset[bytes]) -> bool:
+def _chosen(connection: Connection, site: Site, folder: Folder, options: frozenset[bytes]) -> bool:
     if b"SUBSCRIBED" in options and not folder.subscribed:
         return False
-    return b"SPECIAL-USE" not in options or bool(_special(folder))
+    return b"SPECIAL-USE" not in options or bool(_special(connection, site, folder))
 
 
-def _above_chosen(tree: FolderTree, options: frozenset[bytes]) -> set[str]:
+def _above_chosen(connection: Connection, site: Site, tree: FolderTree, options: frozenset[bytes]) -> set[str]:
     """The names above folders that meet the selection."""
     found: set[str] = set()
     for name, folder in tree.by_name.items():
-        if _chosen(folder, options):
+        if _chosen(connection, site, folder, options):
             above = name.rpartition(render.DELIMITER)[0]
             while above and above not in found:
                 found.add(above)
@@ -124,9 +128,9 @@ def _above_chosen(tree: FolderTree, options: frozenset[bytes]) -> set[str]:
     return found
 
 
-def _attributes(tree: FolderTree, name: str, folder: Folder, arguments: List) -> list[bytes]:
-    attributes = [b"\\HasChildren" if name in tree.parents else b"\\HasNoChildren"]
-    special = _special(folder)
+def _attributes(connection: Connection, listed: Listed, folder: Folder, arguments: List) -> list[bytes]:
+    attributes = [b"\\HasChildren" if listed.local in listed.tree.parents else b"\\HasNoChildren"]
+    special = _special(connection, listed.site, folder)
     if special:
         attributes.append(special)
     if folder.subscribed and (b"SUBSCRIBED" in arguments.returns or b"SUBSCRIBED" in arguments.select):

@@ -14,7 +14,7 @@ from postern.protocols.imap.render import DELIMITER
 async def matching(connection: Connection, filters: Mailboxes) -> list[tuple[str, Place]]:
     """(name, folder) of every mailbox that one of the filters means, each once."""
     sites = [connection.own]
-    if any(each.names for each in filters):
+    if any(leads_outside(each) for each in filters):
         sites += (await refresh_others(connection)).values()
     found: list[tuple[str, Place]] = []
     for site in sites:
@@ -23,6 +23,19 @@ async def matching(connection: Connection, filters: Mailboxes) -> list[tuple[str
             if any(means(connection, each, site, tree, local) for each in filters):
                 found.append((site.prefix + local, Place(site, tree.by_name[local])))
     return found
+
+
+def leads_outside(each: Filter) -> bool:
+    """Whether a filter may mean folders in other mailboxes than the session's own."""
+    return bool(each.names) or each.kind == b"SUBSCRIBED"
+
+
+def reaches(each: Filter, site: Site) -> bool:
+    """Whether a filter may mean folders of a mailbox, now or once they are made."""
+    if not site.prefix or each.kind == b"SUBSCRIBED":
+        return True
+    below = (name + DELIMITER for name in each.names)
+    return any(name.startswith(site.prefix) or site.prefix.startswith(name) for name in below)
 
 
 def means(connection: Connection, each: Filter, site: Site, tree: FolderTree, local: str) -> bool:
@@ -36,7 +49,7 @@ def means(connection: Connection, each: Filter, site: Site, tree: FolderTree, lo
     if kind == b"INBOXES":  # what mail is delivered to: INBOX, and Junk Email instead of it
         return not site.prefix and (local == INBOX or folder.special is SpecialUse.JUNK)
     if kind == b"SUBSCRIBED":
-        return not site.prefix and folder.subscribed
+        return folder.subscribed
     name = site.prefix + local
     if kind == b"MAILBOXES":
         return name in each.names

@@ -135,13 +135,16 @@ async def cancel_update(connection: Connection, tags: tuple[bytes, ...], _uid: b
 
 
 def _saved(returns: Returns, found: Sequence[int]) -> Sequence[int]:
-    """What `$` stands for afterwards (RFC 5182 2.4): all, unless only the first or the last was asked for."""
+    """What `$` stands for afterwards: all, unless only ends or a page were asked for (RFC 5182 2.4, RFC 9394 3.3)."""
     options = returns.options
-    if not found or options & {b"ALL", b"COUNT", b"PARTIAL"}:
-        return found if b"PARTIAL" not in options or options & {b"ALL", b"COUNT"} else part(returns, found)
-    if not options & {b"MIN", b"MAX"}:
+    if not found or options & {b"ALL", b"COUNT"} or not options & {b"MIN", b"MAX", b"PARTIAL"}:
         return found
-    return sorted({found[0] if b"MIN" in options else found[-1], found[-1] if b"MAX" in options else found[0]})
+    kept = set(part(returns, found)) if b"PARTIAL" in options else set()
+    if b"MIN" in options:
+        kept.add(found[0])
+    if b"MAX" in options:
+        kept.add(found[-1])
+    return sorted(kept)
 
 
 def resolved(query: Query, connection: Connection) -> Query:
@@ -160,7 +163,7 @@ def resolved(query: Query, connection: Connection) -> Query:
             return UidIn(tuple(saved(connection)))
         if connection.uid_only:
             raise uid_required()
-        return UidIn(tuple(sequence.sequence_to_uids(query.ranges, connection.view.uids)))
+        return UidIn(tuple(sequence.numbers_in_view(query.ranges, connection.view.uids)))
     if isinstance(query, UidsIn):
         if query.ranges is sequence.SAVED:
             return UidIn(tuple(saved(connection)))

@@ -134,8 +134,10 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
             out.append(b"* OK [UNSEEN %d] First unseen\r\n" % first)
     out.append(
         b"* OK [UIDVALIDITY %d] UIDs valid\r\n* OK [UIDNEXT %d] Predicted next UID\r\n"
-        b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % (folder.uid_validity, folder.uid_next, max(1, folder.changed))
+        % (folder.uid_validity, folder.uid_next)
     )
+    if connection.offers(b"CONDSTORE"):
+        out.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % max(1, folder.changed))
     if connection.offers(b"OBJECTID"):
         out.append(b"* OK [MAILBOXID (%b)] Ok\r\n" % mailbox_id(place))
     connection.selected = selected

@@ -49,6 +49,8 @@ async def copy(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
     if not result.sources:
         return b"OK COPY completed, no message found"
     connection.changed(target.mailbox)
+    if not connection.offers(b"UIDPLUS"):
+        return b"OK COPY completed"
     return b"OK %b COPY completed" % _copyuid(result)
 
 
@@ -74,7 +76,8 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         return b"OK MOVE completed, no message found"
     connection.changed(selected.mailbox)
     connection.changed(target.mailbox)
-    connection.out.append(b"* OK %b Moved\r\n" % _copyuid(result))
+    if connection.offers(b"UIDPLUS"):
+        connection.out.append(b"* OK %b Moved\r\n" % _copyuid(result))
     if connection.qresync:
         number = await highest_modseq(selected.mailbox, selected.folder)
         return b"OK [HIGHESTMODSEQ %d] MOVE completed" % number

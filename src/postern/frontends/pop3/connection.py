@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 PROTOCOL = "pop3"
 _NO_MESSAGE = error("no such message")
-_MAX_REMEMBERED = 100_000
 _MAX_BATCH = 256
 """RETRs answered from one look into the mailbox."""
 
@@ -53,21 +51,6 @@ class Shared:
         self.maildrops = maildrops
         self.entropy = entropy
         self.tls = tls
-        self._sessions: OrderedDict[int, float] = OrderedDict()
-
-    def too_soon(self, slot: int, now: float) -> int:
-        """Seconds that a user has to wait for the next session (RFC 2449 6.5); 0: the session may begin now."""
-        delay_s = self.settings.login_delay_s
-        if not delay_s:
-            return 0
-        sessions = self._sessions
-        while sessions and (len(sessions) > _MAX_REMEMBERED or next(iter(sessions.values())) + delay_s <= now):
-            sessions.popitem(last=False)
-        before = sessions.get(slot)
-        if before is not None:
-            return max(1, ceil(before + delay_s - now))
-        sessions[slot] = now
-        return 0
 
 
 class Connection:
@@ -273,16 +256,16 @@ class Connection:
     async def _admit(self, principal: Principal) -> None:
         if principal.mailbox is None:
             raise Refusal(Reason.NO_SUCH_RECIPIENT, principal.address)
-        wait_s = self._shared.too_soon(principal.slot, asyncio.get_running_loop().time())
-        if wait_s:
-            self._reply(error(f"the last session was a moment ago, wait {wait_s} seconds", "LOGIN-DELAY"))
-            return
         self._unwatch()
         self._unwatch = await self._shared.authentication.watch(principal, PROTOCOL, self._stream)
         release = self._shared.maildrops.acquire(principal.slot)
         if release is None:
             raise Refusal(Reason.IN_USE, principal.address)
         try:
+            if wait_s := self._too_soon(principal.slot):
+                release()
+                self._reply(error(f"the last session was a moment ago, wait {wait_s} seconds", "LOGIN-DELAY"))
+                return
             self._drop = await Maildrop.open(await self._shared.mailboxes.open(principal))
         except BaseException:
             release()
@@ -292,6 +275,13 @@ class Connection:
         self._bad = 0
         self._session.state = State.TRANSACTION
         self._reply(ok(f"{self._drop.count} messages"))
+
+    def _too_soon(self, slot: int) -> int:
+        """Seconds that the user has to wait for a session (RFC 2449 6.5), whoever served the last one; 0: none."""
+        delay_s = self._shared.settings.login_delay_s
+        if not delay_s:
+            return 0
+        return ceil(self._shared.maildrops.wait_s(slot, asyncio.get_running_loop().time(), delay_s))
 
     # --- TRANSACTION
 

@@ -41,5 +41,9 @@ class Maildrops(Protocol):
         """Take a mailbox's lock by its bus slot; the way to release it, or None if somebody has it."""
         ...
 
+    def wait_s(self, slot: int, now: float, delay_s: float) -> float:
+        """Seconds until a session may begin `delay_s` after the last; 0: it begins now. Only with the lock."""
+        ...
+
 
 INBOX = SpecialUse.INBOX

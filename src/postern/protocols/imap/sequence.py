@@ -72,6 +72,15 @@ def sequence_to_uids(ranges: SequenceSet, view: Sequence[int]) -> list[tuple[int
     return out
 
 
+def numbers_in_view(ranges: SequenceSet, view: Sequence[int]) -> list[tuple[int, int]]:
+    """UID ranges of the messages so numbered, as a search means them: a number that nothing has matches nothing.
+
+    Clients search for `1:*` without looking whether the folder is empty, and for numbers that have just been expunged.
+    """
+    count = len(view)
+    return [(view[low - 1], view[min(high, count) - 1]) for low, high in resolved(ranges, count) if low <= count]
+
+
 def uids_to_uids(ranges: SequenceSet, view: Sequence[int]) -> list[tuple[int, int]]:
     """UID ranges of a UID command; UIDs that do not exist are no error (RFC 9051 6.4.9)."""
     return resolved(ranges, view[-1] if view else 0)

@@ -19,7 +19,7 @@ _ATTEMPTS = 5
 
 
 class Compacted(NamedTuple):
-    """Octets of the file."""
+    """Octets of the file, and of what waits in its log to go there."""
 
     before: int
     after: int
@@ -36,12 +36,19 @@ class Repaired(NamedTuple):
 def compact(path: Path) -> Compacted:
     """Give unused pages back. In one write transaction: writers wait, readers go on. Raises apsw.Error."""
     with closing(connect(path, busy_ms=BUSY_MS)) as db:
-        before = path.stat().st_size
+        before = _octets(db)
         db.execute("PRAGMA synchronous = FULL")
         rows(db, "VACUUM")
+        after = _octets(db)
         db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     sync_wal(path)
-    return Compacted(before, path.stat().st_size)
+    return Compacted(before, after)
+
+
+def _octets(db: apsw.Connection) -> int:
+    """Size of the database as the connection sees it: much of a young file is in its log alone."""
+    ((pages,),), ((octets,),) = rows(db, "PRAGMA page_count"), rows(db, "PRAGMA page_size")
+    return int(pages) * int(octets)
 
 
 def mend_counters(path: Path) -> None:

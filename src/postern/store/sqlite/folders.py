@@ -27,10 +27,11 @@ DELIMITER = "/"
 INBOX = FolderId(1)
 """The first folder that is made in a mailbox, so the one that takes the first number."""
 
+# a plus: of plain columns SQLite keeps four names each with the statement, in all a third of what it takes
 _SELECT = (
-    "SELECT f.id, f.parent, f.name, f.class, f.special, c.uid_validity, c.uid_next, c.messages, c.unseen, c.deleted,"
-    " c.size_bytes, c.changed, f.subscribed, f.recent_from, f.altered, f.hidden, f.properties,"
-    " f.moved, f.former"
+    "SELECT +f.id, +f.parent, +f.name, +f.class, +f.special, +c.uid_validity, +c.uid_next, +c.messages, +c.unseen,"
+    " +c.deleted, +c.size_bytes, +c.changed, +f.subscribed, +f.recent_from, +f.altered, +f.hidden, +f.properties,"
+    " +f.moved, +f.former"
     " FROM folders f CROSS JOIN counters c ON c.id = f.id"
 )
 _ALL = (

@@ -29,14 +29,18 @@ T = TypeVar("T")
 
 MAX_OPEN = 256
 """Mailbox files open at a time in a process; each takes three descriptors and up to about 1 MiB of cache."""
-UNUSED_S = 15.0
-"""A file that nobody has used for so long (to twice as long) is closed: an idle session needs none, and what it takes
-is a good part of an idle server's memory. To open it again costs half a millisecond of CPU to one."""
+LOOK_S = 5.0
+"""Between two looks at the open files."""
+UNUSED_LOOKS = 3
+"""A file that nobody has used between so many looks (to twice as many) is closed: an idle session needs none, and what
+it takes is a good part of an idle server's memory. To open it again costs half a millisecond of CPU to one."""
+MANY_OPEN = 64
+"""With more open than this one look without a use is enough: after thousands have signed in, most wait for mail."""
 CLOSED_TOGETHER = 16
 """In one go, which takes 2 ms; then the C library is asked to give back what they took, which keeps others from
 allocating for 1 ms, but for 15 ms after 200 files. It is asked once more when there is little to do: after work
 on a few large mailboxes nothing is closed in such numbers, and threads have freed what only they would use again."""
-QUIET_USES = 100
+QUIET_USES = 33
 """Fewer uses of files and threads from one look to the next are little."""
 EVICTED_LOG_PAGES = 256
 """A file that is closed with more than this in its log is checkpointed: opening reads the whole log."""
@@ -100,12 +104,16 @@ class Host:
         self._open: OrderedDict[Path, apsw.Connection] = OrderedDict()
         """Those used last at the end."""
         self._unused: set[Path] = set()
-        """Files open at the last look that have not been used since."""
+        """Files open when it was last settled what is unused, which have not been used since."""
+        self._looks = 0
+        """Since then."""
         self._looking: asyncio.TimerHandle | None = None
         self._uses = 0
         """Since the last look."""
         self._kept_memory = False
         """Whether something was done since the C library was last asked for its memory."""
+        self._looks_kept = 0
+        """How long ago that was: each time takes as long as there are holes."""
         self._pages: dict[Path, int] = {}
         self._synced_pages: dict[Path, int] = {}
         """How many a log had when it was synced last."""
@@ -143,25 +151,30 @@ class Host:
     def _look_later(self) -> None:
         if self._looking is None and not self.closing:
             with contextlib.suppress(RuntimeError):  # without a loop nobody is idle
-                self._looking = asyncio.get_running_loop().call_later(UNUSED_S, self._look)
+                self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
         self._looking = None
         self.spawn(self._close_unused())
 
     async def _close_unused(self) -> None:
-        """Close what nobody has used since the last look, some at a time."""
-        while self._unused:
-            closed = sum(self.forget(self._unused.pop()) for _ in range(min(CLOSED_TOGETHER, len(self._unused))))
-            if closed == CLOSED_TOGETHER:
-                await self._give_back()
-            else:
-                await asyncio.sleep(0)
-        self._unused.update(self._open)
+        """Close what nobody has used for long enough, some at a time."""
+        self._looks += 1
+        if self._looks >= UNUSED_LOOKS or len(self._open) > MANY_OPEN:
+            self._looks = 0
+            while self._unused:
+                closed = sum(self.forget(self._unused.pop()) for _ in range(min(CLOSED_TOGETHER, len(self._unused))))
+                if closed == CLOSED_TOGETHER:
+                    await self._give_back()
+                else:
+                    await asyncio.sleep(0)
+            self._unused.update(self._open)
         self._kept_memory |= self._uses > 0
         quiet, self._uses = self._uses < QUIET_USES, 0
-        if quiet and self._kept_memory:
+        self._looks_kept += 1
+        if quiet and self._kept_memory and self._looks_kept >= UNUSED_LOOKS:
             self._kept_memory = False
+            self._looks_kept = 0
             await self._give_back()
         if self._open or self._kept_memory:
             self._look_later()

@@ -43,7 +43,7 @@ from postern.store.sqlite import (
     upkeep,
 )
 from postern.store.sqlite.chunks import Chunks
-from postern.store.sqlite.connection import DurabilityLost, refusal, rows, sync_wal
+from postern.store.sqlite.connection import DurabilityLost, once, refusal, sync_wal
 from postern.store.sqlite.host import Host
 from postern.store.sqlite.mailbox_conversations import ConversationMethods, asks_for_conversation
 from postern.store.sqlite.mailbox_items import FEW_SPANS, MAX_SPANS, ItemMethods
@@ -284,7 +284,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""
-        return await self.consult(partial(reading.snapshot, work=partial(reading.changes, folder=folder, since=since)))
+        return await self.consult(partial(reading.latest, folder=folder, since=since))
 
     async def change_number(self) -> ChangeNumber:
         """The last change number, from shared memory when it is known there."""
@@ -444,6 +444,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
 
     async def delete_folder(self, folder: FolderId) -> None:
         """Remove a folder without children."""
+        self._host.views.forget(self.id, folder)
         bulk = await self._is_bulk(folder, None)
         try:
             return await self.write(lambda t: folders.delete(t, folder, purge=False), bulk=bulk)
@@ -508,7 +509,7 @@ def _transact(
 
 
 def _identity(db: apsw.Connection) -> tuple[int, int, int]:
-    (row,) = rows(db, "SELECT epoch, slot, deleted FROM state")
+    (row,) = once(db, "SELECT epoch, slot, deleted FROM state")
     return row  # type: ignore[no-any-return]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import apsw
 
-from postern.store.sqlite.connection import rows
+from postern.store.sqlite.connection import once
 
 APPLICATION_ID = 0x504F5354
 """`POST`; tells file(1) and us what the file is."""
@@ -252,7 +252,7 @@ class OlderLayout(UnknownLayout):
 
 def version_of(db: apsw.Connection) -> int:
     """Layout version of an open file. Raises UnknownLayout for somebody else's, NewerLayout for a newer file."""
-    (version,), (application,) = rows(db, "PRAGMA user_version; PRAGMA application_id")
+    (version,), (application,) = once(db, "PRAGMA user_version; PRAGMA application_id")
     if version and application != APPLICATION_ID:
         raise UnknownLayout("not a Postern mailbox")
     if version > LAYOUT_VERSION + 1000:

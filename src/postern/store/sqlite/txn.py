@@ -15,7 +15,7 @@ import apsw
 from postern.model.ids import ChangeNumber
 from postern.model.items import SpecialUse
 from postern.model.refusal import Reason, Refusal
-from postern.store.sqlite.connection import rows
+from postern.store.sqlite.connection import once, rows
 from postern.store.sqlite.schema import BLOCK
 
 T = TypeVar("T")
@@ -198,18 +198,18 @@ def reserve(db: apsw.Connection, epoch: int, count: int) -> tuple[int, int]:
             change = max(change, change_safe, change_pending) + 1
             next_id = max(next_id - 1, id_safe, id_pending) + 1
             ceilings = (change + BLOCK, min(next_id + BLOCK + count, MAX_UID))
-            db.execute("INSERT OR REPLACE INTO gaps VALUES (?, ?)", (low, change))
-            db.execute("UPDATE counters SET uid_next = ?", (next_id,))
-            db.execute("UPDATE counters SET changed = ? WHERE id = 0", (change,))
-            db.execute("UPDATE state SET epoch = ? WHERE id = 1", (epoch,))
-            db.execute(_RESERVE, ceilings)
+            once(db, "INSERT OR REPLACE INTO gaps VALUES (?, ?)", (low, change))
+            once(db, "UPDATE counters SET uid_next = ?", (next_id,))
+            once(db, "UPDATE counters SET changed = ? WHERE id = 0", (change,))
+            once(db, "UPDATE state SET epoch = ? WHERE id = 1", (epoch,))
+            once(db, _RESERVE, ceilings)
         else:
             ceilings = (
                 max(change_pending, change + BLOCK),
                 # who copies thousands does it again: not a sync for each of them
                 min(max(id_pending, next_id + BLOCK + 4 * count), MAX_UID),
             )
-            db.execute(_RESERVE, ceilings)
+            once(db, _RESERVE, ceilings)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -220,4 +220,4 @@ def reserve(db: apsw.Connection, epoch: int, count: int) -> tuple[int, int]:
 
 def promote(db: apsw.Connection, ceilings: tuple[int, int]) -> None:
     """The ceilings are on disk: numbers up to them may be given. Raises apsw.Error."""
-    db.execute(_PROMOTE, ceilings)
+    once(db, _PROMOTE, ceilings)

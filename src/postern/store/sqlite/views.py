@@ -102,6 +102,10 @@ class Views:
         while self._total > MAX_UIDS:
             self._drop(next(iter(self._kept)))
 
+    def forget(self, mailbox: MailboxId, folder: FolderId) -> None:
+        """The folder is gone."""
+        self._drop((mailbox, folder))
+
     def _drop(self, key: tuple[MailboxId, FolderId]) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:

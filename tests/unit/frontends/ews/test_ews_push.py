@@ -242,7 +242,7 @@ async def test_who_gives_no_proper_answer_is_asked_again_and_given_up(anna, call
             listener.bodies.clear()
             (await anna.ask(subscribe(listener.url))).ok()
             await listener.until(lambda: len(listener.bodies) == 3)  # after 0, 0.05, 0.15; the next pause is too long
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await count(anna):
                     await asyncio.sleep(0.01)
             assert len(listener.bodies) == 3
@@ -275,7 +275,7 @@ async def test_it_goes_on_after_a_restart_and_tells_what_came_meanwhile(anna, ca
         await anna.deliver(MAIL)
         await listener.until(lambda: "NewMailEvent" in listener.events())
         # until it is remembered: a notification whose answer was not yet seen is sent again
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await mark(anna) != listener.texts("Watermark")[-1]:
                 await asyncio.sleep(0.01)
     before = len(listener.events())
@@ -345,7 +345,7 @@ async def test_a_disabled_account_is_told_nothing_until_it_comes_back(anna, call
         await directory.change_account("anna@example.org", AccountChange(enabled=True))
         await listener.until(lambda: listener.bodies)
     await directory.delete_account("anna@example.org")
-    async with sending(calling), asyncio.timeout(20):
+    async with sending(calling), asyncio.timeout(60):
         while await calling.services.push.register.all():
             await asyncio.sleep(0.02)
 

@@ -99,7 +99,7 @@ class Client:
         return await self.answer(method != "HEAD")
 
     async def answer(self, content: bool = True) -> Answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (head := parse(self.buffered)) is None:
                 await self._more()
         self.buffered = self.buffered.partition(b"\r\n\r\n")[2]
@@ -125,7 +125,7 @@ class Client:
         return Answer(head.status, list(head.fields), body)
 
     async def _more(self) -> None:
-        data = await asyncio.wait_for(self.reader.read(65536), 10)
+        data = await asyncio.wait_for(self.reader.read(65536), 60)
         if not data:
             raise EOFError(self.buffered)
         self.buffered += data
@@ -133,7 +133,7 @@ class Client:
     async def ended(self) -> bool:
         """Whether the server has closed the connection."""
         try:
-            return await asyncio.wait_for(self.reader.read(1), 5) == b""
+            return await asyncio.wait_for(self.reader.read(1), 60) == b""
         except ConnectionError:
             return True
 

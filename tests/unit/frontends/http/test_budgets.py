@@ -94,10 +94,10 @@ async def test_requests_at_once_and_one_that_waits_for_long(world):
         gate.clear()
         first, second = await world.connect(port), await world.connect(port)
         one = asyncio.create_task(first.ask("GET", "/slow", basic()))
-        await asyncio.wait_for(waiting.wait(), 10)
+        await asyncio.wait_for(waiting.wait(), 60)
         two = asyncio.create_task(second.ask("GET", "/slow", basic()))
         if not parked:
-            answer = await asyncio.wait_for(two, 10)
+            answer = await asyncio.wait_for(two, 60)
             assert (answer.status, answer.body) == (500, b"<ErrorServerBusy>5000</ErrorServerBusy>")
             assert (await second.ask("GET", "/free", basic())).status == 200
         gate.set()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
+from tests.stopwatch import stopwatch
 from tests.unit.frontends.http.conftest import HOST, World
 
 from postern.frontends.http.asgi import Answer as Reply
@@ -112,7 +112,7 @@ async def test_an_application_learns_that_its_client_is_gone(world, by_state):
     await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     await asyncio.sleep(0.05)
     await client.close()
-    await asyncio.wait_for(seen.wait(), 5)
+    await asyncio.wait_for(seen.wait(), 60)
 
 
 @pytest.mark.parametrize("by_state", [False, True])
@@ -191,17 +191,17 @@ async def test_request_smuggling_is_answered_once(world):
 async def test_slow_loris(world):
     """Heads that trickle: each octet in time, the whole never."""
     client = await reached(world, open_to_all(echo), head_timeout_s=0.5)
-    began = time.monotonic()
     await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
 
     async def trickle():
         while True:
             await client.send(b"X: y\r\n")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
 
     task = asyncio.ensure_future(trickle())
-    answer = await client.answer()
-    assert answer.status == 408 and time.monotonic() - began < 2
+    with stopwatch() as took:
+        answer = await client.answer()
+    assert answer.status == 408 and took.seconds < 2
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -209,13 +209,13 @@ async def test_slow_loris(world):
 async def test_slow_bodies(world):
     client = await reached(world, open_to_all(echo), body_timeout_s=0.5, body_rate=1_000_000)
     await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
-    began = time.monotonic()
-    for _ in range(20):
-        await client.send(b"x")
-        await asyncio.sleep(0.1)
-        if client.reader.at_eof():
-            break
-    assert time.monotonic() - began < 1.5 and await client.ended()
+    with stopwatch() as took:
+        for _ in range(100):
+            await client.send(b"x")
+            await asyncio.sleep(0.02)
+            if client.reader.at_eof():
+                break
+    assert took.seconds < 1.5 and await client.ended()
 
 
 async def test_slow_readers(world):
@@ -231,7 +231,7 @@ async def test_slow_readers(world):
 
     client = await reached(world, open_to_all(endless), write_timeout_s=0.3)
     await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 60)
 
 
 async def test_idle_connections_end(world):

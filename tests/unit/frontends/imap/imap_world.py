@@ -145,7 +145,7 @@ class Client:
 
     async def until(self, wanted: bytes) -> bytes:
         """Everything up to a line that starts so."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 self.stream.wrote.clear()
                 data = bytes(self.stream.written)

@@ -179,7 +179,7 @@ _ACT = st.tuples(
 )
 
 
-@pytest.mark.slow(20)
+@pytest.mark.slow(3)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(_ACT, min_size=1, max_size=8), min_size=1, max_size=6))
 def test_all_sessions_agree(rounds):

@@ -378,7 +378,7 @@ async def test_idle_ends_badly(world):
     assert await client.raw(b"NOOP\r\n", b"i ") == b"i BAD expected DONE\r\n"
     await client.raw(b"j IDLE\r\n", b"+ ")
     client.stream.end()
-    await asyncio.wait_for(client.task, 5)
+    await asyncio.wait_for(client.task, 60)
     assert world.mailbox.wakers == []
 
 
@@ -393,7 +393,7 @@ async def test_idle_keepalive(world):
 async def test_silence_ends_the_session(world):
     world.settings = msgspec.structs.replace(world.settings, login_timeout_s=0.01)
     client = world.connect()
-    await asyncio.wait_for(client.task, 5)
+    await asyncio.wait_for(client.task, 60)
     assert b"* BYE [UNAVAILABLE] Nothing was heard" in client.taken()
 
 
@@ -518,7 +518,7 @@ async def test_bad_input_leaves_the_session_alive(world):
 async def test_too_many_bad_commands_end_it(world):
     client = await world.login()
     client.stream.send(b"x NONSENSE\r\n" * 100)
-    await asyncio.wait_for(client.task, 5)
+    await asyncio.wait_for(client.task, 60)
     answer = client.taken()
     assert answer.count(b"x BAD") == 30
     assert answer.endswith(b"* BYE Too many bad commands\r\n")
@@ -535,7 +535,7 @@ async def test_bug_ends_the_session_without_detail(world, caplog):
     client = await world.inbox()
     world.mailbox.search = None
     client.stream.send(b"a SEARCH SEEN\r\n")
-    await asyncio.wait_for(client.task, 5)
+    await asyncio.wait_for(client.task, 60)
     assert client.taken() == b"* BYE [SERVERBUG] Internal error\r\n"
     assert "Traceback" in caplog.text
 
@@ -624,3 +624,16 @@ async def test_an_expunge_tells_what_another_does_meanwhile_too(world, between):
     assert (b"\\Flagged" in answer + await one.cmd(b"NOOP")) is between
     assert b"* SEARCH 1 2\r\n" in await one.cmd(b"SEARCH ALL")
     assert b"* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n" in await two.cmd(b"NOOP")
+
+
+async def test_news_of_too_many_folders_are_ended_and_the_client_is_told(world, monkeypatch):
+    watching, maker = await world.login(), await world.login()
+    assert b"OK" in await watching.cmd(b"NOTIFY SET (personal (MailboxName))")
+    count = (await maker.cmd(b'LIST "" "*"')).count(b"* LIST")
+    monkeypatch.setattr("postern.frontends.imap.notify.MAX_FOLDERS", count)
+    assert b"OK" in await maker.cmd(b"CREATE More")
+    assert b"More" in await watching.until(b"* OK [NOTIFICATIONOVERFLOW]")
+    assert b"OK" in await maker.cmd(b"CREATE Again")
+    assert b"LIST" not in await watching.cmd(b"NOOP")
+    answer = await watching.cmd(b"NOTIFY SET STATUS (personal (MessageNew MessageExpunge))")
+    assert b"[NOTIFICATIONOVERFLOW]" in answer and b"OK NOTIFY" in answer

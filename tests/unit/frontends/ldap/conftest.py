@@ -82,7 +82,7 @@ class Client(ClientSession):
                 if self.stream.closed:
                     raise EOFError
                 self.stream.news.clear()
-                await asyncio.wait_for(self.stream.news.wait(), 5)
+                await asyncio.wait_for(self.stream.news.wait(), 60)
             self.receive(bytes(self.stream.to_client))
             self.stream.to_client.clear()
         return message

@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.stopwatch import stopwatch
 from tests.unit.frontends.ldap.conftest import BASE, PASSWORD
 
 from postern.formats import ber
@@ -293,23 +294,23 @@ async def test_half_open_connections_end(connect):
 async def test_anonymous_requests_buy_no_time(connect):
     client = connect(login_timeout_s=0.2)
     begun = time.monotonic()
-    with pytest.raises((Disconnected, EOFError)):
-        while time.monotonic() - begun < 5:
+    with stopwatch() as took, pytest.raises((Disconnected, EOFError)):
+        while time.monotonic() - begun < 60:
             await client.find(base="", scope=Scope.BASE)
             await asyncio.sleep(0.02)
-    assert time.monotonic() - begun < 2
+    assert took.seconds < 2
 
 
 async def test_a_request_that_drips_in_ends(connect):
     client = connect(message_timeout_s=0.2)
     await client.sign_in()
     whole = raw_search(ber.text("cn", 0x87))
-    begun = time.monotonic()
-    for octet in whole[:30]:
-        client.stream.to_server.put_nowait(bytes((octet,)))
-        await asyncio.sleep(0.02)
+    with stopwatch() as took:
+        for octet in whole[:30]:
+            client.stream.to_server.put_nowait(bytes((octet,)))
+            await asyncio.sleep(0.02)
     assert client.stream.closed
-    assert time.monotonic() - begun < 2
+    assert took.seconds < 2
 
 
 async def test_a_cookie_of_somebody_else_opens_nothing(client):

@@ -257,10 +257,15 @@ async def test_a_user_leaves_some_time_between_sessions(tmp_path):
 
     mailboxes.open = open_
     settings = Pop3Settings(login_delay_s=30, expire_days=7)
-    frontend = Pop3Frontend(settings, mailboxes, FakeAuthentication(), locks, SystemEntropy(), lambda: object())
+
+    def frontend():
+        """That of another listener or worker: the time is the user's."""
+        return Pop3Frontend(settings, mailboxes, FakeAuthentication(), locks, SystemEntropy(), lambda: object())
+
     first, second = FakeStream(b"CAPA\r\n" + LOGIN + b"QUIT\r\n"), FakeStream(LOGIN + b"NOOP\r\n")
-    await frontend.handle(first)
-    await frontend.handle(second)
+    await frontend().handle(first)
+    await frontend().handle(second)
+    assert locks.acquire(ANNA.slot) is not None  # who was sent away holds nothing
     locks.close()
     assert "LOGIN-DELAY 30\r\n" in first.out.decode() and "EXPIRE 7\r\n" in first.out.decode()
     assert "+OK 0 messages" in first.out.decode()
@@ -363,3 +368,14 @@ def test_locks_hold_between_processes(tmp_path):
     assert mine.acquire(5) is not None
     assert BlobRef(1, 2).record == 2
     mine.close()
+
+
+def test_when_a_session_began_is_known_to_other_processes(tmp_path):
+    mine, theirs = MaildropLocks(tmp_path / "locks"), MaildropLocks(tmp_path / "locks")
+    assert mine.wait_s(5, 1000.0, 30) == 0.0
+    assert theirs.wait_s(5, 1010.0, 30) == 20.0 and theirs.wait_s(6, 1010.0, 30) == 0.0
+    assert theirs.wait_s(5, 1030.0, 30) == 0.0
+    assert mine.wait_s(5, 1031.0, 30) == 29.0
+    assert mine.wait_s(5, 3.0, 30) == 0.0  # the machine was started anew
+    mine.close()
+    theirs.close()

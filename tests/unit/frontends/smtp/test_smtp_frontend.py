@@ -150,7 +150,7 @@ class Wire:
         self.writer.write(data)
         got = b""
         while replies:
-            line = await asyncio.wait_for(self.reader.readline(), 5)
+            line = await asyncio.wait_for(self.reader.readline(), 60)
             if not line:
                 return got.decode() + "EOF"
             got += line

@@ -157,6 +157,15 @@ def test_sequence_numbers_become_uids():
         sequence.sequence_to_uids(sequence.parse(b"5"), view)
 
 
+def test_numbers_in_a_search_may_be_beyond_the_view():
+    view = array("I", [5, 7, 20, 21])
+    assert sequence.numbers_in_view(sequence.parse(b"2:3,*"), view) == [(7, 21)]
+    assert sequence.numbers_in_view(sequence.parse(b"3:9,11"), view) == [(20, 21)]
+    assert sequence.numbers_in_view(sequence.parse(b"9:*"), view) == [(21, 21)]
+    assert sequence.numbers_in_view(sequence.parse(b"5:6"), view) == []
+    assert sequence.numbers_in_view(sequence.parse(b"1:*,3"), array("I")) == []
+
+
 @given(st.sets(st.integers(1, 60), min_size=1))
 def test_sequence_set_there_and_back(numbers):
     ranges = merged(sequence.parse(sequence.render(sorted(numbers))))

@@ -96,7 +96,7 @@ class World:
         """Until no mail is under way and no assistant has work."""
         for _round in range(20):
             await self.journal.drained()
-            await asyncio.wait_for(self.journal.all_applied(), 20)
+            await asyncio.wait_for(self.journal.all_applied(), 60)
             if not self.runner._waiting:
                 return
             await self.runner.settle_all()

@@ -18,8 +18,8 @@ class Piece(NamedTuple):
     """Of a message in CATENATE: octets, or where they are."""
 
     text: bytes
-    url: str = ""
-    """An IMAP URL (RFC 5092); empty: `text` is the piece."""
+    url: str | None = None
+    """An IMAP URL (RFC 5092); None: `text` is the piece."""
 
 
 class Message(NamedTuple):
@@ -110,9 +110,14 @@ def _message(scanner: Scanner) -> Message:
         content, octets = scanner.literal()
     else:
         raise ProtocolViolation("expected a literal with the message")
+    return Message(given, received_at, _without_nul(content, octets))
+
+
+def _without_nul(content: bytes, octets: bool) -> bytes:
+    """What a literal holds. Raises Declined (RFC 3516 4.4)."""
     if octets and b"\0" in content:
         raise Declined(b"NO [UNKNOWN-CTE] A message with NUL octets cannot be kept as it is; encode them")
-    return Message(given, received_at, content)
+    return content
 
 
 def _pieces(scanner: Scanner) -> tuple[Piece, ...]:
@@ -121,7 +126,7 @@ def _pieces(scanner: Scanner) -> tuple[Piece, ...]:
         if scanner.accept_word(b"URL "):
             pieces.append(Piece(b"", scanner.text_string()))
         elif scanner.accept_word(b"TEXT "):
-            pieces.append(Piece(scanner.literal()[0]))
+            pieces.append(Piece(_without_nul(*scanner.literal())))
         else:
             raise ProtocolViolation("expected TEXT or URL")
         if len(pieces) > MAX_PIECES:

@@ -202,12 +202,12 @@ async def _clean(session: Session) -> int:
 
 
 def _read_unmapped(db: apsw.Connection) -> None:
-    """Take the search file through the connection's own cache.
+    """Take both files through the connection's own caches.
 
-    Merging trigrams reads all of it, which takes as long, and what is mapped stays for as long as the connection does:
-    of a large file more than all processes take otherwise.
+    Merging trigrams reads all of the search file, a first look all of the mailbox's items; that takes as long, and what
+    is mapped stays for as long as the connection does: of a large file more than all processes take otherwise.
     """
-    db.execute("PRAGMA s.mmap_size = 0").fetchall()
+    db.execute("PRAGMA s.mmap_size = 0; PRAGMA main.mmap_size = 0").fetchall()
 
 
 def _state(db: apsw.Connection) -> tuple[ChangeNumber, int]:

@@ -289,14 +289,19 @@ class Scan:
         # a part that is not known yet lets the row pass; one that is false stops it before the dearer ones are asked
         passes = " AND ".join(f"({part}) IS NOT FALSE" if expression.needs - {"c"} else part for part in parts)
         bindings = tuple(expression.bindings)
+        # everything that differs from one search to the next is bound: the text is compiled once
         if len(ranges) == 1:
-            ((low, high),) = ranges
-            source = f"items i{expression.joins()} WHERE i.folder = {self.folder} AND i.uid BETWEEN {low} AND {high}"
-        else:
-            bindings = (*bindings, msgspec.json.encode(ranges).decode())
+            bindings += (self.folder, *ranges[0])
+            last = len(bindings)
             source = (
-                f"json_each(?{len(bindings)}) r CROSS JOIN items i{expression.joins()}"
-                f" WHERE i.folder = {self.folder} AND i.uid BETWEEN r.value ->> 0 AND r.value ->> 1"
+                f"items i{expression.joins()} WHERE i.folder = ?{last - 2} AND i.uid BETWEEN ?{last - 1} AND ?{last}"
+            )
+        else:
+            bindings += (self.folder, msgspec.json.encode(ranges).decode())
+            last = len(bindings)
+            source = (
+                f"json_each(?{last}) r CROSS JOIN items i{expression.joins()}"
+                f" WHERE i.folder = ?{last - 1} AND i.uid BETWEEN r.value ->> 0 AND r.value ->> 1"
             )
         uid = "i.uid" if unknown == "0" else f"CASE WHEN {unknown} THEN -i.uid ELSE i.uid END"
         sizes = "json_group_array(i.size)" if expression.read is not None else "'[]'"

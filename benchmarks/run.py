@@ -138,7 +138,7 @@ def compared(tools: Path, work: Path, name: str, targets: list[str], rounds: int
 def own_rows(name: str, targets: list[str], rounds: int, scale: float) -> list[str]:
     """The table's rows of one of the project's own scenarios; the first target is what the others are compared with."""
     if name == "bodies":
-        found = bodies.measure(targets, messages=4000, seconds=5.0 * scale, rounds=rounds)
+        found = bodies.measure(targets, messages=10_000, seconds=5.0 * scale, rounds=rounds)
     elif name in mailbox.SCENARIOS:
         found = mailbox.measure(name, targets, rounds)
     else:

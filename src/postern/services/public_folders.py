@@ -29,11 +29,10 @@ from postern.model.items import (
 from postern.model.query import And, HasFlags, Query, UidIn, replaced
 from postern.model.ranges import merged
 from postern.services.accepted import NOTHING_BESIDE, Beside
-from postern.services.subscriptions import choose, chosen
-from postern.store.interface import CopyResult, FlagChange, FlagResult, ItemUpdate, Mailbox, Ranges, Updated
+from postern.services.subscriptions import VisitedMailbox, chosen
+from postern.store.interface import CopyResult, FlagChange, FlagResult, ItemUpdate, Ranges, Updated
 
 if TYPE_CHECKING:
-    from postern.model.ids import AccountId
     from postern.services.mailbox_access import Appender
 
 T = TypeVar("T")
@@ -52,23 +51,15 @@ def public_folders(folders: Iterable[Folder]) -> list[Folder]:
     return list(shown.values())
 
 
-class ReaderMailbox:
+class ReaderMailbox(VisitedMailbox):
     """A public mailbox as one reader sees it: a store.interface.Mailbox; what is not here is the mailbox's own."""
-
-    def __init__(self, mailbox: Mailbox, reader: AccountId) -> None:
-        self.id = mailbox.id
-        self._mailbox = mailbox
-        self._reader = reader
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._mailbox, name)
 
     # --- folders
 
     async def folders(self) -> Sequence[Folder]:
         """The public folders, with the reader's counters and subscriptions."""
-        read = await self._mailbox.read_counts(self._reader)
-        subscribed = await chosen(self._mailbox, self._reader)
+        read = await self._mailbox.read_counts(self._visitor)
+        subscribed = await chosen(self._mailbox, self._visitor)
         return [
             msgspec.structs.replace(
                 one, unseen=max(0, one.messages - read.get(one.id, 0)), subscribed=subscribed.get(one.id, False)
@@ -79,12 +70,8 @@ class ReaderMailbox:
     async def folder(self, folder: FolderId) -> Folder:
         """One folder's counters."""
         found = await self._mailbox.folder(folder)
-        read = (await self._mailbox.read_counts(self._reader)).get(folder, 0)
+        read = (await self._mailbox.read_counts(self._visitor)).get(folder, 0)
         return msgspec.structs.replace(found, unseen=max(0, found.messages - read))
-
-    async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
-        """The reader's own subscription."""
-        await choose(self._mailbox, self._reader, folder, subscribed)
 
     async def view(self, folder: FolderId, *, claim_recent: bool = False) -> FolderView:
         """What SELECT needs; \\Recent belongs to nobody here."""
@@ -115,7 +102,7 @@ class ReaderMailbox:
         extra = not columns & Columns.ITEM_ID
         async for rows in self._mailbox.items(folder, columns | Columns.ITEM_ID, ranges, changed_since):
             ids = [row[id_at] for row in rows]
-            read = await self._mailbox.read_by(self._reader, folder, (min(ids), max(ids))) if ids else frozenset()
+            read = await self._mailbox.read_by(self._visitor, folder, (min(ids), max(ids))) if ids else frozenset()
             shown = []
             for row in rows:
                 flags = row[at] | SEEN if row[id_at] in read else row[at] & ~SEEN
@@ -159,7 +146,7 @@ class ReaderMailbox:
 
     async def conversations(self, folder: FolderId) -> Sequence[Conversation]:
         """A folder's conversations, with what the reader has not read of them."""
-        return await self._mailbox.conversations(folder, self._reader)
+        return await self._mailbox.conversations(folder, self._visitor)
 
     async def export(self, folder: FolderId, uids: Sequence[Uid]) -> Sequence[NewItem]:
         """Items as another mailbox can `add` them."""
@@ -175,7 +162,7 @@ class ReaderMailbox:
     async def mark(self, folder: FolderId, items: Sequence[ItemId], *, read: bool) -> None:
         """Set the reader's own \\Seen."""
         for start in range(0, len(items), TOGETHER):
-            await self._mailbox.set_read_by(self._reader, folder, items[start : start + TOGETHER], read)
+            await self._mailbox.set_read_by(self._visitor, folder, items[start : start + TOGETHER], read)
 
     async def _mark_uids(self, folder: FolderId, ranges: Ranges, *, read: bool) -> None:
         ids: list[ItemId] = []

@@ -21,12 +21,6 @@ async def chosen(mailbox: Mailbox, visitor: AccountId) -> dict[FolderId, bool]:
     return {FolderId(int(one.key)): one.value == b"1" for one in kept}
 
 
-async def choose(mailbox: Mailbox, visitor: AccountId, folder: FolderId, subscribed: bool) -> None:
-    """Set a visitor's subscription. Raises Refusal(NO_SUCH_FOLDER)."""
-    await mailbox.folder(folder)
-    await mailbox.set_settings(_kind(visitor), {str(folder): b"1" if subscribed else b"0"})
-
-
 def _kind(visitor: AccountId) -> str:
     return f"subscribed/{visitor}"
 
@@ -55,5 +49,6 @@ class VisitedMailbox:
         return [msgspec.structs.replace(one, subscribed=own.get(one.id, one.subscribed)) for one in folders]
 
     async def subscribe(self, folder: FolderId, subscribed: bool) -> None:
-        """The visitor's own subscription."""
-        await choose(self._mailbox, self._visitor, folder, subscribed)
+        """Set the visitor's own subscription. Raises Refusal(NO_SUCH_FOLDER)."""
+        await self._mailbox.folder(folder)
+        await self._mailbox.set_settings(_kind(self._visitor), {str(folder): b"1" if subscribed else b"0"})

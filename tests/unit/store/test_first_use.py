@@ -15,6 +15,7 @@ from postern.model.refusal import Reason, Refusal
 from postern.roles.parts import Parts
 from postern.store.sqlite import upkeep
 from postern.store.sqlite.connection import connect
+from postern.store.sqlite.mailbox import SqliteMailbox
 
 
 @pytest.fixture
@@ -38,6 +39,27 @@ async def test_a_mirrored_accounts_mailbox_is_made_once(two):
         folders = [tuple(folder.name for folder in await box.folders()) for box in opened]
         assert len(set(folders)) == 1
     assert not list(first.store.path(accounts[0].mailbox).parent.glob(".*"))  # nothing is left of whoever was later
+
+
+async def test_a_mailbox_that_another_process_makes_between_two_looks_is_there(two, monkeypatch):
+    first, second = two
+    await first.directory.put_source(Source("elsewhere", "ldap"))
+    entry = SourceEntry("a", RecipientKind.USER, "u@example.org")
+    (account,) = (await first.directory.mirror("elsewhere", [entry])).added
+    look, missed = SqliteMailbox.begin_use, []
+
+    async def begin_use(mailbox):
+        try:
+            await look(mailbox)
+        except Refusal as refused:
+            if mailbox._host is first.store._host and not missed:
+                missed.append(refused.reason)
+                await second.store.mailbox(account.mailbox)
+            raise
+
+    monkeypatch.setattr(SqliteMailbox, "begin_use", begin_use)
+    assert await (await first.store.mailbox(account.mailbox)).folders()
+    assert missed == [Reason.NO_SUCH_RECIPIENT]
 
 
 async def test_a_mailbox_of_our_own_that_is_lost_is_not_made_anew(two):

@@ -149,9 +149,11 @@ class SqliteStore:
         return seen.look
 
     async def _made_now(self, mailbox: MailboxId) -> bool:
-        """Make a mailbox that is to be there from its first use on; whether it is such a one."""
-        if self.made_at_first_use is None or self.path(mailbox).exists():
+        """Make a mailbox that is to be there from its first use on; whether to look for it again."""
+        if self.made_at_first_use is None:
             return False
+        if self.path(mailbox).exists():  # made since it was looked for; one that was removed says so the next time too
+            return True
         facts = await self.made_at_first_use(mailbox)
         if facts is None:
             return False

@@ -232,7 +232,7 @@ def main():
         def try_it(step, name, word=None):
             steps[step] = sign_in(port, name, word or secret(name))
 
-        def phase(name, seconds=1.0):  # half a dozen sign-ins
+        def phase(name, seconds=2.0):
             stream.phase = name
             time.sleep(seconds)
 
@@ -246,7 +246,7 @@ def main():
         lap("first stopped")
         stream.phase = "first restarted"
         near.start()
-        phase("first restarted")
+        phase("first restarted", 1)
         lap("first restarted")
         as_administrator("drs", "kcc", near.host)
         as_administrator("drs", "replicate", near.host, far.host, BASE)

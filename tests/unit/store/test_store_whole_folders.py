@@ -8,7 +8,7 @@ from store_world import World, all_rows, fill
 from postern.model.ids import FolderId
 from postern.model.items import Columns, Flag, SpecialUse
 from postern.store.interface import FlagChange, Mailbox
-from postern.store.sqlite import selection
+from postern.store.sqlite import few_items, selection
 
 ALL = [(1, 2**32)]
 
@@ -24,10 +24,11 @@ async def _counted(mailbox: Mailbox, folder: FolderId) -> list[int]:
 
 
 @pytest.mark.parametrize("gap", [False, True])
-@pytest.mark.parametrize("many", [3, 10_000])
+@pytest.mark.parametrize(("few", "many"), [(0, 3), (0, 10_000), (64, 10_000)])
 async def test_whole_folders_are_copied_moved_stored_and_expunged(
-    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch: pytest.MonkeyPatch, gap: bool, many: int
+    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch: pytest.MonkeyPatch, gap: bool, few: int, many: int
 ) -> None:
+    monkeypatch.setattr(few_items, "MOST", few)
     monkeypatch.setattr(selection, "MANY_ITEMS", many)
     uids = await fill(world, 12)
     archive = (await mailbox.special(SpecialUse.ARCHIVE)).id

@@ -15,7 +15,7 @@ from postern.store.interface import ItemUpdate, Rendering, Replaced, Updated
 from postern.store.sqlite import finding, transfer
 from postern.store.sqlite.connection import rows
 from postern.store.sqlite.flags import bits
-from postern.store.sqlite.selection import Totals, adjust, pick, special_id
+from postern.store.sqlite.selection import Totals, adjust, special_id
 from postern.store.sqlite.txn import Txn
 
 MAX_ATTACHMENTS = 1000
@@ -97,15 +97,15 @@ def take_out(txn: Txn, replaced: Replaced) -> Old:
         txn.db, "SELECT created, altered, placed FROM items WHERE folder = ? AND uid = ?", where
     )
     _check(replaced.unchanged_since, max(created, altered))
-    picked = pick(txn, folder, ((uid, uid),))
-    transfer.drop_contents(txn, folder)
-    transfer.leave(txn, folder, picked)
+    items = transfer.addressed(txn, folder, ((uid, uid),))
+    items.drop_contents(txn)
+    transfer.leave(txn, items)
     # the item is still there: only its UID has gone
     txn.execute(
         "UPDATE tombstones SET item = -1 WHERE folder = ? AND modseq = ? AND uid = ?", (folder, txn.changed, uid)
     )
     if folder != special_id(txn.db, SpecialUse.RECOVERABLE):
-        txn.used_bytes -= picked.totals.size_bytes
+        txn.used_bytes -= items.totals.size_bytes
     return Old(folder, replaced.item, placed or created)
 
 

@@ -49,6 +49,7 @@ from postern.store.sqlite.mailbox_conversations import ConversationMethods, asks
 from postern.store.sqlite.mailbox_items import FEW_SPANS, MAX_SPANS, ItemMethods
 from postern.store.sqlite.schema import OlderLayout, UnknownLayout
 from postern.store.sqlite.search import running, sorting
+from postern.store.sqlite.selection import ALL_UIDS
 from postern.store.sqlite.txn import NeedsReservation, Txn
 from postern.store.sqlite.views import MIN_MESSAGES, SAVED_ON_LOOP, Row, save, saved
 
@@ -56,6 +57,8 @@ T = TypeVar("T")
 
 BULK_ITEMS = 500
 """Operations on more items run in a thread on a connection of their own."""
+LOOKED_THROUGH = 5000
+"""Items whose flags are looked at in the loop, for the few that are \\Deleted."""
 BIG_FOLDER = 20_000
 PURGE_SLICE = 2000
 FULL_DISK_SLICE = 1024
@@ -206,14 +209,15 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         await self.durable()
         await self.consult(lambda db: txn.promote(db, ceilings))
 
-    async def _is_bulk(self, folder: FolderId, ranges: Ranges | None) -> bool:
+    async def _is_bulk(self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = False) -> bool:
         if ranges is not None and sum(high - low + 1 for low, high in ranges) <= BULK_ITEMS:
             return False
         if ranges is not None and len(ranges) > BULK_ITEMS:
             return True
-        if await self.consult(lambda db: reading.messages(db, folder)) <= BULK_ITEMS:
+        messages, deleted = await self.consult(lambda db: reading.messages_and_deleted(db, folder))
+        if messages <= BULK_ITEMS or (only_deleted and deleted <= BULK_ITEMS and messages <= LOOKED_THROUGH):
             return False
-        return await self.consult(lambda db: reading.at_least(db, folder, ranges or reading.ALL_UIDS, BULK_ITEMS))
+        return await self.consult(lambda db: reading.at_least(db, folder, ranges or ALL_UIDS, BULK_ITEMS))
 
     # --- reading
 
@@ -277,9 +281,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         changed_since: ChangeNumber | None = None,
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in UID order, in chunks; each chunk is its own read transaction."""
-        chunks = Chunks(
-            self.consult, folder, int(columns), reading.ALL_UIDS if ranges is None else ranges, changed_since
-        )
+        chunks = Chunks(self.consult, folder, int(columns), ALL_UIDS if ranges is None else ranges, changed_since)
         return self._numbered_first(chunks) if columns & Columns.CONVERSATION and not self._numbered else chunks
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
@@ -390,7 +392,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
         self, folder: FolderId, ranges: Ranges | None, *, only_deleted: bool = True, purge: bool = False
     ) -> Sequence[Uid]:
         """Remove items into Recoverable Items, or for good."""
-        bulk = await self._is_bulk(folder, ranges)
+        bulk = await self._is_bulk(folder, ranges, only_deleted=only_deleted)
         try:
             return await self.write(
                 lambda t: transfer.expunge(t, folder, ranges, only_deleted=only_deleted, purge=purge), bulk=bulk

@@ -26,7 +26,6 @@ MANY_RANGES = 300
 FEW_RANGES = 1
 """Up to this many ranges are asked one by one; more are bound as one JSON list, which costs a tenth a range."""
 
-ALL_UIDS: Ranges = ((0, 2**32),)
 
 _ITEM_COLUMNS: dict[Columns, str] = {
     Columns.UID: "i.uid",
@@ -207,10 +206,16 @@ def view(db: apsw.Connection, folder: FolderId) -> FolderView:
 
 def messages(db: apsw.Connection, folder: FolderId) -> int:
     """How many items a folder has, also of associated ones. Raises Refusal(NO_SUCH_FOLDER)."""
-    found = rows(db, "SELECT messages FROM counters WHERE id = ? AND id != 0", (folder,))
+    return messages_and_deleted(db, folder)[0]
+
+
+def messages_and_deleted(db: apsw.Connection, folder: FolderId) -> tuple[int, int]:
+    """The same, and how many of them are DELETED. Raises Refusal(NO_SUCH_FOLDER)."""
+    found = rows(db, "SELECT messages, deleted FROM counters WHERE id = ? AND id != 0", (folder,))
     if not found:
         raise Refusal(Reason.NO_SUCH_FOLDER, str(folder))
-    return int(found[0][0])
+    (counts,) = found
+    return counts  # type: ignore[no-any-return]
 
 
 def last_uid(db: apsw.Connection, folder: FolderId) -> int:

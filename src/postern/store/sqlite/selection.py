@@ -23,6 +23,7 @@ from postern.store.sqlite.txn import Txn
 
 FEW_RANGES = 16
 """Up to this many ranges or runs are bound one by one, more as one JSON list."""
+ALL_UIDS: Ranges = ((0, 2**32),)
 DELETED_ONLY = "AND flags & 8"
 
 _CHOOSE = (
@@ -39,7 +40,7 @@ _EDGES = (
     " messages, size_bytes, unseen, deleted FROM counters WHERE id = ?1"
 )
 _COUNT = "SELECT count(*) FROM items WHERE folder = ?"
-_ALL_UIDS = "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)"
+_UIDS_OF_ALL = "SELECT json_group_array(uid) FROM (SELECT uid FROM items WHERE folder = ? ORDER BY uid)"
 PICKED = "picked p CROSS JOIN items i WHERE i.folder = ? AND i.uid BETWEEN p.low AND p.high"
 """The picked items as a source of rows. Binding: their folder."""
 _AMONG_PICKED = f"IN (SELECT i.uid FROM {PICKED})"
@@ -82,7 +83,7 @@ def chosen(
 ) -> tuple[array[int], Totals]:
     """The existing UIDs in the ranges (ascending, disjoint; None: all) for which `only` holds, and their sums."""
     if ranges is None:
-        ranges = ((0, 2**32),)
+        ranges = ALL_UIDS
     if only in {"", DELETED_ONLY} and len(ranges) == 1:
         whole = _whole(txn, folder, *ranges[0], only_deleted=bool(only))
         if whole is not None:
@@ -113,7 +114,7 @@ def _whole(txn: Txn, folder: FolderId, low: int, high: int, *, only_deleted: boo
         if last - first + 1 == totals.messages:
             ((count,),) = txn.execute(_COUNT, (folder,)).fetchall()
             return (uids_from(first, count), totals) if count == totals.messages else None
-        uids = array("I", numbers(txn.db, _ALL_UIDS, (folder,)))
+        uids = array("I", numbers(txn.db, _UIDS_OF_ALL, (folder,)))
         return (uids, totals) if len(uids) == totals.messages else None
     return None
 
@@ -212,6 +213,7 @@ def uids_from(first: int, count: int) -> array[int]:
 
 
 __all__ = [
+    "ALL_UIDS",
     "DELETED_ONLY",
     "PICKED",
     "Picked",

@@ -1,4 +1,4 @@
-"""COPY, MOVE, EXPUNGE and emptying Recoverable Items: whole sets in a few statements."""
+"""COPY, MOVE, EXPUNGE and emptying Recoverable Items, of a handful of items or of whole sets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from postern.model.items import SpecialUse
 from postern.model.ranges import runs
 from postern.model.refusal import Reason, Refusal
 from postern.store.interface import CopyResult, Ranges
+from postern.store.sqlite.few_items import Few, few
+from postern.store.sqlite.many_items import Many, many
 from postern.store.sqlite.selection import (
+    ALL_UIDS,
     DELETED_ONLY,
-    PICKED,
-    Picked,
     adjust,
     chosen,
     expect_numbers,
-    on_each,
-    pick,
     special_id,
     target_validity,
     uid_validity,
@@ -25,89 +24,62 @@ from postern.store.sqlite.selection import (
 )
 from postern.store.sqlite.txn import Txn
 
-_PLACE = (
-    "INSERT INTO items"
-    " (folder, uid, flags, modseq, created, received_at, size, saved_at, item, content, segment, record,"
-    " conversation) SELECT ?, ? + p.shift + i.uid, {flags}, ?, ?, i.received_at, i.size, ?, ? + p.shift + i.uid,"
-    f" i.content, i.segment, i.record, i.conversation FROM {PICKED} ORDER BY p.low, i.uid"
-)
-_PLACE_AS_IS = _PLACE.format(flags="i.flags")
-_PLACE_UNDELETED = _PLACE.format(flags="i.flags & ~8")
-_SHARE = f"INSERT INTO shared SELECT i.content, 1 FROM {PICKED} ON CONFLICT (content) DO UPDATE SET others = others + 1"
-_BURY = f"INSERT INTO tombstones SELECT i.folder, ?, i.uid, CASE i.item WHEN i.uid THEN 0 ELSE i.item END FROM {PICKED}"
-_SPAN = (
-    "INSERT INTO spans (folder, uid, starts_at, ends_at, busy)"
-    " SELECT ?, ? + p.shift + s.uid, s.starts_at, s.ends_at, s.busy"
-    " FROM picked p CROSS JOIN spans s WHERE s.folder = ? AND s.uid BETWEEN p.low AND p.high"
-)
-
-_SCRATCH = "CREATE TEMP TABLE IF NOT EXISTS dropped (content INTEGER PRIMARY KEY, times INTEGER NOT NULL)"
-_COUNT_DROPPED = f"INSERT INTO dropped SELECT i.content, count(*) FROM {PICKED} GROUP BY i.content"
-_UNSHARED = (
-    "SELECT d.content FROM dropped d LEFT JOIN shared s ON s.content = d.content WHERE coalesce(s.others, 0) < d.times"
-)
-_LESS_SHARED = (
-    "UPDATE shared SET others = others - (SELECT times FROM dropped d WHERE d.content = shared.content)"
-    " WHERE content IN (SELECT content FROM dropped)"
-)
+Items = Few | Many
 
 
 def _has_spans(txn: Txn, folder: FolderId) -> bool:
     return bool(txn.execute("SELECT 1 FROM spans WHERE folder = ? LIMIT 1", (folder,)).fetchall())
 
 
-def _place(txn: Txn, folder: FolderId, target: FolderId, picked: Picked, *, undelete: bool = False) -> int:
-    """Give the picked items new rows in the target; the first of their new UIDs."""
-    moved = picked.totals
+def addressed(txn: Txn, folder: FolderId, ranges: Ranges | None, only: str = "", *, renumbered: bool = True) -> Items:
+    """The existing items in the ranges (ascending, disjoint; None: all) for which `only` holds.
+
+    `renumbered`: they will get new UIDs; for many these have to be reserved before so much is read.
+    Raises NeedsReservation, Refusal(NO_SUCH_FOLDER).
+    """
+    found = few(txn, folder, ALL_UIDS if ranges is None else ranges, only)
+    if found is not None:
+        if not found.items:
+            uid_validity(txn.db, folder)
+        return found
+    if renumbered:
+        expect_numbers(txn, folder, ranges, only_deleted=bool(only))
+    return many(txn, folder, ranges, only)
+
+
+def _place(txn: Txn, target: FolderId, items: Items, *, undelete: bool = False) -> int:
+    """Give items new rows in the target; the first of their new UIDs."""
+    moved = items.totals
     first = txn.take(moved.messages)
-    change = txn.change()
-    txn.execute(
-        _PLACE_UNDELETED if undelete else _PLACE_AS_IS,
-        (target, first, change, change, txn.now, first, folder),
-    )
-    if _has_spans(txn, folder):
-        txn.execute(_SPAN, (target, first, folder))
+    items.place(txn, target, first, undelete=undelete)
+    if _has_spans(txn, items.folder):
+        items.place_spans(txn, target, first)
     gained = moved._replace(deleted=0) if undelete else moved
     adjust(txn, target, gained, first + moved.messages)
     return first
 
 
-def leave(txn: Txn, folder: FolderId, picked: Picked) -> None:
-    """Take the picked items out of their folder and remember that they were there."""
-    txn.execute(_BURY, (txn.change(), folder))
-    if _has_spans(txn, folder):
-        on_each(txn, folder, picked, "DELETE FROM spans WHERE folder = ? AND uid", (folder,))
-    on_each(txn, folder, picked, "DELETE FROM items WHERE folder = ? AND uid", (folder,))
-    adjust(txn, folder, picked.totals.negative())
-
-
-def drop_contents(txn: Txn, folder: FolderId) -> None:
-    """Before the picked items go for good: remove what nothing else refers to."""
-    txn.execute(_SCRATCH)
-    txn.execute("DELETE FROM dropped")
-    txn.execute(_COUNT_DROPPED, (folder,))
-    if txn.execute("SELECT 1 FROM attachments LIMIT 1").fetchall():
-        txn.execute(f"DELETE FROM attachments WHERE content IN ({_UNSHARED})")
-    txn.execute(f"DELETE FROM contents WHERE id IN ({_UNSHARED})")
-    txn.execute(_LESS_SHARED)
-    txn.execute("DELETE FROM shared WHERE others <= 0 AND content IN (SELECT content FROM dropped)")
+def leave(txn: Txn, items: Items) -> None:
+    """Take items out of their folder and remember that they were there."""
+    items.bury(txn, txn.change())
+    items.remove(txn, spans=_has_spans(txn, items.folder))
+    adjust(txn, items.folder, items.totals.negative())
 
 
 def copy(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId) -> CopyResult:
     """Copy items; contents are shared. Raises Refusal(NO_SUCH_FOLDER, OVER_QUOTA)."""
-    expect_numbers(txn, folder, ranges)
+    items = addressed(txn, folder, ranges)
     validity = target_validity(txn, target)
-    picked = pick(txn, folder, ranges)
-    copied = picked.totals
+    copied = items.totals
     if not copied.messages:
         return CopyResult([], [], validity, txn.last)
     if txn.no_receive_bytes is not None and txn.used_bytes + copied.size_bytes > txn.no_receive_bytes:
         raise Refusal(Reason.OVER_QUOTA, f"{txn.used_bytes} + {copied.size_bytes} > {txn.no_receive_bytes} octets")
     txn.need_room(copied.messages)
-    first = _place(txn, folder, target, picked)
-    txn.execute(_SHARE, (folder,))
+    first = _place(txn, target, items)
+    items.share(txn)
     txn.used_bytes += copied.size_bytes
-    return CopyResult(picked.uids, uids_from(first, copied.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
+    return CopyResult(items.uids, uids_from(first, copied.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
 
 
 def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId, limit: int = 0) -> CopyResult:
@@ -117,20 +89,19 @@ def move(txn: Txn, folder: FolderId, ranges: Ranges, target: FolderId, limit: in
     """
     if limit:
         ranges = runs(chosen(txn, folder, ranges)[0][:limit])
-    expect_numbers(txn, folder, ranges)
+    items = addressed(txn, folder, ranges)
     validity = target_validity(txn, target)
-    picked = pick(txn, folder, ranges)
-    moved = picked.totals
+    moved = items.totals
     if not moved.messages:
         return CopyResult([], [], validity, txn.last)
-    first = _place(txn, folder, target, picked)
-    leave(txn, folder, picked)
+    first = _place(txn, target, items)
+    leave(txn, items)
     recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
     if recoverable == folder != target:
         txn.used_bytes += moved.size_bytes
     elif recoverable == target != folder:
         txn.used_bytes -= moved.size_bytes
-    return CopyResult(picked.uids, uids_from(first, moved.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
+    return CopyResult(items.uids, uids_from(first, moved.messages), validity, ChangeNumber(txn.changed))  # type: ignore[arg-type]
 
 
 def expunge(
@@ -140,25 +111,22 @@ def expunge(
 
     `limit`: the first so many only.
     """
-    uid_validity(txn.db, folder)
     recoverable = special_id(txn.db, SpecialUse.RECOVERABLE)
     for_good = purge or folder == recoverable or folder < 0
-    if not for_good:
-        expect_numbers(txn, folder, ranges, only_deleted=only_deleted)
     only = DELETED_ONLY if only_deleted else ""
     if limit:
         ranges = runs(chosen(txn, folder, ranges, only)[0][:limit])
-    picked = pick(txn, folder, ranges, only)
-    if not picked.uids:
+    items = addressed(txn, folder, ranges, only, renumbered=not for_good)
+    if not items.uids:
         return []
     if for_good:
-        drop_contents(txn, folder)
+        items.drop_contents(txn)
     else:
-        _place(txn, folder, recoverable, picked, undelete=True)
-    leave(txn, folder, picked)
+        _place(txn, recoverable, items, undelete=True)
+    leave(txn, items)
     if folder != recoverable:
-        txn.used_bytes -= picked.totals.size_bytes
-    return picked.uids  # type: ignore[return-value]
+        txn.used_bytes -= items.totals.size_bytes
+    return items.uids  # type: ignore[return-value]
 
 
 def purge_recoverable(txn: Txn, older_than: float, limit: int) -> int:

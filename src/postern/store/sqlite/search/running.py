@@ -28,6 +28,7 @@ from postern.store.sqlite.search import filling, header_fields, reading_texts
 from postern.store.sqlite.search.columns import Columns
 from postern.store.sqlite.search.expression import BATCH, Expression
 from postern.store.sqlite.search.file import DAMAGED, UNUSABLE, is_private, open_beside, path_beside, throw_away
+from postern.store.sqlite.selection import ALL_UIDS
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -194,7 +195,7 @@ class Scan:
         self.folder = folder
         self.expression = Expression(_beside_bounds(query), folder, keywords)
         found = bounds(query, within)
-        self.ranges: Ranges = reading.ALL_UIDS if found is None else found
+        self.ranges: Ranges = ALL_UIDS if found is None else found
         self.at_a_time = max(TEXTS_AT_A_TIME // max(1, self.expression.texts // 2), 20)
         self.columns: Columns | None = None
         """Of header fields that were searched for lately; set by who has them."""

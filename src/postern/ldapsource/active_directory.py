@@ -151,10 +151,12 @@ class ActiveDirectory:
             yield Batch([], sorted((changed & set(self._memory.known)) - fitting))
         elif self._since < self._highest:
             newer = Compare("uSNChanged", ">=", str(self._since + 1).encode())
+            # before those that fit: what changes in between (a sign-in is enough) would seem to fit no more
+            touched = await self._changed(newer)
             async for batch in self._entries(And((newer, wanted(self._settings))), self._base):
                 fitting.update(entry.anchor for entry in batch.entries)
                 yield batch
-            yield Batch([], sorted(await self._changed(newer) - fitting))
+            yield Batch([], sorted(touched - fitting))
         seen = self.by_dirsync or await self._sees_tombstones()
         if not seen and self._memory.now - self._memory.state.swept_at >= SWEEP_EVERY_S:
             self._swept_at = self._memory.now

@@ -299,7 +299,7 @@ async def test_ways_to_the_controller(domain, tmp_path, changes):
 
 
 async def test_signed_and_sealed_by_kerberos(domain, tmp_path, monkeypatch):
-    pytest.importorskip("gssapi")
+    pytest.importorskip("gssapi", reason="gssapi is not installed: pip install -e '.[kerberos]'")
     monkeypatch.setenv("KRB5_CONFIG", str(domain.controller.krb5_conf))
     with contextlib.suppress(AssertionError):  # it is there from an earlier run
         domain.controller.tool("spn", "add", f"ldap/{domain.controller.host}", "dc1$")

@@ -202,16 +202,13 @@ class Far:
         etc = self.postfix.root / "etc"
         self.show(*authority.issue("far", "mx.far.example"))
         (etc / "ours.pem").write_bytes(ours.pem.read_bytes())
-        with (etc / "main.cf").open("a") as file:
-            file.write(f"smtpd_tls_CAfile = {etc}/ours.pem\nsmtpd_tls_ask_ccert = yes\n")
-            if relay:
-                file.write(
-                    f"mynetworks = 127.0.0.0/8\nsmtpd_relay_restrictions = permit_mynetworks, reject\n"
-                    f"relayhost = [127.0.0.1]:{relay}\nsmtp_tls_security_level = encrypt\n"
-                    f"smtp_tls_cert_file = {etc}/cert.pem\nsmtp_tls_key_file = {etc}/key.pem\n"
-                    "smtp_host_lookup = native\n"
-                )
+        self.postfix.configure(smtpd_tls_CAfile=f"{etc}/ours.pem", smtpd_tls_ask_ccert="yes")
         if relay:
+            self.postfix.configure(
+                mynetworks="127.0.0.0/8", smtpd_relay_restrictions="permit_mynetworks, reject",
+                relayhost=f"[127.0.0.1]:{relay}", smtp_host_lookup="native", smtp_tls_security_level="encrypt",
+                smtp_tls_cert_file=f"{etc}/cert.pem", smtp_tls_key_file=f"{etc}/key.pem",
+            )  # fmt: skip
             with (etc / "master.cf").open("a") as file:
                 file.write("smtp unix - - n - - smtp\nrelay unix - - n - - smtp\n")
 

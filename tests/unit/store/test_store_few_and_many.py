@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import apsw
 import pytest
-from store_world import UNLIMITED, World, fill, item, message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store_world import (
+    MAILBOX,
+    UNLIMITED,
+    ManualClock,
+    MemoryBlobs,
+    MemoryBus,
+    World,
+    all_rows,
+    fill,
+    item,
+    message,
+)
 from test_store_items import thing
 
 from postern.model.ids import BlobRef, FolderId, MailboxId, Uid
-from postern.model.items import FolderClass, ItemClass, NewAttachment, NewItem, Span, SpecialUse
+from postern.model.items import Columns, FolderClass, ItemClass, NewAttachment, NewItem, Span, SpecialUse
 from postern.model.refusal import Refusal
 from postern.store.interface import FlagChange, Mailbox
 from postern.store.sqlite import few_items
 from postern.store.sqlite import mailbox as mailbox_module
+from postern.store.sqlite.engine import SqliteStore
 from postern.store.sqlite.host import Host
 
 OPERATIONS = ("copy", "copy", "move", "flags", "flags", "expunge", "expunge some", "purge", "add")
@@ -96,23 +112,87 @@ async def test_both_ways_leave_the_same_mailbox(world: World, monkeypatch: pytes
     assert files[0] == files[1]
 
 
-async def test_few_deleted_ones_among_many_need_no_thread(
-    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mailbox_module, "BULK_ITEMS", 10)
-    uids = await fill(world, 30)
-    threads: list[Path] = []
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The file of each operation that was done in a thread."""
+    done: list[Path] = []
     own = Host.with_own_connection
 
     async def counted(host: Host, path: Path, work: Any) -> Any:
-        threads.append(path)
+        done.append(path)
         return await own(host, path, work)
 
     monkeypatch.setattr(Host, "with_own_connection", counted)
+    return done
+
+
+async def test_few_deleted_ones_among_many_need_no_thread(
+    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch: pytest.MonkeyPatch, threads: list[Path]
+) -> None:
+    monkeypatch.setattr(mailbox_module, "BULK_ITEMS", 10)
+    uids = await fill(world, 30)
     await mailbox.set_flags(inbox, [(uids[3], uids[5])], FlagChange(add=8))
     assert list(await mailbox.expunge(inbox, None)) == uids[3:6]
+    came = await mailbox.add(inbox, [item(world.blobs, message(n), flags=8) for n in range(3)])
+    assert list(await mailbox.expunge(inbox, None)) == [placed.uid for placed in came]
     assert not threads
-    await mailbox.set_flags(inbox, [(uids[8], uids[12])], FlagChange(add=8))
     monkeypatch.setattr(mailbox_module, "LOOKED_THROUGH", 20)
-    assert list(await mailbox.expunge(inbox, None)) == uids[8:13]
+    came = await mailbox.add(inbox, [item(world.blobs, message(n), flags=8) for n in range(3)])
+    assert list(await mailbox.expunge(inbox, None)) == [placed.uid for placed in came]
     assert len(threads) == 1
+
+
+async def test_what_was_marked_last_is_expunged_at_once_from_any_folder(
+    world: World, mailbox: Mailbox, inbox: FolderId, monkeypatch: pytest.MonkeyPatch, threads: list[Path]
+) -> None:
+    monkeypatch.setattr(mailbox_module, "BULK_ITEMS", 10)
+    monkeypatch.setattr(mailbox_module, "LOOKED_THROUGH", 20)
+    uids = await fill(world, 60)
+    assert list(await mailbox.expunge(inbox, None)) == []
+    await mailbox.set_flags(inbox, [(uids[3], uids[5]), (uids[9], uids[9])], FlagChange(add=8))
+    assert list(await mailbox.expunge(inbox, [(uids[4], 2**32)])) == [uids[4], uids[5], uids[9]]
+    assert list(await mailbox.expunge(inbox, None)) == [uids[3]]
+    assert not threads
+    # of what was marked before much else was changed the end of the index does not tell
+    await mailbox.set_flags(inbox, [(uids[10], uids[10])], FlagChange(add=8))
+    await mailbox.set_flags(inbox, [(uids[11], uids[40])], FlagChange(add=1))
+    threads.clear()
+    assert list(await mailbox.expunge(inbox, None)) == [uids[10]]
+    assert len(threads) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 39), st.integers(1, 30), st.sampled_from((1, 8)), st.booleans()),
+        min_size=1,
+        max_size=9,
+    ),
+    st.sets(st.integers(0, 39), max_size=3),
+)
+def test_what_was_marked_lately_is_all_or_not_told(
+    steps: list[tuple[int, int, int, bool]], deleted_before: set[int]
+) -> None:
+    async def run(data: Path) -> None:
+        blobs = MemoryBlobs()
+        store = SqliteStore(data, blobs, MemoryBus(), ManualClock(), 1)
+        await store.create_mailbox(MAILBOX, 1, UNLIMITED)
+        mailbox = await store.mailbox(MAILBOX)
+        inbox = (await mailbox.special(SpecialUse.INBOX)).id
+        new = [item(blobs, message(n), flags=8 * (n in deleted_before)) for n in range(40)]
+        uids = [placed.uid for placed in await mailbox.add(inbox, new)]
+        for start, count, bit, add in steps:
+            some = uids[start : start + count]
+            change = FlagChange(add=bit) if add else FlagChange(remove=bit)
+            await mailbox.set_flags(inbox, [(some[0], some[-1])], change)
+        expected = [row for row in await all_rows(mailbox, inbox, Columns.UID | Columns.FLAGS) if row[1] & 8]
+        db = apsw.Connection(str(mailbox.path))  # type: ignore[attr-defined]
+        found = few_items.marked_lately(db, inbox)
+        db.close()
+        assert found is None or [row[:2] for row in found] == expected
+        gone = await mailbox.expunge(inbox, None)
+        assert list(gone) == [uid for uid, _ in expected]
+        await store.close()
+
+    with tempfile.TemporaryDirectory() as data:
+        asyncio.run(run(Path(data)))

@@ -61,8 +61,8 @@ class Site:
     async def target(self, name: str) -> Folder | None:
         """The folder of that name for who puts something into it: its counters may be old ones.
 
-        A client that appends a thousand messages asks a thousand times; as long as nothing but that has changed the
-        mailbox (`filled`), the first answer holds.
+        A client that appends, copies or moves a thousand messages asks a thousand times; as long as nothing but that
+        has changed the mailbox (`filled`), the first answer holds.
         """
         number = await self.mailbox.change_number()
         if self._target is not None and self._target[:2] == (name, number) and not self.prefix:
@@ -72,7 +72,7 @@ class Site:
         return found
 
     async def filled(self) -> None:
-        """One item was put into the target: if that is all that has changed, its place in the tree is still known."""
+        """One commit put items into the target: if there was no other, its place in the tree is still known."""
         if self._target is not None:
             name, number, folder = self._target
             if await self.mailbox.change_number() == number + 1:

@@ -6,7 +6,7 @@ import asyncio
 
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.qresync import highest_modseq
-from postern.frontends.imap.select import find
+from postern.frontends.imap.select import find_target
 from postern.frontends.imap.selected import SelectedFolder
 from postern.frontends.imap.sites import Place
 from postern.frontends.imap.store import ranges_of, writable
@@ -34,7 +34,7 @@ def _copyuid(result: CopyResult) -> bytes:
 async def copy(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
     """RFC 9051 6.4.7."""
     selected = connection.view
-    target = await find(connection, arguments.mailbox)
+    target = await find_target(connection, arguments.mailbox)
     ranges = await ranges_of(connection, arguments.messages, uid=uid)
     if selected.gone:
         raise Refusal(Reason.NO_SUCH_ITEM, "folder deleted meanwhile")
@@ -42,6 +42,7 @@ async def copy(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         return b"OK COPY completed, no message found"
     if target.mailbox is selected.mailbox:
         result = await selected.mailbox.copy(selected.folder, ranges, target.folder.id)
+        await target.site.filled()
         if result.sources and target.folder.id != selected.folder:
             selected.passed(result.change_number)
     else:
@@ -58,7 +59,7 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
     """RFC 6851 3.3: COPYUID comes before the EXPUNGE responses."""
     selected = connection.view
     writable(selected)
-    target = await find(connection, arguments.mailbox)
+    target = await find_target(connection, arguments.mailbox)
     ranges = await ranges_of(connection, arguments.messages, uid=uid)
     here = target.mailbox is selected.mailbox
     if here and target.folder.id == selected.folder:
@@ -67,6 +68,7 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         return b"OK MOVE completed, no message found"
     if here:
         result = await selected.mailbox.move(selected.folder, ranges, target.folder.id)
+        await target.site.filled()
         if result.sources:
             selected.left(result.sources, result.change_number)
     else:

@@ -8,18 +8,28 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
+import apsw
+
 from postern.model.ids import ChangeNumber, FolderId, Uid
 from postern.model.items import Flag
 from postern.store.interface import Ranges
-from postern.store.sqlite.selection import FEW_RANGES, Totals
+from postern.store.sqlite.connection import rows
+from postern.store.sqlite.schema import LATER
+from postern.store.sqlite.selection import DELETED_ONLY, FEW_RANGES, Totals
 from postern.store.sqlite.txn import Txn
 
 MOST = 64
 """Items; more are a set."""
 
-_ROWS = (
-    "SELECT uid, flags, received_at, size, item, content, segment, record, conversation FROM items"
-    " WHERE folder = ? AND uid BETWEEN ? AND ? {only} ORDER BY uid LIMIT ?"
+NARROW = 500
+"""UIDs. Ranges that span no more are looked through; wider ones are not if what is \\Deleted was marked lately."""
+
+_COLUMNS = "uid, flags, received_at, size, item, content, segment, record, conversation"
+_ROWS = f"SELECT {_COLUMNS} FROM items WHERE folder = ? AND uid BETWEEN ? AND ? {{only}} ORDER BY uid LIMIT ?"
+_COUNTED_DELETED = "SELECT deleted FROM counters WHERE id = ? AND id != 0"
+_CHANGED_LAST = (
+    f"SELECT {_COLUMNS} FROM (SELECT {_COLUMNS} FROM items INDEXED BY items_changed WHERE folder = ? AND {LATER}"
+    f" ORDER BY modseq DESC LIMIT ?) WHERE TRUE {DELETED_ONLY} ORDER BY uid"
 )
 _PLACE = (
     "INSERT INTO items"
@@ -106,18 +116,40 @@ class Few(NamedTuple):
                 txn.execute("DELETE FROM shared WHERE content = ?", (content,))
 
 
+def marked_lately(db: apsw.Connection, folder: FolderId) -> list[Any] | None:
+    """Rows of all that is \\Deleted in a folder, if that is little and among what was changed last, else None.
+
+    So it mostly is: who expunges has just marked what is to go. A folder of any size costs the same.
+    """
+    for (deleted,) in rows(db, _COUNTED_DELETED, (folder,)):
+        if deleted <= MOST:
+            found = rows(db, _CHANGED_LAST, (folder, 2 * deleted + 16)) if deleted else []
+            return found if len(found) == deleted else None
+    return None
+
+
 def few(txn: Txn, folder: FolderId, ranges: Ranges, only: str = "") -> Few | None:
     """The existing items in the ranges (ascending, disjoint) for which `only` holds; None if they are many."""
     if len(ranges) > FEW_RANGES:
         return None
+    if only == DELETED_ONLY and sum(high - low + 1 for low, high in ranges) > NARROW:
+        marked = marked_lately(txn.db, folder)
+        if marked is not None:
+            return _few(folder, [row for row in marked if any(low <= row[0] <= high for low, high in ranges)])
     sql = _ROWS.format(only=only)
     found: list[Any] = []
     for low, high in ranges:
         found += txn.execute(sql, (folder, low, high, MOST + 1)).fetchall()
         if len(found) > MOST:
             return None
+    return _few(folder, found)
+
+
+def _few(folder: FolderId, found: list[Any]) -> Few:
     items = [Item(*row) for row in found]
-    unseen = sum(not item.flags & Flag.SEEN.value for item in items)
-    deleted = sum(bool(item.flags & Flag.DELETED.value) for item in items)
-    totals = Totals(len(items), sum(item.size for item in items), unseen, deleted)
-    return Few(folder, items, [item.uid for item in items], totals)
+    size = unseen = deleted = 0
+    for item in items:
+        size += item.size
+        unseen += ~item.flags & Flag.SEEN.value
+        deleted += bool(item.flags & Flag.DELETED.value)
+    return Few(folder, items, [item.uid for item in items], Totals(len(items), size, unseen, deleted))

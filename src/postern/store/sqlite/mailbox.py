@@ -34,6 +34,7 @@ from postern.store.sqlite import (
     calendars,
     conversations,
     delivery,
+    few_items,
     flags,
     folders,
     outbox,
@@ -216,6 +217,8 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
             return True
         messages, deleted = await self.consult(lambda db: reading.messages_and_deleted(db, folder))
         if messages <= BULK_ITEMS or (only_deleted and deleted <= BULK_ITEMS and messages <= LOOKED_THROUGH):
+            return False
+        if only_deleted and await self.consult(lambda db: few_items.marked_lately(db, folder)) is not None:
             return False
         return await self.consult(lambda db: reading.at_least(db, folder, ranges or ALL_UIDS, BULK_ITEMS))
 

@@ -121,3 +121,26 @@ async def test_a_target_renamed_beside_an_append_is_not_found_under_its_old_name
     await site.filled()
     assert await site.target("top") is None
     assert (await site.target("renamed")).id == top.id
+
+
+@given(STEPS)
+def test_what_things_are_put_into_is_the_folder_that_has_the_name_now(steps):
+    """Deliveries are those of this session (`filled`) and of others."""
+
+    async def run():
+        mailbox = FakeMailbox()
+        site = Site(mailbox)
+        for step in steps:
+            kind, one, other, name = step
+            asked = (name, f"{name}/{NAMES[one % 3]}", "INBOX")[other % 3]
+            found = await site.target(asked)
+            now = FolderTree(await mailbox.folders()).by_name.get(asked)
+            assert (found and found.id) == (now and now.id)
+            try:
+                await change(mailbox, *step)
+            except Refusal:
+                continue
+            if kind == "deliver" and other % 2:
+                await site.filled()
+
+    asyncio.run(run())

@@ -42,9 +42,10 @@ async def copy(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         return b"OK COPY completed, no message found"
     if target.mailbox is selected.mailbox:
         result = await selected.mailbox.copy(selected.folder, ranges, target.folder.id)
-        await target.site.filled()
-        if result.sources and target.folder.id != selected.folder:
-            selected.passed(result.change_number)
+        if result.sources:  # else it was another's commit, if there was one
+            await target.site.filled()
+            if target.folder.id != selected.folder:
+                selected.passed(result.change_number)
     else:
         result = await _copy_across(selected, ranges, target)
     if not result.sources:
@@ -68,8 +69,8 @@ async def move(connection: Connection, arguments: Transfer, uid: bool) -> bytes:
         return b"OK MOVE completed, no message found"
     if here:
         result = await selected.mailbox.move(selected.folder, ranges, target.folder.id)
-        await target.site.filled()
         if result.sources:
+            await target.site.filled()
             selected.left(result.sources, result.change_number)
     else:
         result = await _copy_across(selected, ranges, target)

@@ -40,6 +40,9 @@ SHOWN_TROUBLE = 20
 Only = Annotated[
     tuple[str, ...], Parameter(name="--folder", help=_("Only this folder and those below it; may be repeated."))
 ]
+Into = Annotated[
+    str, Parameter(help=_("Below this folder instead of into folders of the same names; levels apart by `/`."))
+]
 Rate = Annotated[str | None, Parameter(help=_("At most so much a second, such as 2M."))]
 Verify = Annotated[
     bool, Parameter(negative="", help=_("Afterwards read everything again and compare it with the source by digest."))
@@ -75,6 +78,7 @@ def imap(  # noqa: D103, PLR0913 - one option for each thing that can be said
         Parameter(help=_("A file with a line `address user password` for each mailbox; the last two may be missing.")),
     ] = None,
     folder: Only = (),
+    into: Into = "",
     rate: Rate = None,
     verify: Verify = False,
     config: Config = None,
@@ -104,7 +108,7 @@ def imap(  # noqa: D103, PLR0913 - one option for each thing that can be said
         )
         return lambda: ImapSource(server)
 
-    _bring(load_settings(config), [(row[0], source(row)) for row in rows], _settings(rate, folder), verify, json)
+    _bring(load_settings(config), [(row[0], source(row)) for row in rows], _settings(rate, folder, into), verify, json)
 
 
 @app.command(help=_("From a Maildir.\n\nExample: postern import maildir anna@example.org /home/anna/Maildir"))
@@ -114,12 +118,13 @@ def maildir(  # noqa: D103
     /,
     *,
     folder: Only = (),
+    into: Into = "",
     rate: Rate = None,
     verify: Verify = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    _bring(load_settings(config), [(address, lambda: Maildir(path))], _settings(rate, folder), verify, json)
+    _bring(load_settings(config), [(address, lambda: Maildir(path))], _settings(rate, folder, into), verify, json)
 
 
 @app.command(
@@ -133,14 +138,18 @@ def mbox(  # noqa: D103
     path: Path,
     /,
     *,
-    into: Annotated[str, Parameter(help=_("The folder for a single file; levels apart by `/`."))] = "",
+    into: Annotated[
+        str,
+        Parameter(help=_("The folder for a single file, or the one above those of a directory; levels apart by `/`.")),
+    ] = "",
     folder: Only = (),
     rate: Rate = None,
     verify: Verify = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    _bring(load_settings(config), [(address, lambda: Mbox(path, into))], _settings(rate, folder), verify, json)
+    how = _settings(rate, folder, into if path.is_dir() else "")
+    _bring(load_settings(config), [(address, lambda: Mbox(path, into))], how, verify, json)
 
 
 @app.command(
@@ -155,12 +164,13 @@ def archive(  # noqa: D103
     /,
     *,
     folder: Only = (),
+    into: Into = "",
     rate: Rate = None,
     verify: Verify = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
-    _bring(load_settings(config), [(address, lambda: ArchiveSource(path))], _settings(rate, folder), verify, json)
+    _bring(load_settings(config), [(address, lambda: ArchiveSource(path))], _settings(rate, folder, into), verify, json)
 
 
 @app.command(
@@ -179,6 +189,7 @@ def dovecot(  # noqa: D103, PLR0913
     ] = None,
     dovecot_config: Annotated[Path | None, Parameter(help=_("Its dovecot.conf."))] = None,
     folder: Only = (),
+    into: Into = "",
     rate: Rate = None,
     verify: Verify = False,
     config: Config = None,
@@ -198,7 +209,7 @@ def dovecot(  # noqa: D103, PLR0913
         return lambda: dovecots.Dovecot(name, dovecot_config)
 
     rows = [(address or name, source(name)) for name in names]
-    _bring(settings, rows, _settings(rate, folder), verify, json)
+    _bring(settings, rows, _settings(rate, folder, into), verify, json)
 
 
 def _bring(
@@ -242,7 +253,9 @@ def _bring(
 async def _one(here: Office, address: str, source: Source, how: CopySettings, verify: bool) -> dict[str, Any]:
     try:
         account, access = await here.open(address)
-        ledger = Ledger(here.parts.data / LEDGERS, access.id, source.name)
+        # the same source into another folder is brought anew
+        name = f"{source.name} into {'/'.join(how.into)}" if how.into else source.name
+        ledger = Ledger(here.parts.data / LEDGERS, access.id, name)
         try:
             with Meter(account.address) as show:
                 book = RuleBook(await here.parts.store.mailbox(access.id), here.parts.bus)
@@ -282,9 +295,10 @@ def _tell(facts: dict[str, Any]) -> None:
         sys.stderr.write("  " + _("and {count} more; --json lists them all", count=len(trouble) - SHOWN_TROUBLE) + "\n")
 
 
-def _settings(rate: str | None, only: Sequence[str]) -> CopySettings:
+def _settings(rate: str | None, only: Sequence[str], into: str) -> CopySettings:
     try:
-        return CopySettings((rate and parse_size(rate)) or 0, tuple(only))
+        below = tuple(part for part in into.split("/") if part)
+        return CopySettings((rate and parse_size(rate)) or 0, tuple(only), below)
     except ValueError:
         fail(_("not a size: {text}; examples: 500M, 2G, none", text=rate))
 

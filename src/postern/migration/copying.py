@@ -55,6 +55,8 @@ class CopySettings(NamedTuple):
     """0: as fast as it goes."""
     only: tuple[str, ...] = ()
     """Folders (and what is below them) by their names, levels apart by `/`; empty: all."""
+    into: tuple[str, ...] = ()
+    """The folder here that everything goes below, from the top; empty: into folders of the same names."""
 
 
 class Copying:
@@ -95,7 +97,8 @@ class Copying:
                 continue
             await self._copy(folder, target)
             self.progress.folders += 1
-        if self._book is not None and not self._settings.only:
+        # rules are for somebody's own mail: what is put away into a folder brings none
+        if self._book is not None and not self._settings.only and not self._settings.into:
             try:
                 await self._bring_scripts(self._book, await asyncio.to_thread(self._source.extras))
             except SourceError as problem:  # the mail is here all the same
@@ -136,11 +139,12 @@ class Copying:
         known = self._ledger.folder(folder.key)
         if known is not None and known[1] in present:
             return FolderId(known[1])
+        into = self._settings.into
         special = [one for one in present.values() if one.special is folder.special]
-        if folder.special is not SpecialUse.NONE and special:
+        if folder.special is not SpecialUse.NONE and special and not into:
             return special[0].id
         parent: FolderId | None = None
-        for level, name in enumerate(folder.path):
+        for level, name in enumerate((*into, *folder.path)):
             parent = await self._child(parent, _acceptable(name), top=not level)
         assert parent is not None
         if (await self._access.folder(parent)).subscribed is not folder.subscribed:

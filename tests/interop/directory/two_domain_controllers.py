@@ -4,7 +4,8 @@
 
 Somebody who has never signed in before does so all the time, every fifth with a wrong password. Prints {"controllers":
 what `join` found, "steps": {step: [outcome, seconds]}, "stream": {phase: {outcome: [how many, slowest in seconds]}},
-"took": seconds of each part}. A sign-in that began in one phase and ended in another is in "one > other".
+"took": seconds of each part, "log": what the server said of controllers}. A sign-in that began in one phase and ended
+in another is in "one > other".
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from postern.cli.organisation import open_directory
 from postern.config.settings import Network
 from postern.directory.interface import Domain
 
-COUNT = 100
+COUNT = 120
+IN_EACH = 5
+"""Sign-ins that a phase lasts at least, one of them with a wrong password."""
 BASE = ",".join(f"DC={part}" for part in samba.DOMAIN.split("."))
 PEOPLE = f"CN=Users,{BASE}"
 RESOLVING = {"name_resolve_order": "host", "disable_netbios": "yes"}
@@ -108,6 +111,8 @@ class Stream:
         self.port = port
         self.phase = "both"
         self.seen = {}
+        self.in_phase = 0
+        self.right_in_a_row = 0
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.work)
         self.thread.start()
@@ -123,11 +128,18 @@ class Stream:
             except OSError as problem:
                 outcome, seconds = repr(problem), 0.0
             key = "wrong: " * wrong + outcome
-            if self.phase != phase:
+            right = "AUTHENTICATIONFAILED" in outcome if wrong else outcome == "OK"
+            self.right_in_a_row = self.right_in_a_row + 1 if right else 0
+            if self.phase == phase:
+                self.in_phase += 1
+            else:
                 phase = f"{phase} > {self.phase}"
             many, slowest = self.seen.setdefault(phase, {}).get(key, (0, 0.0))
             self.seen[phase][key] = (many + 1, max(slowest, seconds))
             self.ended.wait(0.15)
+
+    def enter(self, phase):
+        self.phase, self.in_phase = phase, 0
 
     def end(self):
         self.ended.set()
@@ -232,46 +244,48 @@ def main():
         def try_it(step, name, word=None):
             steps[step] = sign_in(port, name, word or secret(name))
 
-        def phase(name, seconds=2.0):
-            stream.phase = name
-            time.sleep(seconds)
+        def phase(name):
+            stream.enter(name)
+            until(lambda: stream.in_phase >= IN_EACH, 60)
 
         phase("both")
-        stream.phase = "first stopped"
+        stream.enter("first stopped")
         near.stop()
         phase("first stopped")
         far.add("late", "later")
         asyncio.run(wait_for(settings, "later", 30))
         try_it("first stopped, late", "late")
         lap("first stopped")
-        stream.phase = "first restarted"
+        stream.enter("first restarted")
         near.start()
-        phase("first restarted", 1)
+        phase("first restarted")
         lap("first restarted")
         as_administrator("drs", "kcc", near.host)
         as_administrator("drs", "replicate", near.host, far.host, BASE)
         until(lambda: near.has("later"))
         lap("replicated")
-        stream.phase = "second stopped"
+        stream.enter("second stopped")
         far.stop()
         phase("second stopped")
         try_it("second stopped, later", "later")
         for _ in range(8):  # in every worker
             try_it("second stopped, late", "late")
         lap("second stopped")
-        stream.phase = "going"
+        stream.enter("going")
         near.stop()
         phase("none")
         try_it("none, late remembered", "late")
         try_it("none, never seen", f"u{COUNT - 1}")
         lap("none")
-        stream.phase = "coming"
+        stream.enter("coming")
         far.start()
+        until(lambda: stream.right_in_a_row >= 8, 60)  # in every worker
         phase("second back")
         try_it("second back, never seen", f"u{COUNT - 1}")
         lap("second back")
         stream.end()
-        said |= {"steps": steps, "stream": stream.seen, "took": took}
+        log = [line for line in server.lines() if "ldapsource" in line.get("logger", "") or "source" in line]
+        said |= {"steps": steps, "stream": stream.seen, "took": took, "log": log[-60:]}
     print(json.dumps(said))
 
 

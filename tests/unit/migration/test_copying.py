@@ -12,7 +12,7 @@ from postern.config.loading import load
 from postern.migration.copying import Copying, CopySettings
 from postern.migration.exporting import export
 from postern.migration.ledger import Ledger
-from postern.migration.values import SourceError, SourceFolder, SourceMessage, State
+from postern.migration.values import SourceError, SourceFolder, SourceMessage, State, special_of
 from postern.model.ids import FolderId
 from postern.model.items import Columns, Flag, FolderClass, SpecialUse
 from postern.roles.context import accepting, open_organisation
@@ -185,6 +185,23 @@ async def test_only_some_folders(mailbox, tmp_path):
     assert (progress.copied, wrong) == (2, [])
 
 
+async def test_everything_below_a_folder(mailbox, tmp_path):
+    source = Fake({("INBOX",): 2, ("Sent",): 3, ("Work", "Apples"): 1})
+    source.folders = lambda folders=source.folders: [one._replace(special=special_of(one.path)) for one in folders()]
+    source.extras = lambda: {"sieve/main": b"keep;"}
+    ledger = Ledger(tmp_path / "imports", mailbox.id, "below")
+    book = RuleBook(await mailbox.parts.store.mailbox(mailbox.id), mailbox.parts.bus)
+    how = CopySettings(into=("Old", "2023"))
+    copying = Copying(source, mailbox, ledger, mailbox.parts.clock, how, book=book)
+    progress = await copying.run()
+    assert (progress.copied, progress.scripts, await copying.verify()) == (6, 0, [])
+    ledger.close()
+    for path in (("INBOX",), ("Sent",), ("Work", "Apples")):
+        assert len(await contents(mailbox, "Old", "2023", *path)) == source.counts[path]
+    (sent,) = [one for one in await mailbox.folders() if one.special is SpecialUse.SENT]
+    assert (sent.messages, await contents(mailbox, "INBOX")) == (0, [])
+
+
 async def test_mail_in_a_folder_named_calendar_stays_out_of_the_calendar(mailbox, tmp_path):
     await copy(mailbox, Fake({("Calendar",): 1}), tmp_path)
     folders = {f.name: f for f in await mailbox.folders()}
@@ -248,6 +265,24 @@ async def test_export_has_what_was_brought(mailbox, tmp_path):
     assert msgspec.to_builtins(progress)["folders"] == len(target.found)
 
 
+def kept(config) -> dict[str, int]:
+    """Messages in the folders below `Kept` that have any."""
+
+    async def work() -> dict[str, int]:
+        async with open_organisation(load(config)) as parts:
+            account = await parts.directory.login("anna@example.org")
+            folders = {one.id: one for one in await (await parts.store.mailbox(account.mailbox)).folders()}
+
+            def path(one) -> str:
+                return one.name if one.parent not in folders else f"{path(folders[one.parent])}/{one.name}"
+
+            return {
+                path(one): one.messages for one in folders.values() if one.messages and path(one).startswith("Kept/")
+            }
+
+    return asyncio.run(work())
+
+
 def test_the_commands(postern, tmp_path, monkeypatch):
     config = tmp_path / "postern.toml"
     config.write_text('[server]\ndata = "data"\nhostname = "mail.example.org"\n')
@@ -266,6 +301,20 @@ def test_the_commands(postern, tmp_path, monkeypatch):
     assert refused.status == 1 and "exists already" in refused.err
     back = postern("import", "archive", "anna@example.org", str(out), "--json")
     assert back.json["copied"] == 3  # another source: it is a copy that was asked for
+    below = postern("import", "archive", "anna@example.org", str(out), "--into", "Kept/2023", "--verify", "--json")
+    assert (below.json["copied"], below.json["wrong"]) == (3, []), "another place: it does not count what is elsewhere"
+    assert (
+        postern("import", "archive", "anna@example.org", str(out), "--into", "Kept/2023", "--json").json["copied"] == 0
+    )
+    files = tmp_path / "takeout"
+    files.mkdir()
+    (files / "Lists.mbox").write_bytes(path.read_bytes())
+    assert postern("import", "mbox", "anna@example.org", str(files), "--into", "Kept", "--json").json["copied"] == 3
+    for new in ("cur", "new", "tmp"):
+        (tmp_path / "Maildir" / new).mkdir(parents=True)
+    (tmp_path / "Maildir" / "new" / "1.x").write_bytes(b"Subject: m\n\nx\n")
+    assert postern("import", "maildir", "anna@example.org", str(tmp_path / "Maildir"), "--into", "Kept").status == 0
+    assert kept(config) == {"Kept/2023/Old": 3, "Kept/Lists": 3, "Kept/INBOX": 1}
     out.write_bytes(out.read_bytes()[:-40])
     damaged = postern("import", "archive", "anna@example.org", str(out), "--json")
     assert damaged.status == 1 and damaged.json["trouble"]

@@ -120,6 +120,10 @@ class MailboxAccess:
         """The mailbox's last change number; cheap."""
         return self._mailbox.change_number()
 
+    def last_change(self) -> ChangeNumber:
+        """The same without waiting; 0 if it is not known in shared memory, so that the file has to be asked."""
+        return ChangeNumber(self._bus.current(self._slot))
+
     def keywords(self) -> Reply[dict[int, str]]:
         """Bit -> keyword."""
         return self._mailbox.keywords()

@@ -61,8 +61,29 @@ def all_of(header: bytes, name: bytes) -> list[bytes]:
     return [unfold(value) for found, value in _VALUES(header) if found.lower() == name]
 
 
+def pick(header: bytes, names: Sequence[bytes], not_: bool = False) -> bytes:
+    """Fields with the names (or all others), in message order, and the closing blank line.
+
+    BODY[HEADER.FIELDS] and BODY[HEADER.FIELDS.NOT], RFC 9051 6.4.5.1. Names in any case.
+    """
+    return picker(tuple(name.lower() for name in names), not_)(header)
+
+
 @lru_cache(maxsize=512)
-def _picker(names: tuple[bytes, ...], not_: bool) -> Callable[[bytes], list[bytes]]:
+def picker(names: tuple[bytes, ...], not_: bool) -> Callable[[bytes], bytes]:
+    """`pick` of many headers; `names` in lower case."""
+    find = _finder(names, not_)
+
+    def picked(header: bytes) -> bytes:
+        chosen = b"".join(find(header))
+        if chosen and not chosen.endswith(b"\n"):
+            chosen += b"\r\n"
+        return chosen + b"\r\n"
+
+    return picked
+
+
+def _finder(names: tuple[bytes, ...], not_: bool) -> Callable[[bytes], list[bytes]]:
     """A pattern whose findall gives a wanted field whole and an empty string for everything else."""
     wanted = rb"(?:" + b"|".join(re.escape(name) for name in sorted(set(names))) + rb")[ \t]*+:"
     rest = rb"[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z)"
@@ -73,17 +94,6 @@ def _picker(names: tuple[bytes, ...], not_: bool) -> Callable[[bytes], list[byte
     else:
         pattern = rb"(" + wanted + rest + rb")|[^\n]" + rest + rb"|\n"
     return cast("Callable[[bytes], list[bytes]]", re.compile(pattern, re.IGNORECASE).findall)
-
-
-def pick(header: bytes, names: Sequence[bytes], not_: bool = False) -> bytes:
-    """Fields with the names (or all others), in message order, and the closing blank line.
-
-    BODY[HEADER.FIELDS] and BODY[HEADER.FIELDS.NOT], RFC 9051 6.4.5.1. Names in any case.
-    """
-    chosen = b"".join(_picker(tuple(name.lower() for name in names), not_)(header))
-    if chosen and not chosen.endswith(b"\n"):
-        chosen += b"\r\n"
-    return chosen + b"\r\n"
 
 
 def decode(raw: bytes) -> str:

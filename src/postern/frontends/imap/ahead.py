@@ -23,7 +23,7 @@ BODY_BYTES = 16_384
 
 Row = tuple[Any, ...]
 _NO_ROWS: dict[int, Row] = {}
-_NO_BODIES: dict[BlobRef, bytes] = {}
+_NO_BODIES: dict[BlobRef, bytes | memoryview] = {}
 """Of those who have read nothing ahead, which are nearly all; never written to."""
 
 
@@ -47,7 +47,7 @@ class ReadAhead:
         self, mailbox: Mailbox, folder: FolderId, columns: Columns, uid: int, following: Callable[[], list[int]]
     ) -> Row | None:
         """The row of a UID, None if it is expunged. `following`: UIDs that waiting commands ask the same of."""
-        number = await mailbox.change_number()
+        number = mailbox.last_change() or await mailbox.change_number()
         if number == self._number and columns == self._columns:
             found = self._rows.pop(uid, None)
             if found is not None:
@@ -55,13 +55,15 @@ class ReadAhead:
         self._number, self._columns = number, columns
         self._bodies = _NO_BODIES
         rows: dict[int, Row] = {}
-        async for some in mailbox.items(folder, columns, merged((u, u) for u in {uid, *following()})):
+        behind = following()
+        ranges = merged((u, u) for u in {uid, *behind}) if behind else [(uid, uid)]
+        async for some in mailbox.items(folder, columns, ranges):
             for row in some:
                 rows[row[0]] = row
         self._rows = rows
         return rows.pop(uid, None)
 
-    async def body(self, mailbox: Mailbox, ref: BlobRef, blob_at: int, size_at: int) -> bytes:
+    async def body(self, mailbox: Mailbox, ref: BlobRef, blob_at: int, size_at: int) -> bytes | memoryview:
         """A body; with it those of the rows that were read ahead. The indices are those of BLOB and BODY_SIZE."""
         found = self._bodies.pop(ref, None)
         if found is not None:
@@ -69,11 +71,11 @@ class ReadAhead:
         refs = [ref]
         refs += [BlobRef(r[blob_at], r[blob_at + 1]) for r in self._rows.values() if r[size_at] <= BODY_BYTES]
         try:
-            bodies = await mailbox.read_bodies(refs)
+            bodies = await mailbox.view_bodies(refs)
         except Refusal:
             if len(refs) == 1:
                 raise
-            (wanted,) = await mailbox.read_bodies(refs[:1])  # the broken one may be another
+            (wanted,) = await mailbox.view_bodies(refs[:1])  # the broken one may be another
             return wanted
         self._bodies = dict(zip(refs[1:], bodies[1:], strict=True))
         return bodies[0]

@@ -107,7 +107,8 @@ def _uncut(section: Section) -> Reader:
     if is_header(section):
         if not fields:
             return lambda prefix, header, _parts, _body: prefix + header
-        return lambda prefix, header, _parts, _body: mime_header.pick(prefix + header, fields, but)
+        pick = mime_header.picker(fields, but)
+        return lambda prefix, header, _parts, _body: pick(prefix + header)
     name = _part_name(section)
 
     def part(_prefix: bytes, _header: bytes, parts: bytes, body: bytes) -> bytes | None:

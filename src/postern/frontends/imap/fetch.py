@@ -67,7 +67,19 @@ _CONVERTERS: dict[bytes, Callable[[Any], bytes]] = {
 class Plan:
     """What one FETCH reads and how it writes it."""
 
-    __slots__ = ("attributes", "columns", "has_blob", "head", "indices", "sections", "whole", "whole_head")
+    __slots__ = (
+        "attributes",
+        "columns",
+        "has_blob",
+        "head",
+        "indices",
+        "readers",
+        "response",
+        "sections",
+        "values",
+        "whole",
+        "whole_head",
+    )
 
     def __init__(self, attributes: tuple[bytes, ...], sections: tuple[Section, ...], verb: bytes = b"FETCH") -> None:
         self.attributes = attributes
@@ -81,11 +93,17 @@ class Plan:
             if column & self.columns:
                 self.indices[column] = index
                 index += 2 if column is Columns.BLOB else 1
+        self.values = [(name, self.indices[_ATTRIBUTES[name][0]], _CONVERTERS.get(name)) for name in attributes]
+        """Of each attribute its column's index and what turns a value into text."""
+        self.readers = [content.reader(section) for section in sections]
         self.has_blob = Columns.BLOB in self.indices
         self.whole = len(sections) == 1 and content.is_whole(sections[0])
         head = b"* %%d %b (" % verb + b" ".join(_ATTRIBUTES[name][1] for name in attributes)
         self.head = head + (b")\r\n" if not sections else b" " if attributes else b"")
         """Format of a whole response, or of all before its sections."""
+        pieces = [section.label.replace(b"%", b"%%") + b" {%d}\r\n%b" for section in sections]
+        self.response = self.head + b" ".join(pieces) + b")\r\n" if sections else self.head
+        """Without `has_blob`: format of a whole response; size and octets of each section stand last."""
         self.whole_head = b"%b%b {%%d}\r\n%%b" % (self.head, sections[0].label) if self.whole else b""
         """With `whole`: format of all before the body; its last fields are the message's size and its prefix."""
 
@@ -142,18 +160,40 @@ async def write(
     """FETCH responses of the messages in UID ranges, as far as the client knows of them."""
     selected = connection.view
     async for rows in selected.mailbox.items(selected.folder, plan.columns, ranges, since):
-        numbers, rows = selected.numbered(rows)
-        if not rows:
-            continue
+        columns = list(zip(*rows, strict=True))
+        numbers = selected.numbers(columns[0])
+        if 0 in numbers:  # not told yet
+            rows = [row for row, number in zip(rows, numbers, strict=True) if number]
+            if not rows:
+                continue
+            columns = list(zip(*rows, strict=True))
+            numbers = [number for number in numbers if number]
         if selected.uid_only:
-            numbers = [row[0] for row in rows]
-        if plan.sections:
+            numbers = columns[0]
+        if plan.has_blob:
             await _write_contents(connection, plan, numbers, rows)
-            continue
-        fields = await _fields(connection, plan, numbers, list(zip(*rows, strict=True)))
-        responses = b"".join(map(plan.head.__mod__, zip(*fields, strict=True)))
-        connection.out.append(responses)
-        await connection.gathered(len(responses))
+        else:
+            await _write_rows(connection, plan, numbers, columns)
+
+
+async def _write_rows(connection: Connection, plan: Plan, numbers: Sequence[int], columns: Sequence[Row]) -> None:
+    """Responses that are made of the rows alone, sections of the header among them."""
+    fields = await _fields(connection, plan, numbers, columns)
+    if plan.sections:
+        prefixes, headers = columns[plan.column(Columns.PREFIX)], columns[plan.column(Columns.HEADER)]
+        if None in headers:  # over HEADER_LIMIT_BYTES
+            headers = tuple(
+                [
+                    await _stored_header(connection, uid) if header is None else header
+                    for uid, header in zip(columns[0], headers, strict=True)
+                ]
+            )
+        for read in plan.readers:  # the message's own header is always there
+            pieces = [read(prefix, header, b"", b"") or b"" for prefix, header in zip(prefixes, headers, strict=True)]
+            fields += (map(len, pieces), pieces)
+    responses = b"".join(map(plan.response.__mod__, zip(*fields, strict=True)))
+    connection.out.append(responses)
+    await connection.gathered(len(responses))
 
 
 def _positions(
@@ -194,11 +234,9 @@ async def _one(connection: Connection, plan: Plan, uid: int, *, by_uid: bool) ->
     row = await selected.ahead.row(selected.mailbox, selected.folder, plan.columns, uid, following)
     if row is None:
         return
-    numbers, rows = (uid if selected.uid_only else number,), [row]
-    columns = list(zip(*rows, strict=True))
-    if not plan.sections:
-        (values,) = zip(*await _fields(connection, plan, numbers, columns), strict=True)
-        connection.out.append(plan.head % values)
+    numbers, columns = (uid if selected.uid_only else number,), [(value,) for value in row]
+    if not plan.has_blob:
+        await _write_rows(connection, plan, numbers, columns)
     elif plan.whole:
         size_at, blob_at = plan.column(Columns.BODY_SIZE), plan.column(Columns.BLOB)
         (values,) = zip(*await _fields(connection, plan, numbers, columns), strict=True)
@@ -209,7 +247,7 @@ async def _one(connection: Connection, plan: Plan, uid: int, *, by_uid: bool) ->
         connection.out += (plan.whole_head % (*values, size, prefix), body, b")\r\n")
         await connection.gathered(size)
     else:
-        await _write_contents(connection, plan, numbers, rows)
+        await _write_contents(connection, plan, numbers, [row])
 
 
 async def _set_seen(connection: Connection, ranges: list[tuple[int, int]]) -> bool:
@@ -238,37 +276,35 @@ async def _fields(
     """The values of `plan.head`, a column each, from those of the rows."""
     selected = connection.view
     fields: list[Iterable[Any]] = [numbers]
-    for name in plan.attributes:
-        values = columns[plan.column(_ATTRIBUTES[name][0])]
+    for name, at, convert in plan.values:
+        values = columns[at]
         if name == b"FLAGS":
             texts = _flag_texts(selected, columns[0], values)
             if selected.texts.unknown:
                 connection.out.append(await selected.name_keywords())
                 texts = _flag_texts(selected, columns[0], values)
             fields.append(texts)
-        elif name in _CONVERTERS:
-            fields.append(map(_CONVERTERS[name], values))
         else:
-            fields.append(values)
+            fields.append(values if convert is None else map(convert, values))
     return fields
 
 
 def _flag_texts(selected: SelectedFolder, uids: Sequence[int], masks: Sequence[int]) -> list[bytes]:
     recent_from = selected.recent_from
     if uids[-1] >= recent_from and selected.recent_told:
-        masks = [m | RECENT if u >= recent_from else m for u, m in zip(uids, masks, strict=True)]
+        old = bisect_left(uids, recent_from)
+        masks = [*masks[:old], *[mask | RECENT for mask in masks[old:]]]
     return list(map(selected.texts.__getitem__, masks))
 
 
 # --- contents
 async def _write_contents(connection: Connection, plan: Plan, numbers: Sequence[int], rows: list[Row]) -> None:
-    sizes: list[int] = []
-    if plan.has_blob:
-        size_at = plan.column(Columns.BODY_SIZE)
-        sizes = [row[size_at] for row in rows]
+    """Responses for which bodies have to be read."""
+    size_at = plan.column(Columns.BODY_SIZE)
+    sizes = [row[size_at] for row in rows]
     to_send = plan.whole and connection.as_it_is and sum(sizes) >= SENT_MEAN_BYTES * len(rows)
     start = 0
-    for end in _batches(sizes, SENT_BYTES if to_send else BATCH_BYTES) if sizes else (len(rows),):
+    for end in _batches(sizes, SENT_BYTES if to_send else BATCH_BYTES):
         some, those = numbers[start:end], rows[start:end]
         start = end
         columns = list(zip(*those, strict=True))
@@ -277,8 +313,7 @@ async def _write_contents(connection: Connection, plan: Plan, numbers: Sequence[
             await connection.gathered(await _wholes(connection, plan, fields, columns, to_send=to_send))
             continue
         heads = map(plan.head.__mod__, zip(*fields, strict=True))
-        write = _pieces if plan.has_blob else _headers
-        await connection.gathered(await write(connection, plan, heads, those))
+        await connection.gathered(await _pieces(connection, plan, heads, those))
 
 
 def _batches(sizes: list[int], most: int) -> Iterator[int]:
@@ -312,22 +347,6 @@ async def _wholes(
     return sum(sizes)
 
 
-async def _headers(connection: Connection, plan: Plan, heads: Iterable[bytes], rows: list[Row]) -> int:
-    """Sections of the message's header alone."""
-    prefix_at, header_at = plan.column(Columns.PREFIX), plan.column(Columns.HEADER)
-    readers = [(section, content.reader(section)) for section in plan.sections]
-    responses = []
-    for head, row in zip(heads, rows, strict=True):
-        header = row[header_at]
-        if header is None:
-            header = await _stored_header(connection, row[0])
-        pieces = [_labelled(section, read(row[prefix_at], header, b"", b"")) for section, read in readers]
-        responses.append(b"%b%b)\r\n" % (head, b" ".join(pieces)))
-    joined = b"".join(responses)
-    connection.out.append(joined)
-    return len(joined)
-
-
 async def _stored_header(connection: Connection, uid: int) -> bytes:
     """The header of one message, over HEADER_LIMIT_BYTES."""
     wanted = Columns.UID | Columns.PARTS | Columns.BLOB
@@ -342,7 +361,7 @@ async def _pieces(connection: Connection, plan: Plan, heads: Iterable[bytes], ro
     prefix_at, size_at = plan.column(Columns.PREFIX), plan.column(Columns.BODY_SIZE)
     parts_at = plan.indices.get(Columns.PARTS)
     header_at = plan.indices.get(Columns.HEADER)
-    readers = [(section, content.reader(section)) for section in plan.sections]
+    readers = list(zip(plan.sections, plan.readers, strict=True))
     refs = _refs(plan, rows)
     large_only = all(not content.is_whole(s) for s in plan.sections)
     small = [ref for ref, row in zip(refs, rows, strict=True) if not large_only or row[size_at] <= LARGE_BYTES]

@@ -44,6 +44,10 @@ class Mailbox(Protocol):
     ) -> AsyncIterator[list[tuple[Any, ...]]]: ...
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes: ...  # noqa: D102
     async def change_number(self) -> ChangeNumber: ...  # noqa: D102
+    def last_change(self) -> ChangeNumber:
+        """What `change_number` says, if that is known without waiting; else 0."""
+        ...
+
     async def keywords(self) -> dict[int, str]: ...  # noqa: D102
     async def search(  # noqa: D102
         self, folder: FolderId, query: Query, within: Ranges | None = None

@@ -182,10 +182,11 @@ def in_view(selected: SelectedFolder, found: Sequence[int]) -> Sequence[int]:
     """Matches that the client has been told of."""
     if not found:
         return found
-    uids = selected.uids
     if selected.stretch(found) is not None:
         return found
-    there = set(uids)
+    there = set(selected.uids)
+    if there.issuperset(found):
+        return found
     return [uid for uid in found if uid in there]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 from postern.frontends.imap.ahead import ReadAhead
 from postern.frontends.imap.contexts import Context, removals, update
@@ -111,29 +110,25 @@ class SelectedFolder:
 
     def stretch(self, uids: Sequence[int]) -> range | None:
         """Their sequence numbers if they are a stretch of the view without gaps, as they mostly are; not for none."""
-        start = bisect_left(self.uids, uids[0])
-        if self.uids[start : start + len(uids)] == array("I", uids):
-            return range(start + 1, start + len(uids) + 1)
+        view, start = self.uids, bisect_left(self.uids, uids[0])
+        end = start + len(uids)
+        if end <= len(view) and view[end - 1] == uids[-1] and view[start:end] == array("I", uids):
+            return range(start + 1, end + 1)
         return None
 
     def numbers(self, uids: Sequence[int]) -> Sequence[int]:
         """Message sequence numbers of UIDs in any order, 0 for those that are not in the view."""
         if not uids:
             return ()
-        return self.stretch(uids) or [self.number(uid) for uid in uids]
+        return self.stretch(uids) or self._looked_up(uids)
 
-    def numbered(self, rows: list[tuple[Any, ...]]) -> tuple[Sequence[int], list[tuple[Any, ...]]]:
-        """Sequence numbers of rows (UID first, ascending); rows outside the view are dropped."""
-        if not rows:
-            return (), rows
-        stretch = self.stretch([row[0] for row in rows])
-        if stretch is not None:
-            return stretch, rows
-        numbers = [self.number(row[0]) for row in rows]
-        if 0 in numbers:
-            rows = [row for row, number in zip(rows, numbers, strict=True) if number]
-            numbers = [number for number in numbers if number]
-        return numbers, rows
+    def _looked_up(self, uids: Iterable[int]) -> list[int]:
+        """The same, one by one."""
+        view, end = self.uids, len(self.uids)
+        return [
+            at + 1 if (at := bisect_left(view, uid)) < end and view[at] == uid else 0  # no call each
+            for uid in uids
+        ]
 
     def recent(self) -> int:
         """How many messages are `\\Recent` here."""
@@ -216,7 +211,7 @@ class SelectedFolder:
 
     async def sync(self, out: list[bytes | memoryview], *, expunge: bool) -> None:
         """Tell what has happened since the last time. EXPUNGE is held back unless it is allowed."""
-        number = await self.mailbox.change_number()
+        number = self.mailbox.last_change() or await self.mailbox.change_number()
         if number != self.checked and not self.gone:
             await self._catch_up(number, out)
         if expunge and self.vanished and (self.watching is None or b"MessageExpunge" in self.watching.events):

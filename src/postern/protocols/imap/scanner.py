@@ -25,6 +25,7 @@ _WORD = re.compile(rb"[A-Za-z0-9.\-]+")
 _FLAG = re.compile(rb"\\?[^\x00-\x20(){%*\"\\\]\x7f-\xff]+")
 
 MAX_MAILBOX_NAME_BYTES = 1024
+_REMEMBERED_BYTES = 512
 
 
 class Scanner:
@@ -82,6 +83,14 @@ class Scanner:
             raise ProtocolViolation(f"expected {what}")
         self.position = found.end()
         return found[0]
+
+    def same_again(self) -> bytes | None:
+        """What is left, for parsers that remember what clients say again and again; None for what is not to be kept.
+
+        Long arguments are rare and would fill memory; so are those with a literal.
+        """
+        rest = self.text[self.position :]
+        return None if len(rest) > _REMEMBERED_BYTES or b"\0" in rest else rest
 
     # --- tokens
     def word(self) -> bytes:

@@ -36,6 +36,11 @@ def parse(text: bytes) -> SequenceSet:
         return SAVED
     if _SET.fullmatch(text) is None:
         raise ProtocolViolation("invalid sequence set")
+    if b":" not in text and b"*" not in text:
+        numbers = list(map(int, text.split(b",")))
+        if max(numbers) > MAX_NUMBER:
+            raise ProtocolViolation("number over 4294967295 in a sequence set")
+        return tuple(zip(numbers, numbers, strict=True))
     ranges = []
     for piece in text.split(b","):
         first, colon, last = piece.partition(b":")
@@ -49,8 +54,13 @@ def parse(text: bytes) -> SequenceSet:
 
 def resolved(ranges: SequenceSet, largest: int) -> list[tuple[int, int]]:
     """Put `largest` for `*`; ascending and disjoint. An empty folder (`largest` 0) resolves `*` to nothing."""
-    if len(ranges) == 1 and STAR not in ranges[0] and ranges[0][0] <= ranges[0][1]:
-        return [ranges[0]]
+    free = 1
+    for low, high in ranges:  # as clients mostly write them
+        if low < free or high < low:
+            break
+        free = high + 2
+    else:
+        return list(ranges)
     if not largest:
         ranges = tuple(r for r in ranges if STAR not in r)
     return merged((low or largest, high or largest) for low, high in ranges)

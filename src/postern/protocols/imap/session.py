@@ -152,10 +152,10 @@ class ServerSession:
         What a client that fetches one message after the other will ask next; ends at anything else.
         """
         _, name, text, literals = command
-        items = text.partition(b" ")[2]
         numbers: list[int] = []
-        if literals:
+        if literals or not self.pending():
             return numbers
+        items = text.partition(b" ")[2]
         match, position = _alike(name, items).match, self._position
         while len(numbers) < limit and (found := match(self._data, position)) is not None:
             numbers.append(int(found[1]))
@@ -193,10 +193,9 @@ class ServerSession:
 
     def next(self) -> Event | None:
         """The next event, None if more octets are needed."""
-        while True:
+        while self._position < len(self._data):
             if self._skip or self._literal_left:
-                if not self._take_literal():
-                    return None
+                self._take_literal()
                 continue
             newline = self._data.find(b"\n", max(self._position, self._scanned))
             if newline < 0:
@@ -208,6 +207,7 @@ class ServerSession:
             event = self._line(line)
             if event is not None:
                 return event
+        return None
 
     # --- lines
     def _line(self, line: bytes) -> Event | None:
@@ -296,26 +296,22 @@ class ServerSession:
         head = _HEAD.match(text)
         return self.state is not State.NOT_AUTHENTICATED and head is not None and head[2].upper() in _WITH_MESSAGES
 
-    def _take_literal(self) -> bool:
-        """Consume octets of a literal, wanted or not; whether it is complete."""
+    def _take_literal(self) -> None:
+        """Consume octets of a literal, wanted or not."""
         available = len(self._data) - self._position
-        if not available:
-            return False
         if self._skip:
             taken = min(available, self._skip)
             self._skip -= taken
             self._position += taken
-            return not self._skip
+            return
         taken = min(available, self._literal_left)
         start = self._position
         self._chunks.append(self._data[start : start + taken])
         self._position = start + taken
         self._literal_left -= taken
-        if self._literal_left:
-            return False
-        self._literals.append(self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks))
-        self._chunks = []
-        return True
+        if not self._literal_left:
+            self._literals.append(self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks))
+            self._chunks = []
 
     # --- refusing
     def _rejected(self, text: bytes, response: bytes) -> Rejected:

@@ -203,6 +203,9 @@ class FakeMailbox:
     async def change_number(self):
         return self.number
 
+    def last_change(self):
+        return self.number
+
     async def keywords(self):
         return dict(self.names)
 

@@ -307,6 +307,33 @@ async def test_header_that_is_too_large_to_be_stored(world):
     world.mailbox.deliver(key, b"Subject: x\r\nX-Long: " + b"y " * 20_000 + b"\r\n\r\ntext\r\n")
     client = await world.inbox()
     assert b"{14}\r\nSubject: x\r\n\r\n)" in await client.cmd(b"FETCH 1 BODY.PEEK[HEADER.FIELDS (Subject)]")
+    assert b"{14}\r\nSubject: x\r\n\r\n)" in await client.cmd(b"FETCH 1:* BODY.PEEK[HEADER.FIELDS (Subject)]")
+
+
+@pytest.mark.parametrize("messages", [b"1", b"1:2", b"1,3"])
+async def test_sections_of_headers_alone(world, messages):
+    world.fill(3)
+    client = await world.inbox()
+    asked = b'BODY.PEEK[HEADER.FIELDS (Subject "100%d")] BODY.PEEK[HEADER.FIELDS (To)]<0.5>'
+    answer = await client.cmd(b"FETCH %b (%b)" % (messages, asked))
+    last = int(messages[-1:])
+    for number in {1, last}:
+        assert (
+            b'* %d FETCH (BODY[HEADER.FIELDS (Subject "100%%d")] {20}\r\nSubject: Hello %d\r\n\r\n'
+            b" BODY[HEADER.FIELDS (To)]<0> {5}\r\nTo: b)\r\n" % (number, number)
+        ) in answer
+    assert answer.count(b" FETCH (") == len({1, last})
+
+
+async def test_news_reach_a_session_whatever_shared_memory_knows(world):
+    world.mailbox.last_change = lambda: 0  # as in a process in which nobody has asked the file yet
+    world.fill(1)
+    client = await world.inbox()
+    world.fill(1)
+    assert b"* 2 EXISTS" in await client.cmd(b"NOOP")
+    assert b"* 2 FETCH (UID" in await client.cmd(b"FETCH 2 (UID)")
+    world.fill(1)
+    assert b"* 3 EXISTS" in await client.cmd(b"FETCH 2 (UID)")
 
 
 async def test_append_and_copy_and_move(world, message):

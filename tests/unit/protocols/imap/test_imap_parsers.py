@@ -157,6 +157,30 @@ def test_sequence_numbers_become_uids():
         sequence.sequence_to_uids(sequence.parse(b"5"), view)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (b"3,5,9", [(3, 3), (5, 5), (9, 9)]),
+        (b"3,4,9", [(3, 4), (9, 9)]),
+        (b"3:5,6:7,9", [(3, 7), (9, 9)]),
+        (b"9,3", [(3, 3), (9, 9)]),
+        (b"3,3", [(3, 3)]),
+        (b"5:3,9", [(3, 5), (9, 9)]),
+        (b"2:6,4:5", [(2, 6)]),
+        (b"3,*", [(3, 3), (21, 21)]),
+        (b"*:3,30", [(3, 21), (30, 30)]),
+    ],
+)
+def test_a_set_is_resolved_to_ranges_in_order_and_apart(written, meant):
+    assert sequence.resolved(sequence.parse(written), 21) == meant
+
+
+@pytest.mark.parametrize("text", [b"1,4294967296", b"1,4294967296:5", b"0,1", b"1,", b",1", b"1,,2", b"01,2"])
+def test_broken_lists_of_numbers(text):
+    with pytest.raises(ProtocolViolation):
+        sequence.parse(text)
+
+
 def test_numbers_in_a_search_may_be_beyond_the_view():
     view = array("I", [5, 7, 20, 21])
     assert sequence.numbers_in_view(sequence.parse(b"2:3,*"), view) == [(7, 21)]

@@ -77,8 +77,6 @@ _KIND = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.I
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
 _PARTIAL_RANGE = re.compile(rb"(-?[0-9]{1,10}):(-?[0-9]{1,10})(?![0-9])")
 MAX_ITEMS = 256
-_REMEMBERED_BYTES = 512
-"""Requests above are rare and would fill memory; so are those with a literal."""
 MAX_FIELDS = 256
 _FIELD_NAME = re.compile(rb"[!-9;-~]+")
 _PLAIN_NAME = re.compile(rb"[^(){%*\"\\]+")
@@ -88,10 +86,8 @@ def fetch(scanner: Scanner) -> Fetch:
     """`FETCH set item|(items)|macro [(CHANGEDSINCE n)]`."""
     messages = scanner.sequence_set()
     scanner.space()
-    text = scanner.text[scanner.position :]
-    if len(text) > _REMEMBERED_BYTES or b"\0" in text:
-        return Fetch(messages, *_request(scanner))
-    return Fetch(messages, *_remembered(text))
+    text = scanner.same_again()
+    return Fetch(messages, *(_request(scanner) if text is None else _remembered(text)))
 
 
 Request = tuple[tuple[bytes, ...], tuple[Section, ...], int | None, bool, tuple[int, int] | None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from postern.model.items import Flag
@@ -258,7 +259,13 @@ def _date_key(name: bytes, day: int) -> Query:
 
 def search(scanner: Scanner) -> Search:
     """`SEARCH [RETURN (options)] [CHARSET name] keys`. Raises BadCharset."""
-    return _search(scanner, None)
+    text = scanner.same_again()
+    return _search(scanner, None) if text is None else _remembered(text)
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: bytes) -> Search:
+    return _search(Scanner(text), None)
 
 
 def esearch(scanner: Scanner) -> Search:

@@ -194,6 +194,8 @@ class Scan:
     def __init__(self, query: Query, folder: FolderId, within: Ranges | None, keywords: dict[int, str]) -> None:
         self.folder = folder
         self.expression = Expression(_beside_bounds(query), folder, keywords)
+        self.by_rows = self.expression.needs <= {"c"} and self.expression.length <= LONG_EXPRESSION
+        """It looks at rows alone, and at little of each: it runs on the loop."""
         found = bounds(query, within)
         self.ranges: Ranges = ALL_UIDS if found is None else found
         self.at_a_time = max(TEXTS_AT_A_TIME // max(1, self.expression.texts // 2), 20)
@@ -336,17 +338,26 @@ async def search(
     host: Host, path: Path, consult: Consult, folder: FolderId, query: Query, within: Ranges | None
 ) -> list[Uid]:
     """UIDs of the folder that match, ascending."""
-    scan = Scan(query, folder, within, await consult(reading.keywords))
-    if not scan.expression.needs - {"c"} and scan.expression.length <= LONG_EXPRESSION:
-        matched: list[int] = []
-        left = scan.ranges
-        while left:
-            found, _, left = await consult(partial(scan.step, ranges=left, limit=ROWS_AT_A_TIME))
-            matched += found
-            if left:
-                await asyncio.sleep(0)
-        return cast("list[Uid]", matched)
-    return await with_session(host, path, partial(_by_text, scan))
+    begin = partial(_begun, query=query, folder=folder, within=within)
+    scan, matched, left = await consult(partial(reading.snapshot, work=begin))
+    if not scan.by_rows:
+        return await with_session(host, path, partial(_by_text, scan))
+    while left:
+        await asyncio.sleep(0)
+        found, _, left = await consult(partial(scan.step, ranges=left, limit=ROWS_AT_A_TIME))
+        matched += found
+    return cast("list[Uid]", matched)
+
+
+def _begun(
+    db: apsw.Connection, query: Query, folder: FolderId, within: Ranges | None
+) -> tuple[Scan, list[int], Ranges]:
+    """A scan, what its first slice on the loop has found, and what is left: in one read transaction, not one each."""
+    scan = Scan(query, folder, within, reading.keywords(db))
+    if not scan.by_rows:
+        return scan, [], scan.ranges
+    found, _, left = scan.step(db, scan.ranges, ROWS_AT_A_TIME)
+    return scan, found, left
 
 
 async def _by_text(scan: Scan, session: Session) -> list[Uid]:

@@ -29,7 +29,8 @@ async def resynchronize(connection: Connection, selected: SelectedFolder, known:
     ranges: Ranges | None = None if known.uids is None else sequence.resolved(known.uids, 0)
     changes = await selected.mailbox.changes(selected.folder, since)
     if changes.complete or since >= selected.since:
-        gone = [uid for uid in changes.vanished if _inside(uid, ranges)]
+        # what has left since the view was taken is counted by EXISTS: it is told as expunged, later
+        gone = [uid for uid in changes.vanished if _inside(uid, ranges) and not selected.number(uid)]
         changed = [item for item in changes.changed if _inside(item.uid, ranges) and selected.number(item.uid)]
         _vanished(connection, sequence.render(gone) if gone else b"")
     else:

@@ -664,3 +664,26 @@ async def test_news_of_too_many_folders_are_ended_and_the_client_is_told(world, 
     assert b"LIST" not in await watching.cmd(b"NOOP")
     answer = await watching.cmd(b"NOTIFY SET STATUS (personal (MessageNew MessageExpunge))")
     assert b"[NOTIFICATIONOVERFLOW]" in answer and b"OK NOTIFY" in answer
+
+
+async def test_what_leaves_while_a_folder_is_selected_anew_is_not_told_as_gone_before(world):
+    """EXISTS counts it, so that it must not be in VANISHED (EARLIER): it is told afterwards, like any other."""
+    world.fill(3)
+    inbox = next(iter(world.mailbox.messages))
+    first, second, _ = sorted(world.mailbox.messages[inbox])
+    known = world.mailbox.number
+    await world.mailbox.expunge(inbox, [(first, first)], only_deleted=False)
+    asked = world.mailbox.changes
+
+    async def changes(folder, since):
+        if second in world.mailbox.messages[inbox]:
+            await world.mailbox.expunge(inbox, [(second, second)], only_deleted=False)
+        return await asked(folder, since)
+
+    client = await world.login()
+    await client.cmd(b"ENABLE QRESYNC")
+    world.mailbox.changes = changes
+    answer = await client.cmd(b"SELECT INBOX (QRESYNC (77 %d))" % known)
+    assert b"* 2 EXISTS" in answer
+    assert b"* VANISHED (EARLIER) %d\r\n" % first in answer
+    assert b"* VANISHED %d\r\n" % second in await client.cmd(b"NOOP")

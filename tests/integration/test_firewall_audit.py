@@ -61,7 +61,7 @@ def in_a_network_of_its_own(script: str, argument: str) -> str:
 def program(request):
     for name in NEEDS[request.param]:
         if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"{name} is not installed")
+            pytest.skip(f"{name} is not installed: run scripts/install-test-parts as root")
     return request.param
 
 

@@ -184,7 +184,9 @@ async def test_watermarks_hang_together_over_what_is_not_told(anna, calling, lis
 
 
 async def test_exchangelib_reads_what_is_sent(anna, calling, listener):
-    services = pytest.importorskip("exchangelib.services", exc_type=ImportError)
+    services = pytest.importorskip(
+        "exchangelib.services", reason="exchangelib cannot be imported: make .venv/.installed-dev", exc_type=ImportError
+    )
     await anna.ask(subscribe(listener.url))
     async with sending(calling):
         await listener.until(lambda: listener.events())

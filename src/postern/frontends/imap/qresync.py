@@ -19,27 +19,32 @@ from postern.protocols.imap.commands.folders import Known
 Ranges = list[tuple[int, int]]
 
 
-async def resynchronize(connection: Connection, selected: SelectedFolder, known: Known) -> None:
-    """VANISHED (EARLIER) and the changed messages since what the client knows (RFC 7162 3.2.5.1)."""
+async def missed(connection: Connection, selected: SelectedFolder, known: Known) -> list[bytes]:
+    """VANISHED (EARLIER) and the changed messages since what the client knows (RFC 7162 3.2.5.1).
+
+    Asked for before EXISTS is told: what has left since the view was taken leaves the view as well. Otherwise EXISTS
+    would count messages that are among those gone, or that came and left without the client's hearing of them.
+    """
     if known.uid_validity != selected.uid_validity:
-        return
+        return []
     since = ChangeNumber(known.modseq)
     if since >= selected.since:
-        return  # nothing has happened: what a client that comes back finds most of the time
+        return []  # nothing has happened: what a client that comes back finds most of the time
     ranges: Ranges | None = None if known.uids is None else sequence.resolved(known.uids, 0)
     changes = await selected.mailbox.changes(selected.folder, since)
-    if changes.complete or since >= selected.since:
-        # what has left since the view was taken is counted by EXISTS: it is told as expunged, later
-        gone = [uid for uid in changes.vanished if _inside(uid, ranges) and not selected.number(uid)]
-        changed = [item for item in changes.changed if _inside(item.uid, ranges) and selected.number(item.uid)]
-        _vanished(connection, sequence.render(gone) if gone else b"")
+    if changes.complete:
+        selected.forget(changes.vanished)
+        gone = [uid for uid in changes.vanished if _inside(uid, ranges)]
+        out = [_vanished(sequence.render(gone) if gone else b"")]
+        changed = [item for item in changes.changed if selected.number(item.uid)]
     else:
-        everything = [(1, sequence.MAX_NUMBER)]
-        missing = await asyncio.to_thread(_missing, selected, everything if ranges is None else ranges, known)
-        _vanished(connection, _text(missing))
-        changed = [item for item in await _since(selected, since) if _inside(item.uid, ranges)]
-    if changed:
-        connection.out.append(await selected.flag_responses(changed, with_uid=True))
+        changed = await _since(selected, since)
+        selected.forget((await selected.mailbox.changes(selected.folder, selected.since)).vanished)
+        changed = [item for item in changed if selected.number(item.uid)]
+        asked = [(1, sequence.MAX_NUMBER)] if ranges is None else ranges
+        out = [_vanished(_text(await asyncio.to_thread(_missing, selected, asked, known)))]
+    out.append(await selected.flag_responses([i for i in changed if _inside(i.uid, ranges)], with_uid=True))
+    return out
 
 
 async def _since(selected: SelectedFolder, since: ChangeNumber) -> list[ItemFlags]:
@@ -47,7 +52,7 @@ async def _since(selected: SelectedFolder, since: ChangeNumber) -> list[ItemFlag
     columns = Columns.UID | Columns.FLAGS | Columns.MODSEQ
     async for rows in selected.mailbox.items(selected.folder, columns, None, since):
         found += [ItemFlags(Uid(uid), flags, ChangeNumber(modseq), ChangeNumber(modseq)) for uid, flags, modseq in rows]
-    return [item for item in found if selected.number(item.uid)]
+    return found
 
 
 async def vanished_earlier(connection: Connection, since: ChangeNumber, ranges: Ranges) -> None:
@@ -57,15 +62,15 @@ async def vanished_earlier(connection: Connection, since: ChangeNumber, ranges: 
         return
     changes: Changes = await selected.mailbox.changes(selected.folder, since)
     if changes.complete:
-        gone = [uid for uid in changes.vanished if _inside(uid, ranges)]
-        _vanished(connection, sequence.render(gone) if gone else b"")
+        # what the client still counts is told as expunged, later
+        gone = [uid for uid in changes.vanished if _inside(uid, ranges) and not selected.number(uid)]
+        connection.out.append(_vanished(sequence.render(gone) if gone else b""))
     else:
-        _vanished(connection, _text(await asyncio.to_thread(_missing, selected, ranges, None)))
+        connection.out.append(_vanished(_text(await asyncio.to_thread(_missing, selected, ranges, None))))
 
 
-def _vanished(connection: Connection, text: bytes) -> None:
-    if text:
-        connection.out.append(b"* VANISHED (EARLIER) %b\r\n" % text)
+def _vanished(text: bytes) -> bytes:
+    return b"* VANISHED (EARLIER) %b\r\n" % text if text else b""
 
 
 def _inside(uid: int, ranges: Ranges | None) -> bool:

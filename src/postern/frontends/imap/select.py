@@ -5,7 +5,7 @@ from __future__ import annotations
 from postern.frontends.imap.authenticate import enable_condstore, modes
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.ports import Mailbox
-from postern.frontends.imap.qresync import highest_modseq, resynchronize
+from postern.frontends.imap.qresync import highest_modseq, missed
 from postern.frontends.imap.selected import ALL_FLAGS, SelectedFolder
 from postern.frontends.imap.sites import OTHERS, PUBLIC, PUBLIC_KEY, Place, Site, split
 from postern.model.ids import FolderId
@@ -111,6 +111,7 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
     if arguments.condstore:
         enable_condstore(connection)
     modes(connection, selected)
+    news = [] if arguments.known is None else await missed(connection, selected, arguments.known)
     folder = view.folder
     held = await _rights(connection, place)
     if not read_only:
@@ -121,7 +122,7 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
             selected.texts.defined(),
             selected.texts.permanent(selected.permanent),
             b"Flags permitted" if selected.permanent else b"Read-only mailbox",
-            len(view.uids),
+            len(selected.uids),
         )
     )
     if connection.rev2:
@@ -144,8 +145,7 @@ async def _open(connection: Connection, arguments: Select, *, read_only: bool) -
     connection.session.state = State.SELECTED
     if connection.watch is not None:
         connection.watch.selected(connection)
-    if arguments.known is not None:
-        await resynchronize(connection, selected, arguments.known)
+    out += filter(None, news)
     if read_only:
         return b"OK [READ-ONLY] EXAMINE completed"
     changeable = selected.permanent or held & FolderRight.CREATE

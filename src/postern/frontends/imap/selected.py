@@ -209,6 +209,12 @@ class SelectedFolder:
         else:
             self.vanished.update(set(gone).intersection(self.uids))
 
+    def forget(self, gone: Sequence[int]) -> None:
+        """What has left before the client was told of anything here is not counted."""
+        left = {uid for uid in gone if self.number(uid)}
+        if left:
+            self.uids = array("I", [uid for uid in self.uids if uid not in left])
+
     async def sync(self, out: list[bytes | memoryview], *, expunge: bool) -> None:
         """Tell what has happened since the last time. EXPUNGE is held back unless it is allowed."""
         number = self.mailbox.last_change() or await self.mailbox.change_number()

@@ -10,6 +10,7 @@ import pytest
 from fake_mailbox import FakeMailbox
 
 from postern.model.refusal import Reason, Refusal
+from postern.protocols.imap.sequence import render
 from postern.protocols.sasl import scram
 
 
@@ -666,13 +667,49 @@ async def test_news_of_too_many_folders_are_ended_and_the_client_is_told(world, 
     assert b"[NOTIFICATIONOVERFLOW]" in answer and b"OK NOTIFY" in answer
 
 
-async def test_what_leaves_while_a_folder_is_selected_anew_is_not_told_as_gone_before(world):
-    """EXISTS counts it, so that it must not be in VANISHED (EARLIER): it is told afterwards, like any other."""
+@pytest.mark.parametrize("complete", [True, False])
+async def test_what_leaves_while_a_folder_is_selected_anew_is_not_counted(world, complete):
+    """Neither what the client knew, which is told as gone, nor what came after it and is told nowhere."""
+    world.fill(3)
+    inbox = next(iter(world.mailbox.messages))
+    first, second, third = sorted(world.mailbox.messages[inbox])
+    known = world.mailbox.number
+    await world.mailbox.expunge(inbox, [(first, first)], only_deleted=False)
+    world.fill(2)
+    came, stays = sorted(world.mailbox.messages[inbox])[-2:]
+    asked = world.mailbox.changes
+
+    async def changes(folder, since):
+        for uid in (second, came):
+            if uid in world.mailbox.messages[inbox]:
+                await world.mailbox.expunge(inbox, [(uid, uid)], only_deleted=False)
+        return await asked(folder, since)
+
+    if not complete:
+        world.mailbox.horizon = known + 1
+    client = await world.login()
+    await client.cmd(b"ENABLE QRESYNC")
+    world.mailbox.changes = changes
+    answer = await client.cmd(b"SELECT INBOX (QRESYNC (77 %d))" % known)
+    assert b"* 2 EXISTS" in answer
+    # who forgets the tombstones tells all numbers below UIDNEXT that nothing has
+    gone = (first, second, came) if complete else (*range(1, third), *range(third + 1, stays))
+    assert b"* VANISHED (EARLIER) %b\r\n" % render(gone) in answer
+    assert b"* 2 FETCH (UID %d " % stays in answer and b"UID %d " % came not in answer
+    assert b"VANISHED" not in await client.cmd(b"NOOP")
+    assert b"* SEARCH %d %d\r\n" % (third, stays) in await client.cmd(b"UID SEARCH ALL")
+
+
+async def test_what_leaves_between_two_looks_of_a_fetch_is_told_afterwards(world):
     world.fill(3)
     inbox = next(iter(world.mailbox.messages))
     first, second, _ = sorted(world.mailbox.messages[inbox])
+    client = await world.login()
+    await client.cmd(b"ENABLE QRESYNC")
+    await client.cmd(b"SELECT INBOX")
     known = world.mailbox.number
     await world.mailbox.expunge(inbox, [(first, first)], only_deleted=False)
+    await client.cmd(b"NOOP")
     asked = world.mailbox.changes
 
     async def changes(folder, since):
@@ -680,10 +717,7 @@ async def test_what_leaves_while_a_folder_is_selected_anew_is_not_told_as_gone_b
             await world.mailbox.expunge(inbox, [(second, second)], only_deleted=False)
         return await asked(folder, since)
 
-    client = await world.login()
-    await client.cmd(b"ENABLE QRESYNC")
     world.mailbox.changes = changes
-    answer = await client.cmd(b"SELECT INBOX (QRESYNC (77 %d))" % known)
-    assert b"* 2 EXISTS" in answer
+    answer = await client.cmd(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d VANISHED)" % known)
     assert b"* VANISHED (EARLIER) %d\r\n" % first in answer
-    assert b"* VANISHED %d\r\n" % second in await client.cmd(b"NOOP")
+    assert b"* VANISHED %d\r\n" % second in answer

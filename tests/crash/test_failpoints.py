@@ -113,7 +113,10 @@ def one_life(data, promises, rng, name):
 
 
 def one_data(room, rng, seed, name, wanted):
-    """Lives on the same data until the failpoint was met so often; then somebody who lives checks the last promises."""
+    """Lives on the same data until the failpoint was met so often; then somebody who lives checks the last promises.
+
+    How many messages were accepted: by chance none where each life ends before its first sync.
+    """
     promises = Promises()
 
     async def create():
@@ -144,7 +147,7 @@ def one_data(room, rng, seed, name, wanted):
 
     TickingClock.seconds += 1000
     asyncio.run(finish())
-    assert promises.accepted
+    return len(promises.accepted)
 
 
 @pytest.mark.crash
@@ -156,9 +159,11 @@ def test_dying_there_loses_nothing_and_doubles_nothing(name, room):
     print(f"POSTERN_SEED={seed}")
     rng = random.Random(seed)
     left = HITS
+    accepted = 0
     while left > 0:
         # each life looks at all that was promised before: twice as many hits on the same data cost four times as much
         data = room / str(left)
         data.mkdir()
-        one_data(data, rng, seed + left * 1000, name, min(left, HITS_ON_DATA))
+        accepted += one_data(data, rng, seed + left * 1000, name, min(left, HITS_ON_DATA))
         left -= HITS_ON_DATA
+    assert accepted

@@ -48,7 +48,8 @@ def test_header_lines_are_those_of_each_field(fields: list[tuple[str, str, str, 
 BODIES = st.lists(
     st.sampled_from(
         [b"words ", b"WORDS", b"\r\n", b"  ", b"\0", b"=C3=A9", b"=\r\n", b"\xc3\xa9", b"\xe9", b"\x1b$B", b"+AGE-",
-         b"~{", b"\x85", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"d29yZHM=", b"\xe2\x80\xa8", b"\xc2\xa0"]
+         b"~{", b"\x85", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"d29yZHM=", b"\xe2\x80\xa8", b"\xc2\xa0",
+         b"&uuml;", b"&#1071;", b"&amp;", b"&nbsp;", b"+ACY-", b"lt;", b"&#12;"]
     ),
     max_size=8,
 ).map(b"".join)  # fmt: skip
@@ -72,9 +73,11 @@ ENCODINGS = st.sampled_from(["", "7bit", "quoted-printable", "base64", "BASE64 "
 
 
 @settings(max_examples=400, deadline=None)
-@given(BODIES, CHARSETS, ENCODINGS, st.booleans())
-def test_bodies_are_folded_as_if_they_were_decoded(body: bytes, charset: str, encoding: str, enclosed: bool) -> None:
-    head = f"Content-Type: text/plain{f'; charset={charset}' if charset else ''}\r\n"
+@given(BODIES, CHARSETS, ENCODINGS, st.booleans(), st.sampled_from(["text/plain", "text/html", "Text/HTML"]))
+def test_bodies_are_folded_as_if_they_were_decoded(
+    body: bytes, charset: str, encoding: str, enclosed: bool, kind: str
+) -> None:
+    head = f"Content-Type: {kind}{f'; charset={charset}' if charset else ''}\r\n"
     head += f"Content-Transfer-Encoding: {encoding}\r\n" if encoding else ""
     content = (head + "\r\n").encode() + body
     if enclosed:

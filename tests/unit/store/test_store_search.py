@@ -268,6 +268,24 @@ async def test_a_search_file_that_is_no_good_is_made_anew(
         assert list(await mailbox.search(inbox, HeaderContains("subject", "report"))) == [uids[0]]
 
 
+async def test_html_is_searched_as_it_is_read(world: World, mailbox: Mailbox, inbox: FolderId) -> None:
+    """Also where a search file of before has the references as they are written."""
+    written = b"Subject: %b\r\nContent-Type: text/%b\r\n\r\n<p>Gr&uuml;&szlig;e&nbsp;aus&#32;K&#246;ln</p>\r\n"
+    both = [item(world.blobs, written % (kind, kind)) for kind in (b"html", b"plain")]
+    html, plain = (one.uid for one in await mailbox.add(inbox, both))
+    for indexed in (False, True):
+        assert list(await mailbox.search(inbox, BodyContains("GRÜSSE aus köln</p>"))) == [html]
+        assert list(await mailbox.search(inbox, TextContains("grüße aus"))) == [html]
+        assert list(await mailbox.search(inbox, BodyContains("&uuml;"))) == [plain]
+        if not indexed:
+            assert await world.store.index_mailbox(MAILBOX) == 2
+    path = _search_file(world)
+    with closing(apsw.Connection(str(path))) as db:
+        assert db.execute("UPDATE bodies SET text = 'gr&uuml;&szlig;e'").fetchall() == []
+        db.execute("PRAGMA user_version = 3")
+    assert list(await mailbox.search(inbox, BodyContains("grüße"))) == [html]
+
+
 async def test_copies_and_moves_keep_what_was_worked_out_and_what_is_gone_goes(
     world: World, mailbox: Mailbox, inbox: FolderId, uids: list[int]
 ) -> None:

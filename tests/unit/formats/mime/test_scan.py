@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postern.formats.mime import references
 from postern.formats.mime.body import body
 from postern.formats.mime.parts import PartMap
 from postern.formats.mime.scan import new_item, scan
@@ -358,6 +359,24 @@ def test_leaf_text_decodes_charset_and_encoding() -> None:
         b"--b\r\nContent-Type: image/png\r\n\r\nnot text\r\n--b--\r\n"
     )
     assert list(PartMap.unpack(scan(content).parts).leaf_text(content)) == ["Привет", "<b>你好</b>"]
+
+
+def test_leaf_text_of_html_has_characters_and_no_references_to_them() -> None:
+    content = (
+        b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nM&uuml;ller\r\n"
+        b"--b\r\nContent-Type: Text/HTML; charset=us-ascii\r\n\r\n<b title='?a=1&copy=2&amp;b=3'>M&uuml;ller&nbsp;"
+        b"&#1055;&#x420;&#128; &nothing; & &#xD800;</b>\r\n--b--\r\n"
+    )
+    plain, html = PartMap.unpack(scan(content).parts).leaf_text(content)
+    assert plain == "M&uuml;ller"
+    assert html == "<b title='?a=1&copy=2&b=3'>M\u00fcller\xa0\u041f\u0420\u20ac &nothing; & \ufffd</b>"
+
+
+def test_references_of_any_length_cost_nothing() -> None:
+    """The library's own reading raises for numbers of over 4300 digits."""
+    for text in ("&#" + "9" * 100_000 + ";", "&#x" + "f" * 100_000 + ";", "&" + "a" * 100_000 + ";", "&" * 100_000):
+        assert references.resolved(text) == text
+    assert references.resolved("&amp;" * 100_000) == "&" * 100_000
 
 
 def test_new_item_carries_the_scan() -> None:

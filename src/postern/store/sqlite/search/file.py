@@ -20,7 +20,7 @@ from postern.model.collation import UNICODE_VERSION
 from postern.store.sqlite.connection import connect, rows, wal_path
 
 APPLICATION_ID = 0x504F5353
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 PAGE_BYTES = 16384
 BUSY_MS = 2000
 CACHE_KIB = 4096

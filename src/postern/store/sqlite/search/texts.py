@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from postern.formats.documents import kinds
-from postern.formats.mime import anatomy, charset, parameters, transfer
+from postern.formats.mime import anatomy, charset, parameters, references, transfer
 from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
 from postern.formats.mime.address import Address
@@ -71,8 +71,9 @@ def body_text(parts: bytes, content: bytes | memoryview) -> bytes:
             pieces.append(fold(mime_header.decode(block)).encode())
         under_message = depth + 1 if kind == MESSAGE else -1
         if kind == TEXT:
-            encoding, named = _coding(bytes(content[start : min(body, start + PART_HEADER_LIMIT_BYTES)]))
-            pieces.append(_folded(transfer.decode(bytes(content[body:end]), encoding), named))
+            encoding, named, marked_up = _coding(bytes(content[start : min(body, start + PART_HEADER_LIMIT_BYTES)]))
+            data = transfer.decode(bytes(content[body:end]), encoding)
+            pieces.append(_folded_html(data, named) if marked_up else _folded(data, named))
     return b"\n".join(pieces)
 
 
@@ -111,17 +112,17 @@ def attachments(parts: bytes, content: bytes, limit: int) -> list[Attached]:
     return found
 
 
-def _coding(block: bytes) -> tuple[bytes, str]:
-    """(transfer encoding, charset) that a part's header names."""
+def _coding(block: bytes) -> tuple[bytes, str, bool]:
+    """(transfer encoding, charset) that a part's header names, and whether it is HTML."""
     return _coding_of(tuple(_CODING(block)))
 
 
 @lru_cache(maxsize=2048)
-def _coding_of(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, str]:
+def _coding_of(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, str, bool]:
     found = {name.lower(): value for name, value in reversed(fields)}
-    _, named = parameters.parse(found.get(b"type", b""))
+    main, named = parameters.parse(found.get(b"type", b""))
     name = parameters.get(named, b"charset") or b""
-    return found.get(b"transfer-encoding", b""), name.decode("ascii", "replace")
+    return found.get(b"transfer-encoding", b""), name.decode("ascii", "replace"), references.in_kind(main)
 
 
 def _folded(data: bytes, named: str) -> bytes:
@@ -132,6 +133,14 @@ def _folded(data: bytes, named: str) -> bytes:
     ):
         return fold_utf8(data)
     return fold_utf8(charset.text(data, named).encode("utf-8", "surrogatepass"))
+
+
+def _folded_html(data: bytes, named: str) -> bytes:
+    """The same of HTML: as it is read, with characters in the place of references."""
+    text = charset.text(data, named)
+    if "&" not in text:
+        return _folded(data, named)
+    return fold_utf8(references.resolved(text).encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=256)

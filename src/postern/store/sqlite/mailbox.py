@@ -285,7 +285,7 @@ class SqliteMailbox(ItemMethods, ConversationMethods):
     ) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Rows in UID order, in chunks; each chunk is its own read transaction."""
         chunks = Chunks(self.consult, folder, int(columns), ALL_UIDS if ranges is None else ranges, changed_since)
-        return self._numbered_first(chunks) if columns & Columns.CONVERSATION and not self._numbered else chunks
+        return self._numbered_first(chunks) if not self._numbered and columns & Columns.CONVERSATION else chunks
 
     async def changes(self, folder: FolderId, since: ChangeNumber) -> Changes:
         """What an open session has to be told."""

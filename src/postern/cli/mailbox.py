@@ -38,8 +38,8 @@ from postern.model.refusal import Reason, Refusal
 app = App(name="mailbox", help=_("Users and shared mailboxes."))
 app.command(permission.app)
 app.command(ntlm.app)
-app.command("postern.cli.sieve:app", name="sieve")
-app.command("postern.cli.rules:app", name="rules")
+app.command("postern.cli.sieve:app", name="sieve", help=_("Sieve scripts: what happens to mail when it arrives."))
+app.command("postern.cli.rules:app", name="rules", help=_("Inbox rules, as Outlook has them, and junk mail lists."))
 app.command(
     publishing.publish,
     help=_(
@@ -382,7 +382,11 @@ app.command(
         "\n\nExample: postern mailbox move boris@example.org archive@example.org --into Former/Boris"
     ),
 )
-app.command("postern.cli.export:app", name="export")
+app.command(
+    "postern.cli.export:app",
+    name="export",
+    help=_("Write a mailbox's mail into files. Clients may go on working meanwhile."),
+)
 app.command(
     "postern.cli.mailbox_care:purge",
     name="purge",

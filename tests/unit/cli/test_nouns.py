@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -177,3 +179,14 @@ def test_help_of_every_command_has_an_example(postern):
     assert len(found) > 25
     for path, text in found.items():
         assert "Example" in text or "Пример" in text, path  # in the language the modules were loaded with
+
+
+def test_lists_of_commands_say_what_each_is_for():
+    """Groups that are loaded when they are used have to be told what the list says of them."""
+    for group in ((), ("mailbox",), ("auth",)):
+        line = [sys.executable, "-m", "postern", *group, "--help"]  # of its own: what is loaded here says it anyway
+        out = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout
+        listed = out.split("Commands", 1)[1].splitlines()[1:]
+        first = [row.split() for row in listed if row.startswith("│ ") and row[2] != " "]
+        assert len(first) > 5, out
+        assert [words[1] for words in first if len(words) < 4] == []

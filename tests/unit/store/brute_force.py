@@ -8,9 +8,10 @@ from collections.abc import Callable
 from types import UnionType
 from typing import NamedTuple
 
+from postern.formats.mime import anatomy, charset, parameters, references, transfer
 from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
-from postern.formats.mime.parts import PartMap
+from postern.formats.mime.parts import LEAF, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 from postern.model.ids import BlobRef, FolderId
 from postern.model.items import Columns
 from postern.model.query import (
@@ -57,9 +58,11 @@ class Item(NamedTuple):
 class Text:
     """A candidate's decoded text, each piece made when first asked for, folded for comparison."""
 
-    __slots__ = ("_header", "_lines", "_raw", "body")
+    __slots__ = ("_header", "_lines", "_raw", "body", "fields")
 
-    def __init__(self, raw_header: bytes, body: str | None) -> None:
+    def __init__(self, raw_header: bytes, body: str | None, fields: str = "") -> None:
+        self.fields = fields
+        """Of parts."""
         self._raw = raw_header
         self._lines: dict[str, list[str]] = {}
         self._header: str | None = None
@@ -76,14 +79,52 @@ class Text:
     def header(self) -> str:
         """All fields."""
         if self._header is None:
-            every = mime_header.values(self._raw)
-            self._header = "\n".join(f"{n.decode().lower()}:{fold(mime_header.decode(v))}" for n, v in every)
+            self._header = field_lines(self._raw)
         return self._header
 
     def wall_clock(self) -> int | None:
         """What the sender's clock said in the Date field, as if it were UTC; seconds since the epoch."""
         date = mime_date.parse(mime_header.first(self._raw, b"date") or b"")
         return None if date is None else sum(date)
+
+
+def field_lines(raw_header: bytes) -> str:
+    """All fields of a header block, folded, a line each."""
+    every = mime_header.values(raw_header)
+    return "\n".join(f"{n.decode().lower()}:{fold(mime_header.decode(v))}" for n, v in every)
+
+
+def readable(packed: bytes, content: bytes) -> list[str]:
+    """Decoded text of text parts and of reports, for searching; in HTML references are characters, markup stays."""
+    found = []
+    for kind, _, start, body, end in PartMap.unpack(packed):
+        fields = {name.lower(): value for name, value in reversed(mime_header.values(_block(content, start, body)))}
+        main, given = parameters.parse(fields.get(b"content-type", b""))
+        if kind != TEXT and not (kind == LEAF and main.lower().startswith(b"message/")):
+            continue
+        data = transfer.decode(content[body:end], fields.get(b"content-transfer-encoding", b""))
+        text = charset.text(data, (parameters.get(given, b"charset") or b"").decode("ascii", "replace"))
+        found.append(references.resolved(text) if main.lower() == b"text/html" else text)
+    return found
+
+
+def part_fields(packed: bytes, content: bytes) -> str:
+    """Header fields of parts and enclosed messages, folded, and file names that only RFC 2231 can read."""
+    lines = []
+    for _, _, start, body, _ in list(PartMap.unpack(packed))[1:]:
+        block = _block(content, start, body)
+        lines.append(field_lines(block))
+        if b"*" in block:
+            fields = {name.lower(): value for name, value in reversed(mime_header.values(block))}
+            names = set()
+            for field, name in ((b"content-disposition", b"filename"), (b"content-type", b"name")):
+                names.add(anatomy.file_name(parameters.parse(fields.get(field, b""))[1], name))
+            lines += [f"filename:{fold(name)}" for name in sorted(names - {""})]
+    return "".join(f"\n{line}" for line in lines if line)
+
+
+def _block(content: bytes, start: int, body: int) -> bytes:
+    return content[start : min(body, start + PART_HEADER_LIMIT_BYTES)]
 
 
 _HEADERS = HeaderContains
@@ -132,9 +173,9 @@ async def search(mailbox: Mailbox, blobs: Blobs, folder: FolderId, query: Query)
         ) in chunk:
             content = await blobs.read(BlobRef(segment, record))
             header = prefix + content[: (PartMap.unpack(parts).find("HEADER") or (0, 0))[1]]
-            body = "\n".join(fold(text) for text in PartMap.unpack(parts).leaf_text(content))
+            body = "\n".join(fold(text) for text in readable(parts, content))
             row = Item(uid, flags, modseq, received_at, size, sent_at, saved_at, origin, number)
-            if test(row, Text(header, body)):
+            if test(row, Text(header, body, part_fields(parts, content))):
                 found.append(uid)
     return found
 
@@ -264,7 +305,7 @@ def _compile_text(query: HeaderContains | BodyContains | TextContains) -> Test:
     def in_text(item: Item, text: Text | None) -> bool | None:
         if text is None:
             return None
-        if whole and wanted in text.header():
+        if whole and (wanted in text.header() or wanted in text.fields):
             return True
         return None if text.body is None else wanted in text.body
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from brute_force import part_fields, readable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_world import MAILBOX, World, item, message
 
 from postern.formats.mime import header as mime_header
-from postern.formats.mime.parts import PartMap
 from postern.formats.mime.scan import scan
 from postern.model.collation import fold
 from postern.model.ids import FolderId
@@ -83,9 +83,43 @@ def test_bodies_are_folded_as_if_they_were_decoded(
     if enclosed:
         content = b"Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?Q?=C3=89t=C3=A9?=\r\n" + content
     parts = scan(content).parts
-    plain = "\n".join(fold(text) for text in PartMap.unpack(parts).leaf_text(content)).encode()
-    assert texts.body_text(parts, content) == plain
-    assert texts.body_text(parts, memoryview(content)) == plain
+    expected = ("\n".join(map(fold, readable(parts, content))).encode(), part_fields(parts, content).encode())
+    for octets in (content, memoryview(content)):
+        found = texts.body(parts, octets)
+        assert (found.text, found.fields) == expected
+
+
+def test_texts_have_characters_in_the_place_of_encodings_and_references() -> None:
+    content = (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=koi8-r\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n8NLJ18XU\r\n--b\r\nContent-Type: Text/HTML; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\n<b title=3D'?a=3D1&copy=3D2&amp;b=3D3'>=E4=BD=A0=\r\n"
+        b"=E5=A5=BD&nbsp;&#1055;&#x420;&#128; &nothing; & &#xD800;</b>\r\n"
+        b"--b\r\nContent-Type: text/plain\r\n\r\nM&uuml;ller\r\n"
+        b"--b\r\nContent-Type: image/png; name*=utf-8''%D0%AF.png\r\n\r\nnot text\r\n"
+        b"--b\r\nContent-Type: Message/Delivery-Status\r\n\r\nAction: failed\r\n"
+        b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: within\r\n\r\nin it\r\n--b--\r\n"
+    )
+    found = texts.body(scan(content).parts, content)
+    assert found.text.decode().split("\n") == [
+        "привет",
+        "<b title='?a=1&copy=2&b=3'>你好 пр€ &nothing; & \ufffd</b>",
+        "m&uuml;ller",
+        "action: failed",
+        "in it",
+    ]
+    assert found.fields.decode().split("\n")[1:] == [
+        "content-type:text/plain; charset=koi8-r",
+        "content-transfer-encoding:base64",
+        "content-type:text/html; charset=utf-8",
+        "content-transfer-encoding:quoted-printable",
+        "content-type:text/plain",
+        "content-type:image/png; name*=utf-8''%d0%af.png",
+        "filename:я.png",
+        "content-type:message/delivery-status",
+        "content-type:message/rfc822",
+        "subject:within",
+    ]
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from html import unescape
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from postern.formats.mime import charset, header, parameters, transfer
+from postern.formats.mime import charset, header, parameters, references, transfer
 from postern.formats.mime.parts import LEAF, MESSAGE, MULTIPART, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 
 _INLINE_TEXT = ("text/plain", "text/html", "text/enriched")
@@ -275,7 +274,7 @@ def to_text(html: str) -> str:
             pieces.append("\n")
     if not unseen:
         pieces.append(_SPACES.sub(" ", html[position:]))
-    lines = "\n".join(line.strip() for line in unescape("".join(pieces)).split("\n"))
+    lines = "\n".join(line.strip() for line in references.unescaped("".join(pieces)).split("\n"))
     return _MANY_LINES.sub("\n\n", lines).strip().replace("\n", "\r\n")
 
 

@@ -13,8 +13,6 @@ from array import array
 from collections.abc import Iterator
 from sys import byteorder
 
-from postern.formats.mime import charset, header, parameters, references, transfer
-
 LEAF = 0
 TEXT = 1
 MULTIPART = 2
@@ -118,26 +116,6 @@ class PartMap:
         numbers = self._numbers
         for at in range(0, len(numbers), _WIDTH):
             yield numbers[at] & 0xFF, numbers[at] >> 8, numbers[at + 1], numbers[at + 2], numbers[at + 3]
-
-    def leaf_text(self, content: bytes) -> Iterator[str]:
-        """Decoded text of the text parts and of the headers of enclosed messages, for searching.
-
-        Markup stays; in HTML characters that are written as references are themselves.
-        """
-        under_message = -1
-        for kind, depth, start, body, end in self:
-            block = content[start : min(body, start + PART_HEADER_LIMIT_BYTES)]
-            if under_message == depth:
-                yield header.decode(block)
-            under_message = depth + 1 if kind == MESSAGE else -1
-            if kind != TEXT:
-                continue
-            found = {name.lower(): value for name, value in reversed(header.values(block))}
-            main, parameters_ = parameters.parse(found.get(b"content-type", b""))
-            data = transfer.decode(content[body:end], found.get(b"content-transfer-encoding", b""))
-            named = parameters.get(parameters_, b"charset") or b""
-            text = charset.text(data, named.decode("ascii", "replace"))
-            yield references.resolved(text) if references.in_kind(main) else text
 
 
 def pack(numbers: list[int]) -> bytes:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import re
 
-from postern.formats.mime import charset, header, parameters, transfer
+from postern.formats.mime import charset, header, parameters, references, transfer
 from postern.formats.mime.parts import PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 
 MAX_CHARACTERS = 200
@@ -48,7 +47,7 @@ def preview(parts: bytes, content: bytes) -> str:
 
 
 def _without_markup(text: str) -> str:
-    return html.unescape(_TAG.sub(" ", _WITHIN_WORDS.sub("", _HIDDEN.sub(" ", text))))
+    return references.unescaped(_TAG.sub(" ", _WITHIN_WORDS.sub("", _HIDDEN.sub(" ", text))))
 
 
 def _shown(text: str) -> str:

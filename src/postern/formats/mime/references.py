@@ -1,6 +1,6 @@
-"""Character references of HTML (`&uuml;`, `&#1055;`) as the characters they stand for: what a reader sees is searched.
+"""Character references of HTML (`&uuml;`, `&#1055;`) as the characters they stand for.
 
-Only what ends with a semicolon is one: in addresses of links (`?a=1&copy=2`) the others mostly are none.
+Numbers are bounded here: the library's `unescape` reads numbers of any length, and raises for some of over 4300 digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from html import unescape
 from html.entities import html5
 
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-"""Bounded: the library would read numbers of any length, and refuses some of over 4300 digits."""
+"""Only what ends with a semicolon: in addresses of links (`?a=1&copy=2`) the others mostly are none."""
+_ZEROS = re.compile(r"&#([xX]?)0{6,}")
+_TOO_HIGH = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{7,});?")
+"""No character has such a number."""
 
 
 @lru_cache(maxsize=4096)
@@ -25,6 +28,13 @@ def in_kind(content_type: bytes) -> bool:
     return content_type.lower() == b"text/html"
 
 
+def unescaped(markup: str) -> str:
+    """Text of HTML without tags as a browser shows it, which also knows old references without a semicolon."""
+    if "&" not in markup:
+        return markup
+    return unescape(_TOO_HIGH.sub("\ufffd", _ZEROS.sub(r"&#\1", markup)))
+
+
 def resolved(text: str) -> str:
-    """A text without references; those that stand for nothing stay as they are."""
+    """HTML in which references that end with a semicolon are characters; those that stand for nothing stay."""
     return _REFERENCE.sub(lambda found: _character(found[0]), text) if "&" in text else text

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from html import unescape
 
-from postern.formats.mime import charset, header, parameters, transfer
+from postern.formats.mime import charset, header, parameters, references, transfer
 from postern.formats.mime.parts import MESSAGE, MULTIPART, PartMap
 from postern.formats.sieve.syntax import RuntimeProblem
 
@@ -149,7 +148,7 @@ class Message:
 def plain(markup: str) -> str:
     """Text of HTML, roughly as a reader sees it."""
     text = _HIDDEN.sub(" ", markup)
-    return unescape(_MARKUP.sub("", _BREAKS.sub("\r\n", text)))
+    return references.unescaped(_MARKUP.sub("", _BREAKS.sub("\r\n", text)))
 
 
 def _fields(block: bytes) -> list[tuple[bytes, bytes]]:

@@ -28,6 +28,7 @@ from postern.protocols.ews.reading import (
     children,
     choice,
     date_time,
+    integer,
     local,
     text,
     text_of,
@@ -408,7 +409,7 @@ _FLAG_DATES = {"StartDate": "PidLidTaskStartDate", "DueDate": "PidLidTaskDueDate
 _STORED: dict[str, tuple[str, Callable[[Element], Any]]] = {
     "ReminderIsSet": ("PidLidReminderSet", lambda e: boolean(text(e), "ReminderIsSet")),
     "ReminderDueBy": ("PidLidReminderTime", lambda e: date_time(text(e), "ReminderDueBy")),
-    "ReminderMinutesBeforeStart": ("PidLidReminderDelta", lambda e: int(text(e)) if text(e).isdigit() else 0),
+    "ReminderMinutesBeforeStart": ("PidLidReminderDelta", lambda e: integer(text(e), "ReminderMinutesBeforeStart", 0)),
     "ReminderNextTime": ("PidLidReminderSignalTime", lambda e: date_time(text(e), "ReminderNextTime")),
     "RetentionDate": ("PidTagRetentionDate", lambda e: date_time(text(e), "RetentionDate")),
     "IsResponseRequested": ("PidTagResponseRequested", lambda e: boolean(text(e), "IsResponseRequested")),

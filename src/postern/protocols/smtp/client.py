@@ -75,7 +75,8 @@ class Extensions(msgspec.Struct, frozen=True):
     def size_limit_bytes(self) -> int | None:
         """Fixed maximum (RFC 1870 3); None if there is none."""
         given = self.keywords.get("SIZE", ())
-        return (int(given[0]) or None) if given and given[0].isascii() and given[0].isdigit() else None
+        known = bool(given) and given[0].isascii() and given[0].isdigit() and len(given[0]) <= 20
+        return (int(given[0]) or None) if known else None
 
     @property
     def mechanisms(self) -> tuple[str, ...]:

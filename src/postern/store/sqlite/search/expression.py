@@ -211,7 +211,8 @@ class Expression:
         if header:
             self.needs.add("t")
             steps += f"WHEN {_of('headers', place)} THEN 1 "
-            return f"(CASE {steps}ELSE ({_of('headers', place)} OR {_of('bodies', place)}) END)"
+            below = f"({place} OR instr(x.fields, {wanted}) > 0)"
+            return f"(CASE {steps}ELSE ({_of('headers', place)} OR {_of('bodies', below)}) END)"
         found = _of("bodies", place)
         return f"(CASE {steps}ELSE {found} END)" if steps else f"({found})"
 

@@ -56,7 +56,7 @@ CREATE TABLE {s}.heads (
 );
 CREATE INDEX {s}.heads_to_index ON heads (content) WHERE indexed = 0;
 CREATE TABLE {s}.headers (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, text BLOB NOT NULL);
-CREATE TABLE {s}.bodies (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, text BLOB NOT NULL);
+CREATE TABLE {s}.bodies (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, fields BLOB NOT NULL, text BLOB NOT NULL);
 CREATE TABLE {s}.to_read (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);
 CREATE TABLE {s}.attached (content INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, indexed INTEGER NOT NULL,
     failed INTEGER NOT NULL, text BLOB NOT NULL);

@@ -37,7 +37,7 @@ _COMPUTED_AT_A_TIME = 16
 _HEAD_COLUMNS = 3 + len(texts.Head._fields)
 _PUT_HEAD = f"INSERT OR REPLACE INTO s.heads VALUES ({', '.join('?' * _HEAD_COLUMNS)})"
 _PUT_HEADER = "INSERT OR REPLACE INTO s.headers VALUES (?, ?, ?)"
-_PUT_BODY = "INSERT OR REPLACE INTO s.bodies VALUES (?, ?, ?)"
+_PUT_BODY = "INSERT OR REPLACE INTO s.bodies VALUES (?, ?, ?, ?)"
 
 _PUT_TO_READ = "INSERT OR REPLACE INTO s.to_read VALUES (?, ?)"
 
@@ -107,7 +107,7 @@ def put_bodies(db: apsw.Connection, contents: Sequence[tuple[Missing, bytes | me
     to_read: list[tuple[object, ...]] = []
     for missing, content in contents:
         yield_lock()
-        bodies.append((missing.content, missing.stamp, texts.body_text(missing.parts, content)))
+        bodies.append((missing.content, missing.stamp, *texts.body(missing.parts, content)))
         if missing.segment and texts.has_attachments(missing.parts):
             to_read.append((missing.content, missing.stamp))
     write(db, ((_PUT_BODY, bodies), (_PUT_TO_READ, to_read)))

@@ -50,7 +50,7 @@ _CHANGED = (
     f" AND (i.modseq, i.uid) > (?, ?) AND {LATER} AND i.uid <= ? ORDER BY i.modseq, i.uid LIMIT ?"
 )
 _CONTENTS_TO_INDEX = (
-    "SELECT h.content, cast(t.text || x'0a' || b.text AS TEXT)"
+    "SELECT h.content, cast(t.text || b.fields || x'0a' || b.text AS TEXT)"
     " FROM s.heads h INDEXED BY heads_to_index JOIN s.headers t USING (content) JOIN s.bodies b USING (content)"
     " WHERE h.indexed = 0 AND h.content > ? AND h.stamp > 0 ORDER BY h.content LIMIT ?"
 )

@@ -38,7 +38,7 @@ def containing(db: apsw.Connection, folder: int, uids: Sequence[int], sizes: Seq
         sql = _TEXTS.format(text="t.text", joins=_HEADER)
         sizes = [size if size > CHUNK_BYTES else min(size, _HEADER_BYTES) for size in sizes]
     else:
-        text = "t.text || x'0a' || b.text" if read.header else "b.text"
+        text = "t.text || b.fields || x'0a' || b.text" if read.header else "b.text"
         sql = _TEXTS.format(text=text, joins=_BODY + _HEADER if read.header else _BODY)
     found: list[int] = []
     has: Callable[[bytes], bool] | None = None

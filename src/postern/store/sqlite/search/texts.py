@@ -11,7 +11,7 @@ from postern.formats.mime import anatomy, charset, parameters, references, trans
 from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
 from postern.formats.mime.address import Address
-from postern.formats.mime.parts import LEAF, MESSAGE, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
+from postern.formats.mime.parts import LEAF, PART_HEADER_LIMIT_BYTES, TEXT, PartMap
 from postern.formats.mime.scan import SUBJECT_LIMIT_BYTES
 from postern.formats.mime.subject import base_subject
 from postern.model.collation import fold, fold_utf8, sort_key
@@ -25,7 +25,8 @@ REMEMBERED_BYTES = 256
 MAX_LINKS = 200
 """References of one message; the first and the last ones count."""
 _CODING = re.compile(
-    rb"^content-(type|transfer-encoding)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE
+    rb"^content-(type|transfer-encoding|disposition)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+    re.IGNORECASE | re.MULTILINE,
 ).findall
 _ASCII = bytes(range(128))
 _SMALL = bytes.maketrans(bytes(range(0x41, 0x5B)) + b"\t", bytes(range(0x61, 0x7B)) + b" ")
@@ -59,22 +60,32 @@ class Head(NamedTuple):
     """Message ids, space between them: its own (or empty), then its ancestors, the oldest first (RFC 5256 3)."""
 
 
-def body_text(parts: bytes, content: bytes | memoryview) -> bytes:
-    """Folded text of all text parts and enclosed headers, a line each: `PartMap.leaf_text`, folded."""
+class Body(NamedTuple):
+    """A row of `bodies` behind content and stamp, in the order of its columns."""
+
+    fields: bytes
+    """Header fields of parts and of enclosed messages, as `header_lines` has them: TEXT finds them, BODY does not."""
+    text: bytes
+    """Text parts and the reports of delivery (message/delivery-status and its kin), a line each."""
+
+
+def body(parts: bytes, content: bytes | memoryview) -> Body:
+    """What is searched of a message below its header, folded (RFC 9051 6.4.4)."""
     if not parts:
-        return fold(bytes(content).decode("utf-8", "replace")).encode()
+        return Body(b"", fold(bytes(content).decode("utf-8", "replace")).encode())
+    fields: list[bytes] = []
     pieces: list[bytes] = []
-    under_message = -1
-    for kind, depth, start, body, end in PartMap.unpack(parts):
-        if under_message == depth:
-            block = bytes(content[start : min(body, start + PART_HEADER_LIMIT_BYTES)])
-            pieces.append(fold(mime_header.decode(block)).encode())
-        under_message = depth + 1 if kind == MESSAGE else -1
-        if kind == TEXT:
-            encoding, named, marked_up = _coding(bytes(content[start : min(body, start + PART_HEADER_LIMIT_BYTES)]))
-            data = transfer.decode(bytes(content[body:end]), encoding)
-            pieces.append(_folded_html(data, named) if marked_up else _folded(data, named))
-    return b"\n".join(pieces)
+    for number, (kind, _, start, begin, end) in enumerate(PartMap.unpack(parts)):
+        block = bytes(content[start : min(begin, start + PART_HEADER_LIMIT_BYTES)])
+        if number == 0:
+            part = _described(block, own=True)
+        else:
+            part = _remembered_part(block) if len(block) <= REMEMBERED_BYTES else _described(block)
+            fields.append(part.lines)
+        if kind == TEXT or (kind == LEAF and part.is_report):
+            data = transfer.decode(bytes(content[begin:end]), part.encoding)
+            pieces.append(_folded_html(data, part.charset) if part.is_html else _folded(data, part.charset))
+    return Body(b"".join(fields), b"\n".join(pieces))
 
 
 def has_attachments(parts: bytes) -> bool:
@@ -112,17 +123,37 @@ def attachments(parts: bytes, content: bytes, limit: int) -> list[Attached]:
     return found
 
 
-def _coding(block: bytes) -> tuple[bytes, str, bool]:
-    """(transfer encoding, charset) that a part's header names, and whether it is HTML."""
-    return _coding_of(tuple(_CODING(block)))
+class _Described(NamedTuple):
+    """What a part's header says."""
+
+    lines: bytes
+    encoding: bytes
+    charset: str
+    is_html: bool
+    is_report: bool
 
 
-@lru_cache(maxsize=2048)
-def _coding_of(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, str, bool]:
-    found = {name.lower(): value for name, value in reversed(fields)}
-    main, named = parameters.parse(found.get(b"type", b""))
-    name = parameters.get(named, b"charset") or b""
-    return found.get(b"transfer-encoding", b""), name.decode("ascii", "replace"), references.in_kind(main)
+def _described(block: bytes, *, own: bool = False) -> _Described:
+    """`own`: it is the message's header, whose lines are in `headers`."""
+    lines = b"" if own else header_lines(block)
+    found = {name.lower(): value for name, value in reversed(_CODING(block))}
+    main, given = parameters.parse(found.get(b"type", b""))
+    if b"*" in block and not own:  # names in the form of RFC 2231 are found by what they say
+        _, also = parameters.parse(found.get(b"disposition", b""))
+        names = {anatomy.file_name(also, b"filename"), anatomy.file_name(given, b"name")} - {""}
+        lines += b"".join([b"\nfilename:" + fold(name).encode() for name in sorted(names)])
+    named = parameters.get(given, b"charset") or b""
+    return _Described(
+        lines,
+        found.get(b"transfer-encoding", b""),
+        named.decode("ascii", "replace"),
+        references.in_kind(main),
+        main.lower().startswith(b"message/"),
+    )
+
+
+_remembered_part = lru_cache(maxsize=2048)(_described)
+"""Most parts are described alike."""
 
 
 def _folded(data: bytes, named: str) -> bytes:

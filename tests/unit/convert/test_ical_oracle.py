@@ -242,3 +242,10 @@ def test_a_floating_day_is_the_viewers_day() -> None:
         (found,) = occurrences(item, datetime(2026, 5, 30, tzinfo=UTC), datetime(2026, 6, 4, tzinfo=UTC), Zone(name))
         assert found.start == datetime(2026, 6, 1, tzinfo=UTC) - timedelta(hours=hours)
         assert found.end - found.start == timedelta(days=1)
+
+
+@pytest.mark.parametrize("start", ["²", "²²²²0101", "٣", "9" * 5000, ""])
+def test_a_beginning_that_is_no_time_is_left_out(start: str) -> None:
+    """Digits that are no numbers to `int` stopped whoever read the invitation."""
+    text = f"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART:{start}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    assert read_calendar(text.encode()).appointments == ()

@@ -70,7 +70,7 @@ def _years(calendar: Component) -> tuple[int, int]:
     years = [
         int(found.value[:4])
         for each in calendar.components
-        if each.name != "VTIMEZONE" and (found := each.first("DTSTART")) is not None and found.value[:4].isdigit()
+        if each.name != "VTIMEZONE" and (found := each.first("DTSTART")) is not None and found.value[:4].isdecimal()
     ]
     return (min(years), max(years)) if years else (2026, 2026)
 

@@ -187,7 +187,7 @@ def _uid_list(directory: Path) -> tuple[str, dict[str, int]]:
 
 def _seconds(name: str) -> int:
     head = name.partition(".")[0]
-    return int(head) if head.isdigit() else 0
+    return int(head) if head.isdecimal() else 0
 
 
 def _keywords(directory: Path) -> list[str]:
@@ -199,7 +199,7 @@ def _keywords(directory: Path) -> list[str]:
         return names
     for line in lines:
         number, _, name = line.partition(" ")
-        if number.isdigit() and int(number) < len(names):
+        if number.isdecimal() and int(number) < len(names):
             names[int(number)] = name
     return names
 

@@ -138,4 +138,4 @@ def _capability(scope: Scope) -> int | None:
     given = field(scope, b"x-mapihttpcapability").strip()
     if not given:
         return None
-    return int(given) if given.isdecimal() and len(given) < 4 else 0
+    return int(given) if given.isdigit() and len(given) < 4 else 0

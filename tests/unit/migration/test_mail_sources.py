@@ -101,6 +101,14 @@ def test_a_maildir_with_folders_as_directories(tmp_path):
     assert paths == [("INBOX",), ("Work",), ("Work", "Sub")]
 
 
+def test_digits_that_are_no_numbers_are_none_in_a_maildir(tmp_path):
+    (tmp_path / "cur").mkdir()
+    (tmp_path / "dovecot-keywords").write_text("² odd\n0 real\n", "utf-8")
+    (tmp_path / "cur" / "²³.x:2,Sa").write_bytes(PLAIN)
+    (message,) = read(Maildir(tmp_path))[("INBOX",)]
+    assert message.content == PLAIN and message.state.keywords == ("real",)
+
+
 def test_mbox_as_mutt_and_thunderbird_write_it(tmp_path):
     path = tmp_path / "Old mail"
     path.write_bytes(

@@ -116,10 +116,11 @@ def part_fields(packed: bytes, content: bytes) -> str:
         lines.append(field_lines(block))
         if b"*" in block:
             fields = {name.lower(): value for name, value in reversed(mime_header.values(block))}
-            names = set()
-            for field, name in ((b"content-disposition", b"filename"), (b"content-type", b"name")):
-                names.add(anatomy.file_name(parameters.parse(fields.get(field, b""))[1], name))
-            lines += [f"filename:{fold(name)}" for name in sorted(names - {""})]
+            named = [
+                anatomy.file_name(parameters.parse(fields.get(field, b""))[1], name)
+                for field, name in ((b"content-disposition", b"filename"), (b"content-type", b"name"))
+            ]
+            lines += [f"filename:{fold(name)}" for name in named if name][:1]
     return "".join(f"\n{line}" for line in lines if line)
 
 

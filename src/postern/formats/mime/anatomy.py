@@ -150,12 +150,12 @@ def leaves(content: bytes | memoryview, packed: bytes) -> Iterator[Part]:
     """All parts that hold something, also those of enclosed messages, in their order; `section` is left empty."""
     for numbers in PartMap.unpack(packed):
         if numbers[0] in (LEAF, TEXT):
-            yield _part(content, numbers, "")
+            yield part_at(content, numbers)
 
 
 def _tree(content: bytes | memoryview, numbers: list[tuple[int, int, int, int, int]]) -> _Node:
     """Nodes down to enclosed messages, whose inside belongs to them."""
-    root = _Node(_part(content, numbers[0], "1" if numbers[0][0] != MULTIPART else ""), numbers[0][0], 0, [])
+    root = _Node(part_at(content, numbers[0], "1" if numbers[0][0] != MULTIPART else ""), numbers[0][0], 0, [])
     stack = [root]
     hidden = -1
     for one in numbers[1:]:
@@ -170,7 +170,7 @@ def _tree(content: bytes | memoryview, numbers: list[tuple[int, int, int, int, i
         above = stack[-1]
         number = str(len(above.children) + 1)
         section = f"{above.part.section}.{number}" if above.part.section and above.kind == MULTIPART else number
-        node = _Node(_part(content, one, section), kind, depth, [])
+        node = _Node(part_at(content, one, section), kind, depth, [])
         above.children.append(node)
         if kind == MULTIPART:
             stack.append(node)
@@ -179,7 +179,8 @@ def _tree(content: bytes | memoryview, numbers: list[tuple[int, int, int, int, i
     return root
 
 
-def _part(content: bytes | memoryview, numbers: tuple[int, int, int, int, int], section: str) -> Part:
+def part_at(content: bytes | memoryview, numbers: tuple[int, int, int, int, int], section: str = "") -> Part:
+    """A part by what a part map says of it: kind, depth, start of its header, of its body, its end."""
     kind, _, header_start, start, end = numbers
     block = bytes(content[header_start : min(start, header_start + PART_HEADER_LIMIT_BYTES)])
     found = tuple(_CONTENT_FIELDS(block))

@@ -23,11 +23,6 @@ def _character(reference: str) -> str:
     return unescape(reference) if reference[1] == "#" else html5.get(reference[1:], reference)
 
 
-def in_kind(content_type: bytes) -> bool:
-    """Whether a text of that content type (without parameters) has character references."""
-    return content_type.lower() == b"text/html"
-
-
 def unescaped(markup: str) -> str:
     """Text of HTML without tags as a browser shows it, which also knows old references without a semicolon."""
     if "&" not in markup:

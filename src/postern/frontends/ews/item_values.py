@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from html import unescape
 from typing import NamedTuple
 
-from postern.formats.mime import references
 from postern.protocols.ews import contact_fields, extended
 from postern.protocols.ews.item_table import Wish
 from postern.protocols.ews.message_facts import MessageFacts, body_of, instant
@@ -127,5 +127,5 @@ def _of_thing(facts: MessageFacts, uri: str) -> str | None:
     for row in THINGS.get(facts.element, ()):
         if row.uri == uri:
             found = _TEXTS(row.make(facts, _WHOLE))
-            return _SEPARATOR.join(references.unescaped(one) for one in found) if found else None
+            return _SEPARATOR.join(unescape(one) for one in found) if found else None
     return None

@@ -7,6 +7,7 @@ a moment at which EXPUNGE may be sent.
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -21,6 +22,8 @@ from postern.protocols.imap.flags import RECENT, FlagTexts
 from postern.protocols.imap.sequence import render
 from postern.services.mailboxes import FlagResult
 
+TOLD_AT_A_TIME = 2000
+"""Messages whose flags are told in one go: two milliseconds."""
 FEW_OF = 16
 """Up to this share of a view is looked up one by one; of more, going through the view costs less."""
 
@@ -146,16 +149,20 @@ class SelectedFolder:
         permanent = self.texts.permanent(self.permanent)
         return b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Flags permitted\r\n" % (defined, permanent)
 
-    async def flag_responses(self, items: Iterable[ItemFlags], *, with_uid: bool, with_flags: bool = True) -> bytes:
-        """FETCH responses with the flags of messages in the view."""
-        found = [(number, item) for item in items if (number := self.number(item[0]))]
-        if not found:
-            return b""
-        text = self._flag_lines(found, with_uid=with_uid, with_flags=with_flags)
-        if self.texts.unknown:
-            names = await self.name_keywords()
-            text = names + self._flag_lines(found, with_uid=with_uid, with_flags=with_flags)
-        return text
+    async def flag_responses(self, items: Sequence[ItemFlags], *, with_uid: bool, with_flags: bool = True) -> bytes:
+        """FETCH responses with the flags of messages in the view; others have their turn between some of many."""
+        texts: list[bytes] = []
+        for start in range(0, len(items), TOLD_AT_A_TIME):
+            if start:
+                await asyncio.sleep(0)
+            some = items[start : start + TOLD_AT_A_TIME]
+            found = [(number, item) for item in some if (number := self.number(item[0]))]
+            text = self._flag_lines(found, with_uid=with_uid, with_flags=with_flags)
+            if self.texts.unknown:
+                texts.append(await self.name_keywords())
+                text = self._flag_lines(found, with_uid=with_uid, with_flags=with_flags)
+            texts.append(text)
+        return b"".join(texts)
 
     def _flag_lines(self, found: list[tuple[int, ItemFlags]], *, with_uid: bool, with_flags: bool) -> bytes:
         texts, recent_from = self.texts, self.recent_from

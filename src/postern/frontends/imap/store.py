@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-
 from postern.frontends.imap.authenticate import enable_condstore
 from postern.frontends.imap.connection import Connection
 from postern.frontends.imap.selected import SelectedFolder
 from postern.model.ids import ChangeNumber
-from postern.model.items import ItemFlags
 from postern.model.ranges import merged
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap import sequence
 from postern.protocols.imap.commands.store import Store
 from postern.services.mailboxes import FlagChange
-
-TOLD_AT_A_TIME = 2000
-"""FETCH responses made in one go: two milliseconds."""
 
 
 def writable(selected: SelectedFolder) -> None:
@@ -38,17 +31,6 @@ async def ranges_of(connection: Connection, messages: sequence.SequenceSet, *, u
         await selected.sync(connection.out, expunge=True)
         return sequence.uids_to_uids(messages, selected.uids)
     return sequence.sequence_to_uids(messages, selected.uids)
-
-
-async def _tell(connection: Connection, changed: Sequence[ItemFlags], *, uid: bool, with_flags: bool) -> None:
-    """FETCH responses, some at a time: a folder of hundreds of thousands must not hold up everybody else."""
-    for start in range(0, len(changed), TOLD_AT_A_TIME):
-        part = changed[start : start + TOLD_AT_A_TIME]
-        text = await connection.view.flag_responses(part, with_uid=uid, with_flags=with_flags)
-        connection.out.append(text)
-        if len(part) == TOLD_AT_A_TIME:
-            await connection.gathered(len(text))
-            await asyncio.sleep(0)
 
 
 async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
@@ -77,7 +59,9 @@ async def store(connection: Connection, arguments: Store, uid: bool) -> bytes:
     )
     connection.changed(selected.mailbox)
     if not arguments.silent or selected.condstore:
-        await _tell(connection, result.changed, uid=uid, with_flags=not arguments.silent)
+        connection.out.append(
+            await selected.flag_responses(result.changed, with_uid=uid, with_flags=not arguments.silent)
+        )
     if quiet or not arguments.silent:
         # otherwise others' news came with this answer: a client that had made the silent change in its own copy
         # before has now lost it there, so that it has to be told the flags as they are

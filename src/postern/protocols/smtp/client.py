@@ -63,6 +63,12 @@ class RemoteReply(NamedTuple):
         return " ".join(filter(None, (str(self.code), self.enhanced, *self.lines)))
 
 
+def _number(text: str, most_digits: int) -> int | None:
+    """A number above zero; None for anything else."""
+    known = text.isascii() and text.isdigit() and len(text) <= most_digits
+    return (int(text) or None) if known else None
+
+
 class Extensions(msgspec.Struct, frozen=True):
     """What a server announced: upper-case keyword -> arguments."""
 
@@ -75,8 +81,7 @@ class Extensions(msgspec.Struct, frozen=True):
     def size_limit_bytes(self) -> int | None:
         """Fixed maximum (RFC 1870 3); None if there is none."""
         given = self.keywords.get("SIZE", ())
-        known = bool(given) and given[0].isascii() and given[0].isdigit() and len(given[0]) <= 20
-        return (int(given[0]) or None) if known else None
+        return _number(given[0], 20) if given else None
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
@@ -92,8 +97,8 @@ class Extensions(msgspec.Struct, frozen=True):
         """A number out of LIMITS (RFC 9422): RCPTMAX, MAILMAX, RCPTDOMAINMAX."""
         for word in self.keywords.get("LIMITS", ()):
             key, _, value = word.partition("=")
-            if key.upper() == name and value.isascii() and value.isdigit() and 0 < len(value) < 7:
-                return int(value) or None
+            if key.upper() == name and (number := _number(value, 6)) is not None:
+                return number
         return None
 
 

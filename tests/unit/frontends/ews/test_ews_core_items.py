@@ -61,6 +61,12 @@ async def test_flags_with_dates_that_do_not_go_with_them(anna):
     assert reply.codes == ["ErrorInvalidArgument"] * len(wrong)
 
 
+@pytest.mark.parametrize("minutes", ["²", "9" * 5000, "-1", "soon"])
+async def test_a_reminder_that_is_no_number_is_refused(anna, minutes):
+    reminder = f"<t:Subject>x</t:Subject><t:ReminderMinutesBeforeStart>{minutes}</t:ReminderMinutesBeforeStart>"
+    assert (await anna.ask(creating(item(ITEM, reminder)))).codes == ["ErrorSchemaValidation"]
+
+
 @pytest.mark.conformance("MSOXWSCORE_S01_TC09_VerifyItemWithWithAllElement")
 async def test_all_that_can_be_set_on_an_item(anna):
     file = base64.b64encode(b"picture").decode()

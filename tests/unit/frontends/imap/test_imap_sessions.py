@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from fake_mailbox import FakeMailbox
 
+from postern.frontends.imap import selected
+from postern.frontends.imap.selected import SelectedFolder
 from postern.model.refusal import Reason, Refusal
 from postern.protocols.imap.sequence import render
 from postern.protocols.sasl import scram
@@ -721,3 +723,33 @@ async def test_what_leaves_between_two_looks_of_a_fetch_is_told_afterwards(world
     answer = await client.cmd(b"UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d VANISHED)" % known)
     assert b"* VANISHED (EARLIER) %d\r\n" % first in answer
     assert b"* VANISHED %d\r\n" % second in answer
+
+
+async def test_flags_of_many_are_told_with_turns_for_others_in_between(world, monkeypatch):
+    monkeypatch.setattr(selected, "TOLD_AT_A_TIME", 2)
+    world.fill(5)
+    client, other = await world.inbox(), await world.inbox()
+    turns, seen = 0, []
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    lines = SelectedFolder._flag_lines
+
+    def told(folder, found, **more):
+        seen.append(turns)
+        return lines(folder, found, **more)
+
+    monkeypatch.setattr(SelectedFolder, "_flag_lines", told)
+    at_work = asyncio.create_task(others())
+    answer = await client.cmd(b"STORE 1:* +FLAGS (\\Seen $new)")
+    told_of = [line.split()[1] for line in answer.split(b"\r\n") if b" FETCH (FLAGS (" in line]
+    assert told_of == [b"1", b"2", b"3", b"4", b"5"]
+    assert answer.count(b"* FLAGS (") == 1 and b"$new" in answer.split(b"* 1 FETCH")[1].split(b"\r\n")[0]
+    assert len(set(seen)) == 3, "each two messages in a turn of their own"
+    seen.clear()
+    assert (await other.cmd(b"NOOP")).count(b"$new") >= 5 and len(set(seen)) == 3
+    at_work.cancel()

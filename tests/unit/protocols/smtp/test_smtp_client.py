@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from postern.model.envelope import Envelope, Recipient
 from postern.model.refusal import ProtocolViolation
 from postern.protocols.smtp import parameters, reply
-from postern.protocols.smtp.client import ClientSession, RemoteReply
+from postern.protocols.smtp.client import ClientSession, Extensions, RemoteReply
 from postern.protocols.smtp.commands import Closed, Mail, Message, Rcpt
 from postern.protocols.smtp.dialogue import Limits
 from postern.protocols.smtp.extensions import Capabilities
@@ -171,6 +171,12 @@ def test_extensions() -> None:
     assert client.extensions.limit("RCPTMAX") == 20
     assert client.extensions.limit("MAILMAX") is None
     assert "PIPELINING" not in client.extensions
+
+
+@pytest.mark.parametrize("size", ["0", "x", "-1", "²", "9" * 21, "9" * 5000, ""])
+def test_a_size_that_is_no_number_is_no_limit(size: str) -> None:
+    assert Extensions({"SIZE": (size,), "LIMITS": (f"RCPTMAX={size}",)}).size_limit_bytes is None
+    assert Extensions({"SIZE": (), "LIMITS": (f"RCPTMAX={size}",)}).limit("RCPTMAX") is None
 
 
 def test_helo_fallback_and_response_injection() -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from postern.formats.documents import kinds
-from postern.formats.mime import anatomy, charset, parameters, references, transfer
+from postern.formats.mime import anatomy, charset, references
 from postern.formats.mime import date as mime_date
 from postern.formats.mime import header as mime_header
 from postern.formats.mime.address import Address
@@ -24,10 +24,6 @@ MAX_LIST_BYTES = 4096
 REMEMBERED_BYTES = 256
 MAX_LINKS = 200
 """References of one message; the first and the last ones count."""
-_CODING = re.compile(
-    rb"^content-(type|transfer-encoding|disposition)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)",
-    re.IGNORECASE | re.MULTILINE,
-).findall
 _ASCII = bytes(range(128))
 _SMALL = bytes.maketrans(bytes(range(0x41, 0x5B)) + b"\t", bytes(range(0x61, 0x7B)) + b" ")
 """ASCII in small letters, tabs as spaces."""
@@ -75,16 +71,18 @@ def body(parts: bytes, content: bytes | memoryview) -> Body:
         return Body(b"", fold(bytes(content).decode("utf-8", "replace")).encode())
     fields: list[bytes] = []
     pieces: list[bytes] = []
-    for number, (kind, _, start, begin, end) in enumerate(PartMap.unpack(parts)):
-        block = bytes(content[start : min(begin, start + PART_HEADER_LIMIT_BYTES)])
-        if number == 0:
-            part = _described(block, own=True)
-        else:
-            part = _remembered_part(block) if len(block) <= REMEMBERED_BYTES else _described(block)
-            fields.append(part.lines)
-        if kind == TEXT or (kind == LEAF and part.is_report):
-            data = transfer.decode(bytes(content[begin:end]), part.encoding)
-            pieces.append(_folded_html(data, part.charset) if part.is_html else _folded(data, part.charset))
+    for number, place in enumerate(PartMap.unpack(parts)):
+        kind, _, start, begin, _ = place
+        part = anatomy.part_at(content, place)
+        if number:  # the message's own are in `headers`
+            block = bytes(content[start : min(begin, start + PART_HEADER_LIMIT_BYTES)])
+            fields.append(_short_lines(block) if len(block) <= REMEMBERED_BYTES else header_lines(block))
+            if b"*" in block and part.name:  # a name in the form of RFC 2231 is found by what it says
+                fields.append(b"\nfilename:" + fold(part.name).encode())
+        if kind == TEXT or (kind == LEAF and part.content_type.startswith("message/")):
+            is_html = part.content_type == "text/html"
+            data = part.decoded(content)
+            pieces.append(_folded_html(data, part.charset) if is_html else _folded(data, part.charset))
     return Body(b"".join(fields), b"\n".join(pieces))
 
 
@@ -121,39 +119,6 @@ def attachments(parts: bytes, content: bytes, limit: int) -> list[Attached]:
         if len(found) >= limit:
             break
     return found
-
-
-class _Described(NamedTuple):
-    """What a part's header says."""
-
-    lines: bytes
-    encoding: bytes
-    charset: str
-    is_html: bool
-    is_report: bool
-
-
-def _described(block: bytes, *, own: bool = False) -> _Described:
-    """`own`: it is the message's header, whose lines are in `headers`."""
-    lines = b"" if own else header_lines(block)
-    found = {name.lower(): value for name, value in reversed(_CODING(block))}
-    main, given = parameters.parse(found.get(b"type", b""))
-    if b"*" in block and not own:  # names in the form of RFC 2231 are found by what they say
-        _, also = parameters.parse(found.get(b"disposition", b""))
-        names = {anatomy.file_name(also, b"filename"), anatomy.file_name(given, b"name")} - {""}
-        lines += b"".join([b"\nfilename:" + fold(name).encode() for name in sorted(names)])
-    named = parameters.get(given, b"charset") or b""
-    return _Described(
-        lines,
-        found.get(b"transfer-encoding", b""),
-        named.decode("ascii", "replace"),
-        references.in_kind(main),
-        main.lower().startswith(b"message/"),
-    )
-
-
-_remembered_part = lru_cache(maxsize=2048)(_described)
-"""Most parts are described alike."""
 
 
 def _folded(data: bytes, named: str) -> bytes:
@@ -197,6 +162,10 @@ def header_lines(raw: bytes) -> bytes:
     for name, value in mime_header.values(raw):
         lines.append(b"\n%b:%b" % (name.lower(), folded(value)))
     return b"".join(lines)
+
+
+_short_lines = lru_cache(maxsize=2048)(header_lines)
+"""Most parts are described alike."""
 
 
 def folded(value: bytes) -> bytes:
